@@ -1,0 +1,3 @@
+//! API types of AutoPEFT.
+pub mod configuration;
+pub mod space;
