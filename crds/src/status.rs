@@ -1,0 +1,262 @@
+//! `PeftSearchStatus`: what the search has done and found. The ledger is the search's memory: one
+//! entry per trial, whose recorded result never changes.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::configuration::PeftConfiguration;
+use crate::decimal::Decimal;
+use crate::spec::BaselineName;
+use crate::trial::{FailureReason, Inspection};
+
+/// What the search has done and found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PeftSearchStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Succeeded` sums up; `SpecValid`, `Progressing`, `Suspended`, `SurrogateHealthy` and
+    /// `Degraded` say more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// When the search began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+    /// What the model and the data turned out to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inspection: Option<Inspection>,
+    /// Trials by state.
+    #[serde(default)]
+    pub trials: TrialCounts,
+    /// The best score so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_score: Option<Decimal>,
+    /// The number of configurations on the Pareto front.
+    #[serde(default)]
+    pub front_size: u32,
+    /// The Pareto front, fewest parameters first; at most 64 points, spread over the front.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub pareto_front: Vec<FrontMember>,
+    /// The hypervolume of the front against the reference point: score times log10(1 + parameters).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hypervolume: Option<Decimal>,
+    /// The reference point of the hypervolume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_point: Option<ReferencePoint>,
+    /// The baselines that have been trained.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub baselines: Vec<BaselineResult>,
+    /// What the latest fit of the surrogate says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub surrogate: Option<SurrogateStatus>,
+    /// One entry per trial, in the order of planning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 504), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["trial"]))]
+    pub ledger: Vec<LedgerEntry>,
+}
+
+/// Trials by state. Baselines are not counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TrialCounts {
+    /// Finished of all, such as `37/200`.
+    #[serde(default)]
+    pub progress: String,
+    /// Trials that are planned or running.
+    #[serde(default)]
+    pub running: u32,
+    /// Trials with a score.
+    #[serde(default)]
+    pub succeeded: u32,
+    /// Trials whose configuration cannot be trained.
+    #[serde(default)]
+    pub infeasible: u32,
+    /// Trials given up after retries.
+    #[serde(default)]
+    pub failed: u32,
+}
+
+/// What a ledger entry stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TrialOrigin {
+    /// Drawn by the initial design.
+    Initial,
+    /// The acquisition's maximum.
+    Bayesian,
+    /// Drawn at random because the surrogate could not be fitted.
+    Random,
+    /// A baseline, named in `baseline`.
+    Baseline,
+}
+
+/// Where a trial stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum TrialState {
+    /// Written down; its process or Job may or may not exist.
+    Planned,
+    /// It has a score.
+    Succeeded,
+    /// Its configuration cannot be trained (out of memory, not finite): the surrogate knows.
+    Infeasible,
+    /// Given up after retries; the surrogate never sees it.
+    Failed,
+}
+
+impl TrialState {
+    /// Whether nothing more will happen to the trial.
+    pub fn is_final(self) -> bool {
+        self != Self::Planned
+    }
+}
+
+/// One trial, compactly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "oldSelf.state == 'Planned' || self == oldSelf",
+    "message": "a recorded result never changes"
+}]))]
+pub struct LedgerEntry {
+    /// The trial's number, from 0.
+    pub trial: u32,
+    /// What was trained, in canonical form.
+    pub configuration: PeftConfiguration,
+    /// How the configuration was chosen.
+    pub origin: TrialOrigin,
+    /// Which baseline, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<BaselineName>,
+    /// Where it stands.
+    pub state: TrialState,
+    /// Which start, from 1.
+    pub attempt: u32,
+    /// The hash of what the suggestion was computed from.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 64))]
+    pub inputs_hash: String,
+    /// The logarithm of the acquisition value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acquisition: Option<Decimal>,
+    /// The score that the surrogate expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted_mean: Option<Decimal>,
+    /// The deviation of that expectation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted_deviation: Option<Decimal>,
+    /// The exact cost: trainable parameters, head left out.
+    pub parameters: u64,
+    /// The score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<Decimal>,
+    /// The epoch of the score, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_epoch: Option<u32>,
+    /// Parameters that were trained, head and reparametrisation included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trained_parameters: Option<u64>,
+    /// Parameters that an adapter adds at inference, biases included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployed_parameters: Option<u64>,
+    /// Seconds of training and validation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_seconds: Option<Decimal>,
+    /// The most memory held, bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory_bytes: Option<u64>,
+    /// Validation examples behind the score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_examples: Option<u64>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<FailureReason>,
+    /// Why it failed, in one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub message: Option<String>,
+    /// When it was planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_at: Option<Time>,
+    /// When its result was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+}
+
+/// One configuration of the Pareto front.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FrontMember {
+    /// The trial that measured it.
+    pub trial: u32,
+    /// The configuration.
+    pub configuration: PeftConfiguration,
+    /// Its score.
+    pub score: Decimal,
+    /// Trainable parameters, head left out.
+    pub parameters: u64,
+    /// The same in percent of the backbone's.
+    pub parameters_percent: Decimal,
+}
+
+/// The reference point of the hypervolume.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReferencePoint {
+    /// Its score.
+    pub score: Decimal,
+    /// Its trainable parameters, in percent of the backbone's.
+    pub parameters_percent: Decimal,
+}
+
+/// A baseline's result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BaselineResult {
+    /// Which baseline.
+    pub name: BaselineName,
+    /// The trial that measured it.
+    pub trial: u32,
+    /// Its score.
+    pub score: Decimal,
+    /// Trainable parameters, head left out.
+    pub parameters: u64,
+    /// The same in percent of the backbone's.
+    pub parameters_percent: Decimal,
+}
+
+/// What the latest fit of the surrogate says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SurrogateStatus {
+    /// `Nuts`, or what it fell back to: `Map` or `None`.
+    pub method: String,
+    /// Divergent transitions.
+    pub divergences: u32,
+    /// The largest split R-hat over the hyperparameters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_r_hat: Option<Decimal>,
+    /// The smallest effective sample size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_effective_samples: Option<Decimal>,
+    /// How much each dimension matters: its inverse lengthscale, averaged over the samples.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 68))]
+    pub relevance: Vec<DimensionRelevance>,
+}
+
+/// How much one dimension matters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DimensionRelevance {
+    /// `layer 0`, `layer 1`, …, `serialAdapter`, `parallelAdapter`, `prefix`.
+    pub dimension: String,
+    /// The inverse lengthscale.
+    pub value: Decimal,
+}

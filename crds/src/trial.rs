@@ -1,0 +1,337 @@
+//! The wire between operator and trainer: the request that starts a trial, and the one JSON
+//! document that ends it.
+//!
+//! The result is at most 4 KiB (Kubernetes' limit for a termination message). It comes from a
+//! program that may have been killed, starved or replaced, so `parse_result` checks every field.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::configuration::PeftConfiguration;
+use crate::spec::{FidelitySpec, Metric, TaskSpec, TrainingSpec};
+
+/// The largest result document, bytes.
+pub const RESULT_MAX_BYTES: usize = 4096;
+
+/// The version of the result document.
+pub const RESULT_VERSION: u32 = 1;
+
+/// What a trial trains.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Method {
+    /// The configuration's modules and the head.
+    #[default]
+    Peft,
+    /// Every weight; the configuration is the empty one.
+    FullFineTuning,
+}
+
+/// Everything a trainer needs for one trial. Paths are on the trainer's machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrialRequest {
+    /// Who asked, copied into the result.
+    pub identity: TrialIdentity,
+    /// What to train.
+    pub configuration: PeftConfiguration,
+    /// Modules, or everything.
+    #[serde(default)]
+    pub method: Method,
+    /// The model's directory.
+    pub model: String,
+    /// The directory of the task's data.
+    pub data: String,
+    /// The task; its `source` has been resolved into `data`.
+    pub task: TaskSpec,
+    /// How much training.
+    pub fidelity: FidelitySpec,
+    /// The recipe.
+    pub training: TrainingSpec,
+}
+
+/// Which trial of which search a request or a result belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrialIdentity {
+    /// The UID of the search.
+    pub search_uid: String,
+    /// The trial's number, from 0.
+    pub trial: u32,
+    /// Which start of the trial, from 1.
+    pub attempt: u32,
+    /// `PeftConfiguration::hash`.
+    pub configuration_hash: String,
+}
+
+/// Facts about a model and a task's data, found by `peft-trainer inspect` before a search starts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Inspection {
+    /// The encoder's architecture: `bert` or `roberta`.
+    pub architecture: String,
+    /// L, the number of Transformer layers.
+    pub layers: u32,
+    /// H, the hidden size.
+    pub hidden_size: u32,
+    /// The backbone's parameters, pooler included: the denominator of the parameter percentage.
+    pub backbone_parameters: u64,
+    /// Training examples.
+    pub train_examples: u64,
+    /// Validation examples.
+    pub validation_examples: u64,
+}
+
+/// Why a trial failed by its own fault.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum FailureReason {
+    /// The accelerator's or the machine's memory was not enough.
+    OutOfMemory,
+    /// The loss or a metric was NaN or infinite.
+    NotFinite,
+    /// The trial took longer than it may.
+    DeadlineExceeded,
+    /// The manifest, the model or the data cannot be used; no other configuration would do better.
+    BadInput,
+    /// The trainer's disk is full or cannot be written.
+    DiskFull,
+    /// The accelerator was lost or broke.
+    DeviceLost,
+    /// The trainer ended without a result, or with one that is not valid.
+    NoResult,
+    /// The trainer was killed or its node was lost.
+    Lost,
+    /// Anything else.
+    Internal,
+}
+
+/// How a failure is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureClass {
+    /// The configuration's own: recorded as infeasible, and the surrogate learns it.
+    Infeasible,
+    /// The surroundings': tried again, never an observation.
+    Infrastructure,
+    /// The user's: the search ends.
+    Fatal,
+}
+
+impl FailureReason {
+    /// How this failure is treated.
+    pub fn class(self) -> FailureClass {
+        match self {
+            Self::OutOfMemory | Self::NotFinite | Self::DeadlineExceeded => {
+                FailureClass::Infeasible
+            }
+            Self::DiskFull | Self::DeviceLost | Self::NoResult | Self::Lost | Self::Internal => {
+                FailureClass::Infrastructure
+            }
+            Self::BadInput => FailureClass::Fatal,
+        }
+    }
+}
+
+/// The one document that ends a trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrialResult {
+    /// `RESULT_VERSION`.
+    pub version: u32,
+    /// Whose result this is.
+    pub identity: TrialIdentity,
+    /// What came out.
+    pub outcome: TrialOutcome,
+}
+
+/// What came out of a trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum TrialOutcome {
+    /// It was trained and validated.
+    Succeeded(Box<TrialMeasurements>),
+    /// It failed.
+    Failed {
+        /// Why.
+        reason: FailureReason,
+        /// One sentence for a person, at most 512 characters.
+        message: String,
+    },
+}
+
+/// What a trial that succeeded measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrialMeasurements {
+    /// The score: the task's metric, best over epochs, in its natural unit.
+    pub score: f64,
+    /// Which metric the score is.
+    pub metric: Metric,
+    /// The epoch of the best score, from 1.
+    pub best_epoch: u32,
+    /// One entry an epoch that was trained, in order. Where they would not fit into the document,
+    /// the oldest are left out, never the best.
+    pub epochs: Vec<EpochMeasurements>,
+    /// Parameters that were trained, head and reparametrisation included.
+    pub trained_parameters: u64,
+    /// Parameters that an adapter adds at inference, biases included, head left out.
+    pub deployed_parameters: u64,
+    /// Seconds of training and validation, loading left out.
+    pub train_seconds: f64,
+    /// Seconds from the start of the process.
+    pub total_seconds: f64,
+    /// The most memory held, bytes: of the accelerator where there is one, else of the process.
+    pub peak_memory_bytes: u64,
+    /// `cpu` or `cuda:0`.
+    pub device: String,
+    /// `float32` or `bfloat16`.
+    pub precision: String,
+    /// Optimiser steps taken.
+    pub steps: u64,
+    /// Validation examples that the score was measured on.
+    pub validation_examples: u64,
+    /// The seeds of the streams, by name (`init`, `order`, `dropout`, `sample`).
+    pub seeds: BTreeMap<String, u64>,
+    /// Versions of what it was made with, by name (`peft-trainer`, `libtorch`).
+    pub versions: BTreeMap<String, String>,
+}
+
+/// One epoch of a trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EpochMeasurements {
+    /// The epoch, from 1.
+    pub epoch: u32,
+    /// The mean training loss.
+    pub loss: f64,
+    /// Every metric that fits the task.
+    pub metrics: BTreeMap<Metric, f64>,
+}
+
+/// Why a result document is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResultError {
+    /// There is none.
+    #[error("the result is empty")]
+    Empty,
+    /// It is too large.
+    #[error("the result has {0} bytes; at most {RESULT_MAX_BYTES} are read")]
+    TooLarge(usize),
+    /// It is not the JSON document that it should be.
+    #[error("the result is not a valid document: {0}")]
+    Malformed(String),
+    /// It belongs to another trial, or was made by another version.
+    #[error("the result's {field} is {found}, expected {expected}")]
+    Mismatch {
+        /// The field.
+        field: &'static str,
+        /// What it says.
+        found: String,
+        /// What it should say.
+        expected: String,
+    },
+    /// A value is impossible.
+    #[error("the result's {field} is {found}, which cannot be")]
+    Impossible {
+        /// The field.
+        field: &'static str,
+        /// What it says.
+        found: String,
+    },
+}
+
+/// Reads a result document and checks it against what was asked for.
+///
+/// Numbers are finite (JSON has no NaN, and 1e400 is refused), the score lies in its metric's
+/// range, and the identity is the expected one.
+pub fn parse_result(
+    bytes: &[u8],
+    expected: &TrialIdentity,
+    metric: Metric,
+) -> Result<TrialResult, ResultError> {
+    if bytes.is_empty() {
+        return Err(ResultError::Empty);
+    }
+    if bytes.len() > RESULT_MAX_BYTES {
+        return Err(ResultError::TooLarge(bytes.len()));
+    }
+    let result: TrialResult = serde_json::from_slice(bytes)
+        .map_err(|error| ResultError::Malformed(error.to_string()))?;
+    let mismatch = |field, found: String, expected: String| {
+        if found == expected {
+            Ok(())
+        } else {
+            Err(ResultError::Mismatch {
+                field,
+                found: found.chars().take(80).collect(),
+                expected,
+            })
+        }
+    };
+    let found = &result.identity;
+    mismatch(
+        "version",
+        result.version.to_string(),
+        RESULT_VERSION.to_string(),
+    )?;
+    mismatch(
+        "searchUid",
+        found.search_uid.clone(),
+        expected.search_uid.clone(),
+    )?;
+    mismatch("trial", found.trial.to_string(), expected.trial.to_string())?;
+    mismatch(
+        "attempt",
+        found.attempt.to_string(),
+        expected.attempt.to_string(),
+    )?;
+    mismatch(
+        "configurationHash",
+        found.configuration_hash.clone(),
+        expected.configuration_hash.clone(),
+    )?;
+    match &result.outcome {
+        TrialOutcome::Succeeded(measured) => check_measurements(measured, metric)?,
+        TrialOutcome::Failed { message, .. } if message.chars().count() > 512 => {
+            return Err(ResultError::Impossible {
+                field: "message",
+                found: format!("{} characters long", message.chars().count()),
+            });
+        }
+        TrialOutcome::Failed { .. } => {}
+    }
+    Ok(result)
+}
+
+fn check_measurements(measured: &TrialMeasurements, metric: Metric) -> Result<(), ResultError> {
+    if measured.metric != metric {
+        return Err(ResultError::Mismatch {
+            field: "metric",
+            found: measured.metric.label().into(),
+            expected: metric.label().into(),
+        });
+    }
+    let impossible = |field, found: String| Err(ResultError::Impossible { field, found });
+    let least = match metric {
+        Metric::Accuracy | Metric::F1 => 0.0,
+        Metric::Matthews | Metric::Pearson | Metric::Spearman => -1.0,
+    };
+    // The rounding of a correlation may carry it just past 1.
+    if !(least - 1e-9..=1.0 + 1e-9).contains(&measured.score) {
+        return impossible("score", measured.score.to_string());
+    }
+    for (field, seconds) in [
+        ("trainSeconds", measured.train_seconds),
+        ("totalSeconds", measured.total_seconds),
+    ] {
+        if !seconds.is_finite() || seconds < 0.0 {
+            return impossible(field, seconds.to_string());
+        }
+    }
+    if measured.best_epoch == 0 || measured.validation_examples == 0 {
+        return impossible("bestEpoch or validationExamples", "0".into());
+    }
+    Ok(())
+}
