@@ -1,0 +1,89 @@
+# AutoPEFT: `make run` searches, `make test` passes the tests. Both do all set-up by themselves.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+MAKEFLAGS += --no-print-directory
+
+SEARCH ?= docs/examples/movie-reviews.yaml
+WORKDIR ?= runs/$(basename $(notdir $(SEARCH)))
+# A manifest may name its files itself; MODEL and DATA take the place of what it names.
+MODEL ?=
+DATA ?=
+# More flags for `peft-operator run`, such as ARGS='--claim team-data=/mnt/team'.
+ARGS ?=
+
+CARGO := cargo
+BIN := target/release
+LIBTORCH_DIR = $$(trainer/setup/libtorch.sh)
+CACHE = $$(docs/examples/fetch.sh)
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
+
+## The two commands
+
+.PHONY: run
+run: setup build ## Search: SEARCH=manifest [MODEL=dir] [DATA=dir] [WORKDIR=dir] [ARGS=...]
+	@$(BIN)/peft-operator run '$(SEARCH)' --workdir '$(WORKDIR)' --claim "autopeft=$(CACHE)" \
+	    $(if $(MODEL),--model '$(MODEL)') $(if $(DATA),--data '$(DATA)') $(ARGS)
+
+.PHONY: test
+test: setup lint unit ## All set-up, then every test
+
+## Their parts
+
+.PHONY: setup
+setup: toolchain ## Fetch libtorch, example weights and example text (kept in the user's cache)
+	@trainer/setup/libtorch.sh >/dev/null
+	@docs/examples/fetch.sh >/dev/null
+
+.PHONY: toolchain
+toolchain: # One clear line for what this machine lacks
+	@need() { command -v "$$1" >/dev/null || { echo "autopeft needs $$1: $$2" >&2; exit 1; }; }
+	need cargo "install Rust 1.95.0 with rustup"
+	need g++ "Debian: apt-get install g++"
+	need python3 "Debian: apt-get install python3 python3-pip"
+
+.PHONY: build
+build: ## Build peft-operator and peft-trainer
+	@export LIBTORCH="$(LIBTORCH_DIR)"
+	$(CARGO) build --release --locked --bins
+
+.PHONY: lint
+lint: ## Formatting and clippy, warnings refused
+	@export LIBTORCH="$(LIBTORCH_DIR)"
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+
+.PHONY: unit
+unit: build # Every test of every room, the end-to-end search included
+	@export LIBTORCH="$(LIBTORCH_DIR)" AUTOPEFT_CACHE="$(CACHE)" AUTOPEFT_BIN="$$PWD/$(BIN)"
+	$(CARGO) test --release --locked --workspace
+
+## For those who work on it
+
+.PHONY: generate
+generate: ## Write what is generated: the CRD, the field reference
+	@export LIBTORCH="$(LIBTORCH_DIR)"
+	$(CARGO) run --quiet --release -p autopeft-integration-tests --bin generate
+
+.PHONY: bench
+bench: ## Time the surrogate's fit (Criterion)
+	@$(CARGO) bench -p autopeft-engine
+
+.PHONY: deny
+deny: ## Licences, sources and duplicate crates (installs cargo-deny 0.20.2 where it is missing)
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny@0.20.2
+	$(CARGO) deny check
+
+.PHONY: env
+env: ## Print the variable that a cargo command by hand needs: eval "$(make env)"
+	@echo "export LIBTORCH=$(LIBTORCH_DIR)"
+
+.PHONY: clean
+clean: ## Remove build products and runs; the user's cache stays
+	@$(CARGO) clean
+	rm -rf runs
