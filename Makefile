@@ -26,12 +26,12 @@ help: ## Show this list
 ## The two commands
 
 .PHONY: run
-run: setup build ## Search: SEARCH=manifest [MODEL=dir] [DATA=dir] [WORKDIR=dir] [ARGS=...]
+run: build ## Search: SEARCH=manifest [MODEL=dir] [DATA=dir] [WORKDIR=dir] [ARGS=...]
 	@$(BIN)/peft-operator run '$(SEARCH)' --workdir '$(WORKDIR)' --claim "autopeft=$(CACHE)" \
 	    $(if $(MODEL),--model '$(MODEL)') $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 .PHONY: test
-test: setup lint unit ## All set-up, then every test
+test: lint unit ## All set-up, then every test
 
 ## Their parts
 
@@ -48,26 +48,27 @@ toolchain: # One clear line for what this machine lacks
 	need python3 "Debian: apt-get install python3 python3-pip"
 
 .PHONY: build
-build: ## Build peft-operator and peft-trainer
-	@export LIBTORCH="$(LIBTORCH_DIR)"
+build: setup ## Build peft-operator and peft-trainer
+	@LIBTORCH="$(LIBTORCH_DIR)"; export LIBTORCH
 	$(CARGO) build --release --locked --bins
 
 .PHONY: lint
-lint: ## Formatting and clippy, warnings refused
-	@export LIBTORCH="$(LIBTORCH_DIR)"
+lint: setup ## Formatting and clippy, warnings refused
+	@LIBTORCH="$(LIBTORCH_DIR)"; export LIBTORCH
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
 
 .PHONY: unit
 unit: build # Every test of every room, the end-to-end search included
-	@export LIBTORCH="$(LIBTORCH_DIR)" AUTOPEFT_CACHE="$(CACHE)" AUTOPEFT_BIN="$$PWD/$(BIN)"
+	@LIBTORCH="$(LIBTORCH_DIR)"; AUTOPEFT_CACHE="$(CACHE)"; AUTOPEFT_BIN="$$PWD/$(BIN)"
+	export LIBTORCH AUTOPEFT_CACHE AUTOPEFT_BIN
 	$(CARGO) test --release --locked --workspace
 
 ## For those who work on it
 
 .PHONY: generate
-generate: ## Write what is generated: the CRD, the field reference
-	@export LIBTORCH="$(LIBTORCH_DIR)"
+generate: setup ## Write what is generated: the CRD, the field reference
+	@LIBTORCH="$(LIBTORCH_DIR)"; export LIBTORCH
 	$(CARGO) run --quiet --release -p autopeft-integration-tests --bin generate
 
 .PHONY: bench

@@ -271,7 +271,8 @@ impl SearchSpace {
         let sizes_may_be_zero = DimensionName::SIZES
             .iter()
             .all(|name| self.sizes(*name).contains(&0));
-        let inserted = (masks - u128::from(mask_may_be_empty)) * (sizes - u128::from(sizes_may_be_zero));
+        let inserted =
+            (masks - u128::from(mask_may_be_empty)) * (sizes - u128::from(sizes_may_be_zero));
         let empty = (mask_may_be_empty || sizes_may_be_zero) && !self.exclude_empty;
         inserted + u128::from(empty)
     }
@@ -296,7 +297,9 @@ impl SearchSpace {
             .all(|(choice, bit)| choice.allows(*bit));
         layers
             && self.serial_adapter.contains(&configuration.serial_adapter)
-            && self.parallel_adapter.contains(&configuration.parallel_adapter)
+            && self
+                .parallel_adapter
+                .contains(&configuration.parallel_adapter)
             && self.prefix.contains(&configuration.prefix)
     }
 }
@@ -330,10 +333,7 @@ fn resolve_layers(spec: &DimensionSpec, layers: usize) -> Result<Vec<LayerChoice
             '*' => Ok(LayerChoice::Free),
             '1' => Ok(LayerChoice::On),
             '0' => Ok(LayerChoice::Off),
-            other => Err(field(
-                "mask",
-                format!("{other:?} is not one of *, 1 and 0"),
-            )),
+            other => Err(field("mask", format!("{other:?} is not one of *, 1 and 0"))),
         })
         .collect()
 }
@@ -354,7 +354,10 @@ fn resolve_sizes(spec: &DimensionSpec, hidden_size: u32) -> Result<Vec<u32>, Spa
         return Ok(default_sizes(hidden_size));
     };
     if sizes.is_empty() {
-        return Err(field("sizes", "the list is empty; give at least one size".into()));
+        return Err(field(
+            "sizes",
+            "the list is empty; give at least one size".into(),
+        ));
     }
     if let Some(pair) = sizes.windows(2).find(|pair| pair[0] >= pair[1]) {
         return Err(field(

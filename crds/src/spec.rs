@@ -1,6 +1,5 @@
 //! `PeftSearchSpec`: what a user writes. Defaults are the paper's.
 
-use k8s_openapi::api::core::v1::SecretKeySelector;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -127,7 +126,10 @@ pub struct Source {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClaimSource {
     /// The claim's name.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    )]
     pub name: String,
     /// The directory inside the claim, relative and without `..`; the claim's root by default.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -143,16 +145,37 @@ pub struct ClaimSource {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HubSource {
     /// `owner/name`.
-    #[schemars(length(min = 1, max = 200), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$"))]
+    #[schemars(
+        length(min = 1, max = 200),
+        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$")
+    )]
     pub repository: String,
     /// A branch, tag or commit.
     #[serde(default = "defaults::revision")]
-    #[schemars(length(min = 1, max = 200), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"))]
+    #[schemars(
+        length(min = 1, max = 200),
+        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+    )]
     pub revision: String,
     /// The Secret key that holds the access token. `peft-operator run` reads the environment
     /// variable HF_TOKEN instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token_secret_ref: Option<SecretKeySelector>,
+    pub token_secret_ref: Option<SecretKeyRef>,
+}
+
+/// A key of a Secret in the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SecretKeyRef {
+    /// The Secret's name.
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    )]
+    pub name: String,
+    /// The key inside it.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub key: String,
 }
 
 /// The tasks that are known by name, and `custom`.
@@ -396,7 +419,7 @@ pub struct FidelitySpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub train_examples: Option<u32>,
-    /// Validate on the first part of a sample of this many examples, the same one for every trial.
+    /// Validate on a sample of this many examples, the same one for every trial.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub validation_examples: Option<u32>,

@@ -148,7 +148,11 @@ pub struct TrialResult {
 
 /// What came out of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+#[serde(
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
 pub enum TrialOutcome {
     /// It was trained and validated.
     Succeeded(Box<TrialMeasurements>),
@@ -257,8 +261,8 @@ pub fn parse_result(
     if bytes.len() > RESULT_MAX_BYTES {
         return Err(ResultError::TooLarge(bytes.len()));
     }
-    let result: TrialResult = serde_json::from_slice(bytes)
-        .map_err(|error| ResultError::Malformed(error.to_string()))?;
+    let result: TrialResult =
+        serde_json::from_slice(bytes).map_err(|error| ResultError::Malformed(error.to_string()))?;
     let mismatch = |field, found: String, expected: String| {
         if found == expected {
             Ok(())

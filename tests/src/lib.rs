@@ -1,1 +1,4 @@
-//! placeholder
+//! What needs several rooms at once. `generated` makes the files that follow from the types; the
+//! tests hold the walls between the rooms and run whole searches.
+
+pub mod generated;

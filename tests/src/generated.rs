@@ -1,0 +1,138 @@
+//! The files that are generated from the API types: the CRD and the field reference.
+//!
+//! `cargo run -p autopeft-integration-tests --bin generate` (or `make generate`) writes them, and a
+//! test fails when one is stale.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use autopeft_crds::PeftSearch;
+use kube::core::CustomResourceExt;
+use serde_json::Value;
+
+const MANIFEST_INTRODUCTION: &str = "\
+<!-- Generated from crds/src by `make generate`; edits here are lost. -->
+
+# The manifest, field by field
+
+A `PeftSearch` says what to search and how. `peft-operator run` and the operator read the same
+manifest. Examples are in [examples/](examples/). Fields that are not listed here are refused.
+";
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Every generated file: its path from the repository's root, and its content.
+pub fn files() -> anyhow::Result<Vec<(&'static str, String)>> {
+    let crd = serde_json::to_value(PeftSearch::crd()).context("the CRD as JSON")?;
+    Ok(vec![
+        ("crds/peftsearches.yaml", crd_yaml(&crd)?),
+        ("docs/manifest.md", field_reference(&crd)?),
+    ])
+}
+
+fn crd_yaml(crd: &Value) -> anyhow::Result<String> {
+    let yaml = serde_saphyr::to_string(crd).context("the CRD as YAML")?;
+    Ok(format!(
+        "# Generated from crds/src by `make generate`.\n{yaml}"
+    ))
+}
+
+fn field_reference(crd: &Value) -> anyhow::Result<String> {
+    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
+    let mut page = String::from(MANIFEST_INTRODUCTION);
+    for (part, introduction) in [
+        ("spec", "What a user writes."),
+        (
+            "status",
+            "What the search writes: `status.yaml` of a local run, `kubectl get -o yaml` on a cluster.",
+        ),
+    ] {
+        let node = schema
+            .get(part)
+            .with_context(|| format!("the CRD has no {part}"))?;
+        page.push_str(&format!("\n## {part}\n\n{introduction}\n"));
+        section(&mut page, part, node);
+    }
+    Ok(page)
+}
+
+/// A table of an object's fields, then a section for each field that is an object or a list of
+/// objects of ours.
+fn section(page: &mut String, path: &str, node: &Value) {
+    let Some(fields) = node["properties"].as_object() else {
+        return;
+    };
+    page.push_str(&format!(
+        "\n### `{path}`\n\n| field | type | default | meaning |\n| --- | --- | --- | --- |\n"
+    ));
+    let required: Vec<&str> = node["required"]
+        .as_array()
+        .map(|names| names.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default();
+    for (name, field) in fields {
+        let default = match &field["default"] {
+            Value::Null if required.contains(&name.as_str()) => "required".to_owned(),
+            Value::Null => String::new(),
+            Value::Object(_) => "as below".to_owned(),
+            value => format!("`{value}`"),
+        };
+        page.push_str(&format!(
+            "| `{name}` | {} | {default} | {} |\n",
+            type_of(field),
+            cell(&meaning(field))
+        ));
+    }
+    for (name, field) in fields {
+        if name == "conditions" {
+            continue; // Kubernetes' own type.
+        }
+        let child = if field["items"]["properties"].is_object() {
+            (format!("{path}.{name}[]"), &field["items"])
+        } else {
+            (format!("{path}.{name}"), field)
+        };
+        section(page, &child.0, child.1);
+    }
+}
+
+fn type_of(field: &Value) -> String {
+    let base = field["type"].as_str().unwrap_or("object");
+    let mut words = match base {
+        "array" => format!("list of {}", type_of(&field["items"])),
+        "string" if field["format"] == "date-time" => "time".to_owned(),
+        "string" if field["pattern"] == autopeft_crds::decimal::DECIMAL_PATTERN => {
+            "decimal string".to_owned()
+        }
+        other => other.to_owned(),
+    };
+    if let Some(values) = field["enum"].as_array() {
+        let names: Vec<String> = values
+            .iter()
+            .filter(|v| !v.is_null())
+            .map(|v| format!("`{}`", v.as_str().unwrap_or_default()))
+            .collect();
+        words = names.join(", ");
+    }
+    match (field["minimum"].as_f64(), field["maximum"].as_f64()) {
+        (Some(least), Some(most)) => words.push_str(&format!(", {least} to {most}")),
+        (Some(least), None) => words.push_str(&format!(", at least {least}")),
+        (None, Some(most)) => words.push_str(&format!(", at most {most}")),
+        (None, None) => {}
+    }
+    words
+}
+
+fn meaning(field: &Value) -> String {
+    field["description"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Text that fits into a table's cell.
+fn cell(text: &str) -> String {
+    text.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace('|', "\\|")
+}
