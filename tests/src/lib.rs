@@ -2,3 +2,4 @@
 //! tests hold the walls between the rooms and run whole searches.
 
 pub mod generated;
+pub mod programs;
