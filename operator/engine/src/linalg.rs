@@ -5,7 +5,7 @@
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt;
-use faer::{Auto, MatMut, Par, Spec};
+use faer::{Auto, MatMut, MatRef, Par, Spec};
 
 /// The jitter is tried as these shares of the mean diagonal, after none at all.
 const JITTER: [f64; 4] = [1e-10, 1e-8, 1e-6, 1e-4];
@@ -50,6 +50,12 @@ impl Factoriser {
         )
         .map(|_| ())
         .map_err(|llt::factor::LltError::NonPositivePivot { index }| index)
+    }
+
+    /// Writes the lower triangle of `(L Lᵀ)⁻¹`, where `factor` has `L` in its lower triangle.
+    pub(crate) fn invert(&mut self, factor: MatRef<'_, f64>, inverse: MatMut<'_, f64>) {
+        let stack = MemStack::new(&mut self.memory);
+        llt::inverse::inverse(inverse, factor, Par::Seq, stack);
     }
 
     /// `factorise` of a full symmetric matrix, with as much jitter on the diagonal as it takes.

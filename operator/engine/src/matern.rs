@@ -10,6 +10,7 @@
 //! additions and multiplications in a fixed order are used, so that every instruction set gives
 //! the same bits.
 
+use faer::Mat;
 use pulp::Arch;
 
 const SQRT_5: f64 = 2.236_067_977_499_79;
@@ -33,15 +34,15 @@ pub(crate) fn values(arch: Arch, squared: &mut [f64]) {
     );
 }
 
-/// Replaces squared scaled distances by kernel values and writes `dk/ds` beside them.
-pub(crate) fn values_and_slopes(arch: Arch, squared: &mut [f64], slopes: &mut [f64]) {
+/// Replaces squared scaled distances by `factor · k(s)` and writes `k'(s)` beside them.
+pub(crate) fn values_and_slopes(arch: Arch, squared: &mut [f64], slopes: &mut [f64], factor: f64) {
     arch.dispatch(
         #[inline(always)]
         || {
             for (s, slope) in squared.iter_mut().zip(slopes.iter_mut()) {
                 let t = SQRT_5 * s.sqrt();
                 let decay = exp_negative(t);
-                *s = (1.0 + t + t * t / 3.0) * decay;
+                *s = factor * ((1.0 + t + t * t / 3.0) * decay);
                 *slope = -5.0 / 6.0 * (1.0 + t) * decay;
             }
         },
@@ -55,6 +56,69 @@ pub(crate) fn accumulate(squared: &mut [f64], column: &[f64], point: f64) {
         let difference = x - point;
         *s += difference * difference;
     }
+}
+
+/// Writes the squared distances of points `b..` to point `b`; `scaled` is n×d.
+pub(crate) fn squared_distances(arch: Arch, squared: &mut [f64], scaled: &Mat<f64>, b: usize) {
+    arch.dispatch(
+        #[inline(always)]
+        || {
+            squared.fill(0.0);
+            let d = scaled.ncols();
+            let mut i = 0;
+            // Four dimensions at a time: the sums are loaded and stored a quarter as often.
+            while i + 4 <= d {
+                let columns = [0, 1, 2, 3].map(|k| &scaled.col_as_slice(i + k)[b..]);
+                let point = columns.map(|column| column[0]);
+                let [c0, c1, c2, c3] = columns;
+                for ((((s, x0), x1), x2), x3) in squared.iter_mut().zip(c0).zip(c1).zip(c2).zip(c3)
+                {
+                    let (d0, d1) = (x0 - point[0], x1 - point[1]);
+                    let (d2, d3) = (x2 - point[2], x3 - point[3]);
+                    *s += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
+                }
+                i += 4;
+            }
+            for i in i..d {
+                let column = &scaled.col_as_slice(i)[b..];
+                accumulate(squared, column, column[0]);
+            }
+        },
+    );
+}
+
+/// Adds `Σ_a products_a (x_ai − x_bi)²`, a from `b`, to every `sums_i`; `inputs` is n×d.
+pub(crate) fn add_weighted_squares(
+    arch: Arch,
+    sums: &mut [f64],
+    products: &[f64],
+    inputs: &Mat<f64>,
+    b: usize,
+) {
+    const LANES: usize = 16;
+    arch.dispatch(
+        #[inline(always)]
+        || {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                let column = &inputs.col_as_slice(i)[b..];
+                let point = column[0];
+                let (products, rest) = products.as_chunks::<LANES>();
+                let (column, column_rest) = column.as_chunks::<LANES>();
+                let mut lanes = [0.0; LANES];
+                for (product, x) in products.iter().zip(column) {
+                    for lane in 0..LANES {
+                        let difference = x[lane] - point;
+                        lanes[lane] += product[lane] * (difference * difference);
+                    }
+                }
+                for (lane, (product, x)) in rest.iter().zip(column_rest).enumerate() {
+                    let difference = x - point;
+                    lanes[lane] += product * (difference * difference);
+                }
+                *sum += lanes.iter().sum::<f64>();
+            }
+        },
+    );
 }
 
 /// `exp(−t)` for `t ≥ 0` to within two units in the last place, without branches, so that loops
@@ -117,7 +181,7 @@ mod tests {
             let h = 1e-6 * s;
             let numeric = (value(s + h) - value(s - h)) / (2.0 * h);
             let (mut values, mut slopes) = ([s], [0.0]);
-            values_and_slopes(Arch::new(), &mut values, &mut slopes);
+            values_and_slopes(Arch::new(), &mut values, &mut slopes, 1.0);
             assert!((numeric - slopes[0]).abs() < 1e-7 * slopes[0].abs());
             assert_eq!(values[0], value(s));
         }
@@ -126,7 +190,7 @@ mod tests {
     #[test]
     fn equal_points_have_value_one_and_a_finite_slope() {
         let (mut values, mut slopes) = ([0.0], [0.0]);
-        values_and_slopes(Arch::new(), &mut values, &mut slopes);
+        values_and_slopes(Arch::new(), &mut values, &mut slopes, 1.0);
         assert_eq!((values[0], slopes[0]), (1.0, -5.0 / 6.0));
     }
 }

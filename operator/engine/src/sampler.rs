@@ -1,0 +1,151 @@
+//! The No-U-Turn sampler (Hoffman and Gelman, JMLR 2014) on the SAAS density, by `nuts-rs`.
+//!
+//! One chain on the calling thread, its random numbers from ChaCha8 with the caller's seed: the
+//! same density and seed give the same draws, bit for bit.
+
+use std::collections::HashMap;
+
+use nuts_rs::{
+    Chain, CpuLogpFunc, CpuMath, CpuMathError, DiagNutsSettings, HasDims, LogpError, Settings,
+};
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, RngExt, SeedableRng};
+
+use crate::fit::FitSettings;
+use crate::saas::{DensityError, HEAD, Saas, Workspace};
+
+/// How many random positions are tried for the start of the chain.
+const STARTS: usize = 20;
+
+/// The chain after warm-up, and how the sampler fared.
+pub(crate) struct Trace {
+    /// The positions, `samples` of them, each d + 4 values.
+    pub(crate) draws: Vec<Box<[f64]>>,
+    /// Draws after warm-up whose trajectory diverged.
+    pub(crate) divergences: usize,
+    /// The step size of the last draw.
+    pub(crate) step_size: f64,
+    /// Leapfrog steps after warm-up.
+    pub(crate) steps: u64,
+    /// Draws after warm-up that ended at the largest tree.
+    pub(crate) saturated: usize,
+    /// Evaluations of the density and its gradient, warm-up included.
+    pub(crate) gradients: u64,
+}
+
+/// Why the sampler gave no draws.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SamplerError {
+    #[error("no start with a finite density in {STARTS} attempts")]
+    Start,
+    #[error("the sampler stopped: {0}")]
+    Stopped(String),
+}
+
+/// Draws `settings.samples` positions after `settings.warmup`.
+pub(crate) fn sample(
+    saas: &Saas,
+    settings: &FitSettings,
+    seed: u64,
+) -> Result<Trace, SamplerError> {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    let start = start(saas, &mut generator).ok_or(SamplerError::Start)?;
+    let stopped = |error: &dyn std::fmt::Display| SamplerError::Stopped(format!("{error:#}"));
+    let options = DiagNutsSettings {
+        num_tune: settings.warmup as u64,
+        num_draws: settings.samples as u64,
+        maxdepth: u64::from(settings.max_tree_depth),
+        ..DiagNutsSettings::default()
+    };
+    let math = CpuMath::new(Posterior {
+        saas,
+        workspace: saas.workspace(),
+    });
+    let mut chain = options
+        .new_chain(0, math, &mut generator)
+        .map_err(|e| stopped(&e))?;
+    chain.set_position(&start).map_err(|e| stopped(&e))?;
+    let largest = (1_u64 << settings.max_tree_depth) - 1;
+    let mut trace = Trace {
+        draws: Vec::with_capacity(settings.samples),
+        divergences: 0,
+        step_size: 0.0,
+        steps: 0,
+        saturated: 0,
+        gradients: 0,
+    };
+    for draw in 0..settings.warmup + settings.samples {
+        let (position, progress) = chain.draw().map_err(|e| stopped(&e))?;
+        trace.gradients += progress.num_gradients;
+        if draw >= settings.warmup {
+            trace.divergences += usize::from(progress.diverging);
+            trace.step_size = progress.step_size;
+            trace.steps += progress.num_steps;
+            trace.saturated += usize::from(progress.num_steps >= largest);
+            trace.draws.push(position);
+        }
+    }
+    Ok(trace)
+}
+
+/// A position with a finite density: the middle of the priors, moved by up to 1 in every
+/// direction.
+pub(crate) fn start(saas: &Saas, generator: &mut ChaCha8Rng) -> Option<Vec<f64>> {
+    let mut workspace = saas.workspace();
+    let mut gradient = vec![0.0; saas.parameters()];
+    (0..STARTS).find_map(|_| {
+        let mut position = vec![0.0; saas.parameters()];
+        position[2] = 0.1_f64.ln();
+        position[HEAD - 1] = 0.1_f64.ln();
+        for value in &mut position {
+            *value += generator.random_range(-1.0..1.0);
+        }
+        let finite = saas.log_density(&position, &mut gradient, &mut workspace);
+        finite.is_ok().then_some(position)
+    })
+}
+
+/// The density in the form that `nuts-rs` asks for.
+struct Posterior<'a> {
+    saas: &'a Saas,
+    workspace: Workspace,
+}
+
+impl HasDims for Posterior<'_> {
+    fn dim_sizes(&self) -> HashMap<String, u64> {
+        HashMap::from([(
+            "unconstrained_parameter".to_owned(),
+            self.saas.parameters() as u64,
+        )])
+    }
+}
+
+impl CpuLogpFunc for Posterior<'_> {
+    type LogpError = DensityError;
+    type FlowParameters = ();
+    type ExpandedVector = Vec<f64>;
+
+    fn dim(&self) -> usize {
+        self.saas.parameters()
+    }
+
+    fn logp(&mut self, position: &[f64], gradient: &mut [f64]) -> Result<f64, DensityError> {
+        self.saas
+            .log_density(position, gradient, &mut self.workspace)
+    }
+
+    fn expand_vector<R: Rng + ?Sized>(
+        &mut self,
+        _: &mut R,
+        position: &[f64],
+    ) -> Result<Vec<f64>, CpuMathError> {
+        Ok(position.to_vec())
+    }
+}
+
+impl LogpError for DensityError {
+    /// A position without a density ends its trajectory, not the chain.
+    fn is_recoverable(&self) -> bool {
+        true
+    }
+}
