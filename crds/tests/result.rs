@@ -1,0 +1,138 @@
+//! The result document: what is believed and what is refused.
+
+use autopeft_crds::spec::Metric;
+use autopeft_crds::trial::{
+    FailureReason, RESULT_MAX_BYTES, ResultError, TrialIdentity, TrialOutcome, parse_result,
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn identity() -> TrialIdentity {
+    TrialIdentity {
+        search_uid: "uid".into(),
+        trial: 3,
+        attempt: 1,
+        configuration_hash: "abc".into(),
+    }
+}
+
+fn document() -> Value {
+    json!({
+        "version": 1,
+        "identity": {"searchUid": "uid", "trial": 3, "attempt": 1, "configurationHash": "abc"},
+        "outcome": {"succeeded": {
+            "score": 0.75, "metric": "Accuracy", "bestEpoch": 1,
+            "epochs": [{"epoch": 1, "loss": 0.5, "metrics": {"Accuracy": 0.75}}],
+            "trainedParameters": 10, "deployedParameters": 5, "trainSeconds": 1.5,
+            "totalSeconds": 2.0, "peakMemoryBytes": 100, "device": "cpu",
+            "precision": "float32", "steps": 7, "validationExamples": 20,
+            "seeds": {"init": 1}, "versions": {"libtorch": "2.11.0"},
+        }},
+    })
+}
+
+fn parse(text: &str) -> Result<TrialOutcome, ResultError> {
+    parse_result(text.as_bytes(), &identity(), Metric::Accuracy).map(|result| result.outcome)
+}
+
+/// The document with one field replaced, as text.
+fn with(pointer: &str, value: Value) -> String {
+    let mut document = document();
+    *document.pointer_mut(pointer).expect("a field") = value;
+    document.to_string()
+}
+
+#[test]
+fn a_result_is_read() {
+    let outcome = parse(&document().to_string()).expect("a valid document");
+    let TrialOutcome::Succeeded(measured) = outcome else {
+        panic!("it succeeded")
+    };
+    assert_eq!(measured.score, 0.75);
+    let failed = json!({"failed": {"reason": "OutOfMemory", "message": "too large"}});
+    assert_eq!(
+        parse(&with("/outcome", failed)),
+        Ok(TrialOutcome::Failed {
+            reason: FailureReason::OutOfMemory,
+            message: "too large".into()
+        })
+    );
+}
+
+#[test]
+fn anothers_result_is_refused() {
+    for (pointer, value) in [
+        ("/version", json!(2)),
+        ("/identity/searchUid", json!("other")),
+        ("/identity/trial", json!(4)),
+        ("/identity/attempt", json!(2)),
+        ("/identity/configurationHash", json!("abd")),
+        ("/outcome/succeeded/metric", json!("Matthews")),
+    ] {
+        let error = parse(&with(pointer, value)).expect_err(pointer);
+        assert!(
+            matches!(error, ResultError::Mismatch { .. }),
+            "{pointer}: {error}"
+        );
+    }
+}
+
+#[test]
+fn impossible_and_malformed_results_are_refused() {
+    assert_eq!(parse(""), Err(ResultError::Empty));
+    let long = " ".repeat(RESULT_MAX_BYTES + 1);
+    assert_eq!(
+        parse(&long),
+        Err(ResultError::TooLarge(RESULT_MAX_BYTES + 1))
+    );
+    for (pointer, value) in [
+        ("/outcome/succeeded/score", json!(1.5)),
+        ("/outcome/succeeded/score", json!(-0.1)),
+        ("/outcome/succeeded/score", json!("NaN")),
+        ("/outcome/succeeded/score", Value::Null),
+        ("/outcome/succeeded/trainSeconds", json!(-1)),
+        ("/outcome/succeeded/bestEpoch", json!(0)),
+        ("/outcome/succeeded/validationExamples", json!(0)),
+        (
+            "/outcome",
+            json!({"failed": {"reason": "Tired", "message": ""}}),
+        ),
+        (
+            "/outcome",
+            json!({"failed": {"reason": "Lost", "message": "x".repeat(513)}}),
+        ),
+        ("/outcome", json!({})),
+    ] {
+        let text = with(pointer, value);
+        assert!(parse(&text).is_err(), "accepted {text}");
+    }
+    let text = document().to_string();
+    for garbled in [
+        text.replace("0.75", "NaN"),
+        text.replace("0.75", "1e400"),
+        text.replace("\"score\"", "\"scores\""),
+        format!("{text}{text}"),
+        "[".repeat(4000),
+        "\u{feff}{}".to_owned(),
+    ] {
+        assert!(parse(&garbled).is_err(), "accepted {garbled}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        let _ = parse_result(&bytes, &identity(), Metric::Accuracy);
+    }
+
+    /// Cut or flipped anywhere, the document is refused or says the same score.
+    #[test]
+    fn damage_is_noticed_or_harmless(position in 0_usize..500, byte: u8, cut: bool) {
+        let mut bytes = document().to_string().into_bytes();
+        let position = position % bytes.len();
+        if cut { bytes.truncate(position) } else { bytes[position] = byte }
+        if let Ok(result) = parse_result(&bytes, &identity(), Metric::Accuracy) {
+            prop_assert!(matches!(result.outcome, TrialOutcome::Succeeded(_)));
+        }
+    }
+}
