@@ -103,3 +103,27 @@ impl Gradient for Problem<'_> {
         Ok(search.gradient.iter().map(|g| -g).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use faer::Mat;
+
+    use super::*;
+
+    #[test]
+    fn the_mode_has_no_slope_and_is_higher_than_the_starts() {
+        let inputs = Mat::from_fn(20, 3, |row, i| ((row * (i + 2)) % 7) as f64 / 6.0);
+        let values: Vec<f64> = (0..20).map(|a| (4.0 * inputs[(a, 0)]).sin()).collect();
+        let saas = Saas::new(inputs.as_ref(), &values, None);
+        let mode = maximise(&saas, 0).expect("a mode");
+        let mut gradient = vec![0.0; saas.parameters()];
+        let mut workspace = saas.workspace();
+        let highest = saas.log_density(&mode, &mut gradient, &mut workspace);
+        assert!(gradient.iter().all(|g| g.abs() < 1e-3), "{gradient:?}");
+        let mut generator = ChaCha8Rng::seed_from_u64(0);
+        let begin = start(&saas, &mut generator).expect("a start");
+        let lower = saas.log_density(&begin, &mut gradient, &mut workspace);
+        assert!(highest.expect("finite") > lower.expect("finite"));
+        assert_eq!(mode, maximise(&saas, 0).expect("a mode"));
+    }
+}

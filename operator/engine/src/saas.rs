@@ -293,3 +293,99 @@ fn half_cauchy(scale: f64, log: f64, gradient: &mut f64) -> f64 {
     let log_cosh = u.abs() + (-2.0 * u.abs()).exp().ln_1p() - std::f64::consts::LN_2;
     -std::f64::consts::PI.ln() - log_cosh
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Inputs (n×d; the first half of the dimensions bits, duplicates likely), values, extra noise
+    /// and a position.
+    #[derive(Debug)]
+    struct Case {
+        n: usize,
+        d: usize,
+        inputs: Vec<f64>,
+        values: Vec<f64>,
+        extra_noise: Vec<f64>,
+        position: Vec<f64>,
+    }
+
+    fn cases() -> impl Strategy<Value = Case> {
+        use proptest::collection::vec;
+        (0_usize..20, 1_usize..12).prop_flat_map(|(n, d)| {
+            (
+                vec(0.0..1.0, n * d),
+                vec(-2.0..2.0, n),
+                vec(0.0..0.5, n),
+                vec(-2.0..2.0, d + HEAD),
+            )
+                .prop_map(move |(inputs, values, extra_noise, position)| Case {
+                    n,
+                    d,
+                    inputs,
+                    values,
+                    extra_noise,
+                    position,
+                })
+        })
+    }
+
+    impl Case {
+        fn saas(&self) -> Saas {
+            let inputs = Mat::from_fn(self.n, self.d, |row, i| {
+                let x: f64 = self.inputs[row * self.d + i];
+                if 2 * i < self.d { x.round() } else { x }
+            });
+            Saas::new(inputs.as_ref(), &self.values, Some(&self.extra_noise))
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_gradient_component_is_the_finite_difference(case in cases()) {
+            let saas = case.saas();
+            let mut workspace = saas.workspace();
+            let (mut gradient, mut unused) = (case.position.clone(), case.position.clone());
+            saas.log_density(&case.position, &mut gradient, &mut workspace)?;
+            for (i, expected) in gradient.iter().enumerate() {
+                let mut at = |step: f64| {
+                    let mut position = case.position.clone();
+                    position[i] += step;
+                    saas.log_density(&position, &mut unused, &mut workspace)
+                };
+                // Fourth order, so that the error is that of rounding.
+                let h = 1e-3;
+                let numeric = (8.0 * (at(h)? - at(-h)?) - (at(2.0 * h)? - at(-2.0 * h)?)) / (12.0 * h);
+                prop_assert!(
+                    (numeric - expected).abs() < 1e-7 * (1.0 + expected.abs()),
+                    "component {}: {} by differences, {} by the formula", i, numeric, expected
+                );
+            }
+        }
+
+        #[test]
+        fn a_workspace_that_was_used_gives_the_same_bits(case in cases()) {
+            let saas = case.saas();
+            let (mut used, mut first, mut second) =
+                (saas.workspace(), case.position.clone(), case.position.clone());
+            let elsewhere: Vec<f64> = case.position.iter().map(|p| 0.3 - p).collect();
+            saas.log_density(&elsewhere, &mut first, &mut used)?;
+            let again = saas.log_density(&case.position, &mut first, &mut used)?;
+            let fresh = saas.log_density(&case.position, &mut second, &mut saas.workspace())?;
+            prop_assert_eq!((again, first), (fresh, second));
+        }
+    }
+
+    #[test]
+    fn positions_without_a_density_are_errors() {
+        let inputs = Mat::from_fn(3, 1, |row, _| row as f64);
+        let saas = Saas::new(inputs.as_ref(), &[1.0, 0.0, -1.0], None);
+        let mut gradient = vec![0.0; 5];
+        for position in [[1e3; 5], [f64::NAN; 5], [0.0, 1e3, 0.0, 0.0, 0.0]] {
+            let found = saas.log_density(&position, &mut gradient, &mut saas.workspace());
+            assert!(found.is_err(), "{position:?}: {found:?}");
+        }
+    }
+}
