@@ -5,8 +5,9 @@ use autopeft_engine::fit::{Fit, FitSettings, Method, fit};
 use autopeft_engine::gp::{Gp, GpError, Hyperparameters};
 use autopeft_engine::saas::Saas;
 use faer::Mat;
+use proptest::prelude::*;
 use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -349,4 +350,45 @@ fn a_singular_covariance_takes_jitter_and_says_how_much() {
             ..
         })
     ));
+}
+
+#[test]
+fn data_without_a_finite_density_names_both_failures() {
+    let inputs = Mat::from_fn(2, 1, |row, _| row as f64);
+    let found = fit(
+        inputs.as_ref(),
+        &[1e160, 0.0],
+        None,
+        &FitSettings::default(),
+        0,
+    );
+    assert_eq!((found.method, found.samples.len()), (Method::None, 0));
+    let reasons = &found.diagnostics.reasons;
+    assert!(reasons[0].starts_with("NUTS: ") && reasons[1].starts_with("MAP: "));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// Bits with many duplicates, and values of any scale.
+    #[test]
+    fn a_fit_always_comes_back_with_samples(
+        n in 0_usize..9,
+        d in 1_usize..6,
+        bits in proptest::collection::vec(0_u8..2, 60),
+        values in proptest::collection::vec(-1.0..1.0, 10),
+        scale in -12_i32..12,
+        seed in 0_u64..1000,
+    ) {
+        let inputs = Mat::from_fn(n, d, |row, i| f64::from(bits[row * d + i]));
+        let values: Vec<f64> = values[..n].iter().map(|y: &f64| y * 10.0_f64.powi(scale)).collect();
+        let settings = FitSettings { warmup: 60, samples: 16, thinning: 4, max_tree_depth: 5 };
+        let found = fit(inputs.as_ref(), &values, None, &settings, seed);
+        prop_assert_eq!(
+            found.samples.len(),
+            match found.method { Method::Nuts => 4, Method::Map => 1, Method::None => 0 }
+        );
+        prop_assert_ne!(found.method, Method::None);
+        prop_assert!(found.condition(inputs.as_ref(), &values, None).is_ok());
+    }
 }
