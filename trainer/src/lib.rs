@@ -1,1 +1,21 @@
-//! placeholder
+//! The trainer: one PEFT configuration of a pretrained encoder, trained and validated on one task.
+//!
+//! It knows nothing of the search or of Kubernetes.
+
+pub mod batches;
+pub mod data;
+pub mod device;
+pub mod encoder;
+pub mod head;
+pub mod metrics;
+pub mod model;
+pub mod nn;
+pub mod optimizer;
+pub mod peft;
+pub mod result;
+pub mod schedule;
+pub mod seeds;
+pub mod task;
+pub mod tensor_file;
+pub mod tokenize;
+pub mod train;

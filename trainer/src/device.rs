@@ -1,0 +1,80 @@
+//! Which device computes, in which number format, and how much memory was held.
+//!
+//! A GPU is found when the program was built against a libtorch with CUDA (`build.rs` links it).
+
+use autopeft_crds::spec::Precision;
+use tch::{Device, Kind};
+
+/// The first GPU where there is one, else the CPU. `CUDA_VISIBLE_DEVICES` chooses among GPUs, and
+/// set to nothing hides them all.
+pub fn choose() -> Device {
+    Device::cuda_if_available()
+}
+
+/// The number format of the frozen weights and of the matrix products: `Kind::Float` or
+/// `Kind::BFloat16`.
+///
+/// `Auto` is BFloat16 on a GPU. libtorch's C++ interface behind `tch` does not tell a GPU's
+/// generation: NVIDIA GPUs older than Ampere emulate the format slowly, and want `Float32`.
+pub fn number_format(precision: Precision, device: Device) -> Kind {
+    match precision {
+        Precision::Float32 => Kind::Float,
+        Precision::BFloat16 => Kind::BFloat16,
+        Precision::Auto if device.is_cuda() => Kind::BFloat16,
+        Precision::Auto => Kind::Float,
+    }
+}
+
+/// `float32` or `bfloat16`, as result documents spell it.
+pub fn number_format_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::BFloat16 => "bfloat16",
+        _ => "float32",
+    }
+}
+
+/// `cpu` or `cuda:0`, as result documents spell it.
+pub fn name(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("cuda:{index}"),
+        _ => "cpu".into(),
+    }
+}
+
+/// Waits until the device has done what it was given, so that a clock read afterwards is right.
+pub fn synchronize(device: Device) {
+    if let Device::Cuda(index) = device {
+        tch::Cuda::synchronize(index as i64);
+    }
+}
+
+/// The most memory that this process has held on the machine, bytes, or nothing where the system
+/// does not tell (`/proc/self/status`). A GPU's memory is not part of it: `tch` does not expose
+/// the statistics of libtorch's CUDA allocator.
+pub fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_is_float32_on_the_cpu_and_bfloat16_on_a_gpu() {
+        assert_eq!(number_format(Precision::Auto, Device::Cpu), Kind::Float);
+        let gpu = Device::Cuda(0);
+        assert_eq!(number_format(Precision::Auto, gpu), Kind::BFloat16);
+        assert_eq!(number_format(Precision::Float32, gpu), Kind::Float);
+        assert_eq!(name(gpu), "cuda:0");
+    }
+
+    #[test]
+    fn peak_memory_is_more_than_a_megabyte() {
+        assert!(peak_memory_bytes().is_none_or(|bytes| bytes > 1 << 20));
+    }
+}

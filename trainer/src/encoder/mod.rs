@@ -1,0 +1,8 @@
+//! Pretrained encoders: their configuration, their weights and their forward pass.
+
+pub mod bert;
+pub mod config;
+pub mod weights;
+
+pub use bert::Encoder;
+pub use config::ModelConfig;

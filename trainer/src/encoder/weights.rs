@@ -1,0 +1,90 @@
+//! An encoder's weights, from the `model.safetensors` of a Hugging Face checkpoint.
+//!
+//! Names differ between checkpoints: with the architecture's prefix or without, layer norms as
+//! `weight` and `bias` or as `gamma` and `beta`. Pooler, heads and position ids are not used.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use tch::Tensor;
+
+use super::config::ModelConfig;
+use crate::tensor_file::{TensorFile, TensorFileError};
+
+/// The file's name in a model's directory.
+pub const WEIGHTS_FILE: &str = "model.safetensors";
+
+/// A tensor's name without the architecture's prefix, and its shape.
+pub type Expected = (String, Vec<i64>);
+
+/// The tensors that the encoder computes with, in the order of the forward pass.
+pub fn expected_tensors(config: &ModelConfig) -> Vec<Expected> {
+    let (h, i) = (config.hidden_size, config.intermediate_size);
+    let mut tensors: Vec<Expected> = [
+        ("word_embeddings", config.vocabulary_size),
+        ("position_embeddings", config.position_rows),
+        ("token_type_embeddings", config.token_types),
+    ]
+    .into_iter()
+    .map(|(name, rows)| (format!("embeddings.{name}.weight"), vec![rows, h]))
+    .collect();
+    let mut norm_or_dense = |name: &str, weight: Vec<i64>| {
+        let bias = vec![weight[0]];
+        tensors.push((format!("{name}.weight"), weight));
+        tensors.push((format!("{name}.bias"), bias));
+    };
+    norm_or_dense("embeddings.LayerNorm", vec![h]);
+    for layer in 0..config.layers {
+        for (name, weight) in [
+            ("attention.self.query", vec![h, h]),
+            ("attention.self.key", vec![h, h]),
+            ("attention.self.value", vec![h, h]),
+            ("attention.output.dense", vec![h, h]),
+            ("attention.output.LayerNorm", vec![h]),
+            ("intermediate.dense", vec![i, h]),
+            ("output.dense", vec![h, i]),
+            ("output.LayerNorm", vec![h]),
+        ] {
+            norm_or_dense(&format!("encoder.layer.{layer}.{name}"), weight);
+        }
+    }
+    tensors
+}
+
+/// Reads the encoder's tensors as float32 on the CPU, by their names without prefix.
+///
+/// # Errors
+/// The file is missing, cut short or garbled, or lacks a tensor or holds one of another shape or
+/// number format; the error names file and tensor. Nothing is ever written.
+pub fn read(
+    model: &Path,
+    config: &ModelConfig,
+) -> Result<HashMap<String, Tensor>, TensorFileError> {
+    let mut file = TensorFile::open(&model.join(WEIGHTS_FILE))?;
+    let stored: HashMap<String, String> = file
+        .names()
+        .into_iter()
+        .map(|name| (plain_name(&name, config), name))
+        .collect();
+    expected_tensors(config)
+        .into_iter()
+        .map(|(name, shape)| {
+            let stored_name = stored.get(&name).unwrap_or(&name);
+            let tensor = file.read(stored_name, &shape)?;
+            Ok((name, tensor))
+        })
+        .collect()
+}
+
+/// A checkpoint's name in the spelling of `expected_tensors`.
+fn plain_name(stored: &str, config: &ModelConfig) -> String {
+    let name = stored
+        .strip_prefix(config.architecture.as_str())
+        .and_then(|rest| rest.strip_prefix('.'))
+        .unwrap_or(stored);
+    match name.rsplit_once(".LayerNorm.") {
+        Some((norm, "gamma")) => format!("{norm}.LayerNorm.weight"),
+        Some((norm, "beta")) => format!("{norm}.LayerNorm.bias"),
+        _ => name.to_owned(),
+    }
+}
