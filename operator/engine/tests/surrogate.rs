@@ -6,8 +6,8 @@ use autopeft_engine::gp::{Gp, GpError, Hyperparameters};
 use autopeft_engine::saas::Saas;
 use faer::Mat;
 use proptest::prelude::*;
-use rand::rngs::ChaCha8Rng;
 use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
