@@ -296,14 +296,20 @@ impl Model {
     /// the backbone (in full fine-tuning), the head. Names of biases end in `.bias`; those of norms
     /// contain `.LayerNorm.`.
     pub fn trainable(&self) -> Vec<(String, Tensor)> {
-        let mut tensors = self.modules.named();
-        tensors.extend(
-            self.unfrozen
-                .iter()
-                .map(|(name, tensor)| (name.clone(), tensor.shallow_clone())),
-        );
-        tensors.extend(self.head.named());
-        tensors
+        self.with_rest(self.modules.named())
+    }
+
+    /// The tensors of `trainable` with the prefix in its ejected form: what an adapter checkpoint
+    /// holds.
+    pub fn deployable(&self) -> Vec<(String, Tensor)> {
+        self.with_rest(self.modules.deployable())
+    }
+
+    fn with_rest(&self, mut modules: Vec<(String, Tensor)>) -> Vec<(String, Tensor)> {
+        let unfrozen = self.unfrozen.iter();
+        modules.extend(unfrozen.map(|(name, tensor)| (name.clone(), tensor.shallow_clone())));
+        modules.extend(self.head.named());
+        modules
     }
 
     /// Parameters that are trained, head and prefix reparametrisation included.

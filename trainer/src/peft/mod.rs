@@ -80,6 +80,23 @@ impl Modules {
     /// The trainable tensors under their names: `layer.2.serial_adapter.down.weight`,
     /// `prefix.embedding`. The order is that of the layers, the prefix last.
     pub fn named(&self) -> Vec<(String, Tensor)> {
+        let mut tensors = self.named_adapters();
+        if let Some(prefix) = &self.prefix {
+            tensors.extend(prefix.named("prefix"));
+        }
+        tensors
+    }
+
+    /// The tensors that are needed at inference: those of `named`, the prefix in its ejected form.
+    pub fn deployable(&self) -> Vec<(String, Tensor)> {
+        let mut tensors = self.named_adapters();
+        if let Some(prefix) = &self.prefix {
+            tensors.extend(prefix.ejected().named("prefix"));
+        }
+        tensors
+    }
+
+    fn named_adapters(&self) -> Vec<(String, Tensor)> {
         let mut tensors = Vec::new();
         for (index, layer) in self.layers.iter().enumerate() {
             let named = |module: &str| format!("layer.{index}.{module}");
@@ -90,20 +107,13 @@ impl Modules {
                 tensors.extend(adapter.named(&named("parallel_adapter")));
             }
         }
-        if let Some(prefix) = &self.prefix {
-            tensors.extend(prefix.named("prefix"));
-        }
         tensors
     }
 
     /// The parameters that are added at inference: biases included, prefix ejected.
     pub fn deployed_parameters(&self) -> u64 {
-        let adapters: usize = self
-            .named()
-            .iter()
-            .filter(|(name, _)| name.starts_with("layer."))
-            .map(|(_, tensor)| tensor.numel())
-            .sum();
+        let adapters = self.named_adapters();
+        let adapters: usize = adapters.iter().map(|(_, tensor)| tensor.numel()).sum();
         let prefix = self.prefix.as_ref().map_or(0, Prefix::deployed_parameters);
         adapters as u64 + prefix
     }

@@ -1,0 +1,335 @@
+//! Adapter checkpoints: what a training leaves behind, and what an evaluation reads back.
+//!
+//! A checkpoint is a directory of two files. `adapter.safetensors` has the trainable tensors under
+//! `Model::trainable`'s names, in float32, with the prefix in its ejected form
+//! (`prefix.key_values`): predictions are the same, and the file is as small as the adapter.
+//! `adapter.json` has everything needed to use them besides the pretrained model.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use autopeft_crds::PeftConfiguration;
+use autopeft_crds::spec::{FidelitySpec, Metric, TaskSpec, TrainingSpec};
+use autopeft_crds::trial::Method;
+use serde::{Deserialize, Serialize};
+
+use crate::encoder::ModelConfig;
+use crate::model::{Backbone, Model, ModelError};
+use crate::tensor_file::{self, TensorFile, TensorFileError};
+
+/// The description's file name.
+pub const DESCRIPTION_FILE: &str = "adapter.json";
+/// The tensors' file name.
+pub const TENSORS_FILE: &str = "adapter.safetensors";
+/// The version of the format.
+pub const ADAPTER_VERSION: u32 = 1;
+
+/// The content of `adapter.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AdapterDescription {
+    /// `ADAPTER_VERSION`.
+    pub version: u32,
+    /// The modules.
+    pub configuration: PeftConfiguration,
+    /// Modules, or the whole model.
+    pub method: Method,
+    /// The model that the adapter belongs to.
+    pub model: ModelShape,
+    /// The task that it was trained on.
+    pub task: TaskSpec,
+    /// The classes in the order of the head's outputs; empty for a regression.
+    pub labels: Vec<String>,
+    /// How much training it had, and which validation examples were taken.
+    pub fidelity: FidelitySpec,
+    /// The recipe, with the length that texts are cut to and the seed of the samples.
+    pub training: TrainingSpec,
+    /// What the score is.
+    pub metric: Metric,
+    /// The validation score of these weights.
+    pub score: f64,
+    /// Versions of what it was made with, by name.
+    pub versions: BTreeMap<String, String>,
+}
+
+/// What has to be the same in a model for an adapter to fit it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ModelShape {
+    /// `bert` or `roberta`.
+    pub architecture: String,
+    /// L.
+    pub layers: usize,
+    /// H.
+    pub hidden_size: i64,
+    /// Attention heads a layer.
+    pub attention_heads: i64,
+    /// Word pieces.
+    pub vocabulary_size: i64,
+}
+
+impl From<&ModelConfig> for ModelShape {
+    fn from(config: &ModelConfig) -> Self {
+        Self {
+            architecture: config.architecture.as_str().into(),
+            layers: config.layers,
+            hidden_size: config.hidden_size,
+            attention_heads: config.heads,
+            vocabulary_size: config.vocabulary_size,
+        }
+    }
+}
+
+/// Why an adapter cannot be saved, read or used.
+#[derive(Debug, thiserror::Error)]
+pub enum AdapterError {
+    /// `adapter.json` or the directory cannot be read.
+    #[error("{path}: cannot be read: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// `adapter.json` is not what it should be.
+    #[error("{path}: is not a valid adapter description: {reason}")]
+    Description {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The checkpoint was made by another version.
+    #[error("{path}: field version is {found}; this program reads {ADAPTER_VERSION}")]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        found: u32,
+    },
+    /// The tensors cannot be read, do not fit or cannot be written.
+    #[error(transparent)]
+    Tensors(#[from] TensorFileError),
+    /// The adapter belongs to another model.
+    #[error("{path}: the adapter is for a model with {field} {expected}; this one has {found}")]
+    OtherModel {
+        /// The file.
+        path: PathBuf,
+        /// The field of `model` that differs.
+        field: &'static str,
+        /// What the adapter needs.
+        expected: String,
+        /// What the model has.
+        found: String,
+    },
+    /// The model cannot be built.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The directory cannot be written.
+    #[error("{path}: cannot be written: {source}")]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Something else is where the checkpoint would go.
+    #[error(
+        "{path}: is there already and holds something else than an adapter; name a new directory"
+    )]
+    Occupied {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+/// An adapter checkpoint whose description has been read.
+#[derive(Debug)]
+pub struct Adapter {
+    directory: PathBuf,
+    description: AdapterDescription,
+}
+
+impl Adapter {
+    /// Reads the description of a checkpoint.
+    ///
+    /// # Errors
+    /// `adapter.json` is missing, malformed or of another version.
+    pub fn open(directory: &Path) -> Result<Self, AdapterError> {
+        let path = directory.join(DESCRIPTION_FILE);
+        let text = std::fs::read_to_string(&path).map_err(|source| AdapterError::Read {
+            path: path.clone(),
+            source,
+        })?;
+        let invalid = |error: serde_json::Error| AdapterError::Description {
+            path: path.clone(),
+            reason: error.to_string(),
+        };
+        let value: serde_json::Value = serde_json::from_str(&text).map_err(invalid)?;
+        if let Some(found) = value.get("version").and_then(serde_json::Value::as_u64)
+            && found != u64::from(ADAPTER_VERSION)
+        {
+            let found = u32::try_from(found).unwrap_or(u32::MAX);
+            return Err(AdapterError::Version { path, found });
+        }
+        Ok(Self {
+            directory: directory.into(),
+            description: serde_json::from_value(value).map_err(invalid)?,
+        })
+    }
+
+    /// The content of `adapter.json`.
+    pub fn description(&self) -> &AdapterDescription {
+        &self.description
+    }
+
+    /// The trained model: the adapter on a backbone that was loaded for the description's method,
+    /// with a head of `outputs` outputs. Its prefix is ejected.
+    ///
+    /// # Errors
+    /// The backbone has another shape than the adapter's, or the tensors cannot be read or do not
+    /// fit; the error names what differs.
+    pub fn attach(&self, backbone: &Backbone, outputs: i64) -> Result<Model, AdapterError> {
+        self.check_shape(&ModelShape::from(backbone.config()))?;
+        let mut model = Model::new(backbone, &self.description.configuration, outputs, 0)?;
+        model.eject_prefix();
+        let mut file = TensorFile::open(&self.directory.join(TENSORS_FILE))?;
+        for (name, mut tensor) in model.trainable() {
+            let values = file.read(&name, &tensor.size())?;
+            tch::no_grad(|| tensor.copy_(&values));
+        }
+        Ok(model)
+    }
+
+    fn check_shape(&self, found: &ModelShape) -> Result<(), AdapterError> {
+        let ModelShape {
+            architecture,
+            layers,
+            hidden_size,
+            attention_heads,
+            vocabulary_size,
+        } = &self.description.model;
+        let fields: [(&'static str, String, String); 5] = [
+            (
+                "architecture",
+                architecture.clone(),
+                found.architecture.clone(),
+            ),
+            ("layers", layers.to_string(), found.layers.to_string()),
+            (
+                "hiddenSize",
+                hidden_size.to_string(),
+                found.hidden_size.to_string(),
+            ),
+            (
+                "attentionHeads",
+                attention_heads.to_string(),
+                found.attention_heads.to_string(),
+            ),
+            (
+                "vocabularySize",
+                vocabulary_size.to_string(),
+                found.vocabulary_size.to_string(),
+            ),
+        ];
+        match fields
+            .into_iter()
+            .find(|(_, expected, found)| expected != found)
+        {
+            None => Ok(()),
+            Some((field, expected, found)) => Err(AdapterError::OtherModel {
+                path: self.directory.join(DESCRIPTION_FILE),
+                field,
+                expected,
+                found,
+            }),
+        }
+    }
+}
+
+/// Writes a model's adapter into `directory`, replacing an adapter that is there. It appears whole
+/// or not at all: it is written beside its place and renamed.
+///
+/// # Errors
+/// The place cannot be written, the disk is full, or something else is there.
+pub fn save(
+    model: &Model,
+    description: &AdapterDescription,
+    directory: &Path,
+) -> Result<(), AdapterError> {
+    let failed = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| AdapterError::Write { path, source }
+    };
+    let replaces = holds_an_adapter(directory)?;
+    let parent = match directory.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(parent).map_err(failed(parent))?;
+    let beside = || {
+        tempfile::Builder::new()
+            .prefix(".adapter-")
+            .permissions(std::fs::Permissions::from_mode(0o755))
+            .tempdir_in(parent)
+            .map_err(failed(parent))
+    };
+    // Removed again when anything below fails.
+    let new = beside()?;
+    let tensors = new.path().join(TENSORS_FILE);
+    tensor_file::write(&tensors, &model.deployable())?;
+    std::fs::File::open(&tensors)
+        .and_then(|file| file.sync_all())
+        .map_err(failed(&tensors))?;
+    let text = serde_json::to_string_pretty(description)
+        .map_err(|error| failed(directory)(error.into()))?;
+    let description = new.path().join(DESCRIPTION_FILE);
+    std::fs::File::create(&description)
+        .and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.write_all(b"\n")?;
+            file.sync_all()
+        })
+        .map_err(failed(&description))?;
+    // Held until the new one is in place, and removed then.
+    let old = beside()?;
+    if replaces {
+        std::fs::rename(directory, old.path()).map_err(failed(directory))?;
+    }
+    std::fs::rename(new.path(), directory).map_err(failed(directory))?;
+    // Its name is free again: there is nothing left to remove.
+    let _ = new.keep();
+    Ok(())
+}
+
+/// Whether the directory holds an adapter and nothing besides; false where there is nothing.
+fn holds_an_adapter(directory: &Path) -> Result<bool, AdapterError> {
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(source) => {
+            return Err(AdapterError::Write {
+                path: directory.into(),
+                source,
+            });
+        }
+    };
+    let mut found = false;
+    for entry in entries {
+        let name = entry
+            .map_err(|source| AdapterError::Read {
+                path: directory.into(),
+                source,
+            })?
+            .file_name();
+        if name != DESCRIPTION_FILE && name != TENSORS_FILE {
+            return Err(AdapterError::Occupied {
+                path: directory.into(),
+            });
+        }
+        found = true;
+    }
+    Ok(found)
+}

@@ -1,0 +1,185 @@
+//! Small models whose weights follow from their names, as `golden/make.py` fills them.
+
+#![allow(dead_code)] // Each test binary uses its part.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use autopeft_crds::PeftConfiguration;
+use autopeft_crds::trial::Method;
+use autopeft_trainer::encoder::ModelConfig;
+use autopeft_trainer::encoder::weights::expected_tensors;
+use autopeft_trainer::model::{Backbone, Batch, Model};
+use serde_json::{Value, json};
+use tch::{Device, Kind, Tensor};
+
+/// A golden file.
+pub fn golden(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"))
+}
+
+/// The numbers of a JSON array.
+pub fn numbers(value: &Value) -> Vec<f64> {
+    let array = value
+        .as_array()
+        .unwrap_or_else(|| panic!("no array: {value}"));
+    array.iter().filter_map(Value::as_f64).collect()
+}
+
+/// A tensor's values.
+pub fn values(tensor: &Tensor) -> Vec<f64> {
+    Vec::<f64>::try_from(tensor.detach().flatten(0, -1).to_kind(Kind::Double)).expect("a tensor")
+}
+
+/// Values in [−1, 1) from a tensor's name: SplitMix64 counted from the name's FNV-1a hash.
+pub fn fill(name: &str, shape: &[i64]) -> Tensor {
+    let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let values: Vec<f64> = (1..=shape.iter().product::<i64>() as u64)
+        .map(|index| {
+            let z = seed.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            ((z ^ (z >> 31)) >> 40) as f64 / f64::from(1 << 23) - 1.0
+        })
+        .collect();
+    Tensor::from_slice(&values).view(shape)
+}
+
+/// The value of a small model's or a module's tensor, float32.
+pub fn weight(name: &str, shape: &[i64]) -> Tensor {
+    let unit = fill(name, shape);
+    let tensor: Tensor = match name {
+        "prefix.output.weight" => unit / 16.0,
+        "prefix.embedding" => unit,
+        _ if name.ends_with("LayerNorm.weight") => unit / 8.0 + 1.0,
+        _ => unit / 4.0,
+    };
+    tensor.to_kind(Kind::Float)
+}
+
+/// The `config.json` of a small model, `bert` or `roberta`.
+pub fn small_config(architecture: &str) -> Value {
+    golden("encoders.json")[architecture]["config"].clone()
+}
+
+/// A small model's tensors by their names in a checkpoint: with the architecture's prefix, BERT's
+/// norms by their old names, and tensors that a checkpoint has but an encoder has no use for.
+pub fn small_tensors(config: &Value) -> Vec<(String, Tensor)> {
+    let parsed = ModelConfig::parse(&config.to_string(), Path::new("config.json"))
+        .expect("a valid configuration");
+    let architecture = parsed.architecture.as_str();
+    let stored_name = |name: &str| {
+        let name = format!("{architecture}.{name}");
+        match architecture {
+            "bert" => name
+                .replace("LayerNorm.weight", "LayerNorm.gamma")
+                .replace("LayerNorm.bias", "LayerNorm.beta"),
+            _ => name,
+        }
+    };
+    let mut tensors: Vec<(String, Tensor)> = expected_tensors(&parsed)
+        .into_iter()
+        .map(|(name, shape)| (stored_name(&name), weight(&name, &shape)))
+        .collect();
+    for unused in ["cls.predictions.bias", "lm_head.bias", "classifier.bias"] {
+        tensors.push((unused.into(), weight(unused, &[3])));
+    }
+    tensors
+}
+
+/// Writes a model's directory.
+pub fn write_model(directory: &Path, config: &Value, tensors: &[(String, Tensor)]) {
+    std::fs::create_dir_all(directory).expect("a directory");
+    std::fs::write(directory.join("config.json"), config.to_string()).expect("config.json");
+    autopeft_trainer::tensor_file::write(&directory.join("model.safetensors"), tensors)
+        .expect("model.safetensors");
+}
+
+/// A small model on disk; removed when dropped.
+pub fn small_model(architecture: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let config = small_config(architecture);
+    write_model(directory.path(), &config, &small_tensors(&config));
+    directory
+}
+
+/// A small model's frozen weights, float32 on the CPU.
+pub fn small_backbone(architecture: &str, method: Method) -> Backbone {
+    let directory = small_model(architecture);
+    Backbone::load(directory.path(), method, Device::Cpu, Kind::Float).expect("a small model")
+}
+
+/// A configuration for the small models.
+pub fn configuration(layers: &str, sa: u32, pa: u32, prefix: u32) -> PeftConfiguration {
+    serde_json::from_value(json!({
+        "layers": layers, "serialAdapter": sa, "parallelAdapter": pa, "prefix": prefix,
+    }))
+    .expect("a valid configuration")
+}
+
+/// Gives every trainable module and head tensor the value of `weight`.
+pub fn fill_modules(model: &Model) {
+    for (name, mut tensor) in model.trainable() {
+        if !name.starts_with("backbone.") {
+            let value = weight(&name, &tensor.size());
+            tch::no_grad(|| tensor.copy_(&value));
+        }
+    }
+}
+
+/// The batch of a golden file.
+pub fn batch(value: &Value) -> Batch {
+    let matrix = |field: &str| {
+        let rows: Vec<Tensor> = value[field]
+            .as_array()
+            .unwrap_or_else(|| panic!("no rows in {field}"))
+            .iter()
+            .map(|row| Tensor::from_slice(&numbers(row)).to_kind(Kind::Int64))
+            .collect();
+        Tensor::stack(&rows, 0)
+    };
+    Batch {
+        input_ids: matrix("input_ids"),
+        attention_mask: matrix("attention_mask"),
+        token_type_ids: matrix("token_type_ids"),
+    }
+}
+
+/// The batch of a small model: three texts of 7, 4 and 2 tokens.
+pub fn small_batch(architecture: &str) -> Batch {
+    batch(&golden("encoders.json")[architecture]["batch"])
+}
+
+/// The gradients of a loss for a model's trainable tensors, by name; nothing where there is none.
+pub fn gradients(model: &Model, loss: &Tensor) -> HashMap<String, Tensor> {
+    loss.backward();
+    model
+        .trainable()
+        .into_iter()
+        .filter(|(_, tensor)| tensor.grad().defined())
+        .map(|(name, tensor)| (name, tensor.grad().copy()))
+        .collect()
+}
+
+/// The directory of real models that `docs/examples/fetch.sh` fills.
+pub fn real_model(name: &str) -> PathBuf {
+    let cache = std::env::var_os("AUTOPEFT_CACHE").map(PathBuf::from);
+    let cache = cache.or_else(|| {
+        let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+        Some(home?.join("autopeft"))
+    });
+    let directory = cache.unwrap_or_default().join("models").join(name);
+    assert!(
+        directory.join("model.safetensors").is_file(),
+        "{} has no weights: fetch them by docs/examples/fetch.sh (make setup does it)",
+        directory.display()
+    );
+    directory
+}

@@ -1,0 +1,195 @@
+//! The encoder against Hugging Face transformers, and the modules against plain formulas: golden
+//! values from `golden/make.py`.
+
+mod common;
+
+use autopeft_crds::PeftConfiguration;
+use autopeft_crds::trial::Method;
+use autopeft_trainer::encoder::Encoder;
+use autopeft_trainer::encoder::bert::{Attention, Bare, Mask, Pass};
+use autopeft_trainer::model::{Backbone, Batch, Model};
+use common::*;
+use serde_json::Value;
+use tch::{Device, Kind, Tensor};
+
+/// The largest difference that is allowed between hidden states (trainer.md, section 2).
+const TOLERANCE: f64 = 1e-5;
+
+/// The embeddings and every layer's output, each `[B, T, H]`.
+fn hidden_states(encoder: &Encoder, batch: &Batch, attention: Attention) -> Vec<Tensor> {
+    let pass = Pass {
+        train: false,
+        attention,
+    };
+    tch::no_grad(|| {
+        let mask = Mask::new(&batch.attention_mask, 0, Device::Cpu, &pass);
+        let mut states = vec![encoder.embed(batch, &pass)];
+        for layer in encoder.layers() {
+            let next = layer.forward(&states[states.len() - 1], &mask, &Bare, &pass);
+            states.push(next);
+        }
+        states
+    })
+}
+
+/// The largest absolute difference; `what` is named where it is above the tolerance, relative to
+/// values above 1.
+fn check(what: &str, found: &[f64], expected: &[f64], tolerance: f64) -> f64 {
+    assert_eq!(found.len(), expected.len(), "{what}: number of values");
+    found
+        .iter()
+        .zip(expected)
+        .enumerate()
+        .map(|(index, (found, expected))| {
+            let error = (found - expected).abs();
+            assert!(
+                error <= tolerance * expected.abs().max(1.0),
+                "{what}, value {index}: {found} where {expected} is expected"
+            );
+            error
+        })
+        .fold(0.0, f64::max)
+}
+
+fn check_minilm(attention: Attention) {
+    let golden = golden("minilm.json");
+    let batch = batch(&golden["batch"]);
+    let directory = real_model("all-MiniLM-L6-v2");
+    let backbone = Backbone::load(&directory, Method::Peft, Device::Cpu, Kind::Float)
+        .expect("the real weights");
+    let encoder = backbone.encoder().expect("an encoder");
+    let states = hidden_states(&encoder, &batch, attention);
+    let expected = golden["states"].as_array().expect("states");
+    assert_eq!(states.len(), expected.len());
+    for (layer, (state, expected)) in states.iter().zip(expected).enumerate() {
+        let some = state.slice(2, 0, i64::MAX, 32);
+        let what = format!("{attention:?}, output {layer}");
+        let error = check(
+            &what,
+            &values(&some),
+            &numbers(&expected["values"]),
+            TOLERANCE,
+        );
+        let norms = state.norm_scalaropt_dim(2.0, [-1i64].as_slice(), false);
+        check(
+            &what,
+            &values(&norms),
+            &numbers(&expected["norms"]),
+            TOLERANCE,
+        );
+        eprintln!("{what}: largest error {error:.1e}");
+    }
+}
+
+#[test]
+fn minilm_has_the_hidden_states_of_hugging_face() {
+    check_minilm(Attention::Eager);
+}
+
+#[test]
+fn fused_attention_has_them_too() {
+    check_minilm(Attention::Fused);
+}
+
+#[test]
+fn small_bert_and_roberta_have_the_hidden_states_of_hugging_face() {
+    for architecture in ["bert", "roberta"] {
+        let golden = &golden("encoders.json")[architecture];
+        let backbone = small_backbone(architecture, Method::Peft);
+        let encoder = backbone.encoder().expect("an encoder");
+        for attention in [Attention::Eager, Attention::Fused] {
+            let states = hidden_states(&encoder, &batch(&golden["batch"]), attention);
+            let expected = golden["states"].as_array().expect("states");
+            assert_eq!(states.len(), expected.len());
+            for (layer, (state, expected)) in states.iter().zip(expected).enumerate() {
+                let what = format!("{architecture}, {attention:?}, output {layer}");
+                check(&what, &values(state), &numbers(expected), TOLERANCE);
+            }
+        }
+    }
+}
+
+/// One case of `training.json`: logits, every gradient and ten losses.
+fn check_training(case: &Value, attention: Attention) {
+    let architecture = case["architecture"].as_str().expect("a text");
+    let method = serde_json::from_value(case["method"].clone()).expect("a method");
+    let configuration: PeftConfiguration =
+        serde_json::from_value(case["configuration"].clone()).expect("a configuration");
+    let what = format!("{architecture}, {method:?}, {configuration}, {attention:?}");
+    let backbone = small_backbone(architecture, method);
+    let mut model = Model::new(&backbone, &configuration, 3, 0).expect("a model");
+    model.set_attention(attention);
+    fill_modules(&model);
+    let batch = small_batch(architecture);
+    let labels = Tensor::from_slice(&[0i64, 2, 1]);
+    let expected_losses = numbers(&case["losses"]);
+    for (step, expected) in expected_losses.iter().enumerate() {
+        let logits = model.forward(&batch, false);
+        let loss = logits.cross_entropy_for_logits(&labels);
+        let name = format!("{what}: loss {step}");
+        check(&name, &values(&loss), &[*expected], 2e-5);
+        let mut found = gradients(&model, &loss);
+        if step == 0 {
+            check(
+                &format!("{what}: logits"),
+                &values(&logits),
+                &numbers(&case["logits"]),
+                TOLERANCE,
+            );
+            check_gradients(&what, &found, &case["gradients"]);
+        }
+        for (name, mut tensor) in model.trainable() {
+            let gradient = found.remove(&name).expect("a gradient");
+            let _ = tch::no_grad(|| tensor.g_sub_(&(gradient * 0.05)));
+            tensor.zero_grad();
+        }
+    }
+}
+
+fn check_gradients(
+    what: &str,
+    found: &std::collections::HashMap<String, Tensor>,
+    expected: &Value,
+) {
+    let expected = expected.as_object().expect("gradients");
+    assert_eq!(found.len(), expected.len(), "{what}: number of gradients");
+    for (name, summary) in expected {
+        let what = format!("{what}: gradient of {name}");
+        let gradient = found
+            .get(name)
+            .unwrap_or_else(|| panic!("{what} is missing"));
+        let flat = gradient.flatten(0, -1).to_kind(Kind::Double);
+        let direction = fill("direction", &flat.size());
+        let norm = summary["norm"].as_f64().expect("a norm");
+        let product = summary["product"].as_f64().expect("a product");
+        // Gradients are smaller than 1: the scale of the comparison is the tensor's norm.
+        let scale = norm.max(1e-3);
+        let relative =
+            |values: Vec<f64>| values.iter().map(|value| value / scale).collect::<Vec<_>>();
+        check(
+            &what,
+            &relative(values(&flat.norm())),
+            &relative(vec![norm]),
+            1e-5,
+        );
+        check(
+            &what,
+            &relative(values(&flat.dot(&direction))),
+            &relative(vec![product]),
+            1e-5,
+        );
+        let first = relative(values(&flat.slice(0, 0, 3, 1)));
+        check(&what, &first, &relative(numbers(&summary["first"])), 1e-5);
+    }
+}
+
+#[test]
+fn modules_have_the_logits_gradients_and_losses_of_the_formulas() {
+    let golden = golden("training.json");
+    let cases = golden.as_array().expect("cases");
+    assert!(cases.len() >= 8);
+    for case in cases {
+        check_training(case, Attention::Eager);
+        check_training(case, Attention::Fused);
+    }
+}
