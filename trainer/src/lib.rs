@@ -2,11 +2,15 @@
 //!
 //! It knows nothing of the search or of Kubernetes.
 
+pub mod adapter;
 pub mod batches;
+pub mod cli;
 pub mod data;
 pub mod device;
 pub mod encoder;
 pub mod head;
+pub mod hub;
+pub mod inspect;
 pub mod metrics;
 pub mod model;
 pub mod nn;
@@ -19,3 +23,4 @@ pub mod task;
 pub mod tensor_file;
 pub mod tokenize;
 pub mod train;
+pub mod trial;

@@ -1,0 +1,78 @@
+//! What a command can end with, and its exit code.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use autopeft_crds::trial::FailureReason;
+
+use crate::trial::{TrialError, reason_of};
+
+/// Why a command did not succeed; each with its one message.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Input that cannot be used.
+    BadInput(String),
+    /// A trial failed; its result has been written.
+    Recorded(FailureReason, String),
+    /// Anything else.
+    Internal(String),
+}
+
+impl Failure {
+    pub(super) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::BadInput(_) => 2.into(),
+            Self::Recorded(..) => 3.into(),
+            Self::Internal(_) => 1.into(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadInput(message) | Self::Internal(message) => formatter.write_str(message),
+            Self::Recorded(reason, message) => write!(formatter, "{reason:?}: {message}"),
+        }
+    }
+}
+
+impl From<TrialError> for Failure {
+    fn from(error: TrialError) -> Self {
+        match (&error, error.reason()) {
+            (_, FailureReason::BadInput) | (TrialError::Hub(_), _) => {
+                Self::BadInput(error.to_string())
+            }
+            (_, reason) => Self::Internal(format!("{reason:?}: {error}")),
+        }
+    }
+}
+
+/// Runs something whose panics are failures: libtorch's errors inside a forward pass are panics.
+pub(super) fn caught<T>(action: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(action))
+        .unwrap_or_else(|payload| Err(Failure::Internal(panic_message(payload.as_ref()))))
+}
+
+/// What a panic says.
+pub(super) fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a message");
+    // `tch` prints its errors as a debug string: line breaks are spelled out.
+    text.replace("\\n", "\n")
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// The reason and the message of a panic.
+pub(super) fn panic_reason(payload: &(dyn Any + Send)) -> (FailureReason, String) {
+    let message = panic_message(payload);
+    (reason_of(&message), message)
+}

@@ -1,0 +1,139 @@
+//! The command line of `peft-trainer`.
+//!
+//! Results go to standard output or to a file, progress and errors to standard error. Exit codes:
+//! 0; 2 for input that cannot be used; 3 where a trial failed and its result says why; 1 for
+//! anything else.
+
+// Standard output is where a command's result belongs.
+#![allow(clippy::print_stdout)]
+
+mod evaluate;
+mod failure;
+mod flags;
+mod parent;
+mod progress;
+mod train;
+mod trial;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use autopeft_crds::trial::TrialRequest;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tch::Device;
+
+use failure::Failure;
+
+/// Trains PEFT configurations of a pretrained encoder.
+#[derive(Debug, Parser)]
+#[command(name = "peft-trainer", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train one candidate of a search and write its result document.
+    Trial(trial::TrialArguments),
+    /// Read a request's model and data, and print what they are as JSON.
+    Inspect {
+        /// The request, a JSON document.
+        #[arg(long, value_name = "FILE")]
+        request: PathBuf,
+    },
+    /// Train one configuration and save its adapter.
+    Train(Box<train::TrainArguments>),
+    /// Measure a saved adapter on its task's validation examples.
+    Evaluate(evaluate::EvaluateArguments),
+}
+
+/// Where and how a command computes.
+#[derive(Debug, Args)]
+struct Machine {
+    /// The device.
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
+    device: DeviceChoice,
+    /// Threads of the CPU's operations; one a core where it is left out.
+    #[arg(long, value_name = "N")]
+    threads: Option<std::num::NonZeroU16>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DeviceChoice {
+    /// The first GPU where there is one, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The first GPU.
+    Cuda,
+}
+
+impl Machine {
+    fn device(&self) -> Result<Device, Failure> {
+        if let Some(threads) = self.threads {
+            tch::set_num_threads(threads.get().into());
+        }
+        match self.device {
+            DeviceChoice::Auto => Ok(crate::device::choose()),
+            DeviceChoice::Cpu => Ok(Device::Cpu),
+            DeviceChoice::Cuda => match crate::device::choose() {
+                Device::Cpu => Err(Failure::BadInput(
+                    "--device cuda: no GPU that libtorch can use; --device auto takes the CPU"
+                        .into(),
+                )),
+                gpu => Ok(gpu),
+            },
+        }
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let started = Instant::now();
+    // A panic's message is printed where it is caught, in one line.
+    std::panic::set_hook(Box::new(|_| {}));
+    let command = Cli::parse().command;
+    let done = failure::caught(|| match command {
+        Command::Trial(arguments) => trial::run(&arguments, started),
+        Command::Inspect { request } => inspect(&request),
+        Command::Train(arguments) => train::run(*arguments, started),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("peft-trainer: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn inspect(request: &Path) -> Result<(), Failure> {
+    let request = read_request(request)?;
+    print_json(&crate::inspect::inspect(&request)?)
+}
+
+/// Reads a request document.
+fn read_request(path: &Path) -> Result<TrialRequest, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::BadInput(format!(
+            "--request {} cannot be read: {error}",
+            path.display()
+        ))
+    })?;
+    serde_json::from_str(&text).map_err(|error| {
+        Failure::BadInput(format!(
+            "--request {} is not a trial's request: {error}",
+            path.display()
+        ))
+    })
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::Internal(error.to_string()))?;
+    println!("{text}");
+    Ok(())
+}

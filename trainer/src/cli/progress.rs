@@ -1,0 +1,65 @@
+//! Progress on standard error: a bar on a terminal, plain lines elsewhere.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+
+use autopeft_crds::trial::EpochMeasurements;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::train::Observer;
+
+/// Shows how training goes.
+pub(super) struct Progress {
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style =
+                ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} steps, {eta} left");
+            ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        Self { bar }
+    }
+
+    /// A line that stays.
+    pub(super) fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn steps(&mut self, epoch: u32, done: u64, all: u64, loss: f64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(all);
+            bar.set_position(done);
+            bar.set_message(format!("epoch {epoch}, loss {loss:.4}"));
+        }
+    }
+
+    fn epoch(&mut self, measured: &EpochMeasurements, is_best: bool, seconds: f64) {
+        let mut line = format!("epoch {}: loss {:.4}", measured.epoch, measured.loss);
+        for (metric, value) in &measured.metrics {
+            // Writing to a string cannot fail.
+            let _ = write!(line, ", {} {value:.4}", metric.label());
+        }
+        let _ = write!(
+            line,
+            ", {seconds:.1} s{}",
+            if is_best { ", best" } else { "" }
+        );
+        self.say(&line);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

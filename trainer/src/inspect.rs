@@ -1,0 +1,41 @@
+//! Looks at a model and a task's data as a trial would, without training: every file that a trial
+//! reads is read, so that what is wrong with one is found before a search starts.
+
+use autopeft_crds::trial::{Inspection, TrialRequest};
+use tch::{Device, Kind as Number};
+
+use crate::encoder::ModelConfig;
+use crate::model::{Backbone, ModelError};
+use crate::task::{self, Examples};
+use crate::tokenize::{Limits, TextEncoder};
+use crate::trial::{Places, TrialError};
+
+/// Texts that are tokenised to see that the tokenizer works.
+const TRIED_TEXTS: usize = 64;
+
+/// The facts about a request's model and data. The request's configuration is not looked at.
+pub fn inspect(request: &TrialRequest) -> Result<Inspection, TrialError> {
+    let places = Places::find(&request.model, &request.data, &request.task)?;
+    let config = ModelConfig::read(&places.model).map_err(ModelError::from)?;
+    let task = task::load(&request.task, &places.data)?;
+    let limits = Limits {
+        vocabulary: config.vocabulary_size,
+        positions: config.max_tokens(),
+    };
+    let pairs = task.train.texts.iter().any(|(_, second)| second.is_some());
+    let max_length = request.training.max_length as usize;
+    let encoder = TextEncoder::open(&places.model, limits, max_length, pairs)?;
+    for Examples { texts, .. } in [&task.train, &task.validation] {
+        encoder.encode(&texts[..texts.len().min(TRIED_TEXTS)])?;
+    }
+    // Reads every tensor: a file that was cut short is found here.
+    Backbone::load(&places.model, request.method, Device::Cpu, Number::Float)?;
+    Ok(Inspection {
+        architecture: config.architecture.as_str().into(),
+        layers: config.layers as u32,
+        hidden_size: config.hidden_size as u32,
+        backbone_parameters: config.backbone_parameters(),
+        train_examples: task.train.len() as u64,
+        validation_examples: task.validation.len() as u64,
+    })
+}

@@ -1,0 +1,5 @@
+//! The binary `peft-trainer`.
+
+fn main() -> std::process::ExitCode {
+    autopeft_trainer::cli::main()
+}

@@ -1,0 +1,189 @@
+//! Validation metrics.
+//!
+//! Where a metric is undefined it is 0, never NaN: F1 of a class that is neither predicted nor
+//! right, Matthews correlation or a rank correlation of constant predictions. A model that always
+//! says the same has learnt nothing, and 0 says so. Elsewhere the values are scikit-learn's and
+//! SciPy's (`tests/golden/metrics.py`).
+
+use std::collections::BTreeMap;
+
+use autopeft_crds::spec::Metric;
+use statrs::statistics::{Data, OrderStatistics, RankTieBreaker, Statistics};
+
+/// What a model said about the examples of a data set, in the order of its targets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Predictions {
+    /// Classes, and how many there are.
+    Classes {
+        /// The class of each example.
+        predicted: Vec<i64>,
+        /// C.
+        count: usize,
+    },
+    /// Numbers; they are finite.
+    Numbers(Vec<f64>),
+}
+
+/// Every metric that fits; none where targets and predictions are not of one kind.
+pub fn all(predictions: &Predictions, targets: &crate::task::Targets) -> BTreeMap<Metric, f64> {
+    use crate::task::Targets;
+    match (predictions, targets) {
+        (Predictions::Classes { predicted, count }, Targets::Classes(truth)) => {
+            let table = Confusion::new(predicted, truth, *count);
+            [
+                (Metric::Accuracy, table.accuracy()),
+                (Metric::F1, table.f1()),
+                (Metric::Matthews, table.matthews()),
+            ]
+            .into()
+        }
+        (Predictions::Numbers(predicted), Targets::Numbers(truth)) => [
+            (Metric::Pearson, pearson(predicted, truth)),
+            (Metric::Spearman, spearman(predicted, truth)),
+        ]
+        .into(),
+        _ => BTreeMap::new(),
+    }
+}
+
+/// How often class `row` was answered with class `column`.
+struct Confusion {
+    counts: Vec<f64>,
+    classes: usize,
+}
+
+impl Confusion {
+    fn new(predicted: &[i64], truth: &[i64], classes: usize) -> Self {
+        let mut counts = vec![0.0; classes * classes];
+        for (predicted, truth) in predicted.iter().zip(truth) {
+            counts[*truth as usize * classes + *predicted as usize] += 1.0;
+        }
+        Self { counts, classes }
+    }
+
+    fn at(&self, truth: usize, predicted: usize) -> f64 {
+        self.counts[truth * self.classes + predicted]
+    }
+
+    fn truly(&self, class: usize) -> f64 {
+        (0..self.classes).map(|other| self.at(class, other)).sum()
+    }
+
+    fn predicted(&self, class: usize) -> f64 {
+        (0..self.classes).map(|other| self.at(other, class)).sum()
+    }
+
+    fn right(&self) -> f64 {
+        (0..self.classes).map(|class| self.at(class, class)).sum()
+    }
+
+    fn total(&self) -> f64 {
+        self.counts.iter().sum()
+    }
+
+    fn accuracy(&self) -> f64 {
+        ratio(self.right(), self.total())
+    }
+
+    /// Of class 1 with two classes; else the mean over the classes that occur in the truth or in
+    /// the predictions.
+    fn f1(&self) -> f64 {
+        let of = |class| {
+            let both = self.truly(class) + self.predicted(class);
+            ratio(2.0 * self.at(class, class), both)
+        };
+        if self.classes == 2 {
+            return of(1);
+        }
+        let occurring: Vec<usize> = (0..self.classes)
+            .filter(|class| self.truly(*class) + self.predicted(*class) > 0.0)
+            .collect();
+        ratio(
+            occurring.iter().map(|class| of(*class)).sum(),
+            occurring.len() as f64,
+        )
+    }
+
+    /// The correlation of truth and prediction over K classes (Gorodkin's R_K, which is Matthews'
+    /// coefficient for two).
+    fn matthews(&self) -> f64 {
+        let total = self.total();
+        let (mut crossed, mut truly, mut predicted) = (0.0, 0.0, 0.0);
+        for class in 0..self.classes {
+            let (t, p) = (self.truly(class), self.predicted(class));
+            crossed += t * p;
+            truly += t * t;
+            predicted += p * p;
+        }
+        let covariance = self.right() * total - crossed;
+        let spread = ((total * total - truly) * (total * total - predicted)).sqrt();
+        ratio(covariance, spread)
+    }
+}
+
+fn ratio(part: f64, whole: f64) -> f64 {
+    if whole == 0.0 { 0.0 } else { part / whole }
+}
+
+/// Pearson's correlation; 0 where either side is constant.
+fn pearson(a: &[f64], b: &[f64]) -> f64 {
+    let constant = |values: &[f64]| values.iter().all(|value| *value == values[0]);
+    if a.len() < 2 || constant(a) || constant(b) {
+        return 0.0;
+    }
+    let spread = a.std_dev() * b.std_dev();
+    // Rounding may carry a perfect correlation past 1.
+    ratio(a.covariance(b), spread).clamp(-1.0, 1.0)
+}
+
+/// Spearman's correlation: Pearson's of the ranks, equal values sharing their mean rank.
+fn spearman(a: &[f64], b: &[f64]) -> f64 {
+    pearson(&ranks(a), &ranks(b))
+}
+
+fn ranks(values: &[f64]) -> Vec<f64> {
+    Data::new(values.to_vec()).ranks(RankTieBreaker::Average)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::Targets;
+
+    fn classes(predicted: &[i64], truth: &[i64], count: usize) -> BTreeMap<Metric, f64> {
+        let predictions = Predictions::Classes {
+            predicted: predicted.to_vec(),
+            count,
+        };
+        all(&predictions, &Targets::Classes(truth.to_vec()))
+    }
+
+    fn numbers(predicted: &[f64], truth: &[f64]) -> BTreeMap<Metric, f64> {
+        let predictions = Predictions::Numbers(predicted.to_vec());
+        all(&predictions, &Targets::Numbers(truth.to_vec()))
+    }
+
+    #[test]
+    fn constant_predictions_score_zero_where_a_metric_is_undefined() {
+        let table = classes(&[0, 0, 0, 0], &[0, 1, 0, 1], 2);
+        assert_eq!(table[&Metric::Accuracy], 0.5);
+        assert_eq!(table[&Metric::F1], 0.0);
+        assert_eq!(table[&Metric::Matthews], 0.0);
+        for metric in numbers(&[0.1, 0.1, 0.1], &[1.0, 2.0, 3.0]).values() {
+            assert_eq!(*metric, 0.0);
+        }
+    }
+
+    #[test]
+    fn a_perfect_model_scores_one() {
+        assert!(
+            classes(&[2, 0, 1], &[2, 0, 1], 3)
+                .values()
+                .all(|m| *m == 1.0)
+        );
+        let truth = [0.3, 0.1, 0.7, 0.7];
+        for (metric, value) in numbers(&truth, &truth) {
+            assert!((value - 1.0).abs() < 1e-12, "{metric:?} {value}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The one document that ends a trial: built, kept under its limit, and written so that a reader
+//! sees all of it or nothing.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use autopeft_crds::trial::{
+    EpochMeasurements, FailureReason, RESULT_MAX_BYTES, RESULT_VERSION, TrialIdentity,
+    TrialMeasurements, TrialOutcome, TrialResult,
+};
+
+/// The longest message of a failure, characters.
+const MESSAGE_MAX: usize = 512;
+
+/// Why a result could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ResultWriteError {
+    /// The file cannot be written.
+    #[error("the result cannot be written to {}: {source}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The document cannot be made.
+    #[error("the result is no JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Its identity alone is too long.
+    #[error("the result has {0} bytes at least; at most {RESULT_MAX_BYTES} are read")]
+    TooLarge(usize),
+}
+
+/// The document of a trial that succeeded. Numbers that are only looked at are rounded; the score
+/// is exact.
+pub fn succeeded(identity: TrialIdentity, mut measured: TrialMeasurements) -> TrialResult {
+    for epoch in &mut measured.epochs {
+        epoch.loss = rounded(epoch.loss, 6);
+        for value in epoch.metrics.values_mut() {
+            *value = rounded(*value, 6);
+        }
+    }
+    measured.train_seconds = rounded(measured.train_seconds, 3);
+    measured.total_seconds = rounded(measured.total_seconds, 3);
+    TrialResult {
+        version: RESULT_VERSION,
+        identity,
+        outcome: TrialOutcome::Succeeded(Box::new(measured)),
+    }
+}
+
+/// The document of a trial that failed.
+pub fn failed(identity: TrialIdentity, reason: FailureReason, message: &str) -> TrialResult {
+    // One line: messages of libtorch go on with a stack.
+    let line = message.lines().next().unwrap_or_default();
+    TrialResult {
+        version: RESULT_VERSION,
+        identity,
+        outcome: TrialOutcome::Failed {
+            reason,
+            message: line.chars().take(MESSAGE_MAX).collect(),
+        },
+    }
+}
+
+/// The document as bytes within the limit: without its oldest epochs, never the best one, or with
+/// a shorter message, where it is too long.
+pub fn encode(mut result: TrialResult) -> Result<Vec<u8>, ResultWriteError> {
+    loop {
+        let bytes = serde_json::to_vec(&result)?;
+        if bytes.len() <= RESULT_MAX_BYTES {
+            return Ok(bytes);
+        }
+        let is_shorter = match &mut result.outcome {
+            TrialOutcome::Succeeded(measured) => {
+                drop_oldest(&mut measured.epochs, measured.best_epoch)
+            }
+            TrialOutcome::Failed { message, .. } => {
+                let half = message.chars().count() / 2;
+                let is_shorter = !message.is_empty();
+                *message = message.chars().take(half).collect();
+                is_shorter
+            }
+        };
+        if !is_shorter {
+            return Err(ResultWriteError::TooLarge(bytes.len()));
+        }
+    }
+}
+
+fn drop_oldest(epochs: &mut Vec<EpochMeasurements>, best: u32) -> bool {
+    match epochs.iter().position(|epoch| epoch.epoch != best) {
+        Some(oldest) => {
+            epochs.remove(oldest);
+            true
+        }
+        None => false,
+    }
+}
+
+fn rounded(value: f64, digits: i32) -> f64 {
+    let unit = 10_f64.powi(digits);
+    (value * unit).round() / unit
+}
+
+/// Writes a result to a file: by a rename where it is a regular one, so that no reader ever sees a
+/// part of it, and directly where it is a device, a pipe, or mounted by itself (`/dev/termination-log`).
+pub fn write(path: &Path, result: TrialResult) -> Result<(), ResultWriteError> {
+    let bytes = encode(result)?;
+    let unwritable = |source| ResultWriteError::Unwritable {
+        path: path.into(),
+        source,
+    };
+    let is_special =
+        path.starts_with("/dev") || fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+    if is_special {
+        return directly(path, &bytes).map_err(unwritable);
+    }
+    match renamed(path, &bytes) {
+        // A file that is a mount point of its own cannot be replaced.
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+            directly(path, &bytes).map_err(unwritable)
+        }
+        other => other.map_err(unwritable),
+    }
+}
+
+fn directly(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.flush()
+}
+
+fn renamed(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Whether an error of the system says that there is no room.
+pub fn is_disk_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}

@@ -1,0 +1,68 @@
+//! Tasks of the user's own.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+use autopeft_crds::spec::CustomTask;
+
+use super::targets::MAX_LABELS;
+use super::{Files, Labels, TaskError, is_regression};
+use crate::data::{Columns, TsvLayout};
+
+pub(super) fn files(custom: &CustomTask, directory: &Path) -> Result<Files, TaskError> {
+    let (first, second) = match custom.text_columns.as_slice() {
+        [first] => (first.clone(), None),
+        [first, second] => (first.clone(), Some(second.clone())),
+        other => return Err(TaskError::TextColumns(other.len())),
+    };
+    let labels = match (&custom.labels, is_regression(custom.kind)) {
+        (Some(_), true) => return Err(TaskError::LabelsOfNumbers),
+        (None, true) => Labels::Numbers,
+        (None, false) => Labels::Inferred,
+        (Some(labels), false) => {
+            check(labels)?;
+            Labels::named(labels)
+        }
+    };
+    Ok(Files {
+        train: inside(directory, &custom.train_file, "trainFile")?,
+        validation: inside(directory, &custom.validation_file, "validationFile")?,
+        columns: Columns {
+            first,
+            second,
+            label: custom.label_column.clone(),
+        },
+        layout: TsvLayout::default(),
+        labels,
+    })
+}
+
+fn check(labels: &[String]) -> Result<(), TaskError> {
+    if !(2..=MAX_LABELS).contains(&labels.len()) {
+        return Err(TaskError::Labels(format!(
+            "{} classes; give 2 to {MAX_LABELS}",
+            labels.len()
+        )));
+    }
+    let mut seen = BTreeSet::new();
+    match labels.iter().find(|label| !seen.insert(*label)) {
+        Some(twice) => Err(TaskError::Labels(format!("{twice:?} is listed twice"))),
+        None => Ok(()),
+    }
+}
+
+/// A file of the source. It may not lie outside: on a cluster the source is one claim's directory.
+fn inside(directory: &Path, file: &str, field: &'static str) -> Result<PathBuf, TaskError> {
+    let is_inside = !file.is_empty()
+        && Path::new(file)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if is_inside {
+        Ok(directory.join(file))
+    } else {
+        Err(TaskError::OutsidePath {
+            field,
+            value: file.into(),
+        })
+    }
+}

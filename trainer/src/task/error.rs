@@ -1,0 +1,101 @@
+//! What can be wrong with a task and its files.
+
+use std::path::PathBuf;
+
+use autopeft_crds::spec::{Metric, TaskName};
+
+use crate::data::DataError;
+
+/// Why a task cannot be trained.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// A file cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The data's directory is not there.
+    #[error("task.source: {} is not a directory", .0.display())]
+    NoDirectory(PathBuf),
+    /// A known task's files are not there.
+    #[error(
+        "task.source: {} has no files of {task}; expected train.tsv and {dev}, or {parquet}",
+        directory.display()
+    )]
+    NoFiles {
+        /// Where they were looked for.
+        directory: PathBuf,
+        /// The task.
+        task: &'static str,
+        /// Its validation file in the standard layout.
+        dev: &'static str,
+        /// Its training file in the hub's layout.
+        parquet: String,
+    },
+    /// A file name that leaves the data's directory.
+    #[error("task.custom.{field}: {value:?} must be a path inside the source, without ..")]
+    OutsidePath {
+        /// `trainFile` or `validationFile`.
+        field: &'static str,
+        /// What it says.
+        value: String,
+    },
+    /// The custom task says nothing about its files.
+    #[error("task.custom is missing; the task named custom describes its files there")]
+    NotDescribed,
+    /// A known task with a description of its own.
+    #[error("task.custom is only for the task named custom, and this one is {}", .0.as_str())]
+    DescribedTwice(TaskName),
+    /// One or two columns of text.
+    #[error("task.custom.textColumns: {0} columns; give one, or two for pairs of texts")]
+    TextColumns(usize),
+    /// Labels of numbers.
+    #[error("task.custom.labels: a regression has no classes; leave it out")]
+    LabelsOfNumbers,
+    /// The same class twice, or too few.
+    #[error("task.custom.labels: {0}")]
+    Labels(String),
+    /// A metric that does not fit.
+    #[error(
+        "task.metric: {} does not fit the task {}; {}",
+        metric.label(),
+        task.as_str(),
+        if metric.is_for_regression() {
+            "it judges numbers, and this task has classes: Accuracy, F1 or Matthews"
+        } else {
+            "it judges classes, and this task has numbers: Pearson or Spearman"
+        }
+    )]
+    Metric {
+        /// The metric.
+        metric: Metric,
+        /// The task.
+        task: TaskName,
+    },
+    /// Every example has the same label.
+    #[error(
+        "{}, field {column:?}: every label is {value}; at least two different ones are needed",
+        path.display()
+    )]
+    Constant {
+        /// The file.
+        path: PathBuf,
+        /// The label column.
+        column: String,
+        /// The one label.
+        value: String,
+    },
+    /// More classes than any classifier has.
+    #[error(
+        "{}, field {column:?}: {found} different labels, at most {most}; for numbers use type: Regression",
+        path.display()
+    )]
+    TooManyLabels {
+        /// The file.
+        path: PathBuf,
+        /// The label column.
+        column: String,
+        /// Distinct labels.
+        found: usize,
+        /// The limit.
+        most: usize,
+    },
+}

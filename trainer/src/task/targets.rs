@@ -1,0 +1,153 @@
+//! From labels as they stand in a file to classes and numbers.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use super::{Targets, TaskError};
+use crate::data::{DataError, Label, Place, Row};
+
+/// The most classes that are inferred or given.
+pub(super) const MAX_LABELS: usize = 256;
+
+/// The classes of a training file: its distinct labels, numbers by size, else by text.
+pub(super) fn infer(rows: &[Row], path: &Path, column: &str) -> Result<Vec<String>, TaskError> {
+    let mut found = BTreeSet::new();
+    for row in rows {
+        found.insert(spelling(&row.label, row.line, path, column)?);
+    }
+    if found.len() > MAX_LABELS {
+        return Err(TaskError::TooManyLabels {
+            path: path.into(),
+            column: column.into(),
+            found: found.len(),
+            most: MAX_LABELS,
+        });
+    }
+    let mut labels: Vec<String> = found.into_iter().collect();
+    if let [only] = labels.as_slice() {
+        return Err(constant(path, column, only));
+    }
+    let numbers: Option<Vec<f64>> = labels.iter().map(|label| label.parse().ok()).collect();
+    if numbers.is_some_and(|numbers| numbers.iter().all(|number| number.is_finite())) {
+        let number = |label: &String| label.parse::<f64>().unwrap_or(f64::INFINITY);
+        labels.sort_by(|a, b| number(a).total_cmp(&number(b)));
+    }
+    Ok(labels)
+}
+
+/// The place of each row's label in the list of classes.
+pub(super) fn classes(
+    rows: &[Row],
+    spelled: &[String],
+    path: &Path,
+    column: &str,
+) -> Result<Targets, TaskError> {
+    let place: HashMap<&str, i64> = spelled.iter().map(String::as_str).zip(0..).collect();
+    let mut classes = Vec::with_capacity(rows.len());
+    for row in rows {
+        let label = spelling(&row.label, row.line, path, column)?;
+        match place.get(label.as_str()) {
+            Some(class) => classes.push(*class),
+            None => {
+                return Err(value(
+                    row.line,
+                    path,
+                    column,
+                    format!("{label:?}"),
+                    format!(
+                        "one of {}",
+                        crate::data::listed(spelled.iter().map(String::as_str))
+                    ),
+                )
+                .into());
+            }
+        }
+    }
+    Ok(Targets::Classes(classes))
+}
+
+/// Each row's label as a number.
+pub(super) fn numbers(rows: &[Row], path: &Path, column: &str) -> Result<Targets, TaskError> {
+    let mut numbers = Vec::with_capacity(rows.len());
+    for row in rows {
+        let number = match &row.label {
+            Label::Integer(whole) => Some(*whole as f64),
+            Label::Number(number) => Some(*number),
+            Label::Text(text) => text.trim().parse::<f64>().ok(),
+            Label::Boolean(_) => None,
+        };
+        // The model computes in 32 bits.
+        match number.filter(|number| (*number as f32).is_finite()) {
+            Some(number) => numbers.push(number),
+            None => {
+                let found = match &row.label {
+                    Label::Text(text) => format!("{:?}", crate::data::shortened(text)),
+                    Label::Integer(whole) => whole.to_string(),
+                    Label::Number(number) => number.to_string(),
+                    Label::Boolean(value) => value.to_string(),
+                };
+                return Err(value(row.line, path, column, found, "a finite number".into()).into());
+            }
+        }
+    }
+    Ok(Targets::Numbers(numbers))
+}
+
+/// With one label for all there is nothing to learn, and a correlation is undefined.
+pub(super) fn not_constant(targets: &Targets, path: &Path, column: &str) -> Result<(), TaskError> {
+    let only = match targets {
+        Targets::Classes(classes) => only(classes).map(|class| format!("of class {class}")),
+        Targets::Numbers(numbers) => only(numbers).map(ToString::to_string),
+    };
+    match only {
+        Some(value) => Err(constant(path, column, &value)),
+        None => Ok(()),
+    }
+}
+
+fn only<T: PartialEq>(values: &[T]) -> Option<&T> {
+    let first = values.first()?;
+    values.iter().all(|value| value == first).then_some(first)
+}
+
+/// A label as text, so that `1`, `"1"` and `1.0` name the same class.
+fn spelling(label: &Label, line: u64, path: &Path, column: &str) -> Result<String, DataError> {
+    match label {
+        Label::Text(text) if text.is_empty() => Err(value(
+            line,
+            path,
+            column,
+            "an empty label".into(),
+            "a class".into(),
+        )),
+        Label::Text(text) => Ok(text.clone()),
+        Label::Integer(whole) => Ok(whole.to_string()),
+        Label::Boolean(value) => Ok(value.to_string()),
+        // Display prints a whole float without a point.
+        Label::Number(number) if number.is_finite() => Ok(number.to_string()),
+        Label::Number(number) => Err(value(
+            line,
+            path,
+            column,
+            number.to_string(),
+            "a class".into(),
+        )),
+    }
+}
+
+fn value(line: u64, path: &Path, column: &str, found: String, expected: String) -> DataError {
+    DataError::Value {
+        place: Place::new(path, line),
+        column: column.into(),
+        found,
+        expected,
+    }
+}
+
+fn constant(path: &Path, column: &str, value: &str) -> TaskError {
+    TaskError::Constant {
+        path: path.into(),
+        column: column.into(),
+        value: value.into(),
+    }
+}

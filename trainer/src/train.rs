@@ -1,0 +1,325 @@
+//! The training loop: epochs of shuffled batches, a validation after each, the best one kept.
+//!
+//! The recipe is the AutoPEFT authors' (trainer.md, section 4): AdamW with linear decay and
+//! clipping, validation after every epoch, an end after `patience` epochs that are not strictly
+//! better, and the best epoch's parameters restored. Regression targets are not scaled.
+//!
+//! Nothing in a step waits for the device. The loss is looked at every `LOOK_EVERY` steps, which is
+//! when a loss that is not finite is noticed.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use autopeft_crds::spec::{FidelitySpec, Metric, TrainingSpec};
+use autopeft_crds::trial::EpochMeasurements;
+use tch::{Kind as Number, Reduction, TchError, Tensor};
+
+use crate::batches::{Batching, DataSet, Group};
+use crate::device;
+use crate::metrics::{self, Predictions};
+use crate::model::{Evaluator, Model};
+use crate::optimizer::AdamW;
+use crate::schedule::{Schedule, total_steps};
+use crate::seeds::{Seeds, generator};
+use crate::task::{Kind, Targets};
+
+/// Steps between two looks at the loss.
+const LOOK_EVERY: u64 = 25;
+
+/// A validation batch is this many times a training batch: it holds no gradients.
+const VALIDATION_FACTOR: usize = 4;
+
+/// Why training ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The loss is NaN or infinite.
+    #[error(
+        "the training loss is not finite after step {step} of epoch {epoch}; a smaller training.learningRate may help"
+    )]
+    Loss {
+        /// The epoch, from 1.
+        epoch: u32,
+        /// The step, from 1.
+        step: u64,
+    },
+    /// A prediction is NaN or infinite.
+    #[error(
+        "a prediction is not finite after epoch {epoch}; a smaller training.learningRate may help"
+    )]
+    Prediction {
+        /// The epoch, from 1.
+        epoch: u32,
+    },
+    /// libtorch refused.
+    #[error(transparent)]
+    Torch(#[from] TchError),
+}
+
+/// What a model is trained and validated on.
+#[derive(Debug)]
+pub struct Data {
+    /// The metric that is the score.
+    pub metric: Metric,
+    /// Training examples.
+    pub train: DataSet,
+    /// What is measured after an epoch.
+    pub validation: Validation,
+}
+
+/// Validation examples.
+#[derive(Debug)]
+pub struct Validation {
+    /// What is predicted.
+    pub kind: Kind,
+    /// The examples.
+    pub examples: DataSet,
+    /// Their targets.
+    pub truth: Targets,
+    /// How training examples are put into batches.
+    pub batching: Batching,
+}
+
+/// How a model is trained.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// How much.
+    pub fidelity: FidelitySpec,
+    /// The optimiser's settings.
+    pub training: TrainingSpec,
+    /// The seeds of the streams.
+    pub seeds: Seeds,
+}
+
+impl Recipe {
+    /// How training examples are put into batches.
+    pub fn batching(&self) -> Batching {
+        Batching {
+            batch_size: self.training.batch_size as usize,
+            padding: self.training.padding,
+            max_length: self.training.max_length as usize,
+        }
+    }
+}
+
+/// What training came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trained {
+    /// The best score.
+    pub score: f64,
+    /// Its epoch, from 1.
+    pub best_epoch: u32,
+    /// Every epoch.
+    pub epochs: Vec<EpochMeasurements>,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Tokens that were trained on, padding left out.
+    pub tokens: u64,
+    /// Seconds of training and validation.
+    pub seconds: f64,
+}
+
+/// Hears how training goes.
+pub trait Observer {
+    /// Some steps of the whole have been taken; `loss` is the mean since the epoch began.
+    fn steps(&mut self, epoch: u32, done: u64, all: u64, loss: f64);
+    /// An epoch is over.
+    fn epoch(&mut self, measured: &EpochMeasurements, is_best: bool, seconds: f64);
+}
+
+/// Trains a model and leaves it with the parameters of its best epoch.
+pub fn train(
+    model: &Model,
+    data: &Data,
+    recipe: &Recipe,
+    observer: &mut dyn Observer,
+) -> Result<Trained, TrainError> {
+    let started = Instant::now();
+    let device = model.device();
+    let batching = recipe.batching();
+    let steps = total_steps(
+        data.train.lengths().len(),
+        batching.batch_size,
+        &recipe.fidelity,
+    );
+    let schedule = Schedule::new(
+        recipe.training.learning_rate.get(),
+        steps,
+        recipe.training.warmup_percent,
+    );
+    let mut optimizer = AdamW::new(model.trainable(), recipe.training.weight_decay.get())?;
+    let mut order = generator(recipe.seeds.order);
+    // 53 bits: the sign is never touched.
+    tch::manual_seed(recipe.seeds.dropout as i64);
+
+    let mut trained = Trained {
+        score: f64::NEG_INFINITY,
+        best_epoch: 0,
+        epochs: Vec::new(),
+        steps: 0,
+        tokens: 0,
+        seconds: 0.0,
+    };
+    let mut best: Option<Tensor> = None;
+    for epoch in 1..=recipe.fidelity.epochs {
+        let epoch_started = Instant::now();
+        let mut groups = batching.shuffled(data.train.lengths(), &mut order);
+        // A share of the steps may end within an epoch.
+        groups.truncate((schedule.steps() - trained.steps) as usize);
+        let mut losses = Losses::default();
+        for group in &groups {
+            let loss = loss(model, data, group)?;
+            optimizer.step(&loss, schedule.rate(trained.steps))?;
+            losses.add(&loss)?;
+            trained.steps += 1;
+            if trained.steps % LOOK_EVERY == 0 {
+                let mean = losses.mean(epoch, trained.steps)?;
+                observer.steps(epoch, trained.steps, schedule.steps(), mean);
+            }
+        }
+        trained.tokens += tokens(&groups, data.train.lengths());
+        let measured = EpochMeasurements {
+            epoch,
+            loss: losses.mean(epoch, trained.steps)?,
+            metrics: data
+                .validation
+                .measure(&model.evaluator())
+                .map_err(|problem| problem.after(epoch))?,
+        };
+        let score = measured.metrics.get(&data.metric).copied().unwrap_or(0.0);
+        let is_best = score > trained.score;
+        if is_best {
+            trained.score = score;
+            trained.best_epoch = epoch;
+            best = Some(optimizer.snapshot()?);
+        }
+        device::synchronize(device);
+        observer.epoch(&measured, is_best, epoch_started.elapsed().as_secs_f64());
+        trained.epochs.push(measured);
+        let is_patient = epoch - trained.best_epoch < recipe.training.patience;
+        if !is_patient || trained.steps == schedule.steps() {
+            break;
+        }
+    }
+    if let Some(best) = best.filter(|_| trained.best_epoch as usize != trained.epochs.len()) {
+        optimizer.restore(&best)?;
+    }
+    trained.seconds = started.elapsed().as_secs_f64();
+    Ok(trained)
+}
+
+/// The sum of an epoch's losses, on the device.
+#[derive(Default)]
+struct Losses {
+    sum: Option<Tensor>,
+    count: u64,
+}
+
+impl Losses {
+    fn add(&mut self, loss: &Tensor) -> Result<(), TchError> {
+        let loss = loss.f_detach()?;
+        self.sum = Some(match self.sum.take() {
+            Some(sum) => sum.f_add(&loss)?,
+            None => loss,
+        });
+        self.count += 1;
+        Ok(())
+    }
+
+    fn mean(&self, epoch: u32, step: u64) -> Result<f64, TrainError> {
+        let Some(sum) = &self.sum else {
+            return Ok(0.0);
+        };
+        let mean = sum.f_double_value(&[])? / self.count as f64;
+        if mean.is_finite() {
+            Ok(mean)
+        } else {
+            Err(TrainError::Loss { epoch, step })
+        }
+    }
+}
+
+fn loss(model: &Model, data: &Data, group: &Group) -> Result<Tensor, TchError> {
+    let (batch, targets) = data.train.batch(group)?;
+    // [B, C]
+    let outputs = model.forward(&batch, true);
+    match data.validation.kind {
+        Kind::Classification(_) => {
+            outputs.f_cross_entropy_loss::<Tensor>(&targets, None, Reduction::Mean, -100, 0.0)
+        }
+        // [B, 1] -> [B]
+        Kind::Regression => outputs
+            .f_squeeze_dim(1)?
+            .f_mse_loss(&targets, Reduction::Mean),
+    }
+}
+
+fn tokens(groups: &[Group], lengths: &[usize]) -> u64 {
+    let rows = groups.iter().flat_map(|group| &group.rows);
+    rows.map(|row| lengths[*row as usize] as u64).sum()
+}
+
+/// Why a validation has no metrics.
+#[derive(Debug, thiserror::Error)]
+pub enum ValidationError {
+    /// A prediction is NaN or infinite.
+    #[error("a prediction is not finite")]
+    NotFinite,
+    /// libtorch refused.
+    #[error(transparent)]
+    Torch(#[from] TchError),
+}
+
+impl ValidationError {
+    fn after(self, epoch: u32) -> TrainError {
+        match self {
+            Self::NotFinite => TrainError::Prediction { epoch },
+            Self::Torch(error) => TrainError::Torch(error),
+        }
+    }
+}
+
+impl Validation {
+    /// The metrics of a model on these examples.
+    pub fn measure(
+        &self,
+        evaluator: &Evaluator<'_>,
+    ) -> Result<BTreeMap<Metric, f64>, ValidationError> {
+        let predictions = predictions(&self.outputs(evaluator)?, &self.kind)?;
+        Ok(metrics::all(&predictions, &self.truth))
+    }
+
+    /// `[N, C]` in the order of the examples, on the CPU.
+    fn outputs(&self, evaluator: &Evaluator<'_>) -> Result<Tensor, TchError> {
+        let _guard = tch::no_grad_guard();
+        let batching = Batching {
+            batch_size: self.batching.batch_size * VALIDATION_FACTOR,
+            ..self.batching
+        };
+        let groups = batching.sorted(self.examples.lengths());
+        let parts = groups
+            .iter()
+            .map(|group| Ok(evaluator.predict(&self.examples.batch(group)?.0)))
+            .collect::<Result<Vec<_>, TchError>>()?;
+        let rows: Vec<i64> = groups.into_iter().flat_map(|group| group.rows).collect();
+        let sorted = Tensor::f_cat(&parts, 0)?.f_to_device(tch::Device::Cpu)?;
+        // Row i of `sorted` is example rows[i].
+        let place = Tensor::f_from_slice(&rows)?.f_argsort(0, false)?;
+        sorted.f_index_select(0, &place)
+    }
+}
+
+fn predictions(outputs: &Tensor, kind: &Kind) -> Result<Predictions, ValidationError> {
+    let all_finite = outputs.f_isfinite()?.f_all()?.f_int64_value(&[])? == 1;
+    if !all_finite {
+        return Err(ValidationError::NotFinite);
+    }
+    Ok(match kind {
+        Kind::Classification(labels) => Predictions::Classes {
+            predicted: Vec::try_from(outputs.f_argmax(1, false)?)?,
+            count: labels.len(),
+        },
+        Kind::Regression => Predictions::Numbers(Vec::try_from(
+            outputs.f_squeeze_dim(1)?.f_to_kind(Number::Double)?,
+        )?),
+    })
+}
