@@ -40,6 +40,30 @@ impl DimensionName {
     }
 }
 
+impl PeftConfiguration {
+    /// The size of a module; `None` for `layers`.
+    pub fn size(&self, name: DimensionName) -> Option<u32> {
+        match name {
+            DimensionName::Layers => None,
+            DimensionName::SerialAdapter => Some(self.serial_adapter),
+            DimensionName::ParallelAdapter => Some(self.parallel_adapter),
+            DimensionName::Prefix => Some(self.prefix),
+        }
+    }
+
+    /// The same with another size of one module; unchanged for `layers`.
+    #[must_use]
+    pub fn with_size(mut self, name: DimensionName, size: u32) -> Self {
+        match name {
+            DimensionName::Layers => {}
+            DimensionName::SerialAdapter => self.serial_adapter = size,
+            DimensionName::ParallelAdapter => self.parallel_adapter = size,
+            DimensionName::Prefix => self.prefix = size,
+        }
+        self
+    }
+}
+
 /// One dimension of the search space, as written in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -1,0 +1,148 @@
+//! The hash of everything that a suggestion is computed from.
+//!
+//! Each value is written with a fixed width or behind its length, numbers by their exact bits, so
+//! that different inputs are different texts. The structs are taken apart without `..`: a new
+//! field fails to compile until it is part of the hash.
+
+use autopeft_crds::configuration::hex_prefix;
+use autopeft_crds::space::DimensionName;
+use autopeft_crds::{PeftConfiguration, SearchSpace};
+
+use crate::fit::FitSettings;
+use crate::problem::{Observation, Outcome, Problem, Settings};
+
+/// 16 hexadecimal digits for the problem, the observations in their order and the pending
+/// configurations in theirs.
+pub(crate) fn inputs_hash(
+    problem: &Problem,
+    observations: &[Observation],
+    pending: &[&PeftConfiguration],
+) -> String {
+    let mut text = Text(b"autopeft suggestion 1".to_vec());
+    text.problem(problem);
+    text.length(observations.len());
+    for Observation {
+        configuration,
+        outcome,
+    } in observations
+    {
+        text.configuration(configuration);
+        match outcome {
+            Outcome::Scored {
+                score,
+                noise_variance,
+            } => {
+                text.integer(0);
+                text.float(*score);
+                text.option(noise_variance.map(f64::to_bits));
+            }
+            Outcome::Infeasible => text.integer(1),
+            Outcome::Abandoned => text.integer(2),
+        }
+    }
+    text.length(pending.len());
+    for configuration in pending {
+        text.configuration(configuration);
+    }
+    hex_prefix(&text.0)
+}
+
+struct Text(Vec<u8>);
+
+impl Text {
+    fn problem(&mut self, problem: &Problem) {
+        let Problem {
+            space,
+            settings,
+            seed,
+            max_parameters,
+            min_score,
+            reference,
+        } = problem;
+        self.space(space);
+        self.settings(settings);
+        self.integer(*seed);
+        self.option(*max_parameters);
+        self.option(min_score.map(f64::to_bits));
+        self.option(reference.map(|point| point.score.to_bits()));
+        self.option(reference.map(|point| point.parameters.to_bits()));
+    }
+
+    fn space(&mut self, space: &SearchSpace) {
+        let SearchSpace {
+            layers,
+            serial_adapter: _,
+            parallel_adapter: _,
+            prefix: _,
+            exclude_empty,
+            hidden_size,
+        } = space;
+        self.length(layers.len());
+        for choice in layers {
+            self.integer(*choice as u64);
+        }
+        for name in DimensionName::SIZES {
+            self.length(space.sizes(name).len());
+            for size in space.sizes(name) {
+                self.integer(u64::from(*size));
+            }
+        }
+        self.integer(u64::from(*exclude_empty));
+        self.integer(u64::from(*hidden_size));
+    }
+
+    fn settings(&mut self, settings: &Settings) {
+        let Settings {
+            initial_trials,
+            initial_design,
+            fit:
+                FitSettings {
+                    warmup,
+                    samples,
+                    thinning,
+                    max_tree_depth,
+                },
+            mc_samples,
+            restarts,
+            evaluations,
+            score_transform,
+        } = settings;
+        for number in [
+            initial_trials,
+            warmup,
+            samples,
+            thinning,
+            mc_samples,
+            restarts,
+            evaluations,
+        ] {
+            self.length(*number);
+        }
+        self.integer(u64::from(*max_tree_depth));
+        self.integer(*initial_design as u64);
+        self.integer(*score_transform as u64);
+    }
+
+    fn configuration(&mut self, configuration: &PeftConfiguration) {
+        let text = configuration.to_string();
+        self.length(text.len());
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn option(&mut self, value: Option<u64>) {
+        self.integer(u64::from(value.is_some()));
+        self.integer(value.unwrap_or(0));
+    }
+
+    fn float(&mut self, value: f64) {
+        self.integer(value.to_bits());
+    }
+
+    fn length(&mut self, value: usize) {
+        self.integer(value as u64);
+    }
+
+    fn integer(&mut self, value: u64) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+}
