@@ -4,13 +4,16 @@
 
 pub mod configuration;
 pub mod decimal;
+pub mod schema;
 pub mod space;
 pub mod spec;
 pub mod status;
 pub mod trial;
+pub mod validate;
 
 pub use configuration::{LayerMask, PeftConfiguration};
 pub use decimal::Decimal;
+pub use schema::FieldError;
 pub use space::{SearchSpace, SearchSpaceSpec};
 pub use spec::{PeftSearch, PeftSearchSpec};
 pub use status::{LedgerEntry, PeftSearchStatus, TrialState};

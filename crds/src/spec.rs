@@ -615,6 +615,13 @@ impl Metric {
     }
 }
 
+impl BaselineName {
+    /// The learning rate that the method needs in place of the recipe's.
+    pub fn learning_rate(self) -> Option<Decimal> {
+        (self == Self::FullFineTuning).then(defaults::full_fine_tuning_learning_rate)
+    }
+}
+
 mod defaults {
     use crate::decimal::Decimal;
 
@@ -656,6 +663,9 @@ mod defaults {
     }
     pub(super) fn learning_rate() -> Decimal {
         constant("0.0001")
+    }
+    pub(super) fn full_fine_tuning_learning_rate() -> Decimal {
+        constant("0.00002")
     }
     pub(super) fn zero() -> Decimal {
         constant("0")

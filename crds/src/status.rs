@@ -138,6 +138,9 @@ pub struct LedgerEntry {
     pub state: TrialState,
     /// Which start, from 1.
     pub attempt: u32,
+    /// How many attempts ended by a failure of the surroundings; they count against `maxRetries`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed_attempts: u32,
     /// The hash of what the suggestion was computed from.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 64))]
@@ -237,6 +240,10 @@ pub struct BaselineResult {
 pub struct SurrogateStatus {
     /// `Nuts`, or what it fell back to: `Map` or `None`.
     pub method: String,
+    /// Why a better method was given up, where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub reason: Option<String>,
     /// Divergent transitions.
     pub divergences: u32,
     /// The largest split R-hat over the hyperparameters.
@@ -259,4 +266,8 @@ pub struct DimensionRelevance {
     pub dimension: String,
     /// The inverse lengthscale.
     pub value: Decimal,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }

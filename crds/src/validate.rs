@@ -1,0 +1,321 @@
+//! Everything that must hold for a spec before anything is started, so that a search without an API
+//! server is as strict as one with it: the schema's rules (`schema`), and by hand what the schema
+//! says in CEL or cannot say.
+
+use crate::decimal::Decimal;
+use crate::schema::{self, FieldError};
+use crate::space::{DimensionName, DimensionSpec};
+use crate::spec::{
+    AlgorithmSpec, ConvergenceSpec, CustomTask, CustomTaskType, Metric, ObjectiveName,
+    ObjectiveSpec, PeftSearchSpec, Source, TaskName, TaskSpec, TrainingSpec,
+};
+
+/// Every error of a spec; empty where it can be searched.
+pub fn validate(spec: &PeftSearchSpec) -> Vec<FieldError> {
+    let mut errors = match serde_json::to_value(spec) {
+        Ok(value) => schema::check(&value, schema::spec_schema(), "spec"),
+        Err(error) => vec![FieldError::new(
+            "spec",
+            error.to_string(),
+            "write it as docs/manifest.md says",
+        )],
+    };
+    errors.extend(rules(spec));
+    errors
+}
+
+/// The rules that relate fields to each other, or that the schema says in CEL.
+pub fn rules(spec: &PeftSearchSpec) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    source(&spec.model.source, "spec.model.source", &mut errors);
+    task(&spec.task, &mut errors);
+    for (index, dimension) in spec.search_space.dimensions.iter().flatten().enumerate() {
+        let field = format!("spec.searchSpace.dimensions[{index}]");
+        dimension_rules(dimension, &field, &mut errors);
+    }
+    objectives(&spec.objectives, spec.task.score_metric(), &mut errors);
+    algorithm(&spec.algorithm, &mut errors);
+    training(&spec.training, &mut errors);
+    if spec.parallelism > spec.max_trials {
+        errors.push(FieldError::new(
+            "spec.parallelism",
+            format!(
+                "{} is more than maxTrials, {}",
+                spec.parallelism, spec.max_trials
+            ),
+            "let at most maxTrials trials run at the same time",
+        ));
+    }
+    if let Some(ConvergenceSpec {
+        trials: _,
+        tolerance,
+    }) = &spec.convergence
+    {
+        let field = "spec.convergence.tolerance";
+        in_range(*tolerance, 0.0, 1.0, field, "0 to 1", &mut errors);
+    }
+    errors
+}
+
+fn source(source: &Source, field: &str, errors: &mut Vec<FieldError>) {
+    let Source { path, claim, hub } = source;
+    let mut given = Vec::new();
+    for (name, is_given) in [
+        ("path", path.is_some()),
+        ("claim", claim.is_some()),
+        ("hub", hub.is_some()),
+    ] {
+        if is_given {
+            given.push(name);
+        }
+    }
+    if given.len() != 1 {
+        let problem = if given.is_empty() {
+            "it says nowhere where the files are".to_owned()
+        } else {
+            format!("{} are given together", given.join(" and "))
+        };
+        errors.push(FieldError::new(
+            field,
+            problem,
+            "give exactly one of path, claim and hub",
+        ));
+    }
+    if let Some(claim) = claim {
+        relative(&claim.path, &format!("{field}.claim.path"), errors);
+    }
+}
+
+fn relative(path: &str, field: &str, errors: &mut Vec<FieldError>) {
+    if path.starts_with('/') || path.split('/').any(|part| part == "..") {
+        errors.push(FieldError::new(
+            field,
+            format!("{path:?} leads out of its directory"),
+            "write a relative path without ..",
+        ));
+    }
+}
+
+fn task(task: &TaskSpec, errors: &mut Vec<FieldError>) {
+    let TaskSpec {
+        name,
+        source: data,
+        custom: described,
+        metric,
+    } = task;
+    source(data, "spec.task.source", errors);
+    match (name, described) {
+        (TaskName::Custom, None) => errors.push(FieldError::new(
+            "spec.task.custom",
+            "the field is missing",
+            "the task named custom needs its files, columns and labels described here",
+        )),
+        (TaskName::Custom, Some(described)) => custom(described, errors),
+        (name, Some(_)) => errors.push(FieldError::new(
+            "spec.task.custom",
+            format!("the task {} has its own files and labels", name.as_str()),
+            "leave custom out, or name the task custom",
+        )),
+        (_, None) => {}
+    }
+    if let Some(metric) = metric
+        && metric.is_for_regression() != task.is_regression()
+    {
+        let (kind, fitting) = if task.is_regression() {
+            ("regression", "Pearson or Spearman")
+        } else {
+            ("classification", "Accuracy, F1 or Matthews")
+        };
+        errors.push(FieldError::new(
+            "spec.task.metric",
+            format!("{} does not fit a {kind} task", metric.label()),
+            format!("write {fitting}"),
+        ));
+    }
+}
+
+fn custom(task: &CustomTask, errors: &mut Vec<FieldError>) {
+    let CustomTask {
+        kind,
+        train_file,
+        validation_file,
+        text_columns,
+        label_column,
+        labels,
+    } = task;
+    for (name, file) in [
+        ("trainFile", train_file),
+        ("validationFile", validation_file),
+    ] {
+        let field = format!("spec.task.custom.{name}");
+        relative(file, &field, errors);
+        let known = [".jsonl", ".csv", ".tsv"];
+        if !known.iter().any(|ending| file.ends_with(ending)) {
+            errors.push(FieldError::new(
+                field,
+                format!("{file:?} is of no known kind"),
+                "name a file that ends in .jsonl, .csv or .tsv",
+            ));
+        }
+    }
+    repeated(text_columns, "spec.task.custom.textColumns", errors);
+    if text_columns.contains(label_column) {
+        errors.push(FieldError::new(
+            "spec.task.custom.labelColumn",
+            format!("{label_column:?} is a text column too"),
+            "name the column with the class or the number to predict",
+        ));
+    }
+    if let Some(labels) = labels {
+        repeated(labels, "spec.task.custom.labels", errors);
+        if *kind == CustomTaskType::Regression {
+            errors.push(FieldError::new(
+                "spec.task.custom.labels",
+                "a regression has no classes",
+                "leave labels out, or make it a Classification",
+            ));
+        }
+    }
+}
+
+fn repeated(names: &[String], field: &str, errors: &mut Vec<FieldError>) {
+    for (index, name) in names.iter().enumerate() {
+        if names[..index].contains(name) {
+            errors.push(FieldError::new(
+                format!("{field}[{index}]"),
+                format!("{name:?} is listed twice"),
+                "list it once",
+            ));
+        }
+    }
+}
+
+fn dimension_rules(dimension: &DimensionSpec, field: &str, errors: &mut Vec<FieldError>) {
+    let DimensionSpec { name, sizes, mask } = dimension;
+    let is_layers = *name == DimensionName::Layers;
+    if is_layers && sizes.is_some() {
+        errors.push(FieldError::new(
+            format!("{field}.sizes"),
+            "the layers dimension has no sizes",
+            "use mask, one character per layer",
+        ));
+    }
+    if !is_layers && mask.is_some() {
+        errors.push(FieldError::new(
+            format!("{field}.mask"),
+            format!("{} has no mask", name.as_str()),
+            "use sizes; only layers has a mask",
+        ));
+    }
+    for (index, pair) in sizes.iter().flat_map(|sizes| sizes.windows(2)).enumerate() {
+        if pair[0] >= pair[1] {
+            errors.push(FieldError::new(
+                format!("{field}.sizes[{}]", index + 1),
+                format!("{} follows {}", pair[1], pair[0]),
+                "list the sizes in ascending order, each once",
+            ));
+        }
+    }
+}
+
+fn objectives(objectives: &[ObjectiveSpec], metric: Metric, errors: &mut Vec<FieldError>) {
+    let least_score = if matches!(metric, Metric::Accuracy | Metric::F1) {
+        0.0
+    } else {
+        -1.0
+    };
+    for (index, objective) in objectives.iter().enumerate() {
+        let ObjectiveSpec {
+            name,
+            bound,
+            reference,
+        } = objective;
+        for (part, value) in [("bound", bound), ("reference", reference)] {
+            let Some(value) = value else { continue };
+            let field = format!("spec.objectives[{index}].{part}");
+            match name {
+                ObjectiveName::Score => {
+                    let words = format!("{least_score} to 1, the range of {}", metric.label());
+                    in_range(*value, least_score, 1.0, &field, &words, errors);
+                }
+                ObjectiveName::TrainableParameters => {
+                    let words = "0 to 10000, in percent of the backbone's parameters";
+                    in_range(*value, 0.0, 10_000.0, &field, words, errors);
+                }
+            }
+        }
+    }
+    let referred = objectives
+        .iter()
+        .filter(|objective| objective.reference.is_some())
+        .count();
+    if referred == 1 {
+        errors.push(FieldError::new(
+            "spec.objectives",
+            "only one objective has a reference",
+            "give a reference for both score and trainableParameters, or for neither",
+        ));
+    }
+}
+
+fn algorithm(algorithm: &AlgorithmSpec, errors: &mut Vec<FieldError>) {
+    let AlgorithmSpec {
+        seed: _,
+        initial_trials: _,
+        initial_design: _,
+        nuts,
+        acquisition: _,
+        local_search: _,
+    } = algorithm;
+    if nuts.thinning > nuts.samples {
+        errors.push(FieldError::new(
+            "spec.algorithm.nuts.thinning",
+            format!(
+                "{} is more than samples, {}: no sample would be kept",
+                nuts.thinning, nuts.samples
+            ),
+            "keep every how many-th sample, at most samples",
+        ));
+    }
+}
+
+fn training(training: &TrainingSpec, errors: &mut Vec<FieldError>) {
+    let TrainingSpec {
+        learning_rate,
+        batch_size: _,
+        max_length: _,
+        padding: _,
+        weight_decay,
+        warmup_percent: _,
+        precision: _,
+        patience: _,
+        seed: _,
+    } = training;
+    let field = "spec.training.learningRate";
+    if learning_rate.get() <= 0.0 || learning_rate.get() > 1.0 {
+        errors.push(FieldError::new(
+            field,
+            format!("{learning_rate} cannot be a learning rate"),
+            "write a number above 0 and at most 1, such as \"1e-4\"",
+        ));
+    }
+    let field = "spec.training.weightDecay";
+    in_range(*weight_decay, 0.0, 1.0, field, "0 to 1", errors);
+}
+
+fn in_range(
+    value: Decimal,
+    least: f64,
+    most: f64,
+    field: &str,
+    words: &str,
+    errors: &mut Vec<FieldError>,
+) {
+    if !(least..=most).contains(&value.get()) {
+        errors.push(FieldError::new(
+            field,
+            format!("{value} is out of range"),
+            format!("write a number from {words}"),
+        ));
+    }
+}

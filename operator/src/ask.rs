@@ -1,0 +1,188 @@
+//! Asks the engine for the next configuration: translates spec and ledger into its words, and its
+//! answer into a plan of a trial. No I/O.
+//!
+//! Observations and pending trials are given in the order of planning, whatever the order in which
+//! results arrived: a suggestion depends on what is known, not on when it became known. A trial that
+//! was given up counts as pending for ever, so that it is not suggested again and again.
+
+use autopeft_crds::space::SearchSpace;
+use autopeft_crds::spec::{
+    AlgorithmSpec, InitialDesign, NutsSpec, ObjectiveName, ObjectiveSpec, PeftSearchSpec,
+    ScoreScale,
+};
+use autopeft_crds::status::{
+    DimensionRelevance, LedgerEntry, SurrogateStatus, TrialOrigin, TrialState,
+};
+use autopeft_crds::trial::Inspection;
+use autopeft_crds::{Decimal, PeftConfiguration};
+use autopeft_engine::fit::{FitSettings, Method};
+use autopeft_engine::{
+    Observation, Origin, Outcome, Problem, ReferencePoint, ScoreTransform, Settings, SuggestError,
+    Suggestion, SurrogateReport,
+};
+
+use crate::ledger::{Ledger, Planned};
+
+/// Why the engine has no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the engine cannot suggest a configuration: {0}")]
+pub struct AskError(#[from] SuggestError);
+
+/// The engine's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asked {
+    /// What to train next.
+    Suggestion(Box<Planned>),
+    /// Nothing is left.
+    Exhausted,
+}
+
+/// The engine's view of a search, its trials left out.
+pub fn problem(spec: &PeftSearchSpec, space: &SearchSpace, model: &Inspection) -> Problem {
+    let AlgorithmSpec {
+        seed,
+        initial_trials,
+        initial_design,
+        nuts,
+        acquisition,
+        local_search,
+    } = &spec.algorithm;
+    let NutsSpec {
+        warmup,
+        samples,
+        thinning,
+        max_tree_depth,
+    } = nuts;
+    let find = |wanted: ObjectiveName| spec.objectives.iter().find(|entry| entry.name == wanted);
+    let bound = |entry: Option<&ObjectiveSpec>| entry.and_then(|entry| entry.bound);
+    let referred = |entry: Option<&ObjectiveSpec>| entry.and_then(|entry| entry.reference);
+    let parameters = |percent: Decimal| percent.get() / 100.0 * model.backbone_parameters as f64;
+    let (score, cost) = (
+        find(ObjectiveName::Score),
+        find(ObjectiveName::TrainableParameters),
+    );
+    Problem {
+        space: space.clone(),
+        settings: Settings {
+            initial_trials: *initial_trials as usize,
+            initial_design: match initial_design {
+                InitialDesign::Random => autopeft_engine::InitialDesign::Random,
+                InitialDesign::Sobol => autopeft_engine::InitialDesign::Sobol,
+            },
+            fit: FitSettings {
+                warmup: *warmup as usize,
+                samples: *samples as usize,
+                thinning: *thinning as usize,
+                max_tree_depth: *max_tree_depth,
+            },
+            mc_samples: acquisition.monte_carlo_samples as usize,
+            restarts: local_search.restarts as usize,
+            evaluations: local_search.evaluations as usize,
+            score_transform: match acquisition.score_scale {
+                ScoreScale::Standardized => ScoreTransform::Standardise,
+                ScoreScale::Copula => ScoreTransform::Copula,
+            },
+        },
+        seed: *seed,
+        max_parameters: bound(cost).map(|percent| parameters(percent).floor() as u64),
+        min_score: bound(score).map(Decimal::get),
+        reference: referred(score)
+            .zip(referred(cost))
+            .map(|(score, percent)| ReferencePoint {
+                score: score.get(),
+                parameters: parameters(percent),
+            }),
+    }
+}
+
+/// What the engine is told of a trial; `None` while it has no result, and where it was given up.
+pub fn observation(entry: &LedgerEntry) -> Option<Observation> {
+    let outcome = match entry.state {
+        TrialState::Succeeded => Outcome::Scored {
+            score: entry.score?.get(),
+            noise_variance: None,
+        },
+        TrialState::Infeasible => Outcome::Infeasible,
+        TrialState::Planned | TrialState::Failed => return None,
+    };
+    Some(Observation {
+        configuration: entry.configuration.clone(),
+        outcome,
+    })
+}
+
+/// Asks for the next trial of a search.
+pub fn ask(problem: &Problem, ledger: &Ledger) -> Result<Asked, AskError> {
+    let mut observations = Vec::new();
+    let mut pending: Vec<PeftConfiguration> = Vec::new();
+    for entry in ledger.search_trials() {
+        match observation(entry) {
+            Some(observation) => observations.push(observation),
+            None => pending.push(entry.configuration.clone()),
+        }
+    }
+    match autopeft_engine::suggest(problem, &observations, &pending) {
+        Ok(suggestion) => Ok(Asked::Suggestion(Box::new(planned(
+            suggestion, problem, ledger,
+        )))),
+        Err(SuggestError::Exhausted { configurations: _ }) => Ok(Asked::Exhausted),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn planned(suggestion: Suggestion, problem: &Problem, ledger: &Ledger) -> Planned {
+    let Suggestion {
+        configuration,
+        origin,
+        acquisition,
+        predicted,
+        inputs_hash,
+        surrogate,
+    } = suggestion;
+    let decimal = |value: f64| Decimal::new(value).ok();
+    let (origin, reason) = match origin {
+        Origin::Initial => (TrialOrigin::Initial, None),
+        Origin::Bayesian => (TrialOrigin::Bayesian, None),
+        Origin::Random { reason } => (TrialOrigin::Random, Some(reason)),
+    };
+    Planned {
+        trial: ledger.next_trial(),
+        parameters: configuration.parameters(problem.space.hidden_size),
+        configuration,
+        origin,
+        baseline: None,
+        basis: ledger.events(),
+        inputs_hash,
+        acquisition: acquisition.and_then(decimal),
+        predicted_mean: predicted.and_then(|predicted| decimal(predicted.mean)),
+        predicted_deviation: predicted.and_then(|predicted| decimal(predicted.deviation)),
+        surrogate: surrogate.map(|report| surrogate_status(report, reason)),
+    }
+}
+
+fn surrogate_status(report: SurrogateReport, random: Option<String>) -> SurrogateStatus {
+    let SurrogateReport {
+        method,
+        reasons,
+        divergences,
+        max_rhat,
+        min_ess,
+        relevance,
+    } = report;
+    let reasons: Vec<String> = reasons.into_iter().chain(random).collect();
+    let by_sampler = |value: f64| Decimal::new(value).ok().filter(|_| method == Method::Nuts);
+    SurrogateStatus {
+        method: format!("{method:?}"),
+        reason: (!reasons.is_empty()).then(|| reasons.join("; ").chars().take(512).collect()),
+        divergences: u32::try_from(divergences).unwrap_or(u32::MAX),
+        max_r_hat: by_sampler(max_rhat),
+        min_effective_samples: by_sampler(min_ess),
+        relevance: relevance
+            .into_iter()
+            .filter_map(|(dimension, value)| {
+                let value = Decimal::new(value).ok()?;
+                Some(DimensionRelevance { dimension, value })
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,280 @@
+//! The command line of `peft-operator`. What a command finds goes to the standard output, what
+//! happens on the way to the standard error.
+#![allow(
+    clippy::print_stdout,
+    reason = "the result of a command is what it prints"
+)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::journal;
+use crate::local::outputs;
+use crate::local::progress::{LogFormat, Progress};
+use crate::local::search::End;
+use crate::local::setup::{self, Ended, Options, Prepared};
+use crate::local::sources::Overrides;
+use crate::{manifest, replay};
+
+/// Searches for parameter-efficient fine-tuning configurations.
+#[derive(Debug, Parser)]
+#[command(name = "peft-operator", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Carry out a search on this machine, or go on with one.
+    Run(RunArgs),
+    /// Recompute every suggestion of a search from its journal, and compare bit for bit.
+    Replay {
+        /// The search's work directory.
+        workdir: PathBuf,
+    },
+    /// Check a manifest; print what is wrong with it.
+    Validate {
+        /// The manifest.
+        manifest: PathBuf,
+    },
+    /// Print the CustomResourceDefinition of PeftSearch.
+    Crd,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// The manifest: a YAML file with one PeftSearch.
+    manifest: PathBuf,
+    /// Where the search keeps its files; give the same directory again to go on.
+    #[arg(long)]
+    workdir: PathBuf,
+    /// A model directory that takes the place of the manifest's.
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// A data directory that takes the place of the manifest's.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The directory that stands for a claim; may be given several times.
+    #[arg(long, value_name = "NAME=DIR", value_parser = claim)]
+    claim: Vec<(String, PathBuf)>,
+    /// How many trials run at the same time, in place of the manifest's parallelism.
+    #[arg(long, value_name = "N")]
+    parallelism: Option<u32>,
+    /// The program peft-trainer; by default the one beside this program, or on PATH.
+    #[arg(long, value_name = "PATH")]
+    trainer: Option<PathBuf>,
+    /// What the trainer computes on.
+    #[arg(long, value_enum, default_value_t)]
+    device: Device,
+    /// How log lines are written.
+    #[arg(long, value_enum, default_value_t)]
+    log_format: Format,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Device {
+    /// A GPU where there is one.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// A GPU.
+    Cuda,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+fn claim(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, directory)) if !name.is_empty() && !directory.is_empty() => {
+            Ok((name.into(), directory.into()))
+        }
+        _ => Err("write NAME=DIR, such as --claim models=/mnt/models".into()),
+    }
+}
+
+/// Exit codes: 0 well, 1 the search failed or the replay differs, 2 the command cannot be carried
+/// out, 128 + n stopped by signal n.
+const FAILED: u8 = 1;
+const UNUSABLE: u8 = 2;
+
+/// Carries out a command.
+pub fn main(cli: Cli) -> ExitCode {
+    let Cli { command } = cli;
+    let done = match command {
+        Command::Run(arguments) => run(arguments),
+        Command::Replay { workdir } => replay(&workdir),
+        Command::Validate { manifest } => validate(&manifest),
+        Command::Crd => match crate::crd_yaml() {
+            Ok(yaml) => {
+                print!("{yaml}");
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(error) => Err(error.to_string()),
+        },
+    };
+    done.unwrap_or_else(|message| {
+        for line in message.lines() {
+            eprintln!("peft-operator: {line}");
+        }
+        ExitCode::from(UNUSABLE)
+    })
+}
+
+fn run(arguments: RunArgs) -> Result<ExitCode, String> {
+    let RunArgs {
+        manifest,
+        workdir,
+        model,
+        data,
+        claim,
+        parallelism,
+        trainer,
+        device,
+        log_format,
+    } = arguments;
+    let progress = Progress::begin(match log_format {
+        Format::Text => LogFormat::Text,
+        Format::Json => LogFormat::Json,
+    });
+    let options = Options {
+        manifest,
+        workdir: workdir.clone(),
+        overrides: Overrides {
+            model,
+            data,
+            claims: claim,
+        },
+        parallelism,
+        trainer,
+        device: match device {
+            Device::Auto => "auto",
+            Device::Cpu => "cpu",
+            Device::Cuda => "cuda",
+        }
+        .into(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| format!("threads cannot be started: {error}"))?;
+    let code = runtime.block_on(async {
+        let prepared = setup::prepare(options, progress)
+            .await
+            .map_err(|error| error.to_string())?;
+        match prepared {
+            Prepared::Over(ended) => Ok(say_over(&ended, &workdir)),
+            Prepared::Ready(mut search, _lock) => {
+                let end = search.carry_on().await.map_err(|error| error.to_string())?;
+                let found = search.status();
+                outputs::write_all(&workdir, &search.metadata, search.spec(), &found)
+                    .map_err(|error| error.to_string())?;
+                Ok(say_end(&end, &found, &workdir))
+            }
+        }
+    });
+    // A fit that is under way on a blocking thread is not waited for.
+    runtime.shutdown_background();
+    code
+}
+
+fn say_end(
+    end: &End,
+    found: &autopeft_crds::PeftSearchStatus,
+    workdir: &std::path::Path,
+) -> ExitCode {
+    match end {
+        End::Concluded(conclusion) => {
+            print!("{}", front_table(found));
+            println!("\nfiles: {}", workdir.display());
+            if conclusion.succeeded {
+                println!("the search has ended: {}", conclusion.message);
+                return ExitCode::SUCCESS;
+            }
+            eprintln!(
+                "peft-operator: the search has failed: {}",
+                conclusion.message
+            );
+            ExitCode::from(FAILED)
+        }
+        End::Suspended => {
+            println!(
+                "the search is suspended ({} trials have ended); set spec.suspend to false and give the same command to go on",
+                found.trials.progress
+            );
+            ExitCode::SUCCESS
+        }
+        End::Stopped(signal) => {
+            eprintln!(
+                "peft-operator: stopped; {} trials have ended and are kept; give the same command to go on",
+                found.trials.progress
+            );
+            ExitCode::from(u8::try_from(128 + signal).unwrap_or(FAILED))
+        }
+    }
+}
+
+/// A search that had ended before: says so and touches nothing.
+fn say_over(ended: &Ended, workdir: &std::path::Path) -> ExitCode {
+    let Ended { status, conclusion } = ended;
+    print!("{}", front_table(status));
+    println!(
+        "\nthis search has ended before, and nothing was changed: {}\nfiles: {}\nraise maxTrials in the manifest to go on with it, or give another --workdir to begin again",
+        conclusion.message,
+        workdir.display()
+    );
+    if conclusion.succeeded {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    }
+}
+
+fn replay(workdir: &std::path::Path) -> Result<ExitCode, String> {
+    let history = journal::read(workdir)
+        .map_err(|error| error.to_string())?
+        .ok_or_else(|| journal::JournalError::Missing(workdir.into()).to_string())?;
+    let mut counts = replay::Counts::default();
+    for step in replay::replay(&history) {
+        let step = step.map_err(|error| error.to_string())?;
+        counts.add(&step);
+        println!("{step}");
+    }
+    println!("{counts}");
+    Ok(if counts.different == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    })
+}
+
+fn validate(path: &std::path::Path) -> Result<ExitCode, String> {
+    let search = manifest::read(path).map_err(|error| error.to_string())?;
+    let name = search.metadata.name.unwrap_or_default();
+    println!("{}: the PeftSearch {name} is valid", path.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn front_table(found: &autopeft_crds::PeftSearchStatus) -> String {
+    found
+        .pareto_front
+        .iter()
+        .map(|m| {
+            format!(
+                "{} {} parameters {} % {}\n",
+                m.trial, m.configuration, m.parameters_percent, m.score
+            )
+        })
+        .collect()
+}

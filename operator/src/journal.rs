@@ -1,0 +1,391 @@
+//! The journal: a search's events in a file that only grows, one JSON document a line, on disk
+//! before anything follows from them. Reads and writes `journal.jsonl` and holds `lock`.
+//!
+//! The first line describes the search. Each further line has its number, so that a line that is
+//! lost or altered is noticed. A last line without its end is what a crash in the middle of a write
+//! leaves behind: it is dropped, for nothing had followed from it.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_crds::trial::Inspection;
+use k8s_openapi::jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::{Event, Ledger, LedgerError};
+
+/// The file's name in a work directory.
+pub const FILE: &str = "journal.jsonl";
+const LOCK: &str = "lock";
+/// The version of the journal's format.
+pub const FORMAT: u32 = 1;
+/// More than any event needs; a longer line is not ours.
+const MAX_LINE: usize = 4 << 20;
+
+/// What a search is: the journal's first line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Header {
+    /// `FORMAT`.
+    pub format: u32,
+    /// The version of the program that began the search.
+    pub version: String,
+    /// The search's UID.
+    pub uid: String,
+    /// The search's name.
+    pub name: String,
+    /// When the search began.
+    pub at: Timestamp,
+    /// The spec that the search began with.
+    pub spec: PeftSearchSpec,
+    /// What the model and the data turned out to be.
+    pub inspection: Inspection,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Line {
+    sequence: u64,
+    at: Timestamp,
+    event: Event,
+}
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The disk or the permissions.
+    #[error("{path}: {source}; {remedy}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+        /// What would help.
+        remedy: &'static str,
+    },
+    /// Another process works there.
+    #[error(
+        "{0}: another peft-operator works in this directory; wait for it, stop it, or give another --workdir"
+    )]
+    Locked(PathBuf),
+    /// There is no journal.
+    #[error(
+        "{0}: there is no search in this directory; begin one with `peft-operator run SEARCH.yaml --workdir DIR`"
+    )]
+    Missing(PathBuf),
+    /// A line is not what was written.
+    #[error(
+        "{path}:{line}: the journal is damaged: {message}; restore the file from a copy, or begin again in another --workdir"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong there.
+        message: String,
+    },
+    /// It was written in another format.
+    #[error(
+        "{path}: the journal has format {found}, this program reads {FORMAT}; go on with peft-operator {version}, which began it"
+    )]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u64,
+        /// The program that began it.
+        version: String,
+    },
+    /// An event that cannot be written: a defect of this program.
+    #[error("an event was refused by the ledger: {0}")]
+    Refused(#[from] LedgerError),
+}
+
+/// An event with its time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stamped {
+    /// When it was written.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What was read from a journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct History {
+    /// What the search is.
+    pub header: Header,
+    /// What happened, in order.
+    pub events: Vec<Stamped>,
+    /// Whether a torn last line was dropped.
+    pub torn: bool,
+    /// The bytes that are whole.
+    length: u64,
+}
+
+impl History {
+    /// The ledger after the first `count` events.
+    pub fn ledger_at(&self, count: u64) -> Result<Ledger, LedgerError> {
+        let mut ledger = Ledger::new(self.header.at);
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        for Stamped { at, event } in self.events.iter().take(count) {
+            ledger.apply(event, *at)?;
+        }
+        Ok(ledger)
+    }
+
+    /// The spec after the first `count` events.
+    pub fn spec_at(&self, count: u64) -> &PeftSearchSpec {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let changed =
+            self.events
+                .iter()
+                .take(count)
+                .rev()
+                .find_map(|stamped| match &stamped.event {
+                    Event::SpecChanged(spec) => Some(spec.as_ref()),
+                    _ => None,
+                });
+        changed.unwrap_or(&self.header.spec)
+    }
+}
+
+/// Sole use of a work directory, until dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Takes a work directory for this process alone, making it where it is missing.
+pub fn lock(workdir: &Path) -> Result<Lock, JournalError> {
+    let io = |path: &Path, remedy| {
+        let path = path.to_owned();
+        move |source| JournalError::Io {
+            path,
+            source,
+            remedy,
+        }
+    };
+    let remedy = "give a directory that can be written as --workdir";
+    std::fs::create_dir_all(workdir).map_err(io(workdir, remedy))?;
+    let path = workdir.join(LOCK);
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(io(&path, remedy))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Lock { _file: file }),
+        Err(TryLockError::WouldBlock) => Err(JournalError::Locked(workdir.into())),
+        Err(TryLockError::Error(source)) => Err(JournalError::Io {
+            path,
+            source,
+            remedy: "give a --workdir on a file system that has locks",
+        }),
+    }
+}
+
+/// Reads the journal of a work directory; `None` where no search was begun there. A first line that
+/// is torn counts as none: nothing had followed from it.
+pub fn read(workdir: &Path) -> Result<Option<History>, JournalError> {
+    let path = workdir.join(FILE);
+    let refused = |source| JournalError::Io {
+        path: path.clone(),
+        source,
+        remedy: "make the file readable",
+    };
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(refused(error)),
+    };
+    let mut reader = BufReader::new(file);
+    let mut history: Option<History> = None;
+    let mut ledger = None;
+    for number in 1_u64.. {
+        let mut bytes = Vec::new();
+        let read = std::io::Read::take(&mut reader, MAX_LINE as u64)
+            .read_until(b'\n', &mut bytes)
+            .map_err(refused)?;
+        if read == 0 {
+            break;
+        }
+        let damaged = |message: String| JournalError::Damaged {
+            path: path.clone(),
+            line: number,
+            message,
+        };
+        if bytes.last() != Some(&b'\n') {
+            if read >= MAX_LINE {
+                return Err(damaged(
+                    "the line is longer than any that is written".into(),
+                ));
+            }
+            if let Some(history) = &mut history {
+                history.torn = true;
+            }
+            break;
+        }
+        match (&mut history, &mut ledger) {
+            (Some(history), Some(ledger)) => {
+                let line: Line =
+                    serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+                let Line {
+                    sequence,
+                    at,
+                    event,
+                } = line;
+                let expected = history.events.len() as u64 + 1;
+                if sequence != expected {
+                    return Err(damaged(format!(
+                        "event {sequence} stands where event {expected} belongs"
+                    )));
+                }
+                Ledger::apply(ledger, &event, at).map_err(|error| damaged(error.to_string()))?;
+                history.events.push(Stamped { at, event });
+                history.length += read as u64;
+            }
+            _ => {
+                let header = read_header(&bytes, &path)?;
+                ledger = Some(Ledger::new(header.at));
+                history = Some(History {
+                    header,
+                    events: Vec::new(),
+                    torn: false,
+                    length: read as u64,
+                });
+            }
+        }
+    }
+    Ok(history)
+}
+
+fn read_header(bytes: &[u8], path: &Path) -> Result<Header, JournalError> {
+    let damaged = |error: serde_json::Error| JournalError::Damaged {
+        path: path.into(),
+        line: 1,
+        message: error.to_string(),
+    };
+    let value: serde_json::Value = serde_json::from_slice(bytes).map_err(damaged)?;
+    if let Some(found) = value["format"].as_u64()
+        && found != u64::from(FORMAT)
+    {
+        return Err(JournalError::Format {
+            path: path.into(),
+            found,
+            version: value["version"].as_str().unwrap_or("unknown").into(),
+        });
+    }
+    serde_json::from_value(value).map_err(damaged)
+}
+
+/// A journal that is being written, with the ledger that follows from it.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    header: Header,
+    spec: PeftSearchSpec,
+    ledger: Ledger,
+}
+
+const FULL: &str = "free some space or make the file writable, then give the same command again";
+
+impl Journal {
+    /// Begins a search.
+    pub fn create(_lock: &Lock, workdir: &Path, header: Header) -> Result<Self, JournalError> {
+        let path = workdir.join(FILE);
+        let refused = |source| JournalError::Io {
+            path: path.clone(),
+            source,
+            remedy: FULL,
+        };
+        let mut file = File::create(&path).map_err(refused)?;
+        append(&mut file, &header).map_err(refused)?;
+        // The directory entry too has to outlive a power cut.
+        File::open(workdir)
+            .and_then(|directory| directory.sync_all())
+            .map_err(refused)?;
+        Ok(Self {
+            ledger: Ledger::new(header.at),
+            spec: header.spec.clone(),
+            path,
+            file,
+            header,
+        })
+    }
+
+    /// Goes on with a search that was read, cutting off a torn last line.
+    pub fn resume(_lock: &Lock, workdir: &Path, history: History) -> Result<Self, JournalError> {
+        let path = workdir.join(FILE);
+        let refused = |source| JournalError::Io {
+            path: path.clone(),
+            source,
+            remedy: FULL,
+        };
+        let mut file = OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .map_err(refused)?;
+        if history.torn {
+            file.set_len(history.length).map_err(refused)?;
+        }
+        file.seek(SeekFrom::End(0)).map_err(refused)?;
+        let count = history.events.len() as u64;
+        Ok(Self {
+            ledger: history.ledger_at(count)?,
+            spec: history.spec_at(count).clone(),
+            path,
+            file,
+            header: history.header,
+        })
+    }
+
+    /// What the search is.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The spec, with the changes that the user made on the way.
+    pub fn spec(&self) -> &PeftSearchSpec {
+        &self.spec
+    }
+
+    /// What has happened so far.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Writes down an event; it is on disk, and in the ledger, when this returns. After an error the
+    /// journal must not be written any more; reading it again is safe.
+    pub fn write(&mut self, event: Event, at: Timestamp) -> Result<(), JournalError> {
+        let mut next = self.ledger.clone();
+        next.apply(&event, at)?;
+        let line = Line {
+            sequence: next.events(),
+            at,
+            event,
+        };
+        append(&mut self.file, &line).map_err(|source| JournalError::Io {
+            path: self.path.clone(),
+            source,
+            remedy: FULL,
+        })?;
+        if let Event::SpecChanged(spec) = line.event {
+            self.spec = *spec;
+        }
+        self.ledger = next;
+        Ok(())
+    }
+}
+
+fn append(file: &mut File, document: &impl Serialize) -> std::io::Result<()> {
+    let mut bytes = serde_json::to_vec(document)?;
+    bytes.push(b'\n');
+    file.write_all(&bytes)?;
+    file.sync_data()
+}

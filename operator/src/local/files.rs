@@ -1,0 +1,38 @@
+//! Writes files whole: a reader sees the old content or the new one, never a part.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Why a file could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{path}: {source}; {remedy}, then give the same command again: nothing that was finished is lost"
+)]
+pub struct FileError {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// What the system says.
+    pub source: std::io::Error,
+    /// What would help.
+    pub remedy: &'static str,
+}
+
+/// The remedy for a disk that is full or read-only.
+pub const REMEDY: &str = "free some space or make the directory writable";
+
+/// Writes `content` to `path` by way of a temporary file beside it.
+pub fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    let refused = |source| FileError {
+        path: path.into(),
+        source,
+        remedy: REMEDY,
+    };
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    let part = path.with_file_name(name);
+    let mut file = File::create(&part).map_err(refused)?;
+    file.write_all(content).map_err(refused)?;
+    file.sync_data().map_err(refused)?;
+    std::fs::rename(&part, path).map_err(refused)
+}

@@ -1,0 +1,192 @@
+//! Tells the user what happens: a line per event, and on a terminal a bar under them. Writes to the
+//! standard error; the standard output is left for the result.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use autopeft_crds::status::{LedgerEntry, PeftSearchStatus, TrialState};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::ledger::{Event, RetryCause};
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The bar; it draws nothing where there is no terminal.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// Sets up log lines for the whole process, and the bar.
+    pub fn begin(format: LogFormat) -> Self {
+        let terminal = std::io::stderr().is_terminal() && format == LogFormat::Text;
+        let target = if terminal {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let progress = Self {
+            bar: ProgressBar::with_draw_target(None, target),
+        };
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+        let lines = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_target(false)
+            .with_ansi(terminal)
+            .with_writer(progress.clone());
+        // A program that embeds this one may have set up its own lines before.
+        let _ = match format {
+            LogFormat::Text => lines.compact().try_init(),
+            LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        };
+        progress
+    }
+
+    /// Shows the bar for a search that begins or goes on.
+    pub fn show(&self, status: &PeftSearchStatus, max_trials: u32) {
+        let style = "{bar:24} {pos}/{len} trials, {msg}, {elapsed} gone, {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            self.bar.set_style(style);
+        }
+        self.bar.set_length(u64::from(max_trials));
+        self.bar.set_position(finished(status));
+        self.bar.reset_eta();
+        self.bar.enable_steady_tick(Duration::from_millis(500));
+        self.update(status);
+    }
+
+    /// Shows where the search stands.
+    pub fn update(&self, status: &PeftSearchStatus) {
+        self.bar.set_position(finished(status));
+        let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.4}"));
+        self.bar.set_message(format!(
+            "{} running, best {}, front {}, hypervolume {}",
+            status.trials.running,
+            number(status.best_score.map(|score| score.get())),
+            status.front_size,
+            number(status.hypervolume.map(|volume| volume.get())),
+        ));
+    }
+
+    /// Takes the bar away.
+    pub fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// Writes a line about an event that was written down.
+    pub fn tell(&self, event: &Event, status: &PeftSearchStatus) {
+        let entry = |trial: u32| status.ledger.iter().find(|entry| entry.trial == trial);
+        match event {
+            Event::Planned(planned) => {
+                let expectation = planned
+                    .predicted_mean
+                    .zip(planned.predicted_deviation)
+                    .map_or(String::new(), |(mean, deviation)| {
+                        format!(", expected {:.4} ± {:.4}", mean.get(), deviation.get())
+                    });
+                info!(
+                    trial = planned.trial,
+                    "planned ({:?}): {}{expectation}", planned.origin, planned.configuration
+                );
+            }
+            Event::Started { trial, attempt } => {
+                tracing::debug!(trial, attempt, "started");
+            }
+            Event::Retried {
+                trial,
+                attempt,
+                cause,
+            } => match cause {
+                RetryCause::Interrupted => {
+                    info!(trial, attempt, "was interrupted; it is started again");
+                }
+                RetryCause::Failed { reason, message } => {
+                    warn!(
+                        trial,
+                        attempt, "failed ({reason:?}) and is tried again: {message}"
+                    );
+                }
+            },
+            Event::Recorded {
+                trial,
+                attempt: _,
+                outcome: _,
+            } => {
+                if let Some(entry) = entry(*trial) {
+                    tell_result(entry, status);
+                }
+            }
+            Event::SpecChanged(_) => info!("the manifest has changed; the search goes on with it"),
+            Event::Concluded(conclusion) if conclusion.succeeded => {
+                info!(
+                    "the search has ended ({:?}): {}",
+                    conclusion.reason, conclusion.message
+                );
+            }
+            Event::Concluded(conclusion) => {
+                warn!(
+                    "the search has failed ({:?}): {}",
+                    conclusion.reason, conclusion.message
+                );
+            }
+        }
+    }
+}
+
+fn tell_result(entry: &LedgerEntry, status: &PeftSearchStatus) {
+    let trial = entry.trial;
+    let message = entry.message.as_deref().unwrap_or_default();
+    match (entry.state, entry.score) {
+        (TrialState::Succeeded, Some(score)) => {
+            let seconds = entry.train_seconds.map_or(0.0, |seconds| seconds.get());
+            let volume = status.hypervolume.map_or(0.0, |volume| volume.get());
+            info!(
+                trial,
+                "finished: score {:.4}, {} parameters, {seconds:.1} s; {} of the budget done, hypervolume {volume:.4}",
+                score.get(),
+                entry.parameters,
+                status.trials.progress,
+            );
+        }
+        (TrialState::Infeasible, _) => {
+            warn!(trial, "is infeasible ({:?}): {message}", entry.reason);
+        }
+        (state, _) => warn!(trial, "{state:?} ({:?}): {message}", entry.reason),
+    }
+}
+
+fn finished(status: &PeftSearchStatus) -> u64 {
+    let counts = &status.trials;
+    u64::from(counts.succeeded + counts.infeasible + counts.failed)
+}
+
+/// Log lines go above the bar.
+impl Write for Progress {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.bar.suspend(|| std::io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}
+
+impl<'a> MakeWriter<'a> for Progress {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}

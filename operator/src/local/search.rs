@@ -1,0 +1,292 @@
+//! The loop of a search on this machine: observe, plan, act, record. It decides nothing itself.
+
+use std::path::PathBuf;
+
+use autopeft_crds::PeftSearchStatus;
+use autopeft_crds::spec::PeftSearchSpec;
+use k8s_openapi::jiff::Timestamp;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+
+use super::files::FileError;
+use super::outputs;
+use super::progress::Progress;
+use super::runs::{Runs, StartError};
+use crate::ask::{self, AskError, Asked};
+use crate::journal::{Journal, JournalError};
+use crate::ledger::{Conclusion, Event};
+use crate::measures::{self, Subject};
+use crate::planner::{self, Action, Engine, Run, Situation};
+use crate::request::{self, Places};
+use crate::status::{Metadata, status};
+
+/// A search that is ready to go on.
+#[derive(Debug)]
+pub struct Search {
+    /// Where everything is written.
+    pub workdir: PathBuf,
+    /// The object's metadata, for status.yaml.
+    pub metadata: Metadata,
+    /// The journal with the ledger.
+    pub journal: Journal,
+    /// What is searched.
+    pub subject: Subject,
+    /// Where model and data are.
+    pub places: Places,
+    /// The children.
+    pub runs: Runs,
+    /// Where the user is told.
+    pub progress: Progress,
+}
+
+/// How the loop came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The search is over.
+    Concluded(Conclusion),
+    /// It is suspended, and nothing runs.
+    Suspended,
+    /// It was asked to stop by a signal of this number.
+    Stopped(i32),
+}
+
+/// Why the loop cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A file of the work directory.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A trial cannot be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The engine refuses.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// The engine broke down.
+    #[error(
+        "the search engine broke down ({0}); the journal is whole: report this, with its first line"
+    )]
+    Engine(String),
+    /// The plan names a trial that is not in the ledger: a defect of this program.
+    #[error("trial {0} is to be started but was never planned")]
+    Unplanned(u32),
+    /// Signals cannot be received.
+    #[error("signals cannot be received: {0}")]
+    Signals(std::io::Error),
+}
+
+type Suggesting = JoinHandle<Result<Asked, AskError>>;
+
+/// What ended a wait.
+enum Woken {
+    Child,
+    Engine(Result<Result<Asked, AskError>, tokio::task::JoinError>),
+    Time,
+    Signal(i32),
+}
+
+/// The signals that ask this program to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, SearchError> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(SearchError::Signals)?,
+            terminate: signal(SignalKind::terminate()).map_err(SearchError::Signals)?,
+        })
+    }
+
+    async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+            _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
+        }
+    }
+}
+
+impl Search {
+    /// Carries the search on until it ends, is suspended or is asked to stop.
+    pub async fn carry_on(&mut self) -> Result<End, SearchError> {
+        let mut signals = Signals::listen()?;
+        let mut engine = Engine::Idle;
+        let mut suggesting: Option<Suggesting> = None;
+        let first = self.status();
+        self.progress.show(&first, self.journal.spec().max_trials);
+        outputs::write_status(&self.workdir, &self.metadata, self.journal.spec(), &first)?;
+        let end = loop {
+            let runs = self.observe();
+            let now = Timestamp::now();
+            let plan = planner::plan(&Situation {
+                spec: self.journal.spec(),
+                inspection: &self.journal.header().inspection,
+                ledger: self.journal.ledger(),
+                runs: &runs,
+                engine: &engine,
+                converged: measures::has_converged(&self.subject, self.journal.ledger()),
+                now,
+            });
+            let mut acted = false;
+            for action in plan.actions {
+                acted |= self.act(action, now, &mut engine, &mut suggesting)?;
+            }
+            if acted {
+                continue;
+            }
+            if let Some(end) = self.resting(suggesting.is_some()) {
+                break end;
+            }
+            match self.wait(plan.wake, &mut suggesting, &mut signals).await {
+                Woken::Child | Woken::Time => {}
+                Woken::Engine(answer) => {
+                    suggesting = None;
+                    engine =
+                        match answer.map_err(|error| SearchError::Engine(error.to_string()))?? {
+                            Asked::Suggestion(planned) => Engine::Ready(planned),
+                            Asked::Exhausted => Engine::Exhausted,
+                        };
+                }
+                Woken::Signal(number) => {
+                    self.stop(&mut signals).await;
+                    break End::Stopped(number);
+                }
+            }
+        };
+        self.progress.end();
+        Ok(end)
+    }
+
+    /// The status as of now.
+    pub fn status(&self) -> PeftSearchStatus {
+        status(&self.subject, self.journal.ledger())
+    }
+
+    /// The spec as of now.
+    pub fn spec(&self) -> &PeftSearchSpec {
+        self.journal.spec()
+    }
+
+    /// Every run that can be seen: those that the ledger says were started, and stray children.
+    fn observe(&self) -> Vec<Run> {
+        let ledger = self.journal.ledger();
+        let uid = &self.journal.header().uid;
+        let mut runs: Vec<Run> = ledger
+            .open()
+            .filter(|entry| ledger.started(entry.trial).is_some())
+            .map(|entry| self.runs.observe(&request::identity(uid, entry)))
+            .collect();
+        runs.extend(self.runs.strays(&runs));
+        runs
+    }
+
+    /// Carries out one action; false where it was carried out before.
+    fn act(
+        &mut self,
+        action: Action,
+        now: Timestamp,
+        engine: &mut Engine,
+        suggesting: &mut Option<Suggesting>,
+    ) -> Result<bool, SearchError> {
+        match action {
+            Action::Write(event) => {
+                if matches!(event, Event::Planned(_)) {
+                    *engine = Engine::Idle;
+                }
+                self.record(event, now)?;
+            }
+            Action::Suggest { trial: _ } => {
+                let problem = self.subject.problem.clone();
+                let ledger = self.journal.ledger().clone();
+                *suggesting = Some(tokio::task::spawn_blocking(move || {
+                    ask::ask(&problem, &ledger)
+                }));
+                *engine = Engine::Busy;
+            }
+            Action::Start { trial, attempt } => {
+                self.record(Event::Started { trial, attempt }, now)?;
+                let uid = &self.journal.header().uid;
+                let entry = self
+                    .journal
+                    .ledger()
+                    .entry(trial)
+                    .ok_or(SearchError::Unplanned(trial))?;
+                let request = request::trial(self.journal.spec(), &self.places, uid, entry);
+                self.runs.start(&request, now)?;
+            }
+            Action::Stop {
+                trial,
+                attempt,
+                why,
+            } => return Ok(self.runs.stop(trial, attempt, why)),
+            Action::Remove { trial, attempt } => return Ok(self.runs.remove(trial, attempt)),
+        }
+        Ok(true)
+    }
+
+    /// Writes an event down, then tells of it.
+    fn record(&mut self, event: Event, now: Timestamp) -> Result<(), SearchError> {
+        self.journal.write(event.clone(), now)?;
+        if matches!(event, Event::Started { .. }) {
+            return Ok(());
+        }
+        let status = self.status();
+        self.progress.tell(&event, &status);
+        self.progress.update(&status);
+        outputs::write_status(&self.workdir, &self.metadata, self.journal.spec(), &status)?;
+        Ok(())
+    }
+
+    /// Whether nothing is left to wait for.
+    fn resting(&self, suggesting: bool) -> Option<End> {
+        if !self.runs.all_ended() {
+            return None;
+        }
+        if let Some((conclusion, _)) = self.journal.ledger().conclusion() {
+            return Some(End::Concluded(conclusion.clone()));
+        }
+        (self.journal.spec().suspend && !suggesting).then_some(End::Suspended)
+    }
+
+    async fn wait(
+        &mut self,
+        wake: Option<Timestamp>,
+        suggesting: &mut Option<Suggesting>,
+        signals: &mut Signals,
+    ) -> Woken {
+        let pause = wake.map(|wake| wake.duration_since(Timestamp::now()).unsigned_abs());
+        let until = async {
+            match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
+        let suggested = async {
+            match suggesting {
+                Some(handle) => handle.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.runs.ended() => Woken::Child,
+            answer = suggested => Woken::Engine(answer),
+            () = until => Woken::Time,
+            number = signals.next() => Woken::Signal(number),
+        }
+    }
+
+    /// Ends every child, giving them their time; a second signal ends the waiting.
+    async fn stop(&mut self, signals: &mut Signals) {
+        self.runs.stop_all();
+        while !self.runs.all_ended() {
+            tokio::select! {
+                () = self.runs.ended() => {}
+                _ = signals.next() => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! From a manifest and a work directory to a search that is ready to go on. Reads the manifest and
+//! the journal, lets the trainer look at model and data, writes the journal's first line.
+
+use std::path::{Path, PathBuf};
+
+use autopeft_crds::configuration::hex_prefix;
+use autopeft_crds::space::SpaceError;
+use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_crds::trial::Inspection;
+use autopeft_crds::validate::validate;
+use autopeft_crds::{FieldError, PeftSearch, PeftSearchStatus, SearchSpace};
+use k8s_openapi::jiff::Timestamp;
+
+use super::progress::Progress;
+use super::runs::{Launch, Runs};
+use super::search::Search;
+use super::sources::{self, Overrides, SourceError};
+use super::trainer::{self, TrainerError};
+use crate::changes::{self, Change};
+use crate::journal::{self, FORMAT, Header, History, Journal, JournalError, Lock};
+use crate::ledger::{Conclusion, Event};
+use crate::manifest::{self, ManifestError};
+use crate::measures::Subject;
+use crate::request;
+use crate::status::{Metadata, status};
+
+/// What the command line asks for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The manifest.
+    pub manifest: PathBuf,
+    /// Where the search keeps its files.
+    pub workdir: PathBuf,
+    /// Where model and data are.
+    pub overrides: Overrides,
+    /// Takes the place of the manifest's parallelism.
+    pub parallelism: Option<u32>,
+    /// The trainer, where it is not to be looked for.
+    pub trainer: Option<PathBuf>,
+    /// `auto`, `cpu` or `cuda`.
+    pub device: String,
+}
+
+/// Why a search cannot begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A flag that does not fit the manifest.
+    #[error("--parallelism: {}", list(.0))]
+    Flag(Vec<FieldError>),
+    /// The work directory.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The work directory belongs to another search.
+    #[error("{workdir} holds the search {found:?}, not {expected:?}; give another --workdir")]
+    OtherSearch {
+        /// The directory.
+        workdir: PathBuf,
+        /// Whose it is.
+        found: String,
+        /// The manifest's name.
+        expected: String,
+    },
+    /// The manifest was changed in a way that past trials do not allow.
+    #[error("{}", refusal(.workdir, .changes))]
+    Changed {
+        /// The directory.
+        workdir: PathBuf,
+        /// What may not change.
+        changes: Vec<Change>,
+    },
+    /// Model or data are not there.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The trainer.
+    #[error(transparent)]
+    Trainer(#[from] TrainerError),
+    /// The space does not fit the model.
+    #[error("spec.{0}")]
+    Space(#[from] SpaceError),
+    /// Model or data are not what they were.
+    #[error(
+        "{workdir} began with {before}, and now there is {after}; give the same model and data as before, or another --workdir"
+    )]
+    OtherInputs {
+        /// The directory.
+        workdir: PathBuf,
+        /// What they were.
+        before: String,
+        /// What they are.
+        after: String,
+    },
+    /// The program's own defect.
+    #[error("the placeholder configuration is refused: {0}")]
+    Placeholder(#[from] autopeft_crds::configuration::LayerMaskError),
+}
+
+fn list(errors: &[FieldError]) -> String {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+fn refusal(workdir: &Path, changes: &[Change]) -> String {
+    let mut text = format!(
+        "the manifest has changed since the search in {} began, and its trials could not be compared:",
+        workdir.display()
+    );
+    for Change {
+        field,
+        before,
+        after,
+        allowed: _,
+    } in changes
+    {
+        text.push_str(&format!("\n  {field} was {before} and is now {after}"));
+    }
+    text.push_str(&format!(
+        "\nchange it back, or give another --workdir; these may change: {}",
+        changes::MUTABLE.join(", ")
+    ));
+    text
+}
+
+/// A search that can go on, or one that has ended before.
+#[derive(Debug)]
+pub enum Prepared {
+    /// There is something to do.
+    Ready(Box<Search>, Lock),
+    /// It ended before, and the manifest asks for nothing new.
+    Over(Box<Ended>),
+}
+
+/// A search that ended before.
+#[derive(Debug)]
+pub struct Ended {
+    /// What was found then.
+    pub status: PeftSearchStatus,
+    /// How it ended.
+    pub conclusion: Conclusion,
+}
+
+/// Reads everything and gets the search ready.
+pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, SetupError> {
+    let Options {
+        manifest: path,
+        workdir,
+        overrides,
+        parallelism,
+        trainer: given,
+        device,
+    } = options;
+    let mut manifest = manifest::read(&path)?;
+    if let Some(parallelism) = parallelism {
+        manifest.spec.parallelism = parallelism;
+        let errors = validate(&manifest.spec);
+        if !errors.is_empty() {
+            return Err(SetupError::Flag(errors));
+        }
+    }
+    let name = manifest.metadata.name.clone().unwrap_or_default();
+    let lock = journal::lock(&workdir)?;
+    let history = journal::read(&workdir)?;
+    let changed = match &history {
+        Some(history) => compare(history, &name, &manifest.spec, &workdir)?,
+        None => false,
+    };
+    let history = match history {
+        Some(history) if !changed => match ended(&history)? {
+            Some(over) => return Ok(Prepared::Over(Box::new(over))),
+            None => Some(history),
+        },
+        history => history,
+    };
+    let base = path.parent().unwrap_or(Path::new("."));
+    let places = sources::resolve(&manifest.spec, base, &overrides)?;
+    let trainer = trainer::find(given.as_deref())?;
+    let uid = match &history {
+        Some(history) => history.header.uid.clone(),
+        None => new_uid(&name),
+    };
+    let probe = request::inspection(&manifest.spec, &places, &uid)?;
+    let inspection = trainer::inspect(&trainer, &workdir, &probe).await?;
+    let space = SearchSpace::resolve(
+        &manifest.spec.search_space,
+        inspection.layers as usize,
+        inspection.hidden_size,
+    )?;
+    let journal = open(
+        &lock, &workdir, history, &manifest, inspection, uid, changed,
+    )?;
+    let launch = Launch {
+        trainer,
+        device,
+        threads: threads(manifest.spec.parallelism),
+    };
+    let runs = Runs::new(&workdir, launch, manifest.spec.task.score_metric());
+    let metadata = Metadata::new(&manifest.metadata, journal.header());
+    let search = Search {
+        workdir,
+        metadata,
+        subject: Subject::new(journal.spec(), &space, &journal.header().inspection),
+        journal,
+        places,
+        runs,
+        progress,
+    };
+    Ok(Prepared::Ready(Box::new(search), lock))
+}
+
+/// Whether the manifest differs from what the search went by; an error where it may not.
+fn compare(
+    history: &History,
+    name: &str,
+    spec: &PeftSearchSpec,
+    workdir: &Path,
+) -> Result<bool, SetupError> {
+    if history.header.name != name {
+        return Err(SetupError::OtherSearch {
+            workdir: workdir.into(),
+            found: history.header.name.clone(),
+            expected: name.into(),
+        });
+    }
+    let found = changes::changes(history.spec_at(u64::MAX), spec);
+    let changed = !found.is_empty();
+    let refused: Vec<Change> = found.into_iter().filter(|change| !change.allowed).collect();
+    if refused.is_empty() {
+        Ok(changed)
+    } else {
+        Err(SetupError::Changed {
+            workdir: workdir.into(),
+            changes: refused,
+        })
+    }
+}
+
+/// The search as it ended; `None` where it has not.
+fn ended(history: &History) -> Result<Option<Ended>, SetupError> {
+    let ledger = history.ledger_at(u64::MAX).map_err(JournalError::Refused)?;
+    let Some((conclusion, _)) = ledger.conclusion() else {
+        return Ok(None);
+    };
+    let spec = history.spec_at(u64::MAX);
+    let model = &history.header.inspection;
+    let space = SearchSpace::resolve(&spec.search_space, model.layers as usize, model.hidden_size)?;
+    Ok(Some(Ended {
+        status: status(&Subject::new(spec, &space, model), &ledger),
+        conclusion: conclusion.clone(),
+    }))
+}
+
+fn open(
+    lock: &Lock,
+    workdir: &Path,
+    history: Option<History>,
+    manifest: &PeftSearch,
+    inspection: Inspection,
+    uid: String,
+    changed: bool,
+) -> Result<Journal, SetupError> {
+    let now = Timestamp::now();
+    let Some(history) = history else {
+        let header = Header {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").into(),
+            uid,
+            name: manifest.metadata.name.clone().unwrap_or_default(),
+            at: now,
+            spec: manifest.spec.clone(),
+            inspection,
+        };
+        return Ok(Journal::create(lock, workdir, header)?);
+    };
+    if history.header.inspection != inspection {
+        return Err(SetupError::OtherInputs {
+            workdir: workdir.into(),
+            before: describe(&history.header.inspection),
+            after: describe(&inspection),
+        });
+    }
+    if history.torn {
+        tracing::warn!(
+            "the journal's last line was cut off by a crash and is dropped; nothing had followed from it"
+        );
+    }
+    let mut journal = Journal::resume(lock, workdir, history)?;
+    if changed {
+        let event = Event::SpecChanged(Box::new(manifest.spec.clone()));
+        journal.write(event, now)?;
+        tracing::info!("the manifest has changed; the search goes on with it");
+    }
+    Ok(journal)
+}
+
+fn describe(inspection: &Inspection) -> String {
+    let Inspection {
+        architecture,
+        layers,
+        hidden_size,
+        backbone_parameters,
+        train_examples,
+        validation_examples,
+    } = inspection;
+    format!(
+        "a {architecture} model of {layers} layers, hidden size {hidden_size} and {backbone_parameters} parameters with {train_examples} training and {validation_examples} validation examples"
+    )
+}
+
+/// Children that share the machine's cores are told how many each may use, unless the user says so.
+fn threads(parallelism: u32) -> Option<usize> {
+    if parallelism == 1 || std::env::var_os("OMP_NUM_THREADS").is_some() {
+        return None;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Some((cores / parallelism as usize).max(1))
+}
+
+/// A name for this search that no other has.
+fn new_uid(name: &str) -> String {
+    let moment = Timestamp::now().as_nanosecond();
+    let process = std::process::id();
+    hex_prefix(format!("{name} {moment} {process}").as_bytes())
+}

@@ -1,0 +1,114 @@
+//! Finds the program `peft-trainer` and lets it look at model and data. Starts processes.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use autopeft_crds::trial::{Inspection, TrialRequest};
+
+use super::files::{self, FileError};
+
+const NAME: &str = "peft-trainer";
+
+/// Why the trainer is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainerError {
+    /// It was not found.
+    #[error(
+        "the trainer {NAME} was found neither beside this program nor on PATH; build it with `make build`, or give its path with --trainer"
+    )]
+    Missing,
+    /// It is not a program.
+    #[error("{path}: {source}; give the path of {NAME} with --trainer")]
+    NotStarted {
+        /// The program.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It refuses model or data.
+    #[error("{0}")]
+    Refused(String),
+    /// What it printed is not an inspection.
+    #[error("{path} inspect printed no inspection ({message}); use the {NAME} of the same version")]
+    Garbled {
+        /// The program.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The request could not be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The request could not be put into JSON: a defect of this program.
+    #[error("the request is not JSON: {0}")]
+    Request(#[from] serde_json::Error),
+}
+
+/// Finds the trainer: as given, beside this program, or on PATH.
+pub fn find(given: Option<&Path>) -> Result<PathBuf, TrainerError> {
+    if let Some(path) = given {
+        return match std::fs::metadata(path) {
+            Ok(_) => Ok(std::path::absolute(path).unwrap_or_else(|_| path.into())),
+            Err(source) => Err(TrainerError::NotStarted {
+                path: path.into(),
+                source,
+            }),
+        };
+    }
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|program| program.parent().map(Path::to_path_buf));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    beside
+        .into_iter()
+        .chain(std::env::split_paths(&path))
+        .map(|folder| folder.join(NAME))
+        .find(|program| program.is_file())
+        .ok_or(TrainerError::Missing)
+}
+
+/// Lets the trainer look at model and data.
+pub async fn inspect(
+    trainer: &Path,
+    workdir: &Path,
+    request: &TrialRequest,
+) -> Result<Inspection, TrainerError> {
+    let file = workdir.join("inspect.json");
+    files::replace(&file, &serde_json::to_vec_pretty(request)?)?;
+    let output = tokio::process::Command::new(trainer)
+        .arg("inspect")
+        .arg("--request")
+        .arg(&file)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|source| TrainerError::NotStarted {
+            path: trainer.into(),
+            source,
+        })?;
+    if !output.status.success() {
+        let message = last_words(&output.stderr);
+        return Err(TrainerError::Refused(if message.is_empty() {
+            format!("{} inspect ended with {}", trainer.display(), output.status)
+        } else {
+            message
+        }));
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| TrainerError::Garbled {
+        path: trainer.into(),
+        message: error.to_string(),
+    })
+}
+
+/// The end of what a program said, short enough for a message.
+pub fn last_words(output: &[u8]) -> String {
+    let text = String::from_utf8_lossy(output);
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let last = lines[lines.len().saturating_sub(6)..].join("\n");
+    let skipped = last.chars().count().saturating_sub(1500);
+    last.chars().skip(skipped).collect()
+}

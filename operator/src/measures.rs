@@ -1,0 +1,129 @@
+//! What the ledger's scores amount to: the front, its hypervolume, whether it still grows. No I/O.
+
+use autopeft_crds::spec::{ConvergenceSpec, PeftSearchSpec};
+use autopeft_crds::status::{FrontMember, LedgerEntry, ReferencePoint};
+use autopeft_crds::trial::Inspection;
+use autopeft_crds::{Decimal, SearchSpace};
+use autopeft_engine::{FrontPoint, Observation, Problem, Reference};
+
+use crate::ask;
+use crate::ledger::Ledger;
+
+/// What a search is about: the spec, and what it means for the model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subject {
+    /// What the user asked for.
+    pub spec: PeftSearchSpec,
+    /// The model and the data.
+    pub model: Inspection,
+    /// The same for the engine.
+    pub problem: Problem,
+}
+
+impl Subject {
+    /// Puts a spec and a model together.
+    pub fn new(spec: &PeftSearchSpec, space: &SearchSpace, model: &Inspection) -> Self {
+        Self {
+            spec: spec.clone(),
+            model: model.clone(),
+            problem: ask::problem(spec, space, model),
+        }
+    }
+
+    /// Parameters in percent of the backbone's.
+    pub fn percent(&self, parameters: f64) -> Option<Decimal> {
+        Decimal::new(100.0 * parameters / self.model.backbone_parameters as f64).ok()
+    }
+}
+
+/// What the trials with a score amount to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Measures {
+    /// The best score.
+    pub best_score: Option<Decimal>,
+    /// The whole front, fewest parameters first.
+    pub front: Vec<FrontMember>,
+    /// The hypervolume of the front.
+    pub hypervolume: Option<Decimal>,
+    /// The reference point.
+    pub reference: Option<ReferencePoint>,
+    /// Whether a trial is better than the reference point in both objectives.
+    pub dominated: bool,
+}
+
+/// Measures a search.
+pub fn measure(subject: &Subject, ledger: &Ledger) -> Measures {
+    let problem = &subject.problem;
+    let (entries, observations) = observed(ledger);
+    let reference = autopeft_engine::reference_point(problem, &observations);
+    let volume = autopeft_engine::hypervolume(problem, &observations);
+    Measures {
+        best_score: entries
+            .iter()
+            .filter_map(|entry| entry.score)
+            .max_by(|left, right| left.get().total_cmp(&right.get())),
+        front: autopeft_engine::front(problem, &observations)
+            .into_iter()
+            .filter_map(|point| member(point, &entries, subject))
+            .collect(),
+        hypervolume: reference.and_then(|_| Decimal::new(volume).ok()),
+        reference: reference.and_then(|reference| point(reference, subject)),
+        dominated: reference.is_some_and(|reference| reference.dominated),
+    }
+}
+
+/// Whether the hypervolume has grown by less than the tolerance over the last trials, the initial
+/// design left out. It is measured against one reference point, today's.
+pub fn has_converged(subject: &Subject, ledger: &Ledger) -> bool {
+    let Some(ConvergenceSpec { trials, tolerance }) = &subject.spec.convergence else {
+        return false;
+    };
+    let initial = subject.problem.settings.initial_trials;
+    let window = *trials as usize;
+    let (_, observations) = observed(ledger);
+    if observations.len() < initial.saturating_add(window) {
+        return false;
+    }
+    let trace = autopeft_engine::hypervolume_trace(&subject.problem, &observations);
+    let (Some(now), Some(before)) = (
+        trace.last(),
+        trace
+            .len()
+            .checked_sub(window + 1)
+            .map(|index| trace[index]),
+    ) else {
+        return false;
+    };
+    *now > 0.0 && now - before < tolerance.get() * now
+}
+
+/// The trials that the engine has seen the end of.
+fn observed(ledger: &Ledger) -> (Vec<&LedgerEntry>, Vec<Observation>) {
+    ledger
+        .search_trials()
+        .filter_map(|entry| Some((entry, ask::observation(entry)?)))
+        .unzip()
+}
+
+fn member(point: FrontPoint, entries: &[&LedgerEntry], subject: &Subject) -> Option<FrontMember> {
+    let FrontPoint {
+        trial,
+        configuration,
+        score,
+        parameters,
+    } = point;
+    Some(FrontMember {
+        trial: entries.get(trial)?.trial,
+        configuration,
+        score: Decimal::new(score).ok()?,
+        parameters,
+        parameters_percent: subject.percent(parameters as f64)?,
+    })
+}
+
+fn point(reference: Reference, subject: &Subject) -> Option<ReferencePoint> {
+    Some(ReferencePoint {
+        score: Decimal::new(reference.point.score).ok()?,
+        parameters_percent: subject.percent(reference.point.parameters)?,
+    })
+}

@@ -1,0 +1,288 @@
+//! Decides what a search does next: spec, ledger, observed runs and the time in, actions out. No
+//! I/O, no clock, no randomness.
+//!
+//! What ended is written down before anything new is decided: while a plan writes down results or
+//! retries, it starts nothing. The shell carries a plan out, observes, and asks again until a plan is
+//! empty; then it waits for a run, for the engine, or until `Plan::wake`.
+
+mod next;
+mod verdict;
+
+use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_crds::status::{LedgerEntry, TrialState};
+use autopeft_crds::trial::{FailureClass, FailureReason, Inspection, TrialOutcome};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use crate::ledger::{Event, Ledger, Planned, Recorded, RetryCause};
+
+pub use next::baseline;
+
+/// Everything that a decision depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// What the user asked for.
+    pub spec: &'a PeftSearchSpec,
+    /// The model that is searched.
+    pub inspection: &'a Inspection,
+    /// What has happened.
+    pub ledger: &'a Ledger,
+    /// Every process or Job of this search that can be seen.
+    pub runs: &'a [Run],
+    /// Where the engine stands.
+    pub engine: &'a Engine,
+    /// Whether the hypervolume has stopped growing, by `measures::has_converged`.
+    pub converged: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// One attempt of one trial that can be seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// The trial.
+    pub trial: u32,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// Where it stands.
+    pub state: RunState,
+}
+
+/// Where a run stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RunState {
+    /// It runs.
+    Running {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// It ended; `TrialOutcome::Failed` also where the shell knows it better than the trainer.
+    Ended(TrialOutcome),
+    /// It went away together with the operator, without a result.
+    Interrupted,
+}
+
+/// Where the engine stands with the next suggestion.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Engine {
+    /// It was not asked.
+    Idle,
+    /// It computes.
+    Busy,
+    /// It has a suggestion.
+    Ready(Box<Planned>),
+    /// No configuration is left.
+    Exhausted,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Write down a decision or a result, so that it outlives everything.
+    Write(Event),
+    /// Ask the engine for this trial's configuration.
+    Suggest {
+        /// The number that the trial will get.
+        trial: u32,
+    },
+    /// Write down `Event::Started`, then start the attempt.
+    Start {
+        /// The trial.
+        trial: u32,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// Stop a run.
+    Stop {
+        /// The trial.
+        trial: u32,
+        /// The attempt.
+        attempt: u32,
+        /// Why.
+        why: StopReason,
+    },
+    /// Clear away a run that ended and is no longer needed.
+    Remove {
+        /// The trial.
+        trial: u32,
+        /// The attempt.
+        attempt: u32,
+    },
+}
+
+/// Why a run is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// `trialDeadlineSeconds` have passed; it ends as `DeadlineExceeded`.
+    TrialDeadline,
+    /// The search ends, or the run belongs to nothing that is open.
+    NotNeeded,
+}
+
+/// What to do, and when to ask again if nothing happens before.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// The actions, in order.
+    pub actions: Vec<Action>,
+    /// The next time at which a deadline passes.
+    pub wake: Option<Timestamp>,
+}
+
+impl Plan {
+    fn wake_at(&mut self, time: Timestamp) {
+        self.wake = Some(self.wake.map_or(time, |wake| wake.min(time)));
+    }
+
+    fn writes(&self) -> bool {
+        self.actions
+            .iter()
+            .any(|action| matches!(action, Action::Write(_)))
+    }
+}
+
+/// Decides what to do.
+pub fn plan(situation: &Situation<'_>) -> Plan {
+    let mut plan = Plan::default();
+    if situation.ledger.conclusion().is_some() {
+        clear_away(situation, &mut plan);
+        return plan;
+    }
+    take_in(situation, &mut plan);
+    if plan.writes() {
+        return plan;
+    }
+    if let Some(end) = active_deadline(situation).filter(|end| situation.now < *end) {
+        plan.wake_at(end);
+    }
+    if let Some(conclusion) = verdict::early_end(situation) {
+        if situation.runs.is_empty() {
+            plan.actions
+                .push(Action::Write(Event::Concluded(conclusion)));
+        } else {
+            plan.actions.clear();
+            clear_away(situation, &mut plan);
+        }
+        return plan;
+    }
+    next::start_planned(situation, &mut plan);
+    next::plan_more(situation, &mut plan);
+    if let Some(conclusion) = verdict::end(situation, &plan) {
+        plan.actions
+            .push(Action::Write(Event::Concluded(conclusion)));
+    }
+    plan
+}
+
+/// Stops and removes every run: the search has ended or is about to.
+fn clear_away(situation: &Situation<'_>, plan: &mut Plan) {
+    for Run {
+        trial,
+        attempt,
+        state,
+    } in situation.runs
+    {
+        let (trial, attempt) = (*trial, *attempt);
+        plan.actions.push(match state {
+            RunState::Running { since: _ } => Action::Stop {
+                trial,
+                attempt,
+                why: StopReason::NotNeeded,
+            },
+            RunState::Ended(_) | RunState::Interrupted => Action::Remove { trial, attempt },
+        });
+    }
+}
+
+/// Judges every run: writes down results and retries, stops what is late, removes what is done.
+fn take_in(situation: &Situation<'_>, plan: &mut Plan) {
+    for run in situation.runs {
+        let Run {
+            trial,
+            attempt,
+            state,
+        } = run;
+        let (trial, attempt) = (*trial, *attempt);
+        let due = situation
+            .ledger
+            .entry(trial)
+            .filter(|entry| entry.state == TrialState::Planned && entry.attempt == attempt);
+        let action = match (due, state) {
+            (None, RunState::Running { since: _ }) => Action::Stop {
+                trial,
+                attempt,
+                why: StopReason::NotNeeded,
+            },
+            (None, RunState::Ended(_) | RunState::Interrupted) => Action::Remove { trial, attempt },
+            (Some(_), RunState::Running { since }) => {
+                let seconds = situation.spec.trial_deadline_seconds;
+                let end = after(*since, seconds);
+                if situation.now < end {
+                    plan.wake_at(end);
+                    continue;
+                }
+                Action::Stop {
+                    trial,
+                    attempt,
+                    why: StopReason::TrialDeadline,
+                }
+            }
+            (Some(entry), RunState::Interrupted) => {
+                Action::Write(retry(entry, RetryCause::Interrupted))
+            }
+            (Some(entry), RunState::Ended(outcome)) => {
+                Action::Write(judge(entry, outcome, situation.spec.max_retries))
+            }
+        };
+        plan.actions.push(action);
+    }
+}
+
+fn retry(entry: &LedgerEntry, cause: RetryCause) -> Event {
+    Event::Retried {
+        trial: entry.trial,
+        attempt: entry.attempt + 1,
+        cause,
+    }
+}
+
+/// What an ended attempt means for its trial.
+fn judge(entry: &LedgerEntry, outcome: &TrialOutcome, max_retries: u32) -> Event {
+    let (reason, message) = match outcome {
+        TrialOutcome::Succeeded(measured) => match Recorded::from_measurements(measured) {
+            Some(outcome) => return recorded(entry, outcome),
+            None => (
+                FailureReason::NotFinite,
+                "a measurement is not finite".into(),
+            ),
+        },
+        TrialOutcome::Failed { reason, message } => (*reason, message.clone()),
+    };
+    match reason.class() {
+        FailureClass::Infeasible => recorded(entry, Recorded::Infeasible { reason, message }),
+        FailureClass::Infrastructure if entry.failed_attempts < max_retries => {
+            retry(entry, RetryCause::Failed { reason, message })
+        }
+        FailureClass::Infrastructure | FailureClass::Fatal => {
+            recorded(entry, Recorded::Failed { reason, message })
+        }
+    }
+}
+
+fn recorded(entry: &LedgerEntry, outcome: Recorded) -> Event {
+    Event::Recorded {
+        trial: entry.trial,
+        attempt: entry.attempt,
+        outcome,
+    }
+}
+
+/// When the whole search has to end.
+fn active_deadline(situation: &Situation<'_>) -> Option<Timestamp> {
+    let seconds = situation.spec.active_deadline_seconds?;
+    Some(after(situation.ledger.start_time(), seconds))
+}
+
+fn after(time: Timestamp, seconds: u64) -> Timestamp {
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    time.checked_add(SignedDuration::from_secs(seconds))
+        .unwrap_or(Timestamp::MAX)
+}

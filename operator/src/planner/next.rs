@@ -1,0 +1,123 @@
+//! What to start: planned trials without a run, then new ones, then baselines. No I/O, no clock.
+
+use autopeft_crds::PeftConfiguration;
+use autopeft_crds::space::all_layers;
+use autopeft_crds::spec::BaselineName;
+use autopeft_crds::status::TrialOrigin;
+use autopeft_crds::trial::Inspection;
+
+use super::{Action, Engine, Plan, RunState, Situation};
+use crate::ledger::{Event, Planned};
+
+/// Starts trials that are written down and have no run, the oldest first, as far as `parallelism`
+/// allows.
+pub(super) fn start_planned(situation: &Situation<'_>, plan: &mut Plan) {
+    if situation.spec.suspend {
+        return;
+    }
+    let running = situation
+        .runs
+        .iter()
+        .filter(|run| matches!(run.state, RunState::Running { since: _ }))
+        .count();
+    let free = (situation.spec.parallelism as usize).saturating_sub(running);
+    let waiting = situation
+        .ledger
+        .open()
+        .filter(|entry| !situation.runs.iter().any(|run| run.trial == entry.trial));
+    for entry in waiting.take(free) {
+        plan.actions.push(Action::Start {
+            trial: entry.trial,
+            attempt: entry.attempt,
+        });
+    }
+}
+
+/// Plans one more trial where there is room for it: the search's, or when all of those are planned,
+/// a baseline.
+pub(super) fn plan_more(situation: &Situation<'_>, plan: &mut Plan) {
+    let open = situation.ledger.open().count();
+    if situation.spec.suspend || open >= situation.spec.parallelism as usize {
+        return;
+    }
+    let trial = situation.ledger.next_trial();
+    if wants_search_trial(situation) {
+        match situation.engine {
+            Engine::Idle => plan.actions.push(Action::Suggest { trial }),
+            Engine::Ready(planned) if planned.trial == trial => plan
+                .actions
+                .push(Action::Write(Event::Planned(planned.clone()))),
+            // Its number went to a baseline in the meantime.
+            Engine::Ready(_) => plan.actions.push(Action::Suggest { trial }),
+            Engine::Busy | Engine::Exhausted => {}
+        }
+    } else if let Some(name) = next_baseline(situation)
+        && let Some(planned) = plan_baseline(situation, name)
+    {
+        plan.actions
+            .push(Action::Write(Event::Planned(Box::new(planned))));
+    }
+}
+
+/// Whether the search itself wants another trial.
+pub(super) fn wants_search_trial(situation: &Situation<'_>) -> bool {
+    let planned = situation.ledger.search_trials().count();
+    planned < situation.spec.max_trials as usize
+        && !situation.converged
+        && *situation.engine != Engine::Exhausted
+}
+
+/// The first baseline that has no trial.
+pub(super) fn next_baseline(situation: &Situation<'_>) -> Option<BaselineName> {
+    situation.spec.baselines.iter().copied().find(|name| {
+        !situation
+            .ledger
+            .entries()
+            .iter()
+            .any(|entry| entry.baseline == Some(*name))
+    })
+}
+
+fn plan_baseline(situation: &Situation<'_>, name: BaselineName) -> Option<Planned> {
+    let (configuration, parameters) = baseline(name, situation.inspection)?;
+    Some(Planned {
+        trial: situation.ledger.next_trial(),
+        configuration,
+        parameters,
+        origin: TrialOrigin::Baseline,
+        baseline: Some(name),
+        basis: situation.ledger.events(),
+        inputs_hash: String::new(),
+        acquisition: None,
+        predicted_mean: None,
+        predicted_deviation: None,
+        surrogate: None,
+    })
+}
+
+/// A baseline's configuration and its exact cost. `None` for a model without layers.
+pub fn baseline(name: BaselineName, model: &Inspection) -> Option<(PeftConfiguration, u64)> {
+    let layers = model.layers as usize;
+    let empty = PeftConfiguration::empty(layers).ok()?;
+    let everywhere = PeftConfiguration {
+        layers: all_layers(layers).ok()?,
+        ..empty.clone()
+    };
+    let configuration = match name {
+        BaselineName::FullFineTuning => return Some((empty, model.backbone_parameters)),
+        BaselineName::SerialAdapter => PeftConfiguration {
+            serial_adapter: (model.hidden_size / 16).max(1),
+            ..everywhere
+        },
+        BaselineName::ParallelAdapter => PeftConfiguration {
+            parallel_adapter: (model.hidden_size / 2).max(1),
+            ..everywhere
+        },
+        BaselineName::Prefix => PeftConfiguration {
+            prefix: 10,
+            ..everywhere
+        },
+    };
+    let parameters = configuration.parameters(model.hidden_size);
+    Some((configuration, parameters))
+}

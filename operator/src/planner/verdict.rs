@@ -1,0 +1,107 @@
+//! Whether the search is over, and how it ended. No I/O, no clock.
+
+use autopeft_crds::status::TrialState;
+use autopeft_crds::trial::{FailureClass, FailureReason};
+
+use super::{Engine, Plan, Situation, active_deadline, next};
+use crate::ledger::{Conclusion, ConclusionReason};
+
+/// A reason to end at once, whatever runs.
+pub(super) fn early_end(situation: &Situation<'_>) -> Option<Conclusion> {
+    let trials = || situation.ledger.search_trials();
+    let is_fatal = |reason: FailureReason| reason.class() == FailureClass::Fatal;
+    if let Some(entry) = trials().find(|entry| entry.reason.is_some_and(is_fatal)) {
+        let message = entry.message.as_deref().unwrap_or("no message");
+        return Some(Conclusion {
+            reason: ConclusionReason::BadInput,
+            succeeded: false,
+            message: format!("trial {}: {message}", entry.trial),
+        });
+    }
+    let count = |state| trials().filter(|entry| entry.state == state).count();
+    // Infeasible trials teach the surrogate what to avoid, so they count as failed only while
+    // nothing has ever worked.
+    let failed = count(TrialState::Failed)
+        + match count(TrialState::Succeeded) {
+            0 => count(TrialState::Infeasible),
+            _ => 0,
+        };
+    if failed > situation.spec.max_failed_trials as usize {
+        let last = trials()
+            .filter(|entry| entry.reason.is_some())
+            .max_by_key(|entry| entry.finished_at.as_ref().map(|time| time.0));
+        let example = last.map_or_else(String::new, |entry| {
+            format!(
+                "; the last was trial {}: {}",
+                entry.trial,
+                entry.message.as_deref().unwrap_or("no message")
+            )
+        });
+        return Some(Conclusion {
+            reason: ConclusionReason::TooManyFailedTrials,
+            succeeded: false,
+            message: format!(
+                "{failed} trials have failed, and maxFailedTrials is {}{example}",
+                situation.spec.max_failed_trials
+            ),
+        });
+    }
+    if active_deadline(situation).is_some_and(|end| situation.now >= end) {
+        let succeeded = count(TrialState::Succeeded);
+        return Some(Conclusion {
+            reason: ConclusionReason::DeadlineExceeded,
+            succeeded: succeeded > 0,
+            message: format!(
+                "activeDeadlineSeconds have passed; {succeeded} of {} trials have a score",
+                situation.spec.max_trials
+            ),
+        });
+    }
+    None
+}
+
+/// The regular end: nothing is open, nothing is to come.
+pub(super) fn end(situation: &Situation<'_>, plan: &Plan) -> Option<Conclusion> {
+    let over = plan.actions.is_empty()
+        && situation.runs.is_empty()
+        && situation.ledger.open().next().is_none()
+        && !next::wants_search_trial(situation)
+        && next::next_baseline(situation).is_none();
+    if !over {
+        return None;
+    }
+    let trials = situation.ledger.search_trials().count();
+    let scored = situation
+        .ledger
+        .search_trials()
+        .filter(|entry| entry.state == TrialState::Succeeded)
+        .count();
+    if scored == 0 {
+        return Some(Conclusion {
+            reason: ConclusionReason::NoTrialSucceeded,
+            succeeded: false,
+            message: format!("none of {trials} trials has a score"),
+        });
+    }
+    let (reason, why) = if trials >= situation.spec.max_trials as usize {
+        (
+            ConclusionReason::MaxTrialsReached,
+            "all trials have their results",
+        )
+    } else if *situation.engine == Engine::Exhausted {
+        (
+            ConclusionReason::SpaceExhausted,
+            "every configuration of the search space within the bounds has been tried",
+        )
+    } else {
+        (
+            ConclusionReason::Converged,
+            "the hypervolume no longer grows",
+        )
+    };
+    Some(Conclusion {
+        reason,
+        succeeded: true,
+        message: format!("{why}: {scored} of {trials} trials have a score"),
+    })
+}

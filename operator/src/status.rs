@@ -1,0 +1,293 @@
+//! The status of a search, from its spec and ledger. No I/O, no clock: the same ledger gives the same
+//! status.
+
+use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_crds::status::{BaselineResult, FrontMember, TrialCounts, TrialOrigin, TrialState};
+use autopeft_crds::{Decimal, PeftSearch, PeftSearchStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
+use k8s_openapi::jiff::Timestamp;
+
+use crate::journal::Header;
+use crate::ledger::Ledger;
+use crate::measures::{self, Measures, Subject};
+
+/// The most points of a front that the status shows.
+const FRONT_MOST: usize = 64;
+
+/// Who a search is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metadata(ObjectMeta);
+
+impl Metadata {
+    /// The manifest's metadata with what an API server would add.
+    pub fn new(manifest: &ObjectMeta, header: &Header) -> Self {
+        Self(ObjectMeta {
+            uid: Some(header.uid.clone()),
+            creation_timestamp: Some(Time(header.at)),
+            resource_version: None,
+            managed_fields: None,
+            ..manifest.clone()
+        })
+    }
+
+    /// The whole object.
+    pub fn object(&self, spec: &PeftSearchSpec, status: &PeftSearchStatus) -> PeftSearch {
+        PeftSearch {
+            metadata: ObjectMeta {
+                generation: status.observed_generation,
+                ..self.0.clone()
+            },
+            spec: spec.clone(),
+            status: Some(status.clone()),
+        }
+    }
+}
+
+/// The status of a search.
+pub fn status(subject: &Subject, ledger: &Ledger) -> PeftSearchStatus {
+    let spec = &subject.spec;
+    let measures = measures::measure(subject, ledger);
+    let counts = counts(spec, ledger);
+    let conditions = conditions(spec, ledger, &counts, &measures);
+    let Measures {
+        best_score,
+        front,
+        hypervolume,
+        reference,
+        dominated: _,
+    } = measures;
+    PeftSearchStatus {
+        observed_generation: Some(ledger.generation()),
+        conditions,
+        start_time: Some(Time(ledger.start_time())),
+        completion_time: ledger.conclusion().map(|(_, at)| Time(*at)),
+        inspection: Some(subject.model.clone()),
+        trials: counts,
+        best_score,
+        front_size: u32::try_from(front.len()).unwrap_or(u32::MAX),
+        pareto_front: spread(front),
+        hypervolume,
+        reference_point: reference,
+        baselines: baselines(subject, ledger),
+        surrogate: ledger.surrogate().cloned(),
+        ledger: ledger.entries().to_vec(),
+    }
+}
+
+fn counts(spec: &PeftSearchSpec, ledger: &Ledger) -> TrialCounts {
+    let count = |state| {
+        let found = ledger.search_trials().filter(|entry| entry.state == state);
+        u32::try_from(found.count()).unwrap_or(u32::MAX)
+    };
+    let (succeeded, infeasible, failed) = (
+        count(TrialState::Succeeded),
+        count(TrialState::Infeasible),
+        count(TrialState::Failed),
+    );
+    let running = match ledger.conclusion() {
+        Some(_) => 0,
+        None => count(TrialState::Planned),
+    };
+    TrialCounts {
+        progress: format!("{}/{}", succeeded + infeasible + failed, spec.max_trials),
+        running,
+        succeeded,
+        infeasible,
+        failed,
+    }
+}
+
+/// At most `FRONT_MOST` points, both ends among them.
+fn spread(front: Vec<FrontMember>) -> Vec<FrontMember> {
+    if front.len() <= FRONT_MOST {
+        return front;
+    }
+    let last = front.len() - 1;
+    (0..FRONT_MOST)
+        .map(|step| front[step * last / (FRONT_MOST - 1)].clone())
+        .collect()
+}
+
+fn baselines(subject: &Subject, ledger: &Ledger) -> Vec<BaselineResult> {
+    ledger
+        .entries()
+        .iter()
+        .filter_map(|entry| {
+            Some(BaselineResult {
+                name: entry.baseline?,
+                trial: entry.trial,
+                score: entry.score?,
+                parameters: entry.parameters,
+                parameters_percent: subject.percent(entry.parameters as f64)?,
+            })
+        })
+        .collect()
+}
+
+/// What a condition says.
+struct Verdict {
+    status: &'static str,
+    reason: String,
+    message: String,
+    since: Timestamp,
+}
+
+impl Verdict {
+    fn new(
+        status: &'static str,
+        reason: impl Into<String>,
+        message: impl Into<String>,
+        since: Timestamp,
+    ) -> Self {
+        Self {
+            status,
+            reason: reason.into(),
+            message: message.into(),
+            since,
+        }
+    }
+}
+
+fn conditions(
+    spec: &PeftSearchSpec,
+    ledger: &Ledger,
+    counts: &TrialCounts,
+    measures: &Measures,
+) -> Vec<Condition> {
+    let valid = Verdict::new(
+        "True",
+        "Valid",
+        "the spec can be searched",
+        ledger.spec_time(),
+    );
+    [
+        ("Succeeded", succeeded(spec, ledger, counts)),
+        ("SpecValid", valid),
+        ("Progressing", progressing(spec, ledger, counts)),
+        ("Suspended", suspended(spec, ledger)),
+        ("SurrogateHealthy", surrogate(ledger)),
+        ("Degraded", degraded(spec, ledger, counts, measures)),
+    ]
+    .into_iter()
+    .map(|(kind, verdict)| Condition {
+        type_: kind.into(),
+        status: verdict.status.into(),
+        reason: verdict.reason,
+        message: verdict.message,
+        last_transition_time: Time(verdict.since),
+        observed_generation: Some(ledger.generation()),
+    })
+    .collect()
+}
+
+fn succeeded(spec: &PeftSearchSpec, ledger: &Ledger, counts: &TrialCounts) -> Verdict {
+    match ledger.conclusion() {
+        Some((conclusion, at)) => Verdict::new(
+            if conclusion.succeeded {
+                "True"
+            } else {
+                "False"
+            },
+            format!("{:?}", conclusion.reason),
+            conclusion.message.clone(),
+            *at,
+        ),
+        None => Verdict::new(
+            "Unknown",
+            if spec.suspend {
+                "Suspended"
+            } else {
+                "InProgress"
+            },
+            format!("{} trials have ended", counts.progress),
+            ledger.start_time(),
+        ),
+    }
+}
+
+fn progressing(spec: &PeftSearchSpec, ledger: &Ledger, counts: &TrialCounts) -> Verdict {
+    match ledger.conclusion() {
+        Some((_, at)) => Verdict::new("False", "Concluded", "the search has ended", *at),
+        None if spec.suspend && counts.running == 0 => Verdict::new(
+            "False",
+            "Suspended",
+            "spec.suspend is true",
+            ledger.spec_time(),
+        ),
+        None => Verdict::new(
+            "True",
+            "TrialsRunning",
+            format!("{} trials are planned or running", counts.running),
+            ledger.spec_time(),
+        ),
+    }
+}
+
+fn suspended(spec: &PeftSearchSpec, ledger: &Ledger) -> Verdict {
+    let since = ledger.spec_time();
+    if spec.suspend {
+        Verdict::new("True", "SuspendedBySpec", "spec.suspend is true", since)
+    } else {
+        Verdict::new("False", "NotSuspended", "spec.suspend is false", since)
+    }
+}
+
+fn surrogate(ledger: &Ledger) -> Verdict {
+    let latest = ledger
+        .search_trials()
+        .filter(|entry| matches!(entry.origin, TrialOrigin::Bayesian | TrialOrigin::Random))
+        .filter_map(|entry| entry.planned_at.as_ref().map(|time| time.0))
+        .last();
+    let since = latest.unwrap_or(ledger.start_time());
+    let Some(fit) = ledger.surrogate() else {
+        let message = "the surrogate is fitted after the initial design";
+        return Verdict::new("Unknown", "NotFitted", message, since);
+    };
+    let shown = |value: Option<Decimal>| value.map_or("unknown".into(), |value| value.to_string());
+    let message = format!(
+        "method {}, {} divergences, largest R-hat {}, smallest effective sample size {}{}",
+        fit.method,
+        fit.divergences,
+        shown(fit.max_r_hat),
+        shown(fit.min_effective_samples),
+        fit.reason
+            .as_ref()
+            .map_or(String::new(), |reason| format!(": {reason}"))
+    );
+    match fit.method.as_str() {
+        "Nuts" => Verdict::new("True", "Fitted", message, since),
+        _ => Verdict::new("False", "FellBack", message, since),
+    }
+}
+
+fn degraded(
+    spec: &PeftSearchSpec,
+    ledger: &Ledger,
+    counts: &TrialCounts,
+    measures: &Measures,
+) -> Verdict {
+    let latest = ledger
+        .entries()
+        .iter()
+        .filter_map(|entry| entry.finished_at.as_ref().map(|time| time.0))
+        .max();
+    let since = latest.unwrap_or(ledger.start_time());
+    let given = spec
+        .objectives
+        .iter()
+        .any(|entry| entry.reference.is_some());
+    if given && counts.succeeded > 0 && !measures.dominated {
+        let message = "no trial is better than the given reference point in both objectives; the search cannot tell which trials are better";
+        return Verdict::new("True", "ReferenceNotDominated", message, since);
+    }
+    if counts.failed > 0 {
+        let message = format!("{} trials were given up after retries", counts.failed);
+        return Verdict::new("True", "TrialsFailed", message, since);
+    }
+    Verdict::new(
+        "False",
+        "AsExpected",
+        "nothing is wrong",
+        ledger.start_time(),
+    )
+}

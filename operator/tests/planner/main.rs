@@ -1,0 +1,6 @@
+//! The planner against a world in memory: scenarios that read as transcripts, and a simulator that
+//! crashes at every point.
+
+mod scenarios;
+mod simulator;
+mod world;
