@@ -183,3 +183,92 @@ pub fn real_model(name: &str) -> PathBuf {
     );
     directory
 }
+
+/// A tokenizer for the small models: `w5` to `w39` are the words 5 to 39, anything else is 1.
+pub fn small_tokenizer() -> Value {
+    let mut vocabulary = json!({"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 4});
+    for word in 5..40 {
+        vocabulary[format!("w{word}")] = json!(word);
+    }
+    let special =
+        |name: &str, type_id: u32| json!({"SpecialToken": {"id": name, "type_id": type_id}});
+    let text = |name: &str, type_id: u32| json!({"Sequence": {"id": name, "type_id": type_id}});
+    let token = |name: &str, id: u32| json!({"id": name, "ids": [id], "tokens": [name]});
+    json!({
+        "version": "1.0",
+        "truncation": null,
+        "padding": null,
+        "added_tokens": [],
+        "normalizer": null,
+        "pre_tokenizer": {"type": "WhitespaceSplit"},
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [special("[CLS]", 0), text("A", 0), special("[SEP]", 0)],
+            "pair": [special("[CLS]", 0), text("A", 0), special("[SEP]", 0), text("B", 1), special("[SEP]", 1)],
+            "special_tokens": {"[CLS]": token("[CLS]", 2), "[SEP]": token("[SEP]", 3)},
+        },
+        "decoder": null,
+        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]"},
+    })
+}
+
+/// A small BERT with its tokenizer, and a task that it can learn: whether a text has more of the
+/// words up to 20 or of those above. Labels are `low` and `high`, `rating` is the difference.
+pub fn small_trial() -> tempfile::TempDir {
+    let folder = small_model("bert");
+    let file = |name: &str, content: String| {
+        std::fs::write(folder.path().join(name), content).expect("a file");
+    };
+    file("tokenizer.json", small_tokenizer().to_string());
+    for (name, first, count) in [("train.jsonl", 0, 192), ("validation.jsonl", 1000, 64)] {
+        let lines: Vec<String> = (first..first + count).map(small_example).collect();
+        file(name, lines.join("\n"));
+    }
+    folder
+}
+
+fn small_example(number: u64) -> String {
+    let words: Vec<u64> = (0..3 + number % 5)
+        .map(|place| {
+            let mixed = (number * 31 + place * 17 + 7).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            5 + (mixed >> 33) % 35
+        })
+        .collect();
+    let high = words.iter().filter(|word| **word > 20).count() as i64;
+    let rating = 2 * high - words.len() as i64;
+    let text: Vec<String> = words.iter().map(|word| format!("w{word}")).collect();
+    json!({
+        "text": text.join(" "),
+        "label": if rating > 0 { "high" } else { "low" },
+        "rating": rating,
+    })
+    .to_string()
+}
+
+/// A request to train `configuration` on a folder's model and data; `changes` replaces fields by
+/// their JSON pointers.
+pub fn small_request(
+    folder: &Path,
+    configuration: &PeftConfiguration,
+    changes: &[(&str, Value)],
+) -> Value {
+    let mut request = json!({
+        "identity": {
+            "searchUid": "small", "trial": 3, "attempt": 1,
+            "configurationHash": configuration.hash(),
+        },
+        "configuration": configuration,
+        "method": "Peft",
+        "model": folder, "data": folder,
+        "task": {"name": "custom", "source": {}, "custom": {
+            "type": "Classification", "textColumns": ["text"], "labelColumn": "label",
+        }},
+        "fidelity": {"epochs": 6},
+        "training": {"learningRate": "0.01", "maxLength": 16, "batchSize": 16},
+    });
+    for (pointer, value) in changes {
+        let (parent, field) = pointer.rsplit_once('/').expect("a pointer");
+        request.pointer_mut(parent).expect("a field of the request")[field] = value.clone();
+    }
+    request
+}

@@ -1,0 +1,356 @@
+//! Every method in every layer subset of every architecture: what is trained, counted, frozen,
+//! drawn and put back.
+
+mod common;
+
+use autopeft_crds::PeftConfiguration;
+use autopeft_crds::trial::Method;
+use autopeft_trainer::model::{Backbone, Model, ModelError};
+use autopeft_trainer::peft::prefix::REPARAMETRISATION;
+use common::*;
+use tch::{Kind, Tensor};
+
+const OUTPUTS: i64 = 3;
+const HIDDEN: u64 = 16;
+const HEAD: u64 = HIDDEN * HIDDEN + HIDDEN + 3 * HIDDEN + 3;
+/// Serial adapter, parallel adapter and prefix: on or off.
+const SIZES: [[u32; 3]; 8] = [
+    [0, 0, 0],
+    [3, 0, 0],
+    [0, 5, 0],
+    [0, 0, 4],
+    [3, 5, 0],
+    [3, 0, 4],
+    [0, 5, 4],
+    [3, 5, 4],
+];
+
+/// Runs a check on every method × layer subset × architecture.
+fn for_every_configuration(check: impl Fn(&str, &Backbone, &PeftConfiguration)) {
+    for architecture in ["bert", "roberta"] {
+        let backbone = small_backbone(architecture, Method::Peft);
+        for mask in 0..8 {
+            for [sa, pa, prefix] in SIZES {
+                let configuration = configuration(&format!("{mask:03b}"), sa, pa, prefix);
+                check(architecture, &backbone, &configuration);
+            }
+        }
+    }
+}
+
+fn model(backbone: &Backbone, configuration: &PeftConfiguration) -> Model {
+    Model::new(backbone, configuration, OUTPUTS, 7).expect("a model")
+}
+
+fn loss(model: &Model, architecture: &str, train: bool) -> Tensor {
+    model
+        .forward(&small_batch(architecture), train)
+        .cross_entropy_for_logits(&Tensor::from_slice(&[0i64, 2, 1]))
+}
+
+#[test]
+fn counts_are_those_of_the_formulas() {
+    for_every_configuration(|_, backbone, configuration| {
+        let model = model(backbone, configuration);
+        let canonical = configuration.clone().canonical();
+        let n = canonical.layers.active() as u64;
+        let adapter = |d: u32| match u64::from(d) {
+            0 => 0,
+            d => (2 * d * HIDDEN + d + HIDDEN) * n,
+        };
+        let adapters = adapter(canonical.serial_adapter) + adapter(canonical.parallel_adapter);
+        let prefix = u64::from(canonical.prefix);
+        let deployed = adapters + 2 * prefix * HIDDEN * n;
+        assert_eq!(model.deployed_parameters(), deployed, "{configuration}");
+        let m = REPARAMETRISATION as u64;
+        let network = prefix * HIDDEN + (HIDDEN * m + m) + (m + 1) * 2 * n * HIDDEN;
+        let trained = adapters + HEAD + if prefix > 0 { network } else { 0 };
+        assert_eq!(model.trained_parameters(), trained, "{configuration}");
+        // The paper's cost leaves biases out.
+        let biases: usize = model
+            .deployable()
+            .iter()
+            .filter(|(name, _)| name.starts_with("layer.") && name.ends_with(".bias"))
+            .map(|(_, tensor)| tensor.numel())
+            .sum();
+        let cost = configuration.parameters(HIDDEN as u32);
+        assert_eq!(deployed - biases as u64, cost, "{configuration}");
+    });
+}
+
+#[test]
+fn every_trainable_tensor_gets_a_gradient_and_nothing_else_does() {
+    for_every_configuration(|architecture, backbone, configuration| {
+        let model = model(backbone, configuration);
+        fill_modules(&model);
+        let gradients = gradients(&model, &loss(&model, architecture, true));
+        for (name, tensor) in model.trainable() {
+            assert!(tensor.is_leaf() && tensor.kind() == Kind::Float, "{name}");
+            let gradient = gradients.get(&name);
+            assert!(
+                gradient.is_some_and(|gradient| {
+                    let norm = f64::try_from(gradient.norm()).expect("a number");
+                    norm.is_finite() && norm > 0.0
+                }),
+                "{architecture}, {configuration}: no gradient for {name}"
+            );
+        }
+    });
+}
+
+#[test]
+fn frozen_weights_need_no_gradient_and_are_not_changed() {
+    let backbone = small_backbone("bert", Method::Peft);
+    let batch = small_batch("bert");
+    let empty = Model::new(&backbone, &configuration("000", 0, 0, 0), OUTPUTS, 7).expect("a model");
+    fill_modules(&empty);
+    let before = values(&empty.forward(&batch, false));
+    let other = model(&backbone, &configuration("111", 3, 5, 4));
+    for (name, mut tensor) in other.trainable() {
+        let _ = tch::no_grad(|| tensor.g_add_scalar_(1.0));
+        assert!(tensor.requires_grad(), "{name}");
+    }
+    assert_eq!(values(&empty.forward(&batch, false)), before);
+}
+
+#[test]
+fn layers_under_the_first_active_one_record_nothing() {
+    let backbone = small_backbone("bert", Method::Peft);
+    let empty = model(&backbone, &configuration("000", 0, 0, 0));
+    assert_eq!(empty.trainable().len(), 4);
+    let full = small_backbone("bert", Method::FullFineTuning);
+    let full = Model::new(&full, &configuration("000", 0, 0, 0), OUTPUTS, 7).expect("a model");
+    let encoder = full.encoder();
+    let pass = autopeft_trainer::encoder::bert::Pass {
+        train: false,
+        attention: autopeft_trainer::encoder::bert::Attention::Eager,
+    };
+    assert!(encoder.embed(&small_batch("bert"), &pass).requires_grad());
+    let frozen = backbone.encoder().expect("an encoder");
+    assert!(!frozen.embed(&small_batch("bert"), &pass).requires_grad());
+}
+
+#[test]
+fn fresh_parallel_adapters_change_nothing_and_fresh_serial_ones_do() {
+    let backbone = small_backbone("bert", Method::Peft);
+    let batch = small_batch("bert");
+    let logits = |layers: &str, sa, pa| {
+        let model = model(&backbone, &configuration(layers, sa, pa, 0));
+        values(&model.evaluator().predict(&batch))
+    };
+    let empty = logits("000", 0, 0);
+    assert_eq!(logits("111", 0, 5), empty);
+    assert_ne!(logits("111", 3, 0), empty);
+}
+
+#[test]
+fn initial_values_follow_from_the_seed_alone() {
+    let backbone = small_backbone("bert", Method::Peft);
+    let configuration = configuration("101", 3, 5, 4);
+    let values_of = |seed: i64| -> Vec<Vec<f64>> {
+        let model = Model::new(&backbone, &configuration, OUTPUTS, seed).expect("a model");
+        model
+            .trainable()
+            .iter()
+            .map(|(_, tensor)| values(tensor))
+            .collect()
+    };
+    tch::manual_seed(1);
+    let first = values_of(3);
+    tch::manual_seed(2);
+    assert_eq!(values_of(3), first);
+    assert_ne!(values_of(4), first);
+}
+
+/// The mean and the standard deviation of a tensor's values lie within five standard errors of
+/// what the distribution has, and no value is outside its bound.
+fn check_distribution(name: &str, tensor: &Tensor, deviation: f64, bound: f64) {
+    let values = values(tensor);
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let found = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
+    assert!(
+        mean.abs() <= 5.0 * deviation / n.sqrt(),
+        "{name}: mean {mean}"
+    );
+    // The standard error of a normal deviation is σ/√(2n); a uniform one has less.
+    let error = 5.0 * deviation / (2.0 * n).sqrt();
+    assert!(
+        (found - deviation).abs() <= error,
+        "{name}: deviation {found}, not {deviation}"
+    );
+    assert!(
+        values.iter().all(|v| v.abs() <= bound),
+        "{name}: a value is out of bounds"
+    );
+}
+
+#[test]
+fn initial_values_have_the_distributions_of_the_methods() {
+    let backbone = small_backbone("bert", Method::Peft);
+    let model = model(&backbone, &configuration("111", 200, 200, 100));
+    let uniform = |bound: f64| (bound / 3.0_f64.sqrt(), bound);
+    let h = uniform(1.0 / (HIDDEN as f64).sqrt());
+    let m = uniform(1.0 / (REPARAMETRISATION as f64).sqrt());
+    for (name, tensor) in model.trainable() {
+        let module = name.rsplitn(3, '.').collect::<Vec<_>>();
+        let (deviation, bound) = match name.as_str() {
+            "prefix.embedding" => (1.0, f64::INFINITY),
+            "prefix.hidden.weight" | "prefix.hidden.bias" => h,
+            "prefix.output.weight" | "prefix.output.bias" => m,
+            _ if module[0] == "bias" => (0.0, 0.0),
+            _ if name.ends_with("parallel_adapter.up.weight") => (0.0, 0.0),
+            _ if name.ends_with("parallel_adapter.down.weight") => h,
+            // Serial adapter and head.
+            _ => (0.02, f64::INFINITY),
+        };
+        check_distribution(&name, &tensor, deviation, bound);
+    }
+}
+
+#[test]
+fn the_ejected_prefix_predicts_the_same_bit_for_bit() {
+    for_every_configuration(|architecture, backbone, configuration| {
+        let mut model = model(backbone, configuration);
+        let batch = small_batch(architecture);
+        let before = values(&model.evaluator().predict(&batch));
+        let deployed = model.deployed_parameters();
+        assert_eq!(
+            values(&model.forward(&batch, false)),
+            before,
+            "{configuration}"
+        );
+        model.eject_prefix();
+        assert_eq!(
+            values(&model.evaluator().predict(&batch)),
+            before,
+            "{configuration}"
+        );
+        assert_eq!(model.deployed_parameters(), deployed);
+        assert_eq!(
+            model.trained_parameters(),
+            deployed + HEAD,
+            "{configuration}"
+        );
+    });
+}
+
+#[test]
+fn a_snapshot_puts_every_value_back() {
+    let backbone = small_backbone("bert", Method::Peft);
+    let mut model = model(&backbone, &configuration("101", 3, 5, 4));
+    let all = |model: &Model| -> Vec<Vec<f64>> {
+        model
+            .trainable()
+            .iter()
+            .map(|(_, tensor)| values(tensor))
+            .collect()
+    };
+    let before = all(&model);
+    let snapshot = model.snapshot();
+    for (_, mut tensor) in model.trainable() {
+        let _ = tch::no_grad(|| tensor.g_add_scalar_(1.0));
+    }
+    assert_ne!(all(&model), before);
+    model.restore(&snapshot);
+    assert_eq!(all(&model), before);
+    assert!(
+        model
+            .trainable()
+            .iter()
+            .all(|(_, tensor)| tensor.requires_grad())
+    );
+}
+
+#[test]
+fn dropout_is_on_in_training_alone_and_follows_its_seed() {
+    let backbone = small_backbone("bert", Method::Peft);
+    let model = model(&backbone, &configuration("010", 3, 0, 0));
+    let batch = small_batch("bert");
+    let logits = |train: bool, seed: i64| {
+        tch::manual_seed(seed);
+        values(&model.forward(&batch, train))
+    };
+    assert_eq!(logits(false, 1), logits(false, 2));
+    assert_eq!(logits(true, 1), logits(true, 1));
+    assert_ne!(logits(true, 1), logits(true, 2));
+}
+
+#[test]
+fn bfloat16_is_close_to_float32_with_every_method() {
+    for architecture in ["bert", "roberta"] {
+        let directory = small_model(architecture);
+        for [sa, pa, prefix] in SIZES {
+            let configuration = configuration("101", sa, pa, prefix);
+            let logits = |kind: Kind| {
+                let backbone =
+                    Backbone::load(directory.path(), Method::Peft, tch::Device::Cpu, kind)
+                        .expect("a small model");
+                let model = model(&backbone, &configuration);
+                fill_modules(&model);
+                let gradients = gradients(&model, &loss(&model, architecture, false));
+                assert!(
+                    gradients
+                        .values()
+                        .all(|gradient| gradient.kind() == Kind::Float)
+                );
+                values(&model.evaluator().predict(&small_batch(architecture)))
+            };
+            let (exact, rounded) = (logits(Kind::Float), logits(Kind::BFloat16));
+            let largest = exact
+                .iter()
+                .zip(&rounded)
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f64::max);
+            // Eight bits of mantissa over three layers.
+            assert!(
+                largest < 0.05 && largest > 0.0,
+                "{architecture}, {configuration}: {largest}"
+            );
+        }
+    }
+}
+
+#[test]
+fn full_fine_tuning_trains_a_copy_of_the_backbone() {
+    let backbone = small_backbone("bert", Method::FullFineTuning);
+    let empty = configuration("000", 0, 0, 0);
+    let model = Model::new(&backbone, &empty, OUTPUTS, 7).expect("a model");
+    let backbone_parameters = backbone.config().backbone_parameters();
+    let pooler = HIDDEN * HIDDEN + HIDDEN;
+    assert_eq!(model.deployed_parameters(), backbone_parameters - pooler);
+    assert_eq!(
+        model.trained_parameters(),
+        backbone_parameters - pooler + HEAD
+    );
+    let other = Model::new(&backbone, &empty, OUTPUTS, 7).expect("a model");
+    let before = values(&other.evaluator().predict(&small_batch("bert")));
+    for (_, mut tensor) in model.trainable() {
+        let _ = tch::no_grad(|| tensor.g_add_scalar_(1.0));
+    }
+    assert_eq!(
+        values(&other.evaluator().predict(&small_batch("bert"))),
+        before
+    );
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let backbone = small_backbone("bert", Method::Peft);
+    let refused = |backbone: &Backbone, layers: &str, outputs: i64| -> ModelError {
+        Model::new(backbone, &configuration(layers, 3, 0, 0), outputs, 7).expect_err("refused")
+    };
+    assert_eq!(
+        refused(&backbone, "0101", 2).to_string(),
+        "the configuration's layers have 4 bits; the model has 3 layers"
+    );
+    assert_eq!(
+        refused(&backbone, "010", 0).to_string(),
+        "the head has 0 outputs; at least 1 is needed"
+    );
+    let full = small_backbone("bert", Method::FullFineTuning);
+    assert_eq!(
+        refused(&full, "010", 2).to_string(),
+        "full fine-tuning takes no modules; the configuration is layers 010, SA 3, PA 0, prefix 0"
+    );
+}

@@ -1,0 +1,181 @@
+//! Loading a model's directory: the spellings that are read, and the messages of those that are
+//! not.
+
+mod common;
+
+use std::path::Path;
+
+use autopeft_crds::trial::Method;
+use autopeft_trainer::model::{Backbone, Model};
+use common::*;
+use serde_json::Value;
+use tch::{Device, Kind, Tensor};
+
+fn load(directory: &Path) -> Result<Backbone, String> {
+    Backbone::load(directory, Method::Peft, Device::Cpu, Kind::Float).map_err(|error| {
+        error
+            .to_string()
+            .replace(&format!("{}/", directory.display()), "")
+    })
+}
+
+/// Loads a small BERT whose stored tensors were changed.
+fn load_changed(
+    change: impl Fn(String, Tensor) -> Option<(String, Tensor)>,
+) -> Result<Backbone, String> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let config = small_config("bert");
+    let tensors: Vec<(String, Tensor)> = small_tensors(&config)
+        .into_iter()
+        .filter_map(|(name, tensor)| change(name, tensor))
+        .collect();
+    write_model(directory.path(), &config, &tensors);
+    load(directory.path())
+}
+
+fn logits(backbone: &Backbone) -> Vec<f64> {
+    let model = Model::new(backbone, &configuration("011", 3, 5, 4), 3, 1).expect("a model");
+    values(&model.evaluator().predict(&small_batch("bert")))
+}
+
+#[test]
+fn prefix_and_spelling_of_norms_make_no_difference() {
+    let expected = logits(&small_backbone("bert", Method::Peft));
+    let plain = load_changed(|name, tensor| {
+        let name = name.trim_start_matches("bert.").to_owned();
+        let name = name.replace("gamma", "weight").replace("beta", "bias");
+        Some((name, tensor))
+    });
+    assert_eq!(logits(&plain.expect("it loads")), expected);
+}
+
+#[test]
+fn a_missing_tensor_is_named() {
+    let error = load_changed(|name, tensor| {
+        (name != "bert.encoder.layer.1.output.dense.bias").then_some((name, tensor))
+    });
+    assert_eq!(
+        error.expect_err("refused"),
+        "model.safetensors: tensor encoder.layer.1.output.dense.bias is missing"
+    );
+}
+
+#[test]
+fn a_wrong_shape_is_named() {
+    let error = load_changed(|name, tensor| match name.as_str() {
+        "bert.encoder.layer.0.attention.self.key.weight" => {
+            Some((name, Tensor::zeros([16, 8], (Kind::Float, Device::Cpu))))
+        }
+        _ => Some((name, tensor)),
+    });
+    assert_eq!(
+        error.expect_err("refused"),
+        "model.safetensors: tensor bert.encoder.layer.0.attention.self.key.weight is of shape \
+         [16, 8]; expected shape [16, 16]"
+    );
+}
+
+/// Writes one safetensors file by hand: names, formats, shapes and bytes.
+fn raw(tensors: &[(&str, &str, &[usize], &[u8])]) -> Vec<u8> {
+    let mut header = serde_json::Map::new();
+    let mut data: Vec<u8> = Vec::new();
+    for (name, format, shape, bytes) in tensors {
+        let start = data.len();
+        data.extend_from_slice(bytes);
+        let entry: Value = serde_json::json!({
+            "dtype": format, "shape": shape, "data_offsets": [start, data.len()],
+        });
+        header.insert((*name).to_owned(), entry);
+    }
+    let header = Value::Object(header).to_string();
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend_from_slice(header.as_bytes());
+    file.extend_from_slice(&data);
+    file
+}
+
+fn check_file(bytes: &[u8], message: &str) {
+    let directory = small_model("bert");
+    std::fs::write(directory.path().join("model.safetensors"), bytes).expect("a file");
+    assert_eq!(load(directory.path()).expect_err("refused"), message);
+}
+
+#[test]
+fn sixteen_bit_weights_are_read_and_other_formats_are_named() {
+    let name = "embeddings.word_embeddings.weight";
+    let next = "model.safetensors: tensor embeddings.position_embeddings.weight is missing";
+    for format in ["F16", "BF16"] {
+        check_file(&raw(&[(name, format, &[40, 16], &[0; 1280])]), next);
+    }
+    check_file(
+        &raw(&[(name, "I64", &[40, 16], &[0; 5120])]),
+        "model.safetensors: tensor embeddings.word_embeddings.weight is I64; expected F32, F16 or \
+         BF16",
+    );
+}
+
+#[test]
+fn truncated_and_garbled_files_are_told_apart() {
+    let name = "embeddings.word_embeddings.weight";
+    let whole = raw(&[(name, "F32", &[40, 16], &[0; 2560])]);
+    let length = whole.len();
+    check_file(
+        &whole[..length - 1],
+        &format!(
+            "model.safetensors: is not a whole safetensors file: it has {} bytes where its header \
+             tells of {length}",
+            length - 1
+        ),
+    );
+    check_file(
+        b"PK",
+        "model.safetensors: is not a whole safetensors file: it has 2 bytes",
+    );
+    check_file(
+        b"version https://git-lfs.github.com/spec/v1",
+        "model.safetensors: is not a whole safetensors file: it is a pointer of Git LFS, not the \
+         file",
+    );
+    check_file(
+        b"PK\x03\x04\0\0\0\0 and so on",
+        "model.safetensors: is not a whole safetensors file: its header would have 67324752 bytes, \
+         the file has 18",
+    );
+    check_file(
+        &raw(&[(name, "F32", &[40, 16], &[0; 64])]),
+        "model.safetensors: is not a whole safetensors file: its header is garbled: invalid shape, \
+         data type, or offset for tensor",
+    );
+    check_file(
+        b"\x04\0\0\0\0\0\0\0{{{{",
+        "model.safetensors: is not a whole safetensors file: its header is garbled: key must be a \
+         string at line 1 column 2",
+    );
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let directory = small_model("bert");
+    std::fs::remove_file(directory.path().join("model.safetensors")).expect("it was there");
+    assert_eq!(
+        load(directory.path()).expect_err("refused"),
+        "model.safetensors: cannot be read: No such file or directory (os error 2)"
+    );
+    std::fs::remove_file(directory.path().join("config.json")).expect("it was there");
+    assert_eq!(
+        load(directory.path()).expect_err("refused"),
+        "config.json: cannot be read: No such file or directory (os error 2)"
+    );
+}
+
+#[test]
+fn the_real_weights_have_the_parameters_that_the_configuration_tells() {
+    let backbone = Backbone::load(
+        &real_model("all-MiniLM-L6-v2"),
+        Method::Peft,
+        Device::Cpu,
+        Kind::Float,
+    )
+    .expect("the real weights");
+    assert_eq!(backbone.config().backbone_parameters(), 22_713_216);
+}
