@@ -5,7 +5,7 @@
 use tch::{Device, Kind, Tensor};
 
 use crate::encoder::config::ModelConfig;
-use crate::nn::{Linear, normal, zeros};
+use crate::nn::{Linear, dropout, normal, zeros};
 
 /// The standard deviation of fresh matrices.
 const DEVIATION: f64 = 0.02;
@@ -36,10 +36,10 @@ impl Head {
     /// `[B, T, H]` to `[B, C]`, in float32.
     pub fn forward(&self, hidden: &Tensor, train: bool) -> Tensor {
         // [B, T, H] -> [B, H]
-        let first = hidden.select(1, 0).dropout(self.dropout, train);
+        let first = dropout(&hidden.select(1, 0), self.dropout, train);
         let inner = self.dense.forward(&first, Kind::Float).tanh();
-        self.output
-            .forward(&inner.dropout(self.dropout, train), Kind::Float)
+        let inner = dropout(&inner, self.dropout, train);
+        self.output.forward(&inner, Kind::Float)
     }
 
     /// The parameters under their names.

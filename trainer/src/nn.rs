@@ -86,3 +86,82 @@ pub fn trainable(values: Tensor, device: Device) -> Tensor {
 pub fn default_bound(fan_in: i64) -> f64 {
     1.0 / (fan_in as f64).sqrt()
 }
+
+/// Sets each value to 0 with probability p and scales the others so that the mean stays; does
+/// nothing unless `train`. Values come from libtorch's generator of the tensor's device.
+///
+/// On a CPU, libtorch draws one number per value, which takes a sixth of a training step (MiniLM,
+/// 32 texts of 32 tokens). Here four values share 64 random bits. p is then rounded to a multiple
+/// of 2⁻¹⁶, and the scale is that of the rounded p.
+pub fn dropout(x: &Tensor, p: f64, train: bool) -> Tensor {
+    if !train || p == 0.0 {
+        return x.shallow_clone();
+    }
+    if x.device().is_cuda() {
+        return x.dropout(p, true);
+    }
+    let count = x.numel() as i64;
+    let dropped = (p * 65536.0).round();
+    let bits = Tensor::empty([(count + 3) / 4], (Kind::Int64, x.device()))
+        .random_from_(i64::MIN, None)
+        .view_dtype(Kind::Int16);
+    let kept = bits
+        .narrow(0, 0, count)
+        .ge(dropped - 32768.0)
+        .view_as(x)
+        .to_kind(x.kind());
+    x * (kept * (65536.0 / (65536.0 - dropped)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dropout_drops_the_share_and_keeps_the_mean() {
+        tch::manual_seed(1);
+        let n = 1_000_001;
+        for p in [0.1, 0.5] {
+            let ones = Tensor::ones([n], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+            let dropped = dropout(&ones, p, true);
+            let kept = dropped.ne(0.0).to_kind(Kind::Double).mean(Kind::Double);
+            // Five standard errors.
+            let error = 5.0 * (p * (1.0 - p) / n as f64).sqrt();
+            assert!(
+                (kept.double_value(&[]) - (1.0 - p)).abs() < error,
+                "p = {p}"
+            );
+            let largest = dropped.max().double_value(&[]);
+            assert!(
+                (largest - 1.0 / (1.0 - p)).abs() < 1e-4,
+                "p = {p}: {largest}"
+            );
+            dropped.sum(Kind::Float).backward();
+            assert_eq!(ones.grad(), dropped.detach(), "p = {p}: gradient");
+        }
+    }
+
+    #[test]
+    fn neighbours_are_dropped_independently() {
+        tch::manual_seed(2);
+        let x = Tensor::ones([400_000], (Kind::Float, Device::Cpu));
+        // [n] -> [n/4, 4]: the four that share 64 bits
+        let kept = dropout(&x, 0.5, true).ne(0.0).view([-1, 4]);
+        for (left, right) in [(0, 1), (1, 2), (2, 3), (0, 3)] {
+            let both = kept.select(1, left).logical_and(&kept.select(1, right));
+            let share = both
+                .to_kind(Kind::Double)
+                .mean(Kind::Double)
+                .double_value(&[]);
+            // Five standard errors of a share of ¼ in 100,000.
+            assert!((share - 0.25).abs() < 0.007, "{left} and {right}: {share}");
+        }
+    }
+
+    #[test]
+    fn dropout_does_nothing_outside_training() {
+        let x = Tensor::randn([7], (Kind::Float, Device::Cpu));
+        assert_eq!(dropout(&x, 0.5, false), x);
+        assert_eq!(dropout(&x, 0.0, true), x);
+    }
+}

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use tch::{Device, Kind, Tensor};
 
 use super::config::{Architecture, ModelConfig};
-use crate::nn::{LayerNorm, Linear};
+use crate::nn::{LayerNorm, Linear, dropout};
 
 /// One batch of tokenised texts, every tensor int64 `[B, T]`.
 #[derive(Debug)]
@@ -248,10 +248,8 @@ impl Encoder {
         let sum = lookup(&self.embeddings.word_embeddings, &ids)
             + lookup(&self.embeddings.token_type_embeddings, &types)
             + lookup(&self.embeddings.position_embeddings, &self.positions(&ids));
-        self.embeddings
-            .layer_norm
-            .forward(&sum)
-            .dropout(self.config.hidden_dropout, pass.train)
+        let normed = self.embeddings.layer_norm.forward(&sum);
+        dropout(&normed, self.config.hidden_dropout, pass.train)
     }
 
     /// Rows of the position table, `[T]` or `[B, T]`. BERT counts from 0; RoBERTa counts tokens
@@ -277,13 +275,9 @@ impl Layer {
         pass: &Pass,
     ) -> Tensor {
         let x = self.attend(hidden, mask, sites.prefix(), pass);
-        let h = self
-            .output
-            .forward(
-                &self.intermediate.forward(&x, self.kind).gelu("none"),
-                self.kind,
-            )
-            .dropout(self.hidden_dropout, pass.train);
+        let inner = self.intermediate.forward(&x, self.kind).gelu("none");
+        let h = self.output.forward(&inner, self.kind);
+        let h = dropout(&h, self.hidden_dropout, pass.train);
         sites.output(&h, &x, &self.output_norm, self.kind)
     }
 
@@ -304,19 +298,19 @@ impl Layer {
             value = self.prepend(&prefix.value, &value);
         }
         let mask = mask.of_layer(prefix.is_some());
-        let dropout = if pass.train {
+        let p = if pass.train {
             self.attention_dropout
         } else {
             0.0
         };
         let context = match pass.attention {
-            Attention::Eager => eager_attention(&query, &key, &value, mask, dropout),
+            Attention::Eager => eager_attention(&query, &key, &value, mask, p),
             Attention::Fused => Tensor::scaled_dot_product_attention(
                 &query,
                 &key,
                 &value,
                 Some(mask),
-                dropout,
+                p,
                 false,
                 None,
                 false,
@@ -324,10 +318,8 @@ impl Layer {
         };
         // [B, heads, T, d] -> [B, T, heads, d] -> [B, T, H]
         let context = context.transpose(1, 2).flatten(2, 3);
-        let output = self
-            .attention_output
-            .forward(&context, self.kind)
-            .dropout(self.hidden_dropout, pass.train);
+        let output = self.attention_output.forward(&context, self.kind);
+        let output = dropout(&output, self.hidden_dropout, pass.train);
         self.attention_norm.forward(&(output + hidden))
     }
 
@@ -347,20 +339,13 @@ impl Layer {
     }
 }
 
-/// softmax(QKᵀ/√d + mask)·V with dropout on the probabilities; scores are softmaxed in float32.
+/// softmax(QKᵀ/√d + mask)·V with dropout p on the probabilities; scores are softmaxed in float32.
 /// Q `[B, heads, T, d]`, K and V `[B, heads, S, d]`, result `[B, heads, T, d]`.
-fn eager_attention(
-    query: &Tensor,
-    key: &Tensor,
-    value: &Tensor,
-    mask: &Tensor,
-    dropout: f64,
-) -> Tensor {
+fn eager_attention(query: &Tensor, key: &Tensor, value: &Tensor, mask: &Tensor, p: f64) -> Tensor {
     let scale = (query.size()[3] as f64).powf(-0.5);
     let scores = query.matmul(&key.transpose(2, 3)) * scale;
-    (scores + mask)
-        .softmax(-1, Kind::Float)
-        .dropout(dropout, dropout > 0.0)
+    let probabilities = (scores + mask).softmax(-1, Kind::Float);
+    dropout(&probabilities, p, p > 0.0)
         .to_kind(value.kind())
         .matmul(value)
 }
