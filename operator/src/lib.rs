@@ -13,6 +13,7 @@ pub mod manifest;
 pub mod measures;
 pub mod planner;
 pub mod replay;
+pub mod report;
 pub mod request;
 pub mod status;
 

@@ -1,0 +1,152 @@
+//! Every trial as one row of CSV.
+
+use autopeft_crds::{Decimal, LedgerEntry, PeftSearchStatus};
+use serde::Serialize;
+
+use super::ReportError;
+use super::view;
+
+/// The columns and what they hold, in their order. Cells of what is not known are empty.
+pub(super) const COLUMNS: [(&str, &str); 28] = [
+    ("trial", "the trial's number, from 0"),
+    (
+        "origin",
+        "Initial, Bayesian, Random (the surrogate could not be fitted) or Baseline",
+    ),
+    ("baseline", "which baseline"),
+    ("state", "Planned, Succeeded, Infeasible or Failed"),
+    ("onFront", "whether it is on the Pareto front"),
+    (
+        "layers",
+        "one character per layer, the input side first, 1 where modules are; read it as text",
+    ),
+    ("activeLayers", "the number of layers with modules"),
+    ("serialAdapter", "the bottleneck of the serial adapter"),
+    ("parallelAdapter", "the bottleneck of the parallel adapter"),
+    ("prefix", "the number of prefix positions"),
+    ("parameters", "trainable parameters, head left out"),
+    ("parametersPercent", "the same in percent of the backbone's"),
+    ("score", "the task's metric on the validation split"),
+    ("bestEpoch", "the epoch of the score, from 1"),
+    ("predictedMean", "the score that the surrogate expected"),
+    ("predictedDeviation", "the deviation of that expectation"),
+    ("logAcquisition", "the logarithm of the acquisition value"),
+    (
+        "trainedParameters",
+        "parameters that were trained, head and reparametrisation included",
+    ),
+    (
+        "deployedParameters",
+        "parameters that an adapter adds at inference, biases included",
+    ),
+    ("trainSeconds", "seconds of training and validation"),
+    ("peakMemoryBytes", "the most memory held"),
+    ("validationExamples", "validation examples behind the score"),
+    ("attempts", "how often it was started"),
+    ("reason", "why it failed, in one word"),
+    ("message", "why it failed, in one sentence"),
+    (
+        "inputsHash",
+        "the hash of what the suggestion was computed from",
+    ),
+    ("plannedAt", "when it was planned"),
+    ("finishedAt", "when its result was recorded"),
+];
+
+/// The ledger as CSV, with a header.
+pub(super) fn trials_csv(status: &PeftSearchStatus) -> Result<String, ReportError> {
+    let refused = |error: &dyn std::fmt::Display| ReportError::Csv(error.to_string());
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer
+        .write_record(COLUMNS.map(|(name, _)| name))
+        .map_err(|error| refused(&error))?;
+    for entry in &status.ledger {
+        writer
+            .write_record(row(status, entry))
+            .map_err(|error| refused(&error))?;
+    }
+    let bytes = writer.into_inner().map_err(|error| refused(&error))?;
+    String::from_utf8(bytes).map_err(|error| refused(&error))
+}
+
+/// One row. The entry is taken apart whole, so that a new field cannot be forgotten here.
+fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> [String; COLUMNS.len()] {
+    let LedgerEntry {
+        trial,
+        configuration,
+        origin,
+        baseline,
+        state,
+        attempt,
+        failed_attempts: _,
+        inputs_hash,
+        acquisition,
+        predicted_mean,
+        predicted_deviation,
+        parameters,
+        score,
+        best_epoch,
+        trained_parameters,
+        deployed_parameters,
+        train_seconds,
+        peak_memory_bytes,
+        validation_examples,
+        reason,
+        message,
+        planned_at,
+        finished_at,
+    } = entry;
+    let on_front = status
+        .pareto_front
+        .iter()
+        .any(|member| member.trial == *trial);
+    let percent = view::percent(status, *parameters).and_then(|value| Decimal::new(value).ok());
+    [
+        trial.to_string(),
+        word(origin),
+        baseline.as_ref().map(word).unwrap_or_default(),
+        word(state),
+        on_front.to_string(),
+        configuration.layers.to_string(),
+        configuration.layers.active().to_string(),
+        configuration.serial_adapter.to_string(),
+        configuration.parallel_adapter.to_string(),
+        configuration.prefix.to_string(),
+        parameters.to_string(),
+        known(&percent),
+        known(score),
+        known(best_epoch),
+        known(predicted_mean),
+        known(predicted_deviation),
+        known(acquisition),
+        known(trained_parameters),
+        known(deployed_parameters),
+        known(train_seconds),
+        known(peak_memory_bytes),
+        known(validation_examples),
+        attempt.to_string(),
+        reason.as_ref().map(word).unwrap_or_default(),
+        known(message),
+        inputs_hash.clone(),
+        planned_at
+            .as_ref()
+            .map(|time| time.0.to_string())
+            .unwrap_or_default(),
+        finished_at
+            .as_ref()
+            .map(|time| time.0.to_string())
+            .unwrap_or_default(),
+    ]
+}
+
+fn known<T: ToString>(value: &Option<T>) -> String {
+    value.as_ref().map(T::to_string).unwrap_or_default()
+}
+
+/// A variant's name as the API spells it.
+pub(super) fn word<T: Serialize>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}

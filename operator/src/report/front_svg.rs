@@ -1,0 +1,213 @@
+//! The front as a figure: score against trainable parameters.
+
+use autopeft_crds::status::TrialOrigin;
+
+use super::ReportError;
+use super::axis::{Axis, ParameterAxis};
+use super::figure::{self, Canvas, DrawError, Frame, Heading, Marker, Pixel, Side};
+use super::text;
+use super::view::{self, View};
+
+const SIZE: (u32, u32) = (900, 560);
+
+/// The longest title, characters.
+const TITLE_MOST: usize = 80;
+
+/// One thing to mark.
+struct Dot {
+    parameters: u64,
+    score: f64,
+}
+
+impl Dot {
+    fn new(parameters: u64, score: f64) -> Option<Self> {
+        let score = view::drawable(score)?;
+        Some(Self { parameters, score })
+    }
+}
+
+/// The figure.
+pub(super) fn front_svg(view: &View<'_>) -> Result<String, ReportError> {
+    let trials: Vec<(Marker, Dot)> = view
+        .trials()
+        .filter_map(|entry| {
+            let dot = Dot::new(entry.parameters, entry.score?.get())?;
+            Some((marker(entry.origin), dot))
+        })
+        .collect();
+    let front: Vec<Dot> = view
+        .front()
+        .into_iter()
+        .filter_map(|member| Dot::new(member.parameters, member.score.get()))
+        .collect();
+    let baselines: Vec<(&'static str, Dot)> = view
+        .status
+        .baselines
+        .iter()
+        .filter_map(|result| {
+            let dot = Dot::new(result.parameters, result.score.get())?;
+            Some((view::baseline_label(result.name), dot))
+        })
+        .collect();
+
+    let shown = || {
+        let trials = trials.iter().map(|(_, dot)| dot);
+        let baselines = baselines.iter().map(|(_, dot)| dot);
+        trials.chain(&front).chain(baselines)
+    };
+    let x = ParameterAxis::new(shown().map(|dot| dot.parameters), view.backbone());
+    let y = Axis::linear(view.metric_with_range(), shown().map(|dot| dot.score));
+    let title = text::line(&format!("Pareto front of {}", view.name), TITLE_MOST);
+    let legend = legend(&trials, &front, &baselines);
+
+    figure::draw("front.svg", SIZE, |canvas| {
+        let heading = Heading {
+            title: Some(&title),
+            legend: &legend,
+        };
+        let frame = figure::frame(canvas, &heading, &x.axis, &y)?;
+        let at = |dot: &Dot| frame.at(x.position(dot.parameters), dot.score);
+        if let Some(gap) = x.gap {
+            axis_break(canvas, &frame, frame.at(gap, y.least))?;
+        }
+        for (marker, dot) in &trials {
+            figure::mark(canvas, *marker, at(dot))?;
+        }
+        let steps = steps(&front.iter().map(at).collect::<Vec<_>>(), &frame);
+        if !steps.is_empty() {
+            figure::lines(canvas, steps)?;
+        }
+        for dot in &front {
+            figure::mark(canvas, Marker::Front, at(dot))?;
+        }
+        let places: Vec<Pixel> = trials.iter().map(|(_, dot)| at(dot)).collect();
+        let mut taken = Vec::new();
+        for (name, dot) in &baselines {
+            figure::mark(canvas, Marker::Baseline, at(dot))?;
+            let (place, side) = place_label(name, at(dot), &frame, &places, &mut taken);
+            figure::label(canvas, name, place, side)?;
+        }
+        if shown().next().is_none() {
+            figure::note(canvas, &frame, "no trial has a score")?;
+        }
+        Ok(())
+    })
+}
+
+fn marker(origin: TrialOrigin) -> Marker {
+    match origin {
+        TrialOrigin::Initial => Marker::Initial,
+        TrialOrigin::Bayesian => Marker::Bayesian,
+        TrialOrigin::Random => Marker::Random,
+        TrialOrigin::Baseline => Marker::Baseline,
+    }
+}
+
+fn legend(
+    trials: &[(Marker, Dot)],
+    front: &[Dot],
+    baselines: &[(&'static str, Dot)],
+) -> Vec<(Marker, String)> {
+    let count = |wanted| {
+        trials
+            .iter()
+            .filter(|(marker, _)| *marker == wanted)
+            .count()
+    };
+    let entries = [
+        (Marker::Front, "front", front.len()),
+        (Marker::Initial, "initial design", count(Marker::Initial)),
+        (Marker::Bayesian, "Bayesian step", count(Marker::Bayesian)),
+        (Marker::Random, "random step", count(Marker::Random)),
+        (Marker::Baseline, "baseline", baselines.len()),
+    ];
+    let present = entries.into_iter().filter(|(_, _, count)| *count > 0);
+    present
+        .map(|(marker, name, count)| (marker, format!("{name} ({count})")))
+        .collect()
+}
+
+/// The line of what the front reaches: level from each member to the next, then up, and from the last
+/// one level to the edge.
+fn steps(front: &[Pixel], frame: &Frame) -> Vec<Pixel> {
+    let mut line: Vec<Pixel> = Vec::with_capacity(2 * front.len() + 1);
+    for place in front {
+        if let Some((_, level)) = line.last() {
+            line.push((place.0, *level));
+        }
+        line.push(*place);
+    }
+    if let Some((_, level)) = line.last() {
+        line.push((frame.horizontal.1, *level));
+    }
+    line
+}
+
+/// Two strokes through the axis, where zero is parted from the logarithmic scale.
+fn axis_break(canvas: &Canvas<'_>, frame: &Frame, (x, y): Pixel) -> Result<(), DrawError> {
+    use plotters::prelude::{Color, PathElement, Rectangle, WHITE};
+    let ink = figure::INK.stroke_width(1);
+    canvas.draw(&Rectangle::new(
+        [(x - 3, y - 3), (x + 3, y + 3)],
+        WHITE.filled(),
+    ))?;
+    for shift in [-3, 3] {
+        let stroke = vec![(x + shift - 3, y + 6), (x + shift + 3, y - 6)];
+        canvas.draw(&PathElement::new(stroke, ink))?;
+    }
+    figure::dashes(canvas, (x, y - 8), (x, frame.vertical.0))
+}
+
+/// A rectangle in pixels: left, top, right, bottom.
+type Area = (i32, i32, i32, i32);
+
+/// The place beside a mark where its label covers no other label and the fewest points.
+fn place_label(
+    name: &str,
+    (x, y): Pixel,
+    frame: &Frame,
+    points: &[Pixel],
+    taken: &mut Vec<Area>,
+) -> (Pixel, Side) {
+    let width = figure::width(name);
+    let places = [0, -17, 17, -34, 34, -51, 51]
+        .into_iter()
+        .flat_map(|shift| {
+            [
+                ((x + 11, y + shift), Side::Right),
+                ((x - 11, y + shift), Side::Left),
+            ]
+        });
+    let cost = |place: &(Pixel, Side)| {
+        let area = label_area(*place, width);
+        let (left, top, right, bottom) = area;
+        let outside = left < frame.horizontal.0
+            || right > frame.horizontal.1
+            || top < frame.vertical.0
+            || bottom > frame.vertical.1;
+        let over_labels = taken.iter().filter(|other| overlap(area, **other)).count();
+        let over_points = points
+            .iter()
+            .filter(|(px, py)| (left - 4..=right + 4).contains(px) && (top..=bottom).contains(py))
+            .count();
+        let distance = (place.0.1 - y).unsigned_abs() as usize / 17;
+        1000 * usize::from(outside) + 500 * over_labels + 3 * over_points + distance
+    };
+    let best = places
+        .min_by_key(cost)
+        .unwrap_or(((x + 11, y), Side::Right));
+    taken.push(label_area(best, width));
+    best
+}
+
+fn label_area(((x, y), side): (Pixel, Side), width: i32) -> Area {
+    match side {
+        Side::Right => (x, y - 8, x + width, y + 8),
+        Side::Left => (x - width, y - 8, x, y + 8),
+        Side::Middle => (x - width / 2, y - 8, x + width / 2, y + 8),
+    }
+}
+
+fn overlap(left: Area, right: Area) -> bool {
+    left.0 < right.2 && right.0 < left.2 && left.1 < right.3 && right.1 < left.3
+}

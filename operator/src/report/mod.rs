@@ -1,0 +1,79 @@
+//! What a search reports to people, as text: the front as a table, every trial as CSV, the front as a
+//! figure, and a page with all of it.
+//!
+//! Pure functions of the spec and the status. No I/O, no clock: the same search gives the same bytes.
+//! Nothing in a search makes them panic; texts from outside are escaped where they are put in.
+//!
+//! | function | what it makes |
+//! | --- | --- |
+//! | `front_table(spec, status)` | what `peft-operator run` prints at the end |
+//! | `trials_csv(status)` | `trials.csv` |
+//! | `front_svg(search)` | `front.svg` |
+//! | `report_html(search, trace)` | `report.html`; `trace` has the hypervolume after each finished trial |
+
+mod axis;
+mod columns;
+mod csv;
+mod figure;
+mod front_svg;
+mod html;
+mod prediction_svg;
+mod sections;
+mod table;
+mod text;
+mod trace_svg;
+mod view;
+
+use autopeft_crds::{PeftSearch, PeftSearchSpec, PeftSearchStatus};
+
+use view::View;
+
+/// Why a report could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The CSV writer refused a row.
+    #[error("trials.csv could not be written: {0}")]
+    Csv(String),
+    /// The drawing library refused a figure.
+    #[error("the figure {figure} could not be drawn: {message}")]
+    Figure {
+        /// Which figure.
+        figure: &'static str,
+        /// What the library said.
+        message: String,
+    },
+    /// The manifest could not be written as YAML.
+    #[error("the manifest could not be written as YAML: {0}")]
+    Manifest(String),
+}
+
+/// The front as an aligned table, fewest parameters first, the baselines under it, and a summary.
+pub fn front_table(spec: &PeftSearchSpec, status: &PeftSearchStatus) -> String {
+    table::front_table(&View::new("", spec, status))
+}
+
+/// Every trial and baseline as one row, in the order of the ledger.
+pub fn trials_csv(status: &PeftSearchStatus) -> Result<String, ReportError> {
+    csv::trials_csv(status)
+}
+
+/// The front, all trials and the baselines as an SVG figure on a white ground.
+pub fn front_svg(search: &PeftSearch) -> Result<String, ReportError> {
+    let status = search.status.clone().unwrap_or_default();
+    front_svg::front_svg(&View::new(name(search), &search.spec, &status))
+}
+
+/// The whole report as one HTML page without scripts and without files beside it. `trace` is the
+/// hypervolume after each finished trial: (trial, hypervolume), in the order in which they ended.
+pub fn report_html(search: &PeftSearch, trace: &[(u32, f64)]) -> Result<String, ReportError> {
+    let status = search.status.clone().unwrap_or_default();
+    html::report_html(
+        &View::new(name(search), &search.spec, &status),
+        search,
+        trace,
+    )
+}
+
+fn name(search: &PeftSearch) -> &str {
+    search.metadata.name.as_deref().unwrap_or("a search")
+}

@@ -1,0 +1,146 @@
+//! The front as plain text.
+
+use autopeft_crds::status::{BaselineResult, FrontMember};
+
+use super::columns::{self, Align};
+use super::text::{DASH, score, significant, thousands};
+use super::view::{self, View};
+
+/// The front, the baselines and a summary.
+pub(super) fn front_table(view: &View<'_>) -> String {
+    let front = view.front();
+    let mut text = String::new();
+    if front.is_empty() && view.status.baselines.is_empty() {
+        text.push_str("no trial has a score, so there is no front\n");
+    } else {
+        let mut rows = vec![header(view)];
+        rows.extend(front.iter().map(|member| member_row(member)));
+        rows.extend(
+            view.status
+                .baselines
+                .iter()
+                .map(|result| baseline_row(view, result)),
+        );
+        let columns = [
+            Align::Right,
+            Align::Left,
+            Align::Right,
+            Align::Right,
+            Align::Right,
+            Align::Right,
+            Align::Right,
+            Align::Right,
+            Align::Left,
+        ];
+        text.push_str(&columns::aligned(&columns, &rows));
+    }
+    text.push('\n');
+    for line in summary(view) {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
+
+fn header(view: &View<'_>) -> Vec<String> {
+    [
+        "trial",
+        "layers",
+        "SA",
+        "PA",
+        "prefix",
+        "parameters",
+        "% of backbone",
+        view.metric(),
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+fn member_row(member: &FrontMember) -> Vec<String> {
+    vec![
+        member.trial.to_string(),
+        member.configuration.layers.to_string(),
+        member.configuration.serial_adapter.to_string(),
+        member.configuration.parallel_adapter.to_string(),
+        member.configuration.prefix.to_string(),
+        thousands(member.parameters),
+        significant(member.parameters_percent.get()),
+        score(member.score.get()),
+    ]
+}
+
+/// Full fine-tuning has no configuration; the other baselines show theirs.
+fn baseline_row(view: &View<'_>, result: &BaselineResult) -> Vec<String> {
+    let entry = view.entry(result.trial);
+    let configuration = entry
+        .map(|entry| &entry.configuration)
+        .filter(|configuration| !configuration.is_empty_model());
+    let size = |size: Option<u32>| size.map_or_else(|| DASH.into(), |size| size.to_string());
+    vec![
+        result.trial.to_string(),
+        configuration.map_or_else(|| DASH.into(), |found| found.layers.to_string()),
+        size(configuration.map(|found| found.serial_adapter)),
+        size(configuration.map(|found| found.parallel_adapter)),
+        size(configuration.map(|found| found.prefix)),
+        thousands(result.parameters),
+        significant(result.parameters_percent.get()),
+        score(result.score.get()),
+        format!("baseline: {}", view::baseline_label(result.name)),
+    ]
+}
+
+/// What the search came to, in a few lines.
+fn summary(view: &View<'_>) -> Vec<String> {
+    let status = view.status;
+    let counts = &status.trials;
+    let mut trials = format!("{} trials ended", counts.progress);
+    for (count, state) in [
+        (counts.infeasible, "infeasible"),
+        (counts.failed, "failed"),
+        (counts.running, "running"),
+    ] {
+        if count > 0 {
+            trials.push_str(&format!(", {count} {state}"));
+        }
+    }
+    let mut lines = vec![trials];
+    let shown = status.pareto_front.len();
+    if (shown as u64) < u64::from(status.front_size) {
+        lines.push(format!(
+            "{shown} of the front's {} members are shown",
+            status.front_size
+        ));
+    }
+    if let Some(best) = status.best_score {
+        let mut line = format!("best {}: {}", view.metric(), score(best.get()));
+        let budgets = view.best_within_budgets();
+        if budgets.len() > 1 {
+            let budgets = budgets.iter().map(|(budget, member)| {
+                let value = score(member.score.get());
+                format!("{value} within {budget} % (trial {})", member.trial)
+            });
+            line.push_str("; ");
+            line.push_str(&budgets.collect::<Vec<_>>().join(", "));
+        }
+        lines.push(line);
+    }
+    if let Some(volume) = hypervolume(view) {
+        lines.push(format!("hypervolume: {volume}"));
+    }
+    lines
+}
+
+/// The hypervolume with the point that it is measured from.
+pub(super) fn hypervolume(view: &View<'_>) -> Option<String> {
+    let mut text = score(view.status.hypervolume?.get());
+    if let Some(reference) = &view.status.reference_point {
+        text.push_str(&format!(
+            ", against {} {} and {} % of the backbone",
+            view.metric(),
+            score(reference.score.get()),
+            significant(reference.parameters_percent.get())
+        ));
+    }
+    Some(text)
+}

@@ -1,0 +1,71 @@
+//! Numbers and texts as people read them.
+
+use autopeft_crds::Decimal;
+
+/// A count with a comma every three digits: `109,482,240`.
+pub(super) fn thousands(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Three significant digits without an exponent: `0.0271`, `2.71`, `100`.
+pub(super) fn significant(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    let exponent = value.abs().log10().floor().clamp(-12.0, 2.0);
+    format!("{value:.0$}", (2.0 - exponent) as usize)
+}
+
+/// A score in its natural unit: four decimals.
+pub(super) fn score(value: f64) -> String {
+    if value.abs() < 1e6 {
+        format!("{value:.4}")
+    } else {
+        format!("{value:.3e}")
+    }
+}
+
+/// A score, or a dash.
+pub(super) fn optional_score(value: Option<Decimal>) -> String {
+    value.map_or_else(|| DASH.into(), |value| score(value.get()))
+}
+
+/// What stands where there is nothing to say.
+pub(super) const DASH: &str = "–";
+
+/// A text of one line for a figure: control characters become spaces, and what is past `most`
+/// characters is cut off with an ellipsis.
+pub(super) fn line(text: &str, most: usize) -> String {
+    let mut cleaned: String = text.chars().take(most).map(visible).collect();
+    if text.chars().count() > most {
+        cleaned.pop();
+        cleaned.push('…');
+    }
+    cleaned
+}
+
+/// A character that XML and HTML allow everywhere.
+pub(super) fn visible(character: char) -> char {
+    match character {
+        control if control.is_control() => ' ',
+        '\u{fffe}' | '\u{ffff}' => ' ',
+        other => other,
+    }
+}
+
+/// `1 trial`, `2 trials`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    if count == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{} {noun}s", thousands(count as u64))
+    }
+}

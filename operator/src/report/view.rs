@@ -1,0 +1,131 @@
+//! A search as the report sees it: the spec and the status, and what both together say.
+
+use autopeft_crds::spec::{BaselineName, Metric, PeftSearchSpec};
+use autopeft_crds::status::{FrontMember, TrialOrigin};
+use autopeft_crds::{LedgerEntry, PeftSearchStatus};
+
+/// The parameter budgets, in percent of the backbone's, for which the best score is told.
+const BUDGETS: [f64; 3] = [0.1, 1.0, 10.0];
+
+/// Metrics stay within −1 and 1. A status that says otherwise is shown in tables, and its wild
+/// numbers are left out of figures, where they would flatten everything else.
+const DRAWABLE: f64 = 1e3;
+
+/// What a report is made from.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    /// The search's name.
+    pub name: &'a str,
+    /// What was asked.
+    pub spec: &'a PeftSearchSpec,
+    /// What was found.
+    pub status: &'a PeftSearchStatus,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(
+        name: &'a str,
+        spec: &'a PeftSearchSpec,
+        status: &'a PeftSearchStatus,
+    ) -> Self {
+        Self { name, spec, status }
+    }
+
+    /// The metric that is the score.
+    pub(super) fn metric(&self) -> &'static str {
+        self.spec.task.score_metric().label()
+    }
+
+    /// The metric with its range, for the name of an axis.
+    pub(super) fn metric_with_range(&self) -> String {
+        let least = match self.spec.task.score_metric() {
+            Metric::Accuracy | Metric::F1 => "0",
+            Metric::Matthews | Metric::Pearson | Metric::Spearman => "−1",
+        };
+        format!("validation {} ({least} to 1)", self.metric())
+    }
+
+    /// The backbone's parameters, where the model has been looked at.
+    pub(super) fn backbone(&self) -> Option<u64> {
+        backbone(self.status)
+    }
+
+    /// A count of parameters in percent of the backbone's.
+    pub(super) fn percent(&self, parameters: u64) -> Option<f64> {
+        percent(self.status, parameters)
+    }
+
+    /// The search's own trials.
+    pub(super) fn trials(&self) -> impl Iterator<Item = &'a LedgerEntry> {
+        let ledger = &self.status.ledger;
+        ledger
+            .iter()
+            .filter(|entry| entry.origin != TrialOrigin::Baseline)
+    }
+
+    /// The ledger's entry of a trial.
+    pub(super) fn entry(&self, trial: u32) -> Option<&'a LedgerEntry> {
+        self.status.ledger.iter().find(|entry| entry.trial == trial)
+    }
+
+    /// Whether a trial is on the front.
+    pub(super) fn is_on_front(&self, trial: u32) -> bool {
+        let front = &self.status.pareto_front;
+        front.iter().any(|member| member.trial == trial)
+    }
+
+    /// The front, fewest parameters first.
+    pub(super) fn front(&self) -> Vec<&'a FrontMember> {
+        let mut front: Vec<_> = self.status.pareto_front.iter().collect();
+        front.sort_by(|left, right| {
+            let by_score = right.score.get().total_cmp(&left.score.get());
+            left.parameters.cmp(&right.parameters).then(by_score)
+        });
+        front
+    }
+
+    /// The best member of the front within each budget, where budgets make a difference.
+    pub(super) fn best_within_budgets(&self) -> Vec<(f64, &'a FrontMember)> {
+        let mut found: Vec<(f64, &FrontMember)> = Vec::new();
+        for budget in BUDGETS {
+            let within = self.status.pareto_front.iter().filter(|member| {
+                self.percent(member.parameters)
+                    .is_some_and(|percent| percent <= budget)
+            });
+            let best = within.max_by(|left, right| left.score.get().total_cmp(&right.score.get()));
+            if let Some(best) = best
+                && found
+                    .last()
+                    .is_none_or(|(_, last)| last.trial != best.trial)
+            {
+                found.push((budget, best));
+            }
+        }
+        found
+    }
+}
+
+fn backbone(status: &PeftSearchStatus) -> Option<u64> {
+    let inspection = status.inspection.as_ref()?;
+    (inspection.backbone_parameters > 0).then_some(inspection.backbone_parameters)
+}
+
+/// A count of parameters in percent of the backbone's, where the model has been looked at.
+pub(super) fn percent(status: &PeftSearchStatus, parameters: u64) -> Option<f64> {
+    Some(100.0 * parameters as f64 / backbone(status)? as f64)
+}
+
+/// A score that a figure can show.
+pub(super) fn drawable(value: f64) -> Option<f64> {
+    (value.abs() <= DRAWABLE).then_some(value)
+}
+
+/// A baseline in words.
+pub(super) fn baseline_label(name: BaselineName) -> &'static str {
+    match name {
+        BaselineName::FullFineTuning => "full fine-tuning",
+        BaselineName::SerialAdapter => "serial adapter",
+        BaselineName::ParallelAdapter => "parallel adapter",
+        BaselineName::Prefix => "prefix",
+    }
+}
