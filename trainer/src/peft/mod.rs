@@ -153,13 +153,14 @@ impl Sites for LayerSites<'_> {
 
     fn output(&self, h: &Tensor, x: &Tensor, norm: &LayerNorm, kind: Kind) -> Tensor {
         let baseline = h + x;
-        let mut sum = baseline.shallow_clone();
-        if let Some(adapter) = &self.modules.serial_adapter {
-            sum = sum + adapter.forward(&norm.forward(&baseline), kind);
-        }
-        if let Some(adapter) = &self.modules.parallel_adapter {
-            sum = sum + adapter.forward(x, kind);
-        }
+        let serial = self.modules.serial_adapter.as_ref();
+        let serial = serial.map(|adapter| adapter.forward(&norm.forward(&baseline), kind));
+        let parallel = self.modules.parallel_adapter.as_ref();
+        let parallel = parallel.map(|adapter| adapter.forward(x, kind));
+        let sum = [serial, parallel]
+            .into_iter()
+            .flatten()
+            .fold(baseline, |sum, term| sum + term);
         norm.forward(&sum)
     }
 }
