@@ -75,16 +75,18 @@ fn check_value(value: &Value, schema: &Value, field: &str, errors: &mut Vec<Fiel
         ("object", Value::Object(fields)) => check_object(fields, schema, field, errors),
         ("array", Value::Array(items)) => check_array(items, schema, field, errors),
         ("string", Value::String(text)) => check_string(text, schema, field, errors),
-        ("integer", Value::Number(number)) if is_whole(number) => {
-            check_range(number.as_f64().unwrap_or_default(), schema, field, errors);
-        }
+        ("integer", Value::Number(number)) => match whole(number) {
+            Some(number) => check_range(number, schema, field, errors),
+            None => errors.push(wrong_type(expected, value, schema, field)),
+        },
         ("boolean", Value::Bool(_)) => {}
         _ => errors.push(wrong_type(expected, value, schema, field)),
     }
 }
 
-fn is_whole(number: &serde_json::Number) -> bool {
-    number.is_u64() || number.is_i64()
+fn whole(number: &serde_json::Number) -> Option<i128> {
+    let signed = number.as_i64().map(i128::from);
+    signed.or(number.as_u64().map(i128::from))
 }
 
 fn wrong_type(expected: &str, value: &Value, schema: &Value, field: &str) -> FieldError {
@@ -260,21 +262,20 @@ fn check_string(text: &str, schema: &Value, field: &str, errors: &mut Vec<FieldE
     }
 }
 
-fn check_range(number: f64, schema: &Value, field: &str, errors: &mut Vec<FieldError>) {
-    let (least, most) = (schema["minimum"].as_f64(), schema["maximum"].as_f64());
-    let format_most = (schema["format"] == "uint32").then_some(f64::from(u32::MAX));
-    let most = most.or(format_most);
-    if least.is_some_and(|least| number < least) || most.is_some_and(|most| number > most) {
-        let problem = match least {
-            Some(least) if number < least => format!("{number} is too small"),
-            _ => format!("{number} is too large"),
-        };
-        errors.push(FieldError::new(
-            field,
-            problem,
-            format!("write a whole number{}", range_words(schema)),
-        ));
-    }
+fn check_range(number: i128, schema: &Value, field: &str, errors: &mut Vec<FieldError>) {
+    // The schema's bounds are floats, all of them whole and at most 2^53.
+    let bound = |name: &str| schema[name].as_f64().map(|bound| bound as i128);
+    let least = bound("minimum");
+    let most = bound("maximum").or((schema["format"] == "uint32").then_some(u32::MAX.into()));
+    let problem = if least.is_some_and(|least| number < least) {
+        format!("{number} is too small")
+    } else if most.is_some_and(|most| number > most) {
+        format!("{number} is too large")
+    } else {
+        return;
+    };
+    let remedy = format!("write a whole number{}", range_words(schema));
+    errors.push(FieldError::new(field, problem, remedy));
 }
 
 fn range_words(schema: &Value) -> String {

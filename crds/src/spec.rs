@@ -54,7 +54,8 @@ pub struct PeftSearchSpec {
     #[serde(default = "defaults::parallelism")]
     #[schemars(range(min = 1, max = 64))]
     pub parallelism: u32,
-    /// The search ends as failed when more trials than this have failed.
+    /// The search ends as failed when more trials than this have failed. Trials whose configuration
+    /// cannot be trained count only while no trial has a score.
     #[serde(default = "defaults::max_failed_trials")]
     #[schemars(range(min = 0, max = 500))]
     pub max_failed_trials: u32,

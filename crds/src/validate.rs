@@ -36,7 +36,7 @@ pub fn rules(spec: &PeftSearchSpec) -> Vec<FieldError> {
     objectives(&spec.objectives, spec.task.score_metric(), &mut errors);
     algorithm(&spec.algorithm, &mut errors);
     training(&spec.training, &mut errors);
-    if spec.parallelism > spec.max_trials {
+    if spec.max_trials > 0 && spec.parallelism > spec.max_trials {
         errors.push(FieldError::new(
             "spec.parallelism",
             format!(

@@ -5,18 +5,18 @@
     reason = "the result of a command is what it prints"
 )]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use autopeft_crds::{PeftSearchSpec, PeftSearchStatus};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::journal;
-use crate::local::outputs;
 use crate::local::progress::{LogFormat, Progress};
 use crate::local::search::End;
 use crate::local::setup::{self, Ended, Options, Prepared};
 use crate::local::sources::Overrides;
-use crate::{manifest, replay};
+use crate::{manifest, replay, report};
 
 /// Searches for parameter-efficient fine-tuning configurations.
 #[derive(Debug, Parser)]
@@ -178,9 +178,8 @@ fn run(arguments: RunArgs) -> Result<ExitCode, String> {
             Prepared::Ready(mut search, _lock) => {
                 let end = search.carry_on().await.map_err(|error| error.to_string())?;
                 let found = search.status();
-                outputs::write_all(&workdir, &search.metadata, search.spec(), &found)
-                    .map_err(|error| error.to_string())?;
-                Ok(say_end(&end, &found, &workdir))
+                search.write_reports().map_err(|error| error.to_string())?;
+                Ok(say_end(&end, search.spec(), &found, &workdir))
             }
         }
     });
@@ -189,14 +188,10 @@ fn run(arguments: RunArgs) -> Result<ExitCode, String> {
     code
 }
 
-fn say_end(
-    end: &End,
-    found: &autopeft_crds::PeftSearchStatus,
-    workdir: &std::path::Path,
-) -> ExitCode {
+fn say_end(end: &End, spec: &PeftSearchSpec, found: &PeftSearchStatus, workdir: &Path) -> ExitCode {
     match end {
         End::Concluded(conclusion) => {
-            print!("{}", front_table(found));
+            print!("{}", report::front_table(spec, found));
             println!("\nfiles: {}", workdir.display());
             if conclusion.succeeded {
                 println!("the search has ended: {}", conclusion.message);
@@ -226,9 +221,13 @@ fn say_end(
 }
 
 /// A search that had ended before: says so and touches nothing.
-fn say_over(ended: &Ended, workdir: &std::path::Path) -> ExitCode {
-    let Ended { status, conclusion } = ended;
-    print!("{}", front_table(status));
+fn say_over(ended: &Ended, workdir: &Path) -> ExitCode {
+    let Ended {
+        spec,
+        status,
+        conclusion,
+    } = ended;
+    print!("{}", report::front_table(spec, status));
     println!(
         "\nthis search has ended before, and nothing was changed: {}\nfiles: {}\nraise maxTrials in the manifest to go on with it, or give another --workdir to begin again",
         conclusion.message,
@@ -241,7 +240,7 @@ fn say_over(ended: &Ended, workdir: &std::path::Path) -> ExitCode {
     }
 }
 
-fn replay(workdir: &std::path::Path) -> Result<ExitCode, String> {
+fn replay(workdir: &Path) -> Result<ExitCode, String> {
     let history = journal::read(workdir)
         .map_err(|error| error.to_string())?
         .ok_or_else(|| journal::JournalError::Missing(workdir.into()).to_string())?;
@@ -259,22 +258,9 @@ fn replay(workdir: &std::path::Path) -> Result<ExitCode, String> {
     })
 }
 
-fn validate(path: &std::path::Path) -> Result<ExitCode, String> {
+fn validate(path: &Path) -> Result<ExitCode, String> {
     let search = manifest::read(path).map_err(|error| error.to_string())?;
     let name = search.metadata.name.unwrap_or_default();
     println!("{}: the PeftSearch {name} is valid", path.display());
     Ok(ExitCode::SUCCESS)
-}
-
-fn front_table(found: &autopeft_crds::PeftSearchStatus) -> String {
-    found
-        .pareto_front
-        .iter()
-        .map(|m| {
-            format!(
-                "{} {} parameters {} % {}\n",
-                m.trial, m.configuration, m.parameters_percent, m.score
-            )
-        })
-        .collect()
 }

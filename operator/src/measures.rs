@@ -97,6 +97,13 @@ pub fn has_converged(subject: &Subject, ledger: &Ledger) -> bool {
     *now > 0.0 && now - before < tolerance.get() * now
 }
 
+/// The hypervolume after each trial that has a result, against today's reference point.
+pub fn trace(subject: &Subject, ledger: &Ledger) -> Vec<(u32, f64)> {
+    let (entries, observations) = observed(ledger);
+    let trace = autopeft_engine::hypervolume_trace(&subject.problem, &observations);
+    entries.iter().map(|entry| entry.trial).zip(trace).collect()
+}
+
 /// The trials that the engine has seen the end of.
 fn observed(ledger: &Ledger) -> (Vec<&LedgerEntry>, Vec<Observation>) {
     ledger

@@ -1,14 +1,17 @@
 //! Tells the user what happens: a line per event, and on a terminal a bar under them. Writes to the
 //! standard error; the standard output is left for the result.
 
+use std::fmt::Debug;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use autopeft_crds::status::{LedgerEntry, PeftSearchStatus, TrialState};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tracing::{info, warn};
+use tracing::field::Field;
+use tracing::{debug, info, warn};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 use crate::ledger::{Event, RetryCause};
 
@@ -48,7 +51,7 @@ impl Progress {
             .with_writer(progress.clone());
         // A program that embeds this one may have set up its own lines before.
         let _ = match format {
-            LogFormat::Text => lines.compact().try_init(),
+            LogFormat::Text => lines.fmt_fields(debug_fn(words)).try_init(),
             LogFormat::Json => lines.json().flatten_event(true).try_init(),
         };
         progress
@@ -98,11 +101,14 @@ impl Progress {
                     });
                 info!(
                     trial = planned.trial,
-                    "planned ({:?}): {}{expectation}", planned.origin, planned.configuration
+                    "trial {} planned ({:?}): {}{expectation}",
+                    planned.trial,
+                    planned.origin,
+                    planned.configuration
                 );
             }
             Event::Started { trial, attempt } => {
-                tracing::debug!(trial, attempt, "started");
+                debug!(trial, attempt, "trial {trial} started (attempt {attempt})");
             }
             Event::Retried {
                 trial,
@@ -110,7 +116,10 @@ impl Progress {
                 cause,
             } => match cause {
                 RetryCause::Interrupted => {
-                    info!(trial, attempt, "was interrupted; it is started again");
+                    info!(
+                        trial,
+                        attempt, "trial {trial} was interrupted and is started again"
+                    );
                 }
                 RetryCause::Failed { reason, message } => {
                     warn!(
@@ -145,6 +154,14 @@ impl Progress {
     }
 }
 
+/// The fields of a line for people: the message, which has all of them in words.
+fn words(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    match field.name() {
+        "message" => write!(writer, "{value:?}"),
+        _ => Ok(()),
+    }
+}
+
 fn tell_result(entry: &LedgerEntry, status: &PeftSearchStatus) {
     let trial = entry.trial;
     let message = entry.message.as_deref().unwrap_or_default();
@@ -154,17 +171,31 @@ fn tell_result(entry: &LedgerEntry, status: &PeftSearchStatus) {
             let volume = status.hypervolume.map_or(0.0, |volume| volume.get());
             info!(
                 trial,
-                "finished: score {:.4}, {} parameters, {seconds:.1} s; {} of the budget done, hypervolume {volume:.4}",
+                "trial {trial} finished: score {:.4}, {} parameters, {seconds:.1} s; {} of the budget done, hypervolume {volume:.4}",
                 score.get(),
                 entry.parameters,
                 status.trials.progress,
             );
         }
         (TrialState::Infeasible, _) => {
-            warn!(trial, "is infeasible ({:?}): {message}", entry.reason);
+            warn!(
+                trial,
+                "trial {trial} is infeasible ({}): {message}",
+                reason(entry)
+            );
         }
-        (state, _) => warn!(trial, "{state:?} ({:?}): {message}", entry.reason),
+        (_, _) => warn!(
+            trial,
+            "trial {trial} is given up ({}): {message}",
+            reason(entry)
+        ),
     }
+}
+
+fn reason(entry: &LedgerEntry) -> String {
+    entry
+        .reason
+        .map_or(String::new(), |reason| format!("{reason:?}"))
 }
 
 fn finished(status: &PeftSearchStatus) -> u64 {

@@ -8,8 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use super::files::FileError;
-use super::outputs;
+use super::outputs::{self, OutputError};
 use super::progress::Progress;
 use super::runs::{Runs, StartError};
 use crate::ask::{self, AskError, Asked};
@@ -58,7 +57,7 @@ pub enum SearchError {
     Journal(#[from] JournalError),
     /// A file of the work directory.
     #[error(transparent)]
-    File(#[from] FileError),
+    Output(#[from] OutputError),
     /// A trial cannot be started.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -118,7 +117,7 @@ impl Search {
         let mut suggesting: Option<Suggesting> = None;
         let first = self.status();
         self.progress.show(&first, self.journal.spec().max_trials);
-        outputs::write_status(&self.workdir, &self.metadata, self.journal.spec(), &first)?;
+        self.write_status(&first)?;
         let end = loop {
             let runs = self.observe();
             let now = Timestamp::now();
@@ -164,6 +163,13 @@ impl Search {
     /// The status as of now.
     pub fn status(&self) -> PeftSearchStatus {
         status(&self.subject, self.journal.ledger())
+    }
+
+    /// Writes the reports: what people look at.
+    pub fn write_reports(&self) -> Result<(), OutputError> {
+        let object = self.metadata.object(self.journal.spec(), &self.status());
+        let trace = measures::trace(&self.subject, self.journal.ledger());
+        outputs::write_reports(&self.workdir, &object, &trace)
     }
 
     /// The spec as of now.
@@ -228,6 +234,11 @@ impl Search {
         Ok(true)
     }
 
+    fn write_status(&self, status: &PeftSearchStatus) -> Result<(), SearchError> {
+        let object = self.metadata.object(self.journal.spec(), status);
+        Ok(outputs::write_status(&self.workdir, &object)?)
+    }
+
     /// Writes an event down, then tells of it.
     fn record(&mut self, event: Event, now: Timestamp) -> Result<(), SearchError> {
         self.journal.write(event.clone(), now)?;
@@ -237,8 +248,7 @@ impl Search {
         let status = self.status();
         self.progress.tell(&event, &status);
         self.progress.update(&status);
-        outputs::write_status(&self.workdir, &self.metadata, self.journal.spec(), &status)?;
-        Ok(())
+        self.write_status(&status)
     }
 
     /// Whether nothing is left to wait for.

@@ -135,6 +135,8 @@ pub enum Prepared {
 /// A search that ended before.
 #[derive(Debug)]
 pub struct Ended {
+    /// What it searched.
+    pub spec: PeftSearchSpec,
     /// What was found then.
     pub status: PeftSearchStatus,
     /// How it ended.
@@ -246,6 +248,7 @@ fn ended(history: &History) -> Result<Option<Ended>, SetupError> {
     let model = &history.header.inspection;
     let space = SearchSpace::resolve(&spec.search_space, model.layers as usize, model.hidden_size)?;
     Ok(Some(Ended {
+        spec: spec.clone(),
         status: status(&Subject::new(spec, &space, model), &ledger),
         conclusion: conclusion.clone(),
     }))

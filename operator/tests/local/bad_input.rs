@@ -1,0 +1,174 @@
+//! Inputs of every bad kind: one clear message that names what is wrong, and nothing is lost.
+
+use std::path::Path;
+
+use crate::bench::{Bench, fail, operator, succeed};
+
+#[test]
+fn a_missing_or_useless_trainer() {
+    let bench = Bench::new("");
+    let run = |path: &Path| {
+        let mut command = bench.run();
+        let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+        command = operator();
+        command.args(&arguments[..arguments.len() - 1]).arg(path);
+        command
+    };
+    fail(
+        &mut run(Path::new("/nowhere/peft-trainer")),
+        &["/nowhere/peft-trainer", "--trainer"],
+    );
+    fail(&mut run(&bench.manifest()), &["search.yaml", "--trainer"]);
+    fail(
+        &mut run(Path::new("/bin/true")),
+        &["/bin/true inspect printed no inspection"],
+    );
+    fail(
+        bench.run().env("FAKE_INSPECT", "refuses"),
+        &["data/train.jsonl:3: the column text is missing"],
+    );
+}
+
+#[test]
+fn directories_that_are_not_there() {
+    let bench = Bench::new("");
+    std::fs::remove_dir(bench.path().join("data")).expect("a folder");
+    fail(
+        &mut bench.run(),
+        &["spec.task.source.path", "data", "No such file"],
+    );
+    fail(
+        bench.run().args(["--data", "/nowhere"]),
+        &["--data: /nowhere is not a directory"],
+    );
+    let model = bench.path().join("model");
+    succeed(bench.run().arg("--data").arg(model));
+}
+
+#[test]
+fn claims_without_a_directory() {
+    let bench = Bench::new("");
+    let text = std::fs::read_to_string(bench.manifest()).expect("the manifest");
+    let text = text.replace("path: model", "claim: { name: weights, path: model }");
+    std::fs::write(bench.manifest(), text).expect("the manifest");
+    fail(
+        &mut bench.run(),
+        &["spec.model.source.claim.name", "--claim weights=DIR"],
+    );
+    fail(
+        bench.run().args(["--claim", "weights"]),
+        &["--claim models=/mnt/models"],
+    );
+    let claim = format!("weights={}", bench.path().display());
+    succeed(bench.run().args(["--claim", &claim]));
+}
+
+#[test]
+fn work_directories_that_cannot_be_used() {
+    let bench = Bench::new("");
+    fail(
+        &mut bench.run_in(&bench.manifest().join("work")),
+        &["search.yaml", "--workdir"],
+    );
+    fail(
+        &mut bench.run_in(&bench.manifest()),
+        &["search.yaml", "--workdir"],
+    );
+    fail(
+        operator().arg("replay").arg(bench.path()),
+        &["there is no search in this directory"],
+    );
+}
+
+#[test]
+fn another_search_in_the_same_directory() {
+    let bench = Bench::new("maxTrials: 2");
+    succeed(&mut bench.run());
+    let text = std::fs::read_to_string(bench.manifest()).expect("the manifest");
+    std::fs::write(bench.manifest(), text.replace("bench", "other")).expect("the manifest");
+    fail(&mut bench.run(), &["\"bench\"", "\"other\"", "--workdir"]);
+}
+
+#[test]
+fn other_data_under_the_same_name() {
+    let bench = Bench::new("maxTrials: 2");
+    succeed(&mut bench.run());
+    bench.rewrite("maxTrials: 3");
+    fail(
+        bench.run().env("FAKE_EXAMPLES", "51"),
+        &[
+            "50 validation examples",
+            "51 validation examples",
+            "--workdir",
+        ],
+    );
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    let bench = Bench::new("maxTrials: 3");
+    std::fs::create_dir(bench.workdir()).expect("a folder");
+    let blocked = bench.workdir().join("status.yaml.part");
+    std::os::unix::fs::symlink("/dev/full", &blocked).expect("a link");
+    fail(
+        &mut bench.run(),
+        &[
+            "status.yaml",
+            "No space left on device",
+            "nothing that was finished is lost",
+        ],
+    );
+    std::fs::remove_file(&blocked).expect("the link");
+    succeed(&mut bench.run());
+    assert_eq!(bench.ledger().len(), 3);
+}
+
+#[test]
+fn a_damaged_journal_names_the_line() {
+    let bench = Bench::new("maxTrials: 2");
+    succeed(&mut bench.run());
+    let journal = bench.workdir().join("journal.jsonl");
+    let text = std::fs::read_to_string(&journal).expect("the journal");
+    std::fs::write(&journal, text.replacen("\"recorded\"", "\"recor\"", 1)).expect("the journal");
+    for mut command in [bench.run(), {
+        let mut replay = operator();
+        replay.arg("replay").arg(bench.workdir());
+        replay
+    }] {
+        fail(&mut command, &["journal.jsonl:4: the journal is damaged"]);
+    }
+}
+
+#[test]
+fn a_bad_manifest_is_refused_before_anything_is_made() {
+    let bench = Bench::new("maxTrails: 5");
+    fail(
+        &mut bench.run(),
+        &["search.yaml:13: spec.maxTrails: there is no such field; did you mean maxTrials?"],
+    );
+    assert!(!bench.workdir().exists());
+    bench.rewrite("");
+    fail(
+        bench.run().args(["--parallelism", "65"]),
+        &["--parallelism: spec.parallelism: 65 is too large"],
+    );
+    fail(
+        operator().arg("validate").arg("/nowhere.yaml"),
+        &["/nowhere.yaml", "No such file"],
+    );
+    succeed(operator().arg("validate").arg(bench.manifest()));
+}
+
+#[test]
+fn a_space_that_does_not_fit_the_model() {
+    let bench = Bench::new(
+        "searchSpace: { dimensions: [{ name: layers, mask: \"**\" }, { name: prefix }] }",
+    );
+    fail(
+        &mut bench.run(),
+        &[
+            "spec.searchSpace.dimensions[layers].mask",
+            "the model has 4 layers",
+        ],
+    );
+}

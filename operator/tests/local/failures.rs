@@ -1,0 +1,107 @@
+//! Trainers that fail in every way: what the search makes of it.
+
+use autopeft_crds::TrialState;
+use autopeft_crds::trial::FailureReason;
+
+use crate::bench::{Bench, fail, succeed};
+
+/// Trial 1 always ends in this way; its state and reason in the ledger, and its attempts.
+fn outcome(behaviour: &str) -> (TrialState, Option<FailureReason>, u32) {
+    let bench = Bench::new("maxTrials: 4\nmaxRetries: 1");
+    succeed(bench.run().env("FAKE", format!("1:{behaviour}")));
+    let ledger = bench.ledger();
+    assert!(
+        [0, 2, 3]
+            .iter()
+            .all(|trial| ledger[*trial].state == TrialState::Succeeded)
+    );
+    let entry = &ledger[1];
+    let said = entry.message.as_deref().unwrap_or_default();
+    assert_eq!(said.is_empty(), entry.reason.is_none(), "{said}");
+    (entry.state, entry.reason, entry.attempt)
+}
+
+#[test]
+fn a_trainer_that_is_killed_is_tried_again_and_then_given_up() {
+    let given_up = (TrialState::Failed, Some(FailureReason::Lost), 2);
+    assert_eq!(outcome("killed"), given_up);
+    assert_eq!(outcome("killed-once"), (TrialState::Succeeded, None, 2));
+}
+
+#[test]
+fn what_is_not_a_result_is_never_an_observation() {
+    let given_up = (TrialState::Failed, Some(FailureReason::NoResult), 2);
+    for behaviour in [
+        "silent",
+        "garbled",
+        "oversized",
+        "truncated",
+        "stranger",
+        "infinite",
+    ] {
+        assert_eq!(outcome(behaviour), given_up, "{behaviour}");
+    }
+    assert_eq!(outcome("garbled-once"), (TrialState::Succeeded, None, 2));
+}
+
+#[test]
+fn a_configuration_that_cannot_be_trained_is_infeasible_at_once() {
+    let infeasible = (TrialState::Infeasible, Some(FailureReason::OutOfMemory), 1);
+    assert_eq!(outcome("memory"), infeasible);
+}
+
+#[test]
+fn a_trial_that_hangs_is_stopped_at_its_deadline() {
+    let bench = Bench::new("maxTrials: 3\ntrialDeadlineSeconds: 2");
+    succeed(bench.run().env("FAKE", "1:hangs"));
+    let entry = &bench.ledger()[1];
+    assert_eq!(entry.state, TrialState::Infeasible);
+    assert_eq!(entry.reason, Some(FailureReason::DeadlineExceeded));
+}
+
+#[test]
+fn a_search_ends_at_its_deadline_with_what_it_has() {
+    let bench = Bench::new("activeDeadlineSeconds: 3");
+    succeed(bench.run().env("FAKE", "2:hangs"));
+    assert_eq!(bench.reason(), "DeadlineExceeded");
+    assert_eq!(bench.status().trials.succeeded, 2);
+    assert_eq!(bench.status().trials.running, 0);
+}
+
+#[test]
+fn bad_input_ends_the_search_with_the_trainers_words() {
+    let bench = Bench::new("");
+    fail(
+        bench.run().env("FAKE", "1:input"),
+        &["the search has failed", "trial 1: as the test wants it"],
+    );
+    assert_eq!(bench.reason(), "BadInput");
+    assert_eq!(bench.starts(), ["0/1", "1/1"]);
+}
+
+#[test]
+fn a_search_that_keeps_failing_ends() {
+    let bench = Bench::new("maxFailedTrials: 1\nmaxRetries: 0");
+    fail(
+        bench.run().env("FAKE", "0:silent 1:silent"),
+        &["2 trials have failed, and maxFailedTrials is 1"],
+    );
+    assert_eq!(bench.reason(), "TooManyFailedTrials");
+    // The reason is gone, and the user allows for what has failed.
+    bench.rewrite("maxFailedTrials: 3\nmaxRetries: 0");
+    succeed(&mut bench.run());
+    assert_eq!(bench.status().trials.failed, 2);
+    assert_eq!(bench.status().trials.succeeded, 6);
+}
+
+#[test]
+fn a_small_space_ends_the_search_early() {
+    let bench = Bench::new("searchSpace: { dimensions: [{ name: prefix, sizes: [0, 1, 2] }] }");
+    let text = succeed(&mut bench.run());
+    assert!(
+        text.contains("every configuration of the search space"),
+        "{text}"
+    );
+    assert_eq!(bench.reason(), "SpaceExhausted");
+    assert_eq!(bench.ledger().len(), 3);
+}

@@ -1,0 +1,6 @@
+//! `peft-operator run` and `replay` with a trainer that trains nothing (`trainer.sh`).
+
+mod bad_input;
+mod bench;
+mod failures;
+mod interruptions;

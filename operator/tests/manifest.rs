@@ -1,0 +1,227 @@
+//! Manifests that are refused, each with file, line, field and what would be right.
+
+use std::path::Path;
+
+use autopeft_operator::manifest::{self, ManifestError};
+use proptest::prelude::*;
+
+const GOOD: &str = "\
+apiVersion: autopeft.dev/v1alpha1
+kind: PeftSearch
+metadata:
+  name: my-search
+spec:
+  model:
+    source: { path: model }
+  task:
+    name: rte
+    source: { path: data }
+";
+
+fn parse(text: &str) -> Result<(), String> {
+    manifest::parse(text, Path::new("search.yaml"))
+        .map(|_| ())
+        .map_err(|error| error.to_string())
+}
+
+/// The message for GOOD with one text in place of another.
+fn check(from: &str, to: &str, expected: &str) {
+    assert!(GOOD.contains(from), "{from:?} is not in the manifest");
+    let text = GOOD.replacen(from, to, 1);
+    assert_eq!(parse(&text).expect_err("refused"), expected);
+}
+
+#[test]
+fn a_good_manifest_is_read() {
+    parse(GOOD).expect("good");
+    parse(&format!("# A comment.\n---\n{GOOD}...\n")).expect("with marks");
+    parse(&GOOD.replace('\n', "\r\n")).expect("with carriage returns");
+}
+
+#[test]
+fn what_it_says_of_itself() {
+    check(
+        "v1alpha1",
+        "v1",
+        "search.yaml:1: apiVersion: it is \"autopeft.dev/v1\"; this program reads apiVersion: autopeft.dev/v1alpha1",
+    );
+    check(
+        "kind: PeftSearch",
+        "kind: Pod",
+        "search.yaml:2: kind: it is \"Pod\"; this program reads kind: PeftSearch",
+    );
+    check(
+        "kind: PeftSearch\n",
+        "",
+        "search.yaml:1: kind: the field is missing; write kind: PeftSearch",
+    );
+    check(
+        "my-search",
+        "My_Search",
+        "search.yaml:4: metadata.name: \"My_Search\" cannot be the name of an object; give the search a name of lower-case letters, digits and -, such as my-search; at most 63 characters",
+    );
+    check(
+        "my-search",
+        "2024",
+        "search.yaml:4: metadata.name: 2024 is not text; give the search a name of lower-case letters, digits and -, such as my-search",
+    );
+    check(
+        "metadata:\n  name: my-search\n",
+        "",
+        "search.yaml:1: metadata.name: the field is missing; give the search a name of lower-case letters, digits and -, such as my-search",
+    );
+    check(
+        "spec:",
+        "specs:",
+        "search.yaml:1: spec: the field is missing; describe the search there; model and task are required\nsearch.yaml:5: specs: there is no such field; did you mean spec?",
+    );
+}
+
+#[test]
+fn fields_are_named_with_their_line() {
+    check(
+        "    name: rte\n",
+        "    name: RTE\n    metrik: F1\n",
+        "search.yaml:9: spec.task.name: \"RTE\" is not known; did you mean rte? (one of cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, custom)\nsearch.yaml:10: spec.task.metrik: there is no such field; did you mean metric?",
+    );
+    check(
+        "  task:",
+        "  training:\n    learningRate: 1e-3\n  task:",
+        "search.yaml:9: spec.training.learningRate: 0.001 is a number; write it in quotes: \"0.001\"",
+    );
+    check(
+        "  task:",
+        "  maxTrials:\n  task:",
+        "search.yaml:8: spec.maxTrials: there is no value; write a whole number from 1 to 500",
+    );
+    check(
+        "source: { path: model }",
+        "source: {}",
+        "search.yaml:7: spec.model.source: it says nowhere where the files are; give exactly one of path, claim and hub",
+    );
+    check(
+        "    source: { path: data }",
+        "",
+        "search.yaml:8: spec.task.source: the field is missing; give it: The directory with the data: a GLUE task in its standard layout (`train",
+    );
+}
+
+#[test]
+fn what_is_not_one_document() {
+    assert_eq!(
+        parse("").expect_err("refused"),
+        "search.yaml: the file is empty; it should hold one PeftSearch, such as docs/examples/rte.yaml"
+    );
+    let comments = parse("# nothing\n---\n").expect_err("refused");
+    assert!(comments.contains("the file is empty"), "{comments}");
+    let two = parse(&format!("{GOOD}---\n{GOOD}")).expect_err("refused");
+    assert!(two.contains("a second document begins here"), "{two}");
+    let list = parse("- 1\n- 2\n").expect_err("refused");
+    assert!(list.contains("it is not an object"), "{list}");
+    let text = parse("just words").expect_err("refused");
+    assert!(text.contains("it is not an object"), "{text}");
+}
+
+#[test]
+fn what_is_not_yaml() {
+    let tab = parse(&GOOD.replace("  name: my-search", "\tname: my-search")).expect_err("refused");
+    assert!(
+        tab.starts_with("search.yaml:4: this is not valid YAML: "),
+        "{tab}"
+    );
+    let open = parse(&GOOD.replace("{ path: model }", "{ path: model")).expect_err("refused");
+    assert!(open.contains("this is not valid YAML: "), "{open}");
+    let twice = parse(&GOOD.replace("    name: rte\n", "    name: rte\n    name: sst2\n"));
+    let twice = twice.expect_err("refused");
+    assert!(
+        twice.starts_with("search.yaml:10: ") && twice.contains("name"),
+        "{twice}"
+    );
+    let deep = "[".repeat(100_000);
+    assert!(parse(&deep).is_err());
+    let bomb = "a: &a [x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b]\nd: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c]\ne: &e [*d, *d, *d, *d, *d, *d, *d, *d, *d]\nf: &f [*e, *e, *e, *e, *e, *e, *e, *e, *e]\ng: [*f, *f, *f, *f, *f, *f, *f, *f, *f]\n";
+    assert!(parse(bomb).is_err());
+}
+
+#[test]
+fn what_cannot_be_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("search.yaml");
+    assert!(matches!(
+        manifest::read(&path),
+        Err(ManifestError::Read { .. })
+    ));
+    assert!(matches!(
+        manifest::read(folder.path()),
+        Err(ManifestError::Read { .. })
+    ));
+    std::fs::write(&path, b"kind: PeftSearch\nname: \xff\n").expect("a file");
+    let error = manifest::read(&path).expect_err("refused").to_string();
+    assert!(
+        error.ends_with("search.yaml:2: the file is not UTF-8 text; save it as UTF-8"),
+        "{error}"
+    );
+    std::fs::write(&path, vec![b'#'; 2 << 20]).expect("a file");
+    let error = manifest::read(&path).expect_err("refused").to_string();
+    assert!(error.contains("larger than 1 MiB"), "{error}");
+    assert!(matches!(
+        manifest::read(Path::new("/dev/zero")),
+        Err(ManifestError::TooLarge(_))
+    ));
+}
+
+#[test]
+fn texts_that_look_like_numbers_stay_texts() {
+    for text in [
+        "1234567890123456",
+        "12345678901e1234",
+        "123e4567890",
+        "0x12",
+        "0o17",
+        "1_000",
+        "2026-11-24",
+        "true",
+        "no",
+        "null",
+        "~",
+        ".inf",
+        "+1",
+        "000000",
+        "",
+        " ",
+        "- a",
+        "a: b",
+        "# c",
+        "line\nbreak",
+        "\u{202e}",
+    ] {
+        let mut search = manifest::parse(GOOD, Path::new("search.yaml")).expect("good");
+        search.spec.model.source.path = Some(text.into());
+        let yaml = serde_saphyr::to_string(&search).expect("YAML");
+        let back = manifest::parse(&yaml, Path::new("search.yaml"));
+        match back {
+            Ok(back) => assert_eq!(back.spec, search.spec, "{yaml}"),
+            Err(error) => assert!(text.is_empty(), "{text:?}: {error}\n{yaml}"),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "\\PC{0,200}") {
+        let _ = parse(&text);
+    }
+
+    #[test]
+    fn no_damage_makes_the_reader_panic(
+        position in 0..GOOD.len(),
+        length in 0_usize..20,
+        put in "[ -~\\n]{0,6}",
+    ) {
+        let end = (position + length).min(GOOD.len());
+        let text = format!("{}{put}{}", &GOOD[..position], &GOOD[end..]);
+        if let Err(message) = parse(&text) {
+            prop_assert!(message.starts_with("search.yaml"), "{}", message);
+        }
+    }
+}
