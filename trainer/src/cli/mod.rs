@@ -12,6 +12,7 @@ mod failure;
 mod flags;
 mod parent;
 mod progress;
+mod threads;
 mod train;
 mod trial;
 
@@ -92,6 +93,7 @@ impl Machine {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let started = Instant::now();
+    threads::wait_passively();
     // A panic's message is printed where it is caught, in one line.
     std::panic::set_hook(Box::new(|_| {}));
     let command = Cli::parse().command;

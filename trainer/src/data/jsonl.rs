@@ -19,7 +19,7 @@ pub(super) fn read(path: &Path, columns: &Columns) -> Result<Rows, DataError> {
         let mut object: Map<String, Value> =
             serde_json::from_str(text).map_err(|error| DataError::Json {
                 place: place.clone(),
-                problem: error.to_string(),
+                problem: problem(&error),
             })?;
         found.rows.push(Row {
             line,
@@ -33,6 +33,13 @@ pub(super) fn read(path: &Path, columns: &Columns) -> Result<Rows, DataError> {
         });
     }
     not_empty(path, found)
+}
+
+/// What the parser says. It counts lines too, and each has only one here.
+fn problem(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = text.split(" at line ").next().unwrap_or_default();
+    format!("{what} at column {}", error.column())
 }
 
 /// A field's value. It is copied, because a label may also be one of the texts.

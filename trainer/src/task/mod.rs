@@ -133,6 +133,13 @@ impl Labels {
             names: names.to_vec(),
         }
     }
+
+    fn spelled(&self) -> &[String] {
+        match self {
+            Self::Spelled { spelled, .. } => spelled,
+            Self::Inferred | Self::Numbers => &[],
+        }
+    }
 }
 
 /// Reads both files of a task.
@@ -157,10 +164,10 @@ pub fn load(spec: &TaskSpec, directory: &Path) -> Result<Task, TaskError> {
         known => known.clone(),
     };
     let train = examples(train.rows, &labels, &files.train, column)?;
-    targets::not_constant(&train.targets, &files.train, column)?;
+    targets::not_constant(&train.targets, labels.spelled(), &files.train, column)?;
     let validation = examples(validation.rows, &labels, &files.validation, column)?;
     if matches!(labels, Labels::Numbers) {
-        targets::not_constant(&validation.targets, &files.validation, column)?;
+        targets::not_constant(&validation.targets, &[], &files.validation, column)?;
     }
     Ok(Task {
         kind: kind(labels),

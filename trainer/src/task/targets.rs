@@ -25,7 +25,7 @@ pub(super) fn infer(rows: &[Row], path: &Path, column: &str) -> Result<Vec<Strin
     }
     let mut labels: Vec<String> = found.into_iter().collect();
     if let [only] = labels.as_slice() {
-        return Err(constant(path, column, only));
+        return Err(constant(path, column, format!("{only:?}")));
     }
     let numbers: Option<Vec<f64>> = labels.iter().map(|label| label.parse().ok()).collect();
     if numbers.is_some_and(|numbers| numbers.iter().all(|number| number.is_finite())) {
@@ -93,16 +93,21 @@ pub(super) fn numbers(rows: &[Row], path: &Path, column: &str) -> Result<Targets
     Ok(Targets::Numbers(numbers))
 }
 
-/// With one label for all there is nothing to learn, and a correlation is undefined.
-pub(super) fn not_constant(targets: &Targets, path: &Path, column: &str) -> Result<(), TaskError> {
+/// With one label for all there is nothing to learn, and a correlation is undefined. `spelled` are
+/// the classes as the file has them.
+pub(super) fn not_constant(
+    targets: &Targets,
+    spelled: &[String],
+    path: &Path,
+    column: &str,
+) -> Result<(), TaskError> {
     let only = match targets {
-        Targets::Classes(classes) => only(classes).map(|class| format!("of class {class}")),
+        Targets::Classes(classes) => {
+            only(classes).map(|class| format!("{:?}", spelled[*class as usize]))
+        }
         Targets::Numbers(numbers) => only(numbers).map(ToString::to_string),
     };
-    match only {
-        Some(value) => Err(constant(path, column, &value)),
-        None => Ok(()),
-    }
+    only.map_or(Ok(()), |value| Err(constant(path, column, value)))
 }
 
 fn only<T: PartialEq>(values: &[T]) -> Option<&T> {
@@ -144,10 +149,10 @@ fn value(line: u64, path: &Path, column: &str, found: String, expected: String) 
     }
 }
 
-fn constant(path: &Path, column: &str, value: &str) -> TaskError {
+fn constant(path: &Path, column: &str, value: String) -> TaskError {
     TaskError::Constant {
         path: path.into(),
         column: column.into(),
-        value: value.into(),
+        value,
     }
 }

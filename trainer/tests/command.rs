@@ -1,0 +1,342 @@
+//! The program: its endings, its documents, and that the same request gives the same score.
+
+mod common;
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use autopeft_crds::PeftConfiguration;
+use autopeft_crds::spec::Metric;
+use autopeft_crds::trial::{
+    FailureReason, Inspection, RESULT_MAX_BYTES, TrialMeasurements, TrialOutcome, TrialRequest,
+    TrialResult, parse_result,
+};
+use common::{configuration, small_request, small_trial};
+use serde_json::{Value, json};
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peft-trainer"));
+    command.stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    program()
+        .args(arguments)
+        .output()
+        .expect("the program starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// All modules at once.
+fn modules() -> PeftConfiguration {
+    configuration("011", 4, 4, 2)
+}
+
+/// Runs `trial` in a folder; gives the exit code, the result and what was said.
+fn trial(folder: &Path, request: &Value) -> (i32, TrialResult, String) {
+    let (request_file, result_file) = (folder.join("request.json"), folder.join("result.json"));
+    std::fs::write(&request_file, request.to_string()).expect("a request");
+    let output = program()
+        .arg("trial")
+        .args(["--device", "cpu", "--threads", "2", "--request"])
+        .arg(&request_file)
+        .arg("--result")
+        .arg(&result_file)
+        .output()
+        .expect("the program starts");
+    let bytes = std::fs::read(&result_file).expect("a result");
+    assert!(bytes.len() <= RESULT_MAX_BYTES);
+    let request: TrialRequest = serde_json::from_value(request.clone()).expect("a request");
+    let metric = request.task.score_metric();
+    let result = parse_result(&bytes, &request.identity, metric).expect("a valid result");
+    (
+        output.status.code().expect("a code"),
+        result,
+        text(&output.stderr),
+    )
+}
+
+fn measured(result: &TrialResult) -> &TrialMeasurements {
+    match &result.outcome {
+        TrialOutcome::Succeeded(measured) => measured,
+        TrialOutcome::Failed { message, .. } => panic!("failed: {message}"),
+    }
+}
+
+/// What must be the same when a trial is run again.
+fn lasting(result: &TrialResult) -> String {
+    let mut lasting = measured(result).clone();
+    lasting.train_seconds = 0.0;
+    lasting.total_seconds = 0.0;
+    lasting.peak_memory_bytes = 0;
+    serde_json::to_string(&lasting).expect("JSON")
+}
+
+#[test]
+fn the_same_request_gives_the_same_result_bit_for_bit() {
+    let folder = small_trial();
+    let request = small_request(folder.path(), &modules(), &[]);
+    let (code, first, said) = trial(folder.path(), &request);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("epoch 6: loss "), "{said}");
+    let (_, again, _) = trial(folder.path(), &request);
+    assert_eq!(lasting(&first), lasting(&again));
+
+    let other = small_request(folder.path(), &modules(), &[("/training/seed", json!(7))]);
+    let (_, other, _) = trial(folder.path(), &other);
+    assert_ne!(measured(&first).epochs, measured(&other).epochs);
+}
+
+#[test]
+fn a_long_training_still_fits_into_its_document() {
+    let folder = small_trial();
+    let request = small_request(
+        folder.path(),
+        &modules(),
+        &[
+            ("/fidelity/epochs", json!(90)),
+            ("/fidelity/trainExamples", json!(32)),
+            ("/training/patience", json!(1000)),
+        ],
+    );
+    let (code, result, said) = trial(folder.path(), &request);
+    assert_eq!(code, 0, "{said}");
+    let measured = measured(&result);
+    assert!(measured.epochs.len() < 90);
+    let best = measured
+        .epochs
+        .iter()
+        .find(|epoch| epoch.epoch == measured.best_epoch);
+    let best = best.expect("the best epoch is kept").metrics[&Metric::Accuracy];
+    assert!((best - measured.score).abs() < 1e-6);
+    assert_eq!(measured.epochs.last().expect("an epoch").epoch, 90);
+}
+
+#[test]
+fn a_failure_is_recorded_with_its_reason() {
+    let folder = small_trial();
+    std::fs::write(folder.path().join("train.jsonl"), "{\"text\": 1}\n").expect("a file");
+    let (code, result, said) = trial(
+        folder.path(),
+        &small_request(folder.path(), &modules(), &[]),
+    );
+    assert_eq!(code, 3);
+    let TrialOutcome::Failed { reason, message } = result.outcome else {
+        panic!("it succeeded");
+    };
+    assert_eq!(reason, FailureReason::BadInput);
+    assert!(
+        message.contains("train.jsonl, line 1, field \"text\": found 1"),
+        "{message}"
+    );
+    assert!(said.contains(&message), "{said}");
+}
+
+#[test]
+fn a_request_that_is_none_ends_with_one_line_and_code_2() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let request = folder.path().join("request.json");
+    std::fs::write(&request, "{\"identity\": 5").expect("a file");
+    let request = request.to_string_lossy();
+    let output = run(&["trial", "--request", &request, "--result", "/dev/null"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("is not a trial's request: "), "{said}");
+}
+
+#[test]
+fn a_result_may_go_to_a_special_file() {
+    let folder = small_trial();
+    let request = folder.path().join("request.json");
+    let short = small_request(folder.path(), &modules(), &[("/fidelity/epochs", json!(1))]);
+    std::fs::write(&request, short.to_string()).expect("a request");
+    let request = request.to_string_lossy();
+    let output = run(&["trial", "--request", &request, "--result", "/dev/stdout"]);
+    let result: TrialResult = serde_json::from_slice(&output.stdout).expect("a result");
+    assert!(measured(&result).score >= 0.0);
+}
+
+#[test]
+fn a_result_that_cannot_be_written_says_where() {
+    let folder = small_trial();
+    let request = folder.path().join("request.json");
+    let short = small_request(folder.path(), &modules(), &[("/fidelity/epochs", json!(1))]);
+    std::fs::write(&request, short.to_string()).expect("a request");
+    let request = request.to_string_lossy();
+    let output = run(&[
+        "trial",
+        "--request",
+        &request,
+        "--result",
+        "/no/such/folder/r.json",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("cannot be written to /no/such/folder/r.json"));
+    let output = run(&["trial", "--request", &request, "--result", "/dev/full"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("No space left on device"));
+}
+
+#[test]
+fn a_trainer_ends_with_its_parent() {
+    let folder = small_trial();
+    let request = folder.path().join("request.json");
+    let endless = small_request(
+        folder.path(),
+        &modules(),
+        &[
+            ("/fidelity/epochs", json!(1000)),
+            ("/training/patience", json!(1000)),
+        ],
+    );
+    std::fs::write(&request, endless.to_string()).expect("a request");
+    let mut child = program()
+        .arg("trial")
+        .arg("--request")
+        .arg(&request)
+        .arg("--result")
+        .arg(folder.path().join("result.json"))
+        .arg("--exit-with-parent")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(
+        child.try_wait().expect("a child").is_none(),
+        "it ended by itself"
+    );
+    drop(child.stdin.take());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while child.try_wait().expect("a child").is_none() {
+        assert!(Instant::now() < deadline, "it outlived its parent");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(!folder.path().join("result.json").exists());
+}
+
+/// Runs `inspect`; gives what it printed, or what it said.
+fn inspect(folder: &Path, request: &Value) -> Result<Inspection, String> {
+    let file = folder.join("inspect.json");
+    std::fs::write(&file, request.to_string()).expect("a request");
+    let output = run(&["inspect", "--request", &file.to_string_lossy()]);
+    match output.status.code() {
+        Some(0) => Ok(serde_json::from_slice(&output.stdout).expect("an inspection")),
+        code => {
+            assert_eq!(code, Some(2));
+            assert!(output.stdout.is_empty());
+            Err(text(&output.stderr))
+        }
+    }
+}
+
+#[test]
+fn an_inspection_reads_every_file_that_a_trial_reads() {
+    let folder = small_trial();
+    // The configuration of an inspection is a placeholder.
+    let request = small_request(folder.path(), &configuration("0", 0, 0, 0), &[]);
+    let found = inspect(folder.path(), &request).expect("facts");
+    assert_eq!((found.layers, found.hidden_size), (3, 16));
+    assert_eq!((found.train_examples, found.validation_examples), (192, 64));
+
+    let model = folder.path().join("model.safetensors");
+    let whole = std::fs::read(&model).expect("a file");
+    std::fs::write(&model, &whole[..whole.len() / 2]).expect("a file");
+    let said = inspect(folder.path(), &request).expect_err("refused");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("model.safetensors"), "{said}");
+
+    std::fs::write(&model, &whole).expect("a file");
+    std::fs::write(folder.path().join("tokenizer.json"), "{").expect("a file");
+    let said = inspect(folder.path(), &request).expect_err("refused");
+    assert!(said.contains("tokenizer.json is not a tokenizer"), "{said}");
+}
+
+#[test]
+fn an_adapter_read_back_gives_the_same_score() {
+    let folder = small_trial();
+    let (place, out) = (
+        folder.path().to_string_lossy(),
+        folder.path().join("adapter"),
+    );
+    let out = out.to_string_lossy();
+    for (rate, regression) in [("0.03", false), ("0.01", true)] {
+        let mut train = vec![
+            "train",
+            "--model",
+            &place,
+            "--data",
+            &place,
+            "--task",
+            "custom",
+            "--text-column",
+            "text",
+            "--max-length",
+            "16",
+            "--batch-size",
+            "8",
+            "--epochs",
+            "3",
+            "--validation-examples",
+            "60",
+            "--learning-rate",
+            rate,
+            "--serial-adapter",
+            "4",
+            "--parallel-adapter",
+            "4",
+            "--prefix",
+            "3",
+            "--out",
+            &out,
+        ];
+        if regression {
+            train.extend(["--regression", "--label-column", "rating"]);
+        }
+        let output = run(&train);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let result: TrialResult = serde_json::from_slice(&output.stdout).expect("a result");
+        let output = run(&[
+            "evaluate",
+            "--adapter",
+            &out,
+            "--model",
+            &place,
+            "--data",
+            &place,
+        ]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let evaluated: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(evaluated["score"].as_f64(), Some(measured(&result).score));
+        assert_eq!(evaluated["validationExamples"], 60);
+    }
+}
+
+#[test]
+fn a_hub_that_cannot_be_reached_is_named_and_the_token_is_not() {
+    let folder = small_trial();
+    let source = ("/model", json!("hf://some/model@v1"));
+    let request = small_request(folder.path(), &modules(), &[source]);
+    let file = folder.path().join("request.json");
+    std::fs::write(&file, request.to_string()).expect("a request");
+    let output = program()
+        .args(["inspect", "--request", &file.to_string_lossy()])
+        .env("HF_TOKEN", "hf_secret")
+        .env("HF_ENDPOINT", "http://127.0.0.1:9")
+        .env("XDG_CACHE_HOME", folder.path())
+        .output()
+        .expect("the program starts");
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("config.json of hf://some/model@v1 cannot be fetched"),
+        "{said}"
+    );
+    assert!(!said.contains("hf_secret"), "{said}");
+}

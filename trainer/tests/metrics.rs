@@ -1,0 +1,50 @@
+//! The metrics against scikit-learn and SciPy: golden values from `golden/metrics.py`.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use autopeft_crds::spec::Metric;
+use autopeft_trainer::metrics::{Predictions, all};
+use autopeft_trainer::task::Targets;
+use common::{golden, numbers};
+use serde_json::Value;
+
+fn check(found: &BTreeMap<Metric, f64>, case: &Value) {
+    assert!(!found.is_empty());
+    for (metric, value) in found {
+        let expected = case[format!("{metric:?}")]
+            .as_f64()
+            .expect("a golden value");
+        assert!(
+            (value - expected).abs() < 1e-9,
+            "{metric:?}: {value} where {expected} is expected"
+        );
+    }
+}
+
+fn cases(kind: &str) -> Vec<Value> {
+    let cases = golden("metrics.json")[kind].clone();
+    cases.as_array().expect("a list").clone()
+}
+
+#[test]
+fn metrics_of_classes_are_those_of_scikit_learn() {
+    for case in cases("classes") {
+        let list = |field: &str| numbers(&case[field]).iter().map(|n| *n as i64).collect();
+        let predictions = Predictions::Classes {
+            predicted: list("predicted"),
+            count: case["count"].as_u64().expect("a count") as usize,
+        };
+        check(&all(&predictions, &Targets::Classes(list("truth"))), &case);
+    }
+}
+
+#[test]
+fn correlations_with_ties_are_those_of_scipy() {
+    for case in cases("numbers") {
+        let predictions = Predictions::Numbers(numbers(&case["predicted"]));
+        let truth = Targets::Numbers(numbers(&case["truth"]));
+        check(&all(&predictions, &truth), &case);
+    }
+}
