@@ -171,7 +171,7 @@ pub fn train(
             optimizer.step(&loss, schedule.rate(trained.steps))?;
             losses.add(&loss)?;
             trained.steps += 1;
-            if trained.steps % LOOK_EVERY == 0 {
+            if trained.steps.is_multiple_of(LOOK_EVERY) {
                 let mean = losses.mean(epoch, trained.steps)?;
                 observer.steps(epoch, trained.steps, schedule.steps(), mean);
             }

@@ -372,7 +372,7 @@ fn check(request: &TrialRequest) -> Result<(), TrialError> {
             expected: format!("{hash}, the hash of the configuration"),
         });
     }
-    if !(training.learning_rate.get() > 0.0) {
+    if training.learning_rate.get() <= 0.0 {
         return Err(TrialError::Request {
             field: "training.learningRate",
             found: training.learning_rate.to_string(),

@@ -113,13 +113,13 @@ pub(super) fn run(arguments: TrainArguments, started: Instant) -> Result<(), Fai
     };
     let mut progress = Progress::new();
     progress.say(&format!("{:?}: {}", request.method, request.configuration));
-    let mut prepared = trial::prepare(&request, device)?;
+    let prepared = trial::prepare(&request, device)?;
     for note in &prepared.notes {
         progress.say(note);
     }
     let (measured, trained) = trial::run(&prepared, started, &mut progress)?;
     let description = trial::describe(&request, &prepared, measured.score);
-    adapter::save(&mut prepared.model, &description, &out).map_err(TrialError::from)?;
+    adapter::save(&prepared.model, &description, &out).map_err(TrialError::from)?;
     progress.say(&format!(
         "{} {:.4} at epoch {}; {} parameters trained, {} deployed; {:.0} tokens a second; the adapter is in {}",
         measured.metric.label(),
