@@ -124,7 +124,7 @@ impl Progress {
                 RetryCause::Failed { reason, message } => {
                     warn!(
                         trial,
-                        attempt, "failed ({reason:?}) and is tried again: {message}"
+                        attempt, "trial {trial} failed ({reason:?}) and is tried again: {message}"
                     );
                 }
             },

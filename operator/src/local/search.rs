@@ -112,13 +112,19 @@ impl Signals {
 impl Search {
     /// Carries the search on until it ends, is suspended or is asked to stop.
     pub async fn carry_on(&mut self) -> Result<End, SearchError> {
+        let first = self.status();
+        self.write_status(&first)?;
+        self.progress.show(&first, self.journal.spec().max_trials);
+        let end = self.steps().await;
+        self.progress.end();
+        end
+    }
+
+    async fn steps(&mut self) -> Result<End, SearchError> {
         let mut signals = Signals::listen()?;
         let mut engine = Engine::Idle;
         let mut suggesting: Option<Suggesting> = None;
-        let first = self.status();
-        self.progress.show(&first, self.journal.spec().max_trials);
-        self.write_status(&first)?;
-        let end = loop {
+        loop {
             let runs = self.observe();
             let now = Timestamp::now();
             let plan = planner::plan(&Situation {
@@ -138,7 +144,7 @@ impl Search {
                 continue;
             }
             if let Some(end) = self.resting(suggesting.is_some()) {
-                break end;
+                return Ok(end);
             }
             match self.wait(plan.wake, &mut suggesting, &mut signals).await {
                 Woken::Child | Woken::Time => {}
@@ -152,12 +158,10 @@ impl Search {
                 }
                 Woken::Signal(number) => {
                     self.stop(&mut signals).await;
-                    break End::Stopped(number);
+                    return Ok(End::Stopped(number));
                 }
             }
-        };
-        self.progress.end();
-        Ok(end)
+        }
     }
 
     /// The status as of now.
