@@ -24,7 +24,7 @@ impl Axis {
         let margin = if spread > 1e-9 * most.abs().max(1e-3) {
             0.06 * spread
         } else {
-            0.05 * most.abs().max(0.2)
+            0.055 * most.abs().max(0.2)
         };
         let (least, most) = (least - margin, most + margin);
         let step = round_step((most - least) / 6.0);

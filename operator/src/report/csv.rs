@@ -7,7 +7,7 @@ use super::ReportError;
 use super::view;
 
 /// The columns and what they hold, in their order. Cells of what is not known are empty.
-pub(super) const COLUMNS: [(&str, &str); 28] = [
+pub(super) const COLUMNS: [(&str, &str); 29] = [
     ("trial", "the trial's number, from 0"),
     (
         "origin",
@@ -43,6 +43,10 @@ pub(super) const COLUMNS: [(&str, &str); 28] = [
     ("peakMemoryBytes", "the most memory held"),
     ("validationExamples", "validation examples behind the score"),
     ("attempts", "how often it was started"),
+    (
+        "failedAttempts",
+        "how often it ended by a failure of its surroundings",
+    ),
     ("reason", "why it failed, in one word"),
     ("message", "why it failed, in one sentence"),
     (
@@ -78,7 +82,7 @@ fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> [String; COLUMNS.len()
         baseline,
         state,
         attempt,
-        failed_attempts: _,
+        failed_attempts,
         inputs_hash,
         acquisition,
         predicted_mean,
@@ -125,6 +129,7 @@ fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> [String; COLUMNS.len()
         known(peak_memory_bytes),
         known(validation_examples),
         attempt.to_string(),
+        failed_attempts.to_string(),
         reason.as_ref().map(word).unwrap_or_default(),
         known(message),
         inputs_hash.clone(),

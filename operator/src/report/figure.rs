@@ -30,8 +30,8 @@ pub(super) const BLUE: RGBColor = RGBColor(0x25, 0x63, 0xeb);
 /// The front.
 pub(super) const RED: RGBColor = RGBColor(0xb9, 0x1c, 0x1c);
 
-/// The height of ordinary text, pixels.
-const TEXT: i32 = 15;
+/// The size of ordinary text as plotters counts it: a line, of which letters are 1 / 1.24.
+const TEXT: i32 = 18;
 
 /// The room above the plot of a figure with a title, and of a legend's row.
 const TITLE_ROOM: i32 = 36;
@@ -151,8 +151,8 @@ pub(super) fn frame(
         .margin_right(28)
         .margin_bottom(8)
         .margin_left(8)
-        .x_label_area_size(54)
-        .y_label_area_size(76)
+        .x_label_area_size(58)
+        .y_label_area_size(84)
         .build_cartesian_2d(Ticked(x.clone()), Ticked(y.clone()))?;
     chart
         .configure_mesh()
@@ -267,7 +267,7 @@ pub(super) fn note(canvas: &Canvas<'_>, frame: &Frame, text: &str) -> Result<(),
 /// A generous estimate of how wide a text of ordinary size is; only the viewer knows its font.
 pub(super) fn width(text: &str) -> i32 {
     let characters = i32::try_from(text.chars().count()).unwrap_or(i32::MAX / 100);
-    (characters * TEXT * 11 / 20).max(1)
+    (characters * TEXT * 47 / 100).max(1)
 }
 
 /// Writes a text of ordinary size.

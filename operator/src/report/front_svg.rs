@@ -1,6 +1,7 @@
 //! The front as a figure: score against trainable parameters.
 
 use autopeft_crds::status::TrialOrigin;
+use plotters::prelude::{Color, PathElement, Rectangle, WHITE};
 
 use super::ReportError;
 use super::axis::{Axis, ParameterAxis};
@@ -73,18 +74,34 @@ pub(super) fn front_svg(view: &View<'_>) -> Result<String, ReportError> {
         for (marker, dot) in &trials {
             figure::mark(canvas, *marker, at(dot))?;
         }
-        let steps = steps(&front.iter().map(at).collect::<Vec<_>>(), &frame);
+        let marks: Vec<Pixel> = trials.iter().map(|(_, dot)| at(dot)).collect();
+        let front: Vec<Pixel> = front.iter().map(at).collect();
+        let compared: Vec<Pixel> = baselines.iter().map(|(_, dot)| at(dot)).collect();
+        let steps = steps(&front, &frame);
+
+        // Labels stand on a veil over the trials, and under the front and the baselines' marks.
+        let mut taken: Vec<Area> = front.iter().chain(&compared).map(mark_area).collect();
+        taken.extend(steps.array_windows().map(line_area));
+        let mut labels = Vec::with_capacity(baselines.len());
+        for ((name, _), mark) in baselines.iter().zip(&compared) {
+            let (place, side) = place_label(name, *mark, &frame, &marks, &taken);
+            let area = label_area((place, side), figure::width(name));
+            let (left, top, right, bottom) = area;
+            let veil = WHITE.mix(0.7).filled();
+            canvas.draw(&Rectangle::new([(left, top), (right, bottom)], veil))?;
+            taken.push(area);
+            labels.push((name, place, side));
+        }
         if !steps.is_empty() {
             figure::lines(canvas, steps)?;
         }
-        for dot in &front {
-            figure::mark(canvas, Marker::Front, at(dot))?;
+        for mark in &front {
+            figure::mark(canvas, Marker::Front, *mark)?;
         }
-        let places: Vec<Pixel> = trials.iter().map(|(_, dot)| at(dot)).collect();
-        let mut taken = Vec::new();
-        for (name, dot) in &baselines {
-            figure::mark(canvas, Marker::Baseline, at(dot))?;
-            let (place, side) = place_label(name, at(dot), &frame, &places, &mut taken);
+        for mark in &compared {
+            figure::mark(canvas, Marker::Baseline, *mark)?;
+        }
+        for (name, place, side) in labels {
             figure::label(canvas, name, place, side)?;
         }
         if shown().next().is_none() {
@@ -145,7 +162,6 @@ fn steps(front: &[Pixel], frame: &Frame) -> Vec<Pixel> {
 
 /// Two strokes through the axis, where zero is parted from the logarithmic scale.
 fn axis_break(canvas: &Canvas<'_>, frame: &Frame, (x, y): Pixel) -> Result<(), DrawError> {
-    use plotters::prelude::{Color, PathElement, Rectangle, WHITE};
     let ink = figure::INK.stroke_width(1);
     canvas.draw(&Rectangle::new(
         [(x - 3, y - 3), (x + 3, y + 3)],
@@ -161,23 +177,22 @@ fn axis_break(canvas: &Canvas<'_>, frame: &Frame, (x, y): Pixel) -> Result<(), D
 /// A rectangle in pixels: left, top, right, bottom.
 type Area = (i32, i32, i32, i32);
 
-/// The place beside a mark where its label covers no other label and the fewest points.
+/// The place beside a mark where its label covers the least: nothing that is taken, then no trial. It
+/// moves away from the mark's own height only for what is taken.
 fn place_label(
     name: &str,
     (x, y): Pixel,
     frame: &Frame,
-    points: &[Pixel],
-    taken: &mut Vec<Area>,
+    trials: &[Pixel],
+    taken: &[Area],
 ) -> (Pixel, Side) {
     let width = figure::width(name);
-    let places = [0, -17, 17, -34, 34, -51, 51]
-        .into_iter()
-        .flat_map(|shift| {
-            [
-                ((x + 11, y + shift), Side::Right),
-                ((x - 11, y + shift), Side::Left),
-            ]
-        });
+    let places = [0, -16, 16, -32, 32].into_iter().flat_map(|shift| {
+        [
+            ((x + 11, y + shift), Side::Right),
+            ((x - 11, y + shift), Side::Left),
+        ]
+    });
     let cost = |place: &(Pixel, Side)| {
         let area = label_area(*place, width);
         let (left, top, right, bottom) = area;
@@ -185,19 +200,29 @@ fn place_label(
             || right > frame.horizontal.1
             || top < frame.vertical.0
             || bottom > frame.vertical.1;
-        let over_labels = taken.iter().filter(|other| overlap(area, **other)).count();
-        let over_points = points
+        let covered = taken.iter().filter(|other| overlap(area, **other)).count();
+        let over_trials = trials
             .iter()
             .filter(|(px, py)| (left - 4..=right + 4).contains(px) && (top..=bottom).contains(py))
             .count();
-        let distance = (place.0.1 - y).unsigned_abs() as usize / 17;
-        1000 * usize::from(outside) + 500 * over_labels + 3 * over_points + distance
+        let distance = (place.0.1 - y).unsigned_abs() as usize / 16;
+        10_000 * usize::from(outside) + 1_000 * covered + 100 * distance + over_trials.min(99)
     };
-    let best = places
+    places
         .min_by_key(cost)
-        .unwrap_or(((x + 11, y), Side::Right));
-    taken.push(label_area(best, width));
-    best
+        .unwrap_or(((x + 11, y), Side::Right))
+}
+
+/// What a mark covers.
+fn mark_area(&(x, y): &Pixel) -> Area {
+    (x - 6, y - 6, x + 6, y + 6)
+}
+
+/// What a level or upright part of the front's line covers.
+fn line_area(&[from, to]: &[Pixel; 2]) -> Area {
+    let (left, right) = (from.0.min(to.0), from.0.max(to.0));
+    let (top, bottom) = (from.1.min(to.1), from.1.max(to.1));
+    (left - 1, top - 1, right + 1, bottom + 1)
 }
 
 fn label_area(((x, y), side): (Pixel, Side), width: i32) -> Area {

@@ -61,8 +61,7 @@ pub(super) fn report_html(
                 (sections::summary(view))
                 h2 id="front" { "The front" }
                 p {
-                    "No configuration that was measured has both a higher score and fewer trainable "
-                    "parameters than one of these."
+                    "No trial has a higher score than one of these with as few trainable parameters."
                 }
                 (figure(&front, "Score against trainable parameters of every trial, with the Pareto front"))
                 (sections::front(view))

@@ -260,6 +260,7 @@ pub(super) fn relevance(view: &View<'_>) -> Markup {
                     ", smallest effective sample size " (significant(value.get()))
                 }
                 "."
+                @if let Some(reason) = &surrogate.reason { " " (visible(reason)) }
             }
         }
         div.wide {
