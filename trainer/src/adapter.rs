@@ -305,7 +305,10 @@ pub fn save(
 }
 
 /// Whether the directory holds an adapter and nothing besides; false where there is nothing.
-fn holds_an_adapter(directory: &Path) -> Result<bool, AdapterError> {
+///
+/// # Errors
+/// Something else is there, or it cannot be read.
+pub fn holds_an_adapter(directory: &Path) -> Result<bool, AdapterError> {
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),

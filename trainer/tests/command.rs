@@ -319,6 +319,29 @@ fn an_adapter_read_back_gives_the_same_score() {
 }
 
 #[test]
+fn a_place_that_is_taken_is_refused_before_the_training() {
+    let folder = small_trial();
+    let place = folder.path().to_string_lossy();
+    let output = run(&[
+        "train",
+        "--model",
+        &place,
+        "--data",
+        &place,
+        "--task",
+        "custom",
+        "--text-column",
+        "text",
+        "--out",
+        &place,
+    ]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("name a new directory"), "{said}");
+}
+
+#[test]
 fn a_hub_that_cannot_be_reached_is_named_and_the_token_is_not() {
     let folder = small_trial();
     let source = ("/model", json!("hf://some/model@v1"));

@@ -111,6 +111,8 @@ pub(super) fn run(arguments: TrainArguments, started: Instant) -> Result<(), Fai
         Some(path) => read_request(path)?,
         None => request(arguments)?,
     };
+    // Found now rather than after the training.
+    adapter::holds_an_adapter(&out).map_err(TrialError::from)?;
     let mut progress = Progress::new();
     progress.say(&format!("{:?}: {}", request.method, request.configuration));
     let prepared = trial::prepare(&request, device)?;
