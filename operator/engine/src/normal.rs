@@ -4,7 +4,8 @@
 //! of (Z + z)₊, so that the expected improvement of N(m, σ²) over h is σ τ((m − h)/σ) (Ament et
 //! al., NeurIPS 2023, equation 2; `ln_tau` is their equation 8, `log_h`).
 
-use statrs::function::erf::{erfc, erfc_inv};
+use libm::erfc;
+use statrs::function::erf::erfc_inv;
 
 const SQRT_2: f64 = std::f64::consts::SQRT_2;
 const SQRT_2_PI: f64 = 2.506_628_274_631_000_5;
@@ -13,9 +14,10 @@ const LN_SQRT_2_PI: f64 = 0.918_938_533_204_672_7;
 /// Beyond this, Φ is 1 to the last bit and φ is lost against z.
 const LARGE: f64 = 9.0;
 
-/// Below minus this, φ(z) and z Φ(z) cancel to more than nine digits or underflow; eight terms of
-/// the asymptotic series give full precision there.
-const TAIL: f64 = 25.0;
+/// Below minus this, φ(z) and z Φ(z) cancel to more than two digits, and later underflow;
+/// `TAIL_TERMS` of the asymptotic series give full precision there.
+const TAIL: f64 = 12.0;
+const TAIL_TERMS: u32 = 16;
 
 /// τ(z); 0 where it underflows (below about −38).
 pub fn tau(z: f64) -> f64 {
@@ -43,7 +45,7 @@ fn tail_share(z: f64) -> f64 {
     let inverse = 1.0 / (z * z);
     let mut term = inverse;
     let mut sum = 0.0;
-    for k in 0..8_u32 {
+    for k in 0..TAIL_TERMS {
         sum += term;
         term *= -f64::from(2 * k + 3) * inverse;
     }

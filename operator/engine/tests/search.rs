@@ -1,0 +1,488 @@
+//! The local search with the three defects of the released code as regressions, and suggestions.
+
+use std::collections::HashSet;
+
+use autopeft_crds::space::LayerChoice;
+use autopeft_crds::{PeftConfiguration, SearchSpace, SearchSpaceSpec};
+use autopeft_engine::fit::{FitSettings, Method};
+use autopeft_engine::local_search::LocalSearch;
+use autopeft_engine::neighbours::neighbours;
+use autopeft_engine::sampling::CanonicalSet;
+use autopeft_engine::{
+    InitialDesign, Observation, Origin, Outcome, Problem, ReferencePoint, ScoreTransform, Settings,
+    SuggestError, Suggestion, suggest,
+};
+use proptest::prelude::*;
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+
+fn base() -> SearchSpace {
+    SearchSpace::resolve(&SearchSpaceSpec::default(), 12, 768).expect("the paper's space")
+}
+
+/// 15 masks, 8 combinations of sizes: 105 + 1 configurations.
+fn small() -> SearchSpace {
+    SearchSpace {
+        layers: vec![LayerChoice::Free; 4],
+        serial_adapter: vec![0, 2],
+        parallel_adapter: vec![0, 1],
+        prefix: vec![0, 4],
+        exclude_empty: false,
+        hidden_size: 8,
+    }
+}
+
+fn problem(space: SearchSpace) -> Problem {
+    Problem {
+        space,
+        settings: Settings {
+            initial_trials: 5,
+            fit: FitSettings {
+                warmup: 24,
+                samples: 16,
+                thinning: 8,
+                max_tree_depth: 4,
+            },
+            mc_samples: 16,
+            restarts: 4,
+            evaluations: 25,
+            ..Settings::default()
+        },
+        seed: 7,
+        max_parameters: None,
+        min_score: None,
+        reference: None,
+    }
+}
+
+fn scored(configuration: PeftConfiguration, score: f64) -> Observation {
+    Observation {
+        configuration,
+        outcome: Outcome::Scored {
+            score,
+            noise_variance: None,
+        },
+    }
+}
+
+/// A score with a maximum in the middle.
+fn score(c: &PeftConfiguration) -> f64 {
+    let bits = c.layers.bits();
+    let of_layers = f64::from(u8::from(bits[1])) + 0.5 * f64::from(u8::from(bits[3]));
+    of_layers * f64::from(c.serial_adapter + c.parallel_adapter).ln_1p()
+        - 0.01 * f64::from(c.prefix)
+}
+
+/// `trials` observations by suggestions.
+fn history(problem: &Problem, trials: usize) -> Vec<Observation> {
+    let mut observations = Vec::new();
+    for trial in 0..trials {
+        let next = suggest(problem, &observations, &[])
+            .expect("a suggestion")
+            .configuration;
+        observations.push(if trial % 6 == 4 {
+            Observation {
+                configuration: next,
+                outcome: Outcome::Infeasible,
+            }
+        } else {
+            let value = score(&next);
+            scored(next, value)
+        });
+    }
+    observations
+}
+
+fn check(problem: &Problem, suggestion: &Suggestion, used: &HashSet<PeftConfiguration>) {
+    let c = &suggestion.configuration;
+    assert_eq!(c, &c.clone().canonical());
+    assert!(problem.space.contains(c), "{c}");
+    assert!(!used.contains(c), "{c} again");
+    let cost = c.parameters(problem.space.hidden_size);
+    assert!(
+        problem.max_parameters.is_none_or(|most| cost <= most),
+        "{cost}"
+    );
+    assert!(suggestion.acquisition.is_none_or(f64::is_finite));
+    if let Some(predicted) = suggestion.predicted {
+        assert!(predicted.mean.is_finite() && predicted.deviation.is_finite());
+    }
+}
+
+// The three defects of the released code.
+
+#[test]
+fn the_winner_is_recorded_with_its_own_value_not_that_of_a_start() {
+    let space = base();
+    let set = CanonicalSet::new(&space, None);
+    let mut generator = ChaCha8Rng::seed_from_u64(3);
+    let mut search = LocalSearch::new(&space, score);
+    let none = HashSet::new();
+    for _ in 0..5 {
+        let start = set.draw_unused(&none, &mut generator).expect("a start");
+        let (end, value) = search
+            .climb(start.clone(), 100, |_| true, &mut generator)
+            .expect("a value");
+        assert_eq!(value, score(&end));
+        assert!(value >= score(&start));
+    }
+    let (winner, value) = search.winner(|_| true).expect("a winner");
+    assert_eq!(value, score(&winner));
+}
+
+#[test]
+fn a_climb_ends_where_no_neighbour_is_better() {
+    let space = base();
+    let set = CanonicalSet::new(&space, None);
+    let mut generator = ChaCha8Rng::seed_from_u64(4);
+    let mut search = LocalSearch::new(&space, score);
+    let start = set
+        .draw_unused(&HashSet::new(), &mut generator)
+        .expect("a start");
+    let (end, value) = search
+        .climb(start, 10_000, |_| true, &mut generator)
+        .expect("a value");
+    assert!(
+        neighbours(&space, &end)
+            .iter()
+            .all(|other| score(other) <= value)
+    );
+    // Each step is to a neighbour: with one move's evaluations, the end is one change away.
+    let start = set
+        .draw_unused(&HashSet::new(), &mut generator)
+        .expect("a start");
+    let around = neighbours(&space, &start);
+    let mut search = LocalSearch::new(&space, score);
+    let (end, _) = search
+        .climb(start.clone(), 1 + around.len(), |_| true, &mut generator)
+        .expect("a value");
+    assert!(end == start || around.contains(&end));
+}
+
+#[test]
+fn what_was_evaluated_before_is_passed_through_but_never_wins() {
+    let space = base();
+    let mut generator = ChaCha8Rng::seed_from_u64(5);
+    let set = CanonicalSet::new(&space, None);
+    let start = set
+        .draw_unused(&HashSet::new(), &mut generator)
+        .expect("a start");
+    let mut search = LocalSearch::new(&space, score);
+    let (top, _) = search
+        .climb(start.clone(), 10_000, |_| true, &mut generator)
+        .expect("a value");
+    let used = HashSet::from([top.clone(), start]);
+    let (winner, value) = search.winner(|c| !used.contains(c)).expect("a winner");
+    assert!(!used.contains(&winner) && value <= score(&top));
+}
+
+#[test]
+fn evaluations_are_counted_and_known_values_are_free() {
+    let space = base();
+    let set = CanonicalSet::new(&space, None);
+    let mut generator = ChaCha8Rng::seed_from_u64(6);
+    let start = set
+        .draw_unused(&HashSet::new(), &mut generator)
+        .expect("a start");
+    let mut asked = HashSet::new();
+    let mut search = LocalSearch::new(&space, |c: &PeftConfiguration| {
+        assert!(asked.insert(c.clone()), "{c} asked twice");
+        if c.prefix == 0 { f64::NAN } else { score(c) }
+    });
+    search.climb(start.clone(), 100, |_| true, &mut generator);
+    let spent = search.evaluations();
+    assert!(spent <= 100);
+    search.climb(start, 100, |_| true, &mut generator);
+    assert!(search.evaluations() <= 200);
+    let (_, value) = search.winner(|_| true).expect("a winner");
+    assert!(value.is_finite());
+}
+
+// Suggestions.
+
+#[test]
+fn the_same_inputs_give_the_same_bits() {
+    let problem = problem(base());
+    let observations = history(&problem, 9);
+    let pending = [
+        CanonicalSet::new(&problem.space, None)
+            .nth(17)
+            .expect("a configuration"),
+        CanonicalSet::new(&problem.space, None)
+            .nth(99)
+            .expect("a configuration"),
+    ];
+    let first = suggest(&problem, &observations, &pending).expect("a suggestion");
+    assert_eq!(first.origin, Origin::Bayesian);
+    let bits = |s: &Suggestion| {
+        let predicted = s.predicted.expect("a prediction");
+        (
+            s.acquisition.expect("a value").to_bits(),
+            predicted.mean.to_bits(),
+            predicted.deviation.to_bits(),
+        )
+    };
+    let second = suggest(&problem, &observations, &pending).expect("a suggestion");
+    assert_eq!(first, second);
+    assert_eq!(bits(&first), bits(&second));
+    // The pending ones are a set.
+    let [a, b] = pending;
+    let swapped = suggest(&problem, &observations, &[b, a]).expect("a suggestion");
+    assert_eq!(first, swapped);
+    let report = first.surrogate.expect("a surrogate");
+    assert_eq!(report.method, Method::Nuts, "{:?}", report.reasons);
+    assert_eq!(report.relevance.len(), 15);
+    assert_eq!(report.relevance[1].0, "layers[1]");
+    assert_eq!(report.relevance[12].0, "serialAdapter");
+}
+
+#[test]
+fn the_hash_tells_inputs_apart() {
+    let problem = problem(small());
+    let observations = history(&problem, 3);
+    let hash = |problem: &Problem, observations: &[Observation]| {
+        suggest(problem, observations, &[])
+            .expect("a suggestion")
+            .inputs_hash
+    };
+    let mut hashes = HashSet::from([hash(&problem, &observations)]);
+    assert!(hashes.contains(&hash(&problem, &observations)));
+    let mut swapped = observations.clone();
+    swapped.swap(0, 1);
+    assert!(hashes.insert(hash(&problem, &swapped)));
+    let mut nudged = observations.clone();
+    let value = score(&nudged[0].configuration);
+    nudged[0] = scored(nudged[0].configuration.clone(), value + 1e-12);
+    assert!(hashes.insert(hash(&problem, &nudged)));
+    for changed in [
+        Problem {
+            seed: 8,
+            ..problem.clone()
+        },
+        Problem {
+            max_parameters: Some(1000),
+            ..problem.clone()
+        },
+        Problem {
+            min_score: Some(0.0),
+            ..problem.clone()
+        },
+        Problem {
+            settings: Settings {
+                mc_samples: 17,
+                ..problem.settings
+            },
+            ..problem.clone()
+        },
+        Problem {
+            settings: Settings {
+                score_transform: ScoreTransform::Copula,
+                ..problem.settings
+            },
+            ..problem.clone()
+        },
+    ] {
+        assert!(hashes.insert(hash(&changed, &observations)), "{changed:?}");
+    }
+}
+
+#[test]
+fn a_small_space_is_exhausted_exactly() {
+    for (initial_trials, max_parameters) in [(500, None), (3, Some(70))] {
+        let mut problem = problem(small());
+        problem.settings.initial_trials = initial_trials;
+        problem.max_parameters = max_parameters;
+        let count = CanonicalSet::new(&problem.space, max_parameters).count();
+        let mut observations = Vec::new();
+        let mut used = HashSet::new();
+        for _ in 0..count {
+            let next = suggest(&problem, &observations, &[]).expect("one is left");
+            check(&problem, &next, &used);
+            used.insert(next.configuration.clone());
+            let value = score(&next.configuration);
+            observations.push(scored(next.configuration, value));
+        }
+        let end = suggest(&problem, &observations, &[]);
+        assert_eq!(
+            end,
+            Err(SuggestError::Exhausted {
+                configurations: count
+            })
+        );
+    }
+}
+
+#[test]
+fn designs_are_distinct_and_within_budget() {
+    for initial_design in [InitialDesign::Random, InitialDesign::Sobol] {
+        for max_parameters in [None, Some(20_000)] {
+            let mut problem = problem(base());
+            problem.settings.initial_design = initial_design;
+            problem.settings.initial_trials = 64;
+            problem.max_parameters = max_parameters;
+            let mut used = HashSet::new();
+            let mut pending = Vec::new();
+            let mut active = 0;
+            for _ in 0..64 {
+                let next = suggest(&problem, &[], &pending).expect("a suggestion");
+                assert_eq!(next.origin, Origin::Initial);
+                check(&problem, &next, &used);
+                active += next.configuration.layers.active();
+                used.insert(next.configuration.clone());
+                pending.push(next.configuration);
+            }
+            if max_parameters.is_none() {
+                // 768 bits: mean ½, deviation √768 / 2 of their sum.
+                assert!(
+                    (active as f64 - 384.0).abs() < 4.0 * 768_f64.sqrt() / 2.0,
+                    "{active}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn awkward_observations_are_no_obstacle() {
+    let problem = Problem {
+        settings: Settings {
+            initial_trials: 0,
+            ..problem(base()).settings
+        },
+        ..problem(base())
+    };
+    let set = CanonicalSet::new(&problem.space, None);
+    let nth = |index| set.nth(index).expect("a configuration");
+    let infeasible = |index| Observation {
+        configuration: nth(index),
+        outcome: Outcome::Infeasible,
+    };
+    let run = |observations: &[Observation]| {
+        let next = suggest(&problem, observations, &[]).expect("a suggestion");
+        let used = observations
+            .iter()
+            .map(|o| o.configuration.clone())
+            .collect();
+        check(&problem, &next, &used);
+        next.origin
+    };
+    let random = |origin| matches!(origin, Origin::Random { .. });
+    assert!(random(run(&[])));
+    assert!(random(run(&[infeasible(5), infeasible(6)])));
+    assert_eq!(run(&[scored(nth(500), 0.5)]), Origin::Bayesian);
+    // The empty model alone: nothing is cheaper.
+    run(&[scored(nth(0), 0.5)]);
+    let constant: Vec<_> = (1..8).map(|i| scored(nth(i * 1000), 0.5)).collect();
+    run(&constant);
+    let repeated: Vec<_> = (0..8)
+        .map(|i| scored(nth(1000), 0.5 + 0.01 * f64::from(i)))
+        .collect();
+    run(&repeated);
+    let wild: Vec<_> = (1..8)
+        .map(|i| scored(nth(i * 1000), 10_f64.powi(i as i32 * 20)))
+        .collect();
+    run(&wild);
+    let abandoned = Observation {
+        configuration: nth(77),
+        outcome: Outcome::Abandoned,
+    };
+    assert!(random(run(std::slice::from_ref(&abandoned))));
+}
+
+#[test]
+fn bad_inputs_are_errors() {
+    let problem = problem(small());
+    let nan = scored(PeftConfiguration::empty(4).expect("a mask"), f64::NAN);
+    let found = suggest(&problem, &[nan], &[]);
+    assert!(
+        matches!(found, Err(SuggestError::NotFinite(_))),
+        "{found:?}"
+    );
+    let other = PeftConfiguration::empty(5).expect("a mask");
+    let found = suggest(&problem, &[], &[other]);
+    assert!(
+        matches!(found, Err(SuggestError::NotInSpace { .. })),
+        "{found:?}"
+    );
+    let mut zero = problem.clone();
+    zero.settings.restarts = 0;
+    assert_eq!(
+        suggest(&zero, &[], &[]),
+        Err(SuggestError::Setting("restarts"))
+    );
+}
+
+#[test]
+fn the_surrogate_learns_infeasible_configurations() {
+    // Everything with a prefix fails; what is left must be preferred.
+    let mut problem = problem(base());
+    problem.settings.initial_trials = 30;
+    let mut observations = Vec::new();
+    for _ in 0..30 {
+        let next = suggest(&problem, &observations, &[])
+            .expect("a suggestion")
+            .configuration;
+        let value = score(&next);
+        observations.push(if next.prefix > 24 {
+            Observation {
+                configuration: next,
+                outcome: Outcome::Infeasible,
+            }
+        } else {
+            scored(next, value)
+        });
+    }
+    problem.settings.fit = FitSettings {
+        warmup: 64,
+        samples: 32,
+        ..FitSettings::default()
+    };
+    let mut failing = 0;
+    for seed in 0..6 {
+        problem.seed = seed;
+        let next = suggest(&problem, &observations, &[]).expect("a suggestion");
+        failing += u32::from(next.configuration.prefix > 24);
+    }
+    assert!(failing <= 1, "{failing} of 6, where chance gives 3");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn suggestions_are_always_usable(
+        trials in 0_usize..12,
+        pending in prop::collection::vec(0_u128..100, 0..4),
+        budget in prop::option::of(100_u64..500),
+        min_score in prop::option::of(-0.5..2.0),
+        reference in prop::option::of((-1.0..3.0, 0.0..600.0)),
+        copula: bool,
+        noisy: bool,
+        seed: u64,
+    ) {
+        let mut problem = problem(small());
+        problem.seed = seed;
+        problem.settings.initial_trials = 4;
+        problem.settings.evaluations = 10;
+        problem.max_parameters = budget;
+        problem.min_score = min_score;
+        problem.reference = reference.map(|(score, parameters)| ReferencePoint { score, parameters });
+        if copula {
+            problem.settings.score_transform = ScoreTransform::Copula;
+        }
+        let mut observations = history(&problem, trials);
+        if noisy && let Some(observation) = observations.first_mut() {
+            observation.outcome = Outcome::Scored { score: 0.3, noise_variance: Some(0.04) };
+        }
+        let set = CanonicalSet::new(&problem.space, None);
+        let pending: Vec<_> = pending.into_iter().filter_map(|index| set.nth(index)).collect();
+        let used = observations.iter().map(|o| &o.configuration).chain(&pending).cloned().collect();
+        match suggest(&problem, &observations, &pending) {
+            Ok(next) => check(&problem, &next, &used),
+            Err(error) => {
+                let exhausted = matches!(error, SuggestError::Exhausted { .. });
+                prop_assert!(exhausted, "{}", error);
+            }
+        }
+    }
+}
