@@ -7,7 +7,7 @@
 //! It adds the region between h and f over [c, r_c), so that with the widths w_i of the pieces of
 //! [c, r_c) on which h is constant the improvement is Σ_i w_i (f − h_i)₊, and its expectation is
 //! closed: Σ_i w_i σ τ((m − h_i)/σ). This is the inner expectation of Daulton, Balandat and Bakshy
-//! (NeurIPS 2021, equation 5) with one of two objectives known.
+//! (NeurIPS 2021) with one of two objectives known.
 
 use crate::normal::{ln_tau, tau};
 use crate::pareto::Point;

@@ -1,8 +1,8 @@
 //! The standard normal distribution and quasi-Monte Carlo draws of it.
 //!
 //! Notation: φ the density, Φ the distribution function, and τ(z) = φ(z) + z Φ(z), the expectation
-//! of (Z + z)₊, so that the expected improvement of N(m, σ²) over h is σ τ((m − h)/σ) (Ament et
-//! al., NeurIPS 2023, equation 2; `ln_tau` is their equation 8, `log_h`).
+//! of (Z + z)₊, so that the expected improvement of N(m, σ²) over h is σ τ((m − h)/σ) (τ is
+//! h and `ln_tau` is `log_h` in Ament et al., NeurIPS 2023, section 4).
 
 use libm::erfc;
 use statrs::function::erf::erfc_inv;
@@ -59,7 +59,7 @@ pub fn quantile(p: f64) -> f64 {
 
 /// Coordinate `dimension` of point `index` of the scrambled Sobol sequence, in the open interval
 /// (0, 1). Beyond the sequence's own dimensions, another scrambling of the same is appended
-/// (padding; Burley, JCGT 2020, section 5).
+/// (padding; Burley, JCGT 2020).
 pub fn sobol(index: u32, dimension: usize, seed: u32) -> f64 {
     let dimensions = sobol_burley::NUM_DIMENSIONS as usize;
     let padding = (dimension / dimensions) as u32;

@@ -1,8 +1,9 @@
 //! The reference point of the hypervolume, inferred from the data.
 //!
 //! The nadir of the current front (its worst score, its largest cost) pushed out by a tenth of the
-//! front's range in each objective (Ishibuchi, Masuda and Nojima, IEEE CEC 2011, section IV, set
-//! the reference slightly beyond the nadir so that the ends of the front count).
+//! front's range in each objective, so that the ends of the front count (Ishibuchi, Akedo and Nojima,
+//! "A many-objective test problem for visually examining diversity maintenance behavior in a decision
+//! space", GECCO 2011).
 //!
 //! Where the front has no range in an objective (a single point, or none but equal ones), a tenth
 //! of nothing would leave no room: there, the worst of all points is pushed out by a tenth of the
