@@ -1,7 +1,7 @@
 //! Noisy expected hypervolume improvement, in its log form: what a candidate is expected to add to
 //! the front, over what is not known of the front itself.
 //!
-//! Daulton, Balandat and Bakshy, NeurIPS 2021, section 4, with one modelled objective (the score)
+//! Daulton, Balandat and Bakshy, NeurIPS 2021, with one modelled objective (the score)
 //! and one exact (the cost), ranked by its logarithm (Ament et al., NeurIPS 2023). Larger is better.
 //!
 //! Notation: the baseline is what is observed or pending; f its latent scores. For each

@@ -2,7 +2,7 @@
 //!
 //! Notation: φ the density, Φ the distribution function, and τ(z) = φ(z) + z Φ(z), the expectation
 //! of (Z + z)₊, so that the expected improvement of N(m, σ²) over h is σ τ((m − h)/σ) (τ is
-//! h and `ln_tau` is `log_h` in Ament et al., NeurIPS 2023, section 4).
+//! h and `ln_tau` is `log_h` in Ament et al., NeurIPS 2023).
 
 use libm::erfc;
 use statrs::function::erf::erfc_inv;
