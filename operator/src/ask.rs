@@ -3,11 +3,11 @@
 //!
 //! Observations and pending trials are given in the order of planning, whatever the order in which
 //! results arrived: a suggestion depends on what is known, not on when it became known. A trial that
-//! was given up counts as pending for ever, so that it is not suggested again and again.
+//! was given up is counted and not suggested again, but the surrogate never sees it.
 
 use autopeft_crds::space::SearchSpace;
 use autopeft_crds::spec::{
-    AlgorithmSpec, InitialDesign, NutsSpec, ObjectiveName, ObjectiveSpec, PeftSearchSpec,
+    AlgorithmSpec, InitialDesign, Metric, NutsSpec, ObjectiveName, ObjectiveSpec, PeftSearchSpec,
     ScoreScale,
 };
 use autopeft_crds::status::{
@@ -95,15 +95,19 @@ pub fn problem(spec: &PeftSearchSpec, space: &SearchSpace, model: &Inspection) -
     }
 }
 
-/// What the engine is told of a trial; `None` while it has no result, and where it was given up.
-pub fn observation(entry: &LedgerEntry) -> Option<Observation> {
+/// What the engine is told of a trial; `None` while it has no result.
+pub fn observation(entry: &LedgerEntry, metric: Metric) -> Option<Observation> {
     let outcome = match entry.state {
-        TrialState::Succeeded => Outcome::Scored {
-            score: entry.score?.get(),
-            noise_variance: None,
-        },
+        TrialState::Succeeded => {
+            let score = entry.score?.get();
+            Outcome::Scored {
+                score,
+                noise_variance: validation_noise(score, metric, entry.validation_examples),
+            }
+        }
         TrialState::Infeasible => Outcome::Infeasible,
-        TrialState::Planned | TrialState::Failed => return None,
+        TrialState::Failed => Outcome::Abandoned,
+        TrialState::Planned => return None,
     };
     Some(Observation {
         configuration: entry.configuration.clone(),
@@ -111,12 +115,22 @@ pub fn observation(entry: &LedgerEntry) -> Option<Observation> {
     })
 }
 
-/// Asks for the next trial of a search.
-pub fn ask(problem: &Problem, ledger: &Ledger) -> Result<Asked, AskError> {
+/// The variance of a score that comes from the finite validation set, where it is known: p(1 − p)/n
+/// for an accuracy p on n examples, with p kept an example away from 0 and 1.
+fn validation_noise(score: f64, metric: Metric, examples: Option<u64>) -> Option<f64> {
+    let examples = examples.filter(|examples| *examples > 1)? as f64;
+    (metric == Metric::Accuracy).then(|| {
+        let share = score.clamp(1.0 / examples, 1.0 - 1.0 / examples);
+        share * (1.0 - share) / examples
+    })
+}
+
+/// Asks for the next trial of a search whose score is `metric`.
+pub fn ask(problem: &Problem, metric: Metric, ledger: &Ledger) -> Result<Asked, AskError> {
     let mut observations = Vec::new();
     let mut pending: Vec<PeftConfiguration> = Vec::new();
     for entry in ledger.search_trials() {
-        match observation(entry) {
+        match observation(entry, metric) {
             Some(observation) => observations.push(observation),
             None => pending.push(entry.configuration.clone()),
         }

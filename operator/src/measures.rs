@@ -54,7 +54,7 @@ pub struct Measures {
 /// Measures a search.
 pub fn measure(subject: &Subject, ledger: &Ledger) -> Measures {
     let problem = &subject.problem;
-    let (entries, observations) = observed(ledger);
+    let (entries, observations) = observed(subject, ledger);
     let reference = autopeft_engine::reference_point(problem, &observations);
     let volume = autopeft_engine::hypervolume(problem, &observations);
     Measures {
@@ -80,7 +80,7 @@ pub fn has_converged(subject: &Subject, ledger: &Ledger) -> bool {
     };
     let initial = subject.problem.settings.initial_trials;
     let window = *trials as usize;
-    let (_, observations) = observed(ledger);
+    let (_, observations) = observed(subject, ledger);
     if observations.len() < initial.saturating_add(window) {
         return false;
     }
@@ -99,16 +99,17 @@ pub fn has_converged(subject: &Subject, ledger: &Ledger) -> bool {
 
 /// The hypervolume after each trial that has a result, against today's reference point.
 pub fn trace(subject: &Subject, ledger: &Ledger) -> Vec<(u32, f64)> {
-    let (entries, observations) = observed(ledger);
+    let (entries, observations) = observed(subject, ledger);
     let trace = autopeft_engine::hypervolume_trace(&subject.problem, &observations);
     entries.iter().map(|entry| entry.trial).zip(trace).collect()
 }
 
 /// The trials that the engine has seen the end of.
-fn observed(ledger: &Ledger) -> (Vec<&LedgerEntry>, Vec<Observation>) {
+fn observed<'a>(subject: &Subject, ledger: &'a Ledger) -> (Vec<&'a LedgerEntry>, Vec<Observation>) {
+    let metric = subject.spec.task.score_metric();
     ledger
         .search_trials()
-        .filter_map(|entry| Some((entry, ask::observation(entry)?)))
+        .filter_map(|entry| Some((entry, ask::observation(entry, metric)?)))
         .unzip()
 }
 

@@ -107,8 +107,12 @@ fn step(history: &History, planned: &Planned) -> Result<Step, ReplayError> {
     let space = SearchSpace::resolve(&spec.search_space, model.layers as usize, model.hidden_size)?;
     let ledger = history.ledger_at(planned.basis)?;
     let trial = planned.trial;
-    let asked = ask::ask(&ask::problem(spec, &space, model), &ledger)
-        .map_err(|source| ReplayError::Ask { trial, source })?;
+    let asked = ask::ask(
+        &ask::problem(spec, &space, model),
+        spec.task.score_metric(),
+        &ledger,
+    )
+    .map_err(|source| ReplayError::Ask { trial, source })?;
     let differences = match asked {
         Asked::Suggestion(again) => differences(planned, &again),
         Asked::Exhausted => vec!["the space is exhausted".into()],

@@ -211,9 +211,10 @@ impl Search {
             }
             Action::Suggest { trial: _ } => {
                 let problem = self.subject.problem.clone();
+                let metric = self.subject.spec.task.score_metric();
                 let ledger = self.journal.ledger().clone();
                 *suggesting = Some(tokio::task::spawn_blocking(move || {
-                    ask::ask(&problem, &ledger)
+                    ask::ask(&problem, metric, &ledger)
                 }));
                 *engine = Engine::Busy;
             }
