@@ -4,7 +4,7 @@ use autopeft_crds::spec::{ConvergenceSpec, PeftSearchSpec};
 use autopeft_crds::status::{FrontMember, LedgerEntry, ReferencePoint};
 use autopeft_crds::trial::Inspection;
 use autopeft_crds::{Decimal, SearchSpace};
-use autopeft_engine::{FrontPoint, Observation, Problem, Reference};
+use autopeft_engine::{FrontPoint, Observation, Outcome, Problem, Reference};
 
 use crate::ask;
 use crate::ledger::Ledger;
@@ -80,7 +80,9 @@ pub fn has_converged(subject: &Subject, ledger: &Ledger) -> bool {
     };
     let initial = subject.problem.settings.initial_trials;
     let window = *trials as usize;
-    let (_, observations) = observed(subject, ledger);
+    let (_, mut observations) = observed(subject, ledger);
+    // A trial that was given up says nothing about the front.
+    observations.retain(|observation| observation.outcome != Outcome::Abandoned);
     if observations.len() < initial.saturating_add(window) {
         return false;
     }

@@ -1,7 +1,6 @@
 //! The search engine: what to train next, as a pure function of the trials so far and a seed.
 //!
 //! No I/O, no clock and no threads: the same inputs give the same bits.
-
 //!
 //! `suggest` is what a planner calls; `results` is what it reports.
 

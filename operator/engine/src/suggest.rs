@@ -315,15 +315,16 @@ impl<'a> Data<'a> {
                 Outcome::Infeasible | Outcome::Abandoned => None,
             })
             .collect();
+        // A score that is made up, or whose variance is not known, is trusted no more than the others.
+        let known: Vec<f64> = variances.iter().copied().flatten().collect();
+        let mean = known.iter().sum::<f64>() / known.len().max(1) as f64;
         Some(Self {
             configurations: seen()
                 .map(|observation| &observation.configuration)
                 .collect(),
             scores: seen().map(|o| score(o).unwrap_or(worst)).collect(),
-            variances: variances
-                .iter()
-                .any(Option::is_some)
-                .then(|| variances.iter().map(|v| v.unwrap_or(0.0)).collect()),
+            variances: (!known.is_empty())
+                .then(|| variances.iter().map(|v| v.unwrap_or(mean)).collect()),
         })
     }
 }
