@@ -1,0 +1,105 @@
+//! `PeftSearchSpec`: what a user writes. Defaults are the paper's.
+
+mod defaults;
+mod search;
+mod source;
+mod task;
+mod training;
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::space::SearchSpaceSpec;
+use crate::status::PeftSearchStatus;
+
+pub use search::{
+    AcquisitionSpec, AlgorithmSpec, ConvergenceSpec, InitialDesign, LocalSearchSpec, NutsSpec,
+    ObjectiveName, ObjectiveSpec, ScoreScale,
+};
+pub use source::{ClaimSource, HubSource, ModelSpec, SecretKeyRef, Source};
+pub use task::{CustomTask, CustomTaskType, Metric, TaskName, TaskSpec};
+pub use training::{BaselineName, FidelitySpec, Padding, Precision, TrainingSpec};
+
+/// A search for parameter-efficient fine-tuning configurations of one model on one task.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "autopeft.dev",
+    version = "v1alpha1",
+    kind = "PeftSearch",
+    plural = "peftsearches",
+    shortname = "psearch",
+    namespaced,
+    status = "PeftSearchStatus",
+    derive = "PartialEq",
+    doc = "A multi-objective search for parameter-efficient fine-tuning (PEFT) configurations: task score against trainable parameters.",
+    printcolumn = r#"{"name":"Succeeded","type":"string","jsonPath":".status.conditions[?(@.type==\"Succeeded\")].status"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Succeeded\")].reason"}"#,
+    printcolumn = r#"{"name":"Trials","type":"string","jsonPath":".status.trials.progress"}"#,
+    printcolumn = r#"{"name":"Running","type":"integer","jsonPath":".status.trials.running"}"#,
+    printcolumn = r#"{"name":"Best","type":"string","jsonPath":".status.bestScore"}"#,
+    printcolumn = r#"{"name":"Front","type":"integer","jsonPath":".status.frontSize"}"#,
+    printcolumn = r#"{"name":"Hypervolume","type":"string","jsonPath":".status.hypervolume"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PeftSearchSpec {
+    /// The pretrained encoder.
+    pub model: ModelSpec,
+    /// The task it is fine-tuned on.
+    pub task: TaskSpec,
+    /// The configurations to choose from.
+    #[serde(default)]
+    pub search_space: SearchSpaceSpec,
+    /// What is optimised: the task score (maximised) and the trainable parameters (minimised). An
+    /// entry gives a bound or a reference point; an objective that is not listed has neither.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub objectives: Vec<ObjectiveSpec>,
+    /// How the search chooses.
+    #[serde(default)]
+    pub algorithm: AlgorithmSpec,
+    /// The number of configurations to train, initial design included.
+    #[serde(default = "defaults::max_trials")]
+    #[schemars(range(min = 1, max = 500))]
+    pub max_trials: u32,
+    /// How many trials run at the same time.
+    #[serde(default = "defaults::parallelism")]
+    #[schemars(range(min = 1, max = 64))]
+    pub parallelism: u32,
+    /// The search ends as failed when more trials than this have failed. Trials whose configuration
+    /// cannot be trained count only while no trial has a score.
+    #[serde(default = "defaults::max_failed_trials")]
+    #[schemars(range(min = 0, max = 500))]
+    pub max_failed_trials: u32,
+    /// How often a trial is started again after a failure that is not its configuration's fault (a
+    /// killed process, a lost node).
+    #[serde(default = "defaults::max_retries")]
+    #[schemars(range(min = 0, max = 10))]
+    pub max_retries: u32,
+    /// The search ends after this many seconds, with what it has found. Running trials are stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 2_592_000))]
+    pub active_deadline_seconds: Option<u64>,
+    /// One trial is stopped and counted as failed after this many seconds.
+    #[serde(default = "defaults::trial_deadline_seconds")]
+    #[schemars(range(min = 1, max = 2_592_000))]
+    pub trial_deadline_seconds: u64,
+    /// End early when the hypervolume no longer grows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub convergence: Option<ConvergenceSpec>,
+    /// Start no new trial while true. Running trials finish.
+    #[serde(default)]
+    pub suspend: bool,
+    /// How much training a search trial gets.
+    #[serde(default)]
+    pub fidelity: FidelitySpec,
+    /// The training recipe.
+    #[serde(default)]
+    pub training: TrainingSpec,
+    /// Well-known methods trained beside the search, at the same fidelity, for comparison. The
+    /// surrogate does not see them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "set"))]
+    pub baselines: Vec<BaselineName>,
+}

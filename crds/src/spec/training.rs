@@ -1,0 +1,128 @@
+//! How a trial is trained.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::defaults;
+use crate::decimal::Decimal;
+
+/// How much training a search trial gets. Whatever it is, the learning rate runs through its
+/// complete schedule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct FidelitySpec {
+    /// Passes over the training set.
+    #[schemars(range(min = 1, max = 1000))]
+    pub epochs: u32,
+    /// The share of the steps that is taken, in percent.
+    #[schemars(range(min = 1, max = 100))]
+    pub steps_percent: u32,
+    /// Train on a sample of this many examples, the same one for every trial.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub train_examples: Option<u32>,
+    /// Validate on a sample of this many examples, the same one for every trial.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub validation_examples: Option<u32>,
+}
+
+/// The training recipe (paper, section 4; AdamW with linear decay and gradient clipping at 1).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct TrainingSpec {
+    /// The peak learning rate.
+    pub learning_rate: Decimal,
+    /// Examples per step.
+    #[schemars(range(min = 1, max = 4096))]
+    pub batch_size: u32,
+    /// Tokens per example, special tokens included; longer texts are cut, the longest first.
+    #[schemars(range(min = 4, max = 4096))]
+    pub max_length: u32,
+    /// Pad to the longest example of a batch, or to `maxLength` as the authors did.
+    pub padding: Padding,
+    /// Weight decay of AdamW; biases and layer norms are left out of it.
+    pub weight_decay: Decimal,
+    /// The share of the steps over which the learning rate rises, in percent.
+    #[schemars(range(min = 0, max = 100))]
+    pub warmup_percent: u32,
+    /// Number format of the frozen part.
+    pub precision: Precision,
+    /// Stop after this many epochs without a better score.
+    #[schemars(range(min = 1, max = 1000))]
+    pub patience: u32,
+    /// Seed of initialisation, order and dropout, each in a stream of its own.
+    #[schemars(range(min = 0, max = 9_007_199_254_740_992_u64))]
+    pub seed: u64,
+}
+
+/// How batches are padded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Padding {
+    /// To the longest example of the batch, with examples of like length put together.
+    #[default]
+    Longest,
+    /// To `maxLength`.
+    MaxLength,
+}
+
+/// Number format of the frozen part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Precision {
+    /// BFloat16 on a GPU that has it, Float32 elsewhere.
+    #[default]
+    Auto,
+    /// 32-bit floats.
+    Float32,
+    /// 16-bit brain floats; trained parameters and the optimiser stay in 32 bits.
+    BFloat16,
+}
+
+/// Methods trained beside the search for comparison.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum BaselineName {
+    /// Every weight of the model, learning rate 2e-5.
+    FullFineTuning,
+    /// A serial adapter of bottleneck H/16 in every layer.
+    SerialAdapter,
+    /// A parallel adapter of bottleneck H/2 in every layer.
+    ParallelAdapter,
+    /// A prefix of 10 positions in every layer.
+    Prefix,
+}
+
+impl Default for FidelitySpec {
+    fn default() -> Self {
+        Self {
+            epochs: 1,
+            steps_percent: 100,
+            train_examples: None,
+            validation_examples: None,
+        }
+    }
+}
+
+impl Default for TrainingSpec {
+    fn default() -> Self {
+        Self {
+            learning_rate: defaults::learning_rate(),
+            batch_size: 32,
+            max_length: 128,
+            padding: Padding::default(),
+            weight_decay: defaults::zero(),
+            warmup_percent: 0,
+            precision: Precision::default(),
+            patience: 10,
+            seed: 42,
+        }
+    }
+}
+
+impl BaselineName {
+    /// The learning rate that the method needs in place of the recipe's.
+    pub fn learning_rate(self) -> Option<Decimal> {
+        (self == Self::FullFineTuning).then(defaults::full_fine_tuning_learning_rate)
+    }
+}
