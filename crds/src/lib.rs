@@ -4,6 +4,7 @@
 
 pub mod configuration;
 pub mod decimal;
+pub mod inspection;
 pub mod schema;
 pub mod space;
 pub mod spec;

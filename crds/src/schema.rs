@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use kube::core::CustomResourceExt;
+use kube_core::CustomResourceExt;
 use regex::Regex;
 use serde_json::{Map, Value};
 

@@ -138,6 +138,10 @@ pub struct LedgerEntry {
     pub state: TrialState,
     /// Which start, from 1.
     pub attempt: u32,
+    /// The UID of the due attempt's Job, in a cluster: no other Job's result is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub job_uid: Option<String>,
     /// How many attempts ended by a failure of the surroundings; they count against `maxRetries`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failed_attempts: u32,

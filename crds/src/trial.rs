@@ -104,6 +104,8 @@ pub enum FailureReason {
     NoResult,
     /// The trainer was killed or its node was lost.
     Lost,
+    /// A Job of somebody else has the name that this attempt's Job would have.
+    Conflict,
     /// Anything else.
     Internal,
 }
@@ -126,9 +128,12 @@ impl FailureReason {
             Self::OutOfMemory | Self::NotFinite | Self::DeadlineExceeded => {
                 FailureClass::Infeasible
             }
-            Self::DiskFull | Self::DeviceLost | Self::NoResult | Self::Lost | Self::Internal => {
-                FailureClass::Infrastructure
-            }
+            Self::DiskFull
+            | Self::DeviceLost
+            | Self::NoResult
+            | Self::Lost
+            | Self::Conflict
+            | Self::Internal => FailureClass::Infrastructure,
             Self::BadInput => FailureClass::Fatal,
         }
     }

@@ -251,6 +251,23 @@ pub struct Ledger {
     events: u64,
 }
 
+/// What a status keeps of a ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Restored {
+    /// One entry per trial, in the order of planning.
+    pub entries: Vec<LedgerEntry>,
+    /// What the latest fit says.
+    pub surrogate: Option<SurrogateStatus>,
+    /// When the search began.
+    pub start_time: Timestamp,
+    /// How and when it ended.
+    pub conclusion: Option<(Conclusion, Timestamp)>,
+    /// The generation of the spec.
+    pub generation: i64,
+    /// When the spec became what it is.
+    pub spec_time: Timestamp,
+}
+
 impl Ledger {
     /// The ledger of a search that began at `start_time`, before any event.
     pub fn new(start_time: Timestamp) -> Self {
@@ -263,6 +280,29 @@ impl Ledger {
             spec_changes: 0,
             spec_time: start_time,
             events: 0,
+        }
+    }
+
+    /// A ledger as a status keeps it, with the generation of the spec that it speaks of.
+    pub fn restore(restored: Restored) -> Self {
+        let Restored {
+            entries,
+            surrogate,
+            start_time,
+            conclusion,
+            generation,
+            spec_time,
+        } = restored;
+        let events = entries.len() as u64;
+        Self {
+            entries,
+            started: BTreeMap::new(),
+            surrogate,
+            start_time,
+            conclusion,
+            spec_changes: u32::try_from(generation - 1).unwrap_or(0),
+            spec_time,
+            events,
         }
     }
 
@@ -328,6 +368,13 @@ impl Ledger {
         self.entries.iter().filter(|entry| !entry.state.is_final())
     }
 
+    /// Notes the Job of an attempt that is due: from now on no other Job's result is read.
+    pub fn note_job(&mut self, trial: u32, attempt: u32, uid: &str) -> Result<(), LedgerError> {
+        let entry = self.open_at(trial, attempt)?;
+        entry.job_uid = Some(uid.to_owned());
+        Ok(())
+    }
+
     /// Adds what happened at `at`. On an error nothing has changed.
     pub fn apply(&mut self, event: &Event, at: Timestamp) -> Result<(), LedgerError> {
         if self.conclusion.is_some() && !matches!(event, Event::SpecChanged(_)) {
@@ -350,6 +397,7 @@ impl Ledger {
             } => {
                 let entry = self.open_at(*trial, attempt.wrapping_sub(1))?;
                 entry.attempt = *attempt;
+                entry.job_uid = None;
                 entry.failed_attempts += u32::from(*cause != RetryCause::Interrupted);
                 self.started.remove(trial);
             }
@@ -405,6 +453,7 @@ impl Ledger {
             baseline: *baseline,
             state: TrialState::Planned,
             attempt: 1,
+            job_uid: None,
             failed_attempts: 0,
             inputs_hash: inputs_hash.clone(),
             acquisition: *acquisition,

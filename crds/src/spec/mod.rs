@@ -4,9 +4,10 @@ mod defaults;
 mod search;
 mod source;
 mod task;
+mod trainer;
 mod training;
 
-use kube::CustomResource;
+use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,7 @@ pub use search::{
 };
 pub use source::{ClaimSource, HubSource, ModelSpec, SecretKeyRef, Source};
 pub use task::{CustomTask, CustomTaskType, Metric, TaskName, TaskSpec};
+pub use trainer::{TaintEffect, TrainerResources, TrainerSpec, TrainerToleration};
 pub use training::{BaselineName, FidelitySpec, Padding, Precision, TrainingSpec};
 
 /// A search for parameter-efficient fine-tuning configurations of one model on one task.
@@ -32,6 +34,7 @@ pub use training::{BaselineName, FidelitySpec, Padding, Precision, TrainingSpec}
     namespaced,
     status = "PeftSearchStatus",
     derive = "PartialEq",
+    crates(kube_core = "::kube_core"),
     doc = "A multi-objective search for parameter-efficient fine-tuning (PEFT) configurations: task score against trainable parameters.",
     printcolumn = r#"{"name":"Succeeded","type":"string","jsonPath":".status.conditions[?(@.type==\"Succeeded\")].status"}"#,
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Succeeded\")].reason"}"#,
@@ -102,4 +105,15 @@ pub struct PeftSearchSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "set"))]
     pub baselines: Vec<BaselineName>,
+    /// The pods that train, in a cluster.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub trainer: TrainerSpec,
+    /// The object is deleted this many seconds after the search has ended; never where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 31_536_000))]
+    pub ttl_seconds_after_finished: Option<u64>,
+}
+
+fn is_default(trainer: &TrainerSpec) -> bool {
+    *trainer == TrainerSpec::default()
 }

@@ -82,6 +82,7 @@ fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> [String; COLUMNS.len()
         baseline,
         state,
         attempt,
+        job_uid: _,
         failed_attempts,
         inputs_hash,
         acquisition,

@@ -144,6 +144,7 @@ pub fn entry(trial: u32, configuration: PeftConfiguration) -> LedgerEntry {
         baseline: None,
         state: TrialState::Succeeded,
         attempt: 1,
+        job_uid: None,
         failed_attempts: 0,
         inputs_hash: String::new(),
         acquisition: None,

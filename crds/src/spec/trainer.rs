@@ -1,0 +1,124 @@
+//! The pods that train: an allow-list, not a pod template, so that whoever may create a search gains
+//! nothing more than a restricted pod in that namespace.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The pods that train, in a cluster. `peft-operator run` does not read it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct TrainerSpec {
+    /// The trainer's image; the operator's own choice where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 512),
+        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$")
+    )]
+    pub image: Option<String>,
+    /// What one trial is given, as request and as limit.
+    pub resources: TrainerResources,
+    /// Labels that a node must have.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints that trials may be scheduled in spite of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub tolerations: Vec<TrainerToleration>,
+    /// The pods' priority class; the system's classes are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"),
+        extend("x-kubernetes-validations" = [{
+            "rule": "!self.startsWith('system-')",
+            "message": "a trainer may not have a system priority class"
+        }])
+    )]
+    pub priority_class_name: Option<String>,
+    /// The container runtime's class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    )]
+    pub runtime_class_name: Option<String>,
+    /// Secrets of the same namespace with which the image is pulled.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 8),
+        inner(
+            length(min = 1, max = 253),
+            regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+        )
+    )]
+    pub image_pull_secrets: Vec<String>,
+    /// Kueue's queue: trials then start suspended, and Kueue admits them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    )]
+    pub queue_name: Option<String>,
+}
+
+/// What one trial is given, as request and as limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct TrainerResources {
+    /// Cores, such as `2` or `500m`.
+    #[schemars(
+        length(min = 1, max = 16),
+        regex(pattern = r"^[0-9]+(\.[0-9]{1,3}|m)?$")
+    )]
+    pub cpu: String,
+    /// Memory, such as `4Gi`.
+    #[schemars(length(min = 1, max = 16), regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$"))]
+    pub memory: String,
+    /// Room for temporary files, such as `2Gi`.
+    #[schemars(length(min = 1, max = 16), regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$"))]
+    pub ephemeral_storage: String,
+    /// GPUs (`nvidia.com/gpu`); 0 trains on the processor.
+    #[schemars(range(min = 0, max = 1))]
+    pub gpus: u32,
+}
+
+impl Default for TrainerResources {
+    fn default() -> Self {
+        Self {
+            cpu: "2".into(),
+            memory: "4Gi".into(),
+            ephemeral_storage: "2Gi".into(),
+            gpus: 0,
+        }
+    }
+}
+
+/// A taint that trials may be scheduled in spite of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrainerToleration {
+    /// The taint's key; every taint at once cannot be tolerated.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+    /// The taint's value; any where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub value: Option<String>,
+    /// The taint's effect; any where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<TaintEffect>,
+}
+
+/// What a taint does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TaintEffect {
+    /// Nothing new is scheduled.
+    NoSchedule,
+    /// Other nodes come first.
+    PreferNoSchedule,
+    /// What runs is evicted.
+    NoExecute,
+}

@@ -1,0 +1,178 @@
+//! Calls to the API server: each with a time limit and a name. The only place where `kube` errors are
+//! taken apart.
+
+use std::future::Future;
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
+use kube::{Api, Client};
+use autopeft_crds::PeftSearch;
+use serde_json::json;
+
+use super::names::FINALIZER;
+
+/// The longest that one call may take.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Why a call came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// No answer in time.
+    #[error("{verb}: no answer within {LIMIT:?}")]
+    Timeout {
+        /// What was asked.
+        verb: &'static str,
+    },
+    /// An answer that is an error, or no connection.
+    #[error("{verb}: {source}")]
+    Refused {
+        /// What was asked.
+        verb: &'static str,
+        /// What `kube` says.
+        source: Box<kube::Error>,
+    },
+}
+
+impl ApiError {
+    /// The HTTP status, where there was an answer.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Refused { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => Some(status.code),
+                _ => None,
+            },
+            Self::Timeout { .. } => None,
+        }
+    }
+
+    /// What was asked.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Timeout { verb } | Self::Refused { verb, .. } => verb,
+        }
+    }
+
+    /// What the API server says, without the client's words around it.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Refused { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => status.message.clone(),
+                other => other.to_string(),
+            },
+            Self::Timeout { .. } => self.to_string(),
+        }
+    }
+}
+
+async fn call<T>(
+    verb: &'static str,
+    asked: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, ApiError> {
+    match tokio::time::timeout(LIMIT, asked).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(source)) => Err(ApiError::Refused {
+            verb,
+            source: Box::new(source),
+        }),
+        Err(_) => Err(ApiError::Timeout { verb }),
+    }
+}
+
+/// The search as etcd has it, not as a cache does.
+pub async fn read_search(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<PeftSearch>, ApiError> {
+    let api: Api<PeftSearch> = Api::namespaced(client.clone(), namespace);
+    call("get peftsearch", api.get_opt(name)).await
+}
+
+/// Writes a status where nothing was written since it was read (HTTP 409 otherwise).
+pub async fn replace_status(client: &Client, search: &PeftSearch) -> Result<PeftSearch, ApiError> {
+    let metadata = &search.metadata;
+    let (namespace, name) = (metadata.namespace.as_deref(), metadata.name.as_deref());
+    let api: Api<PeftSearch> = Api::namespaced(client.clone(), namespace.unwrap_or_default());
+    let parameters = PostParams::default();
+    let put = api.replace_status(name.unwrap_or_default(), &parameters, search);
+    call("update peftsearch status", put).await
+}
+
+/// Deletes a search whose time is over.
+pub async fn delete_search(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    uid: &str,
+) -> Result<(), ApiError> {
+    let api: Api<PeftSearch> = Api::namespaced(client.clone(), namespace);
+    let parameters = with_uid(uid);
+    absent_is_well(call("delete peftsearch", api.delete(name, &parameters)).await)
+}
+
+/// Creates a Job.
+pub async fn create_job(client: &Client, namespace: &str, job: &Job) -> Result<Job, ApiError> {
+    let api: Api<Job> = Api::namespaced(client.clone(), namespace);
+    call("create job", api.create(&PostParams::default(), job)).await
+}
+
+/// A Job as etcd has it.
+pub async fn read_job(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<Job>, ApiError> {
+    let api: Api<Job> = Api::namespaced(client.clone(), namespace);
+    call("get job", api.get_opt(name)).await
+}
+
+/// Deletes a Job and, in the background, its pods.
+pub async fn delete_job(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    uid: &str,
+) -> Result<(), ApiError> {
+    let api: Api<Job> = Api::namespaced(client.clone(), namespace);
+    let parameters = with_uid(uid);
+    absent_is_well(call("delete job", api.delete(name, &parameters)).await)
+}
+
+/// Takes our finalizer off a pod.
+pub async fn release_pod(client: &Client, namespace: &str, pod: &Pod) -> Result<(), ApiError> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let metadata = &pod.metadata;
+    let patch = json!({
+        "metadata": {
+            "uid": metadata.uid,
+            "$deleteFromPrimitiveList/finalizers": [FINALIZER],
+        }
+    });
+    let name = metadata.name.as_deref().unwrap_or_default();
+    let parameters = PatchParams::default();
+    let patch = Patch::Strategic(&patch);
+    let patched = api.patch_metadata(name, &parameters, &patch);
+    absent_is_well(call("patch pod", patched).await)
+}
+
+fn with_uid(uid: &str) -> DeleteParams {
+    DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Background),
+        preconditions: Some(Preconditions {
+            uid: Some(uid.into()),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    }
+}
+
+/// What should go away and is gone, or has another in its place, is well.
+fn absent_is_well<T>(answer: Result<T, ApiError>) -> Result<(), ApiError> {
+    match answer {
+        Ok(_) => Ok(()),
+        Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

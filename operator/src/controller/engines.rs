@@ -1,0 +1,105 @@
+//! The engine, off the async threads: a few searches' steps at a time, first come, first served. A
+//! step is dropped with its search.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use autopeft_crds::spec::Metric;
+use autopeft_engine::Problem;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use crate::ask::{self, AskError, Asked};
+use crate::ledger::Ledger;
+
+/// Why a step has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The engine refuses.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// The engine broke down.
+    #[error("the search engine broke down: {0}")]
+    Panicked(String),
+}
+
+/// What a step gave, and how long it computed.
+#[derive(Debug)]
+pub struct Answer {
+    /// What it gave.
+    pub asked: Result<Asked, EngineError>,
+    /// Seconds.
+    pub seconds: f64,
+}
+
+/// The pool.
+#[derive(Clone, Debug)]
+pub struct Engines {
+    permits: Arc<Semaphore>,
+}
+
+/// A step under way. Dropped before its turn, it never begins; its answer is dropped otherwise.
+#[derive(Debug)]
+pub struct Step {
+    task: JoinHandle<()>,
+    answer: Arc<Mutex<Option<Answer>>>,
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Step {
+    /// The answer, once, where it is there.
+    pub fn take(&self) -> Option<Answer> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Engines {
+    /// A pool of so many steps at a time.
+    pub fn new(steps: usize) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(steps.max(1))),
+        }
+    }
+
+    /// Begins a step; `done` is called when it has an answer.
+    pub fn begin(
+        &self,
+        problem: Problem,
+        metric: Metric,
+        ledger: Ledger,
+        done: impl FnOnce() + Send + 'static,
+    ) -> Step {
+        let permits = Arc::clone(&self.permits);
+        let answer = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&answer);
+        let task = tokio::spawn(async move {
+            let turn = permits.acquire_owned().await;
+            let begun = Instant::now();
+            let computed = tokio::task::spawn_blocking(move || {
+                // Held while the thread computes, whoever still waits for it.
+                let _turn = turn;
+                ask::ask(&problem, metric, &ledger)
+            });
+            let asked = match computed.await {
+                Ok(asked) => asked.map_err(EngineError::from),
+                Err(error) => Err(EngineError::Panicked(panic_text(error))),
+            };
+            let seconds = begun.elapsed().as_secs_f64();
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Answer { asked, seconds });
+            done();
+        });
+        Step { task, answer }
+    }
+}
+
+fn panic_text(error: tokio::task::JoinError) -> String {
+    match error.try_into_panic() {
+        Ok(payload) => super::panic_text(payload.as_ref()),
+        Err(error) => error.to_string(),
+    }
+}

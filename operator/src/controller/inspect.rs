@@ -1,0 +1,187 @@
+//! The step before a search: a Job in which the trainer looks at model and data. Its document goes
+//! into the status, and nothing else of it is kept.
+
+use std::time::Duration;
+
+use autopeft_crds::inspection::{InspectionOutcome, parse_inspection};
+use autopeft_crds::trial::Inspection;
+use kube::Resource;
+use kube::runtime::controller::Action as Next;
+
+use super::api;
+use super::job;
+use super::names::{self, Purpose};
+use super::outcome::{self, Ending, Seen, Trouble};
+use super::reconcile::{Created, Pass, ReconcileError};
+use super::restore::{self, Early};
+use crate::request::{self, Places};
+
+/// How soon to look again at a Job that has not started.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Where the inspection stands.
+#[derive(Debug)]
+pub(super) enum Inspected {
+    /// It is done.
+    Found(Inspection),
+    /// It is not; what to do meanwhile.
+    NotYet(Next),
+}
+
+/// Sees to the inspection; there is one attempt at a time, under one name.
+pub(super) async fn inspect(
+    pass: &mut Pass<'_>,
+    places: &Places,
+) -> Result<Inspected, ReconcileError> {
+    let status = pass.search.status.as_ref();
+    let known = status.and_then(|status| status.inspection.clone());
+    let (jobs, pods) = pass.cached();
+    let (search, uid) = (pass.name(), pass.uid());
+    let name = names::job_name(&search, &uid, Purpose::Inspection, 1);
+    let found = jobs.iter().find(|job| {
+        job.metadata.name.as_ref() == Some(&name)
+            && names::controller_uid(&job.metadata) == Some(&uid)
+    });
+    let is_inspection = |metadata| {
+        matches!(names::attempt_of(metadata), Some((Purpose::Inspection, _)))
+    };
+    if let Some(inspection) = known {
+        for pod in pods.iter().filter(|pod| is_inspection(&pod.metadata)) {
+            let_go(pass, pod).await?;
+        }
+        if let Some(job) = found {
+            delete(pass, job).await?;
+        }
+        return Ok(Inspected::Found(inspection));
+    }
+    if let Some(message) = refused_before(pass) {
+        let status = restore::early(&pass.search, &Early::BadInput(message), pass.now);
+        pass.record(status, &[]).await?;
+        return Ok(Inspected::NotYet(Next::await_change()));
+    }
+    let Some(job) = found.cloned() else {
+        return create(pass, places).await;
+    };
+    let job_uid = job.metadata.uid.as_deref();
+    let controlled: Vec<_> = pods
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|pod| names::controller_uid(&pod.metadata) == job_uid)
+        .collect();
+    let trouble = match outcome::see(&job, &controlled, pass.now) {
+        Seen::Running | Seen::Unclear { .. } => None,
+        Seen::Waiting(trouble) => Some(trouble),
+        Seen::Ended(Ending::Document(text)) => match parse_inspection(text.as_bytes(), &uid) {
+            Ok(result) => {
+                let mut status = restore::early(&pass.search, &Early::Inspecting, pass.now);
+                match result.outcome {
+                    InspectionOutcome::Found(inspection) => {
+                        status.inspection = Some(inspection);
+                        pass.record(status, &[]).await?;
+                    }
+                    InspectionOutcome::Refused { message } => {
+                        let refused = Early::BadInput(message.clone());
+                        let status = restore::early(&pass.search, &refused, pass.now);
+                        pass.record(status, &[]).await?;
+                        let reference = pass.search.object_ref(&());
+                        pass.context.recorder.warn(reference, "BadInput", message).await;
+                    }
+                }
+                for pod in &controlled {
+                    let_go(pass, pod).await?;
+                }
+                delete(pass, &job).await?;
+                // What was recorded comes back as a change.
+                return Ok(Inspected::NotYet(Next::requeue(Duration::from_millis(20))));
+            }
+            Err(error) => Some(again(pass, &job, &controlled, error.to_string()).await?),
+        },
+        Seen::Ended(Ending::Without(_, message)) | Seen::Taken(message) => {
+            Some(again(pass, &job, &controlled, message).await?)
+        }
+    };
+    let status = restore::early(&pass.search, &Early::Inspecting, pass.now);
+    pass.record(status, trouble.as_slice()).await?;
+    Ok(Inspected::NotYet(Next::requeue(SOON)))
+}
+
+/// The message of an inspection that refused the spec as it is now.
+fn refused_before(pass: &Pass<'_>) -> Option<String> {
+    let status = pass.search.status.as_ref()?;
+    if status.observed_generation != pass.search.metadata.generation {
+        return None;
+    }
+    let succeeded = status.conditions.iter().find(|condition| {
+        condition.type_ == "Succeeded"
+            && condition.status == "False"
+            && condition.reason == "BadInput"
+    })?;
+    Some(succeeded.message.clone())
+}
+
+/// Clears an inspection that came to nothing away, so that the next one can begin after a pause.
+async fn again(
+    pass: &mut Pass<'_>,
+    job: &k8s_openapi::api::batch::v1::Job,
+    pods: &[&k8s_openapi::api::core::v1::Pod],
+    message: String,
+) -> Result<Trouble, ReconcileError> {
+    let trouble = Trouble::new("InspectionFailed", message);
+    pass.memory.refuse(trouble.clone());
+    for pod in pods {
+        let_go(pass, pod).await?;
+    }
+    delete(pass, job).await?;
+    Ok(trouble)
+}
+
+async fn create(pass: &mut Pass<'_>, places: &Places) -> Result<Inspected, ReconcileError> {
+    let mut next = Next::requeue(SOON);
+    if pass.search.spec.suspend {
+        next = Next::await_change();
+    } else if let Some(pause) = pass.memory.pause() {
+        next = Next::requeue(pause.min(SOON));
+    } else {
+        let request = request::inspection(&pass.search.spec, places, &pass.uid())?;
+        let document = serde_json::to_string(&request)?;
+        let defaults = &pass.context.defaults;
+        let wanted = job::job(&pass.search, Purpose::Inspection, 1, document, defaults);
+        if pass.create(&wanted).await? == Created::Taken {
+            let name = wanted.metadata.name.unwrap_or_default();
+            let message = format!("a Job {name} exists that is not this search's; delete it");
+            pass.memory.refuse(Trouble::new("Conflict", message));
+        }
+    }
+    let status = restore::early(&pass.search, &Early::Inspecting, pass.now);
+    let troubles: Vec<Trouble> = pass
+        .memory
+        .refusal
+        .iter()
+        .map(|refusal| refusal.trouble.clone())
+        .collect();
+    pass.record(status, &troubles).await?;
+    Ok(Inspected::NotYet(next))
+}
+
+async fn let_go(
+    pass: &mut Pass<'_>,
+    pod: &k8s_openapi::api::core::v1::Pod,
+) -> Result<(), ReconcileError> {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    if names::is_held(&pod.metadata) && pass.memory.may_remove(&format!("pod/{name}")) {
+        api::release_pod(&pass.context.client, &pass.namespace(), pod).await?;
+    }
+    Ok(())
+}
+
+async fn delete(
+    pass: &mut Pass<'_>,
+    job: &k8s_openapi::api::batch::v1::Job,
+) -> Result<(), ReconcileError> {
+    let name = job.metadata.name.clone().unwrap_or_default();
+    let uid = job.metadata.uid.clone().unwrap_or_default();
+    if pass.memory.may_remove(&format!("job/{uid}")) {
+        api::delete_job(&pass.context.client, &pass.namespace(), &name, &uid).await?;
+    }
+    Ok(())
+}

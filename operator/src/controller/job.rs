@@ -1,0 +1,362 @@
+//! The Job of a trial. No I/O.
+//!
+//! It asks for nothing that the restricted Pod Security profile refuses, holds no token, and mounts
+//! only what the search names. Its name and its content follow from the search and the request, so
+//! that a Job found in its place can be compared.
+
+use std::collections::BTreeMap;
+
+use autopeft_crds::PeftSearch;
+use autopeft_crds::spec::{ClaimSource, PeftSearchSpec, Source, TrainerSpec};
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource,
+    EnvVar, EnvVarSource, LocalObjectReference, ObjectFieldSelector,
+    PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec,
+    ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext, Toleration, Volume,
+    VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde_json::Value;
+
+use super::names::{self, CONTAINER, FINALIZER, Purpose};
+use crate::request::Places;
+
+/// Where claims are mounted in a trainer's pod.
+const CLAIMS: &str = "/mnt/claims";
+/// Where the request is mounted.
+const REQUEST_FOLDER: &str = "/etc/autopeft";
+/// The user that trainers run as: nobody on the node.
+const USER: i64 = 65_532;
+
+/// What the operator adds to every trainer.
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    /// The trainer's image, where the search names none.
+    pub image: String,
+}
+
+/// Why a search cannot be carried out in a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceError {
+    /// A path on somebody's machine.
+    #[error(
+        "{0}.source.path: a path on a machine is for `peft-operator run` only; in a cluster give claim or hub"
+    )]
+    Path(&'static str),
+    /// None of the sources.
+    #[error("{0}.source: nothing is given; give claim or hub")]
+    Nothing(&'static str),
+}
+
+/// Where the trainer's pod finds model and data.
+pub fn places(spec: &PeftSearchSpec) -> Result<Places, PlaceError> {
+    Ok(Places {
+        model: place(&spec.model.source, "spec.model")?,
+        data: place(&spec.task.source, "spec.task")?,
+    })
+}
+
+fn place(source: &Source, field: &'static str) -> Result<String, PlaceError> {
+    let Source { path, claim, hub } = source;
+    match (path, claim, hub) {
+        (None, Some(claim), None) => Ok(inside(claim)),
+        (None, None, Some(hub)) => Ok(format!("hf://{}@{}", hub.repository, hub.revision)),
+        (Some(_), ..) => Err(PlaceError::Path(field)),
+        _ => Err(PlaceError::Nothing(field)),
+    }
+}
+
+fn inside(claim: &ClaimSource) -> String {
+    let ClaimSource { name, path } = claim;
+    match path.trim_matches('/') {
+        "" => format!("{CLAIMS}/{name}"),
+        path => format!("{CLAIMS}/{name}/{path}"),
+    }
+}
+
+/// The Job of an attempt. `request` is the document that its trainer reads.
+pub fn job(
+    search: &PeftSearch,
+    purpose: Purpose,
+    attempt: u32,
+    request: String,
+    defaults: &Defaults,
+) -> Job {
+    let (name, uid) = (
+        search.metadata.name.clone().unwrap_or_default(),
+        search.metadata.uid.clone().unwrap_or_default(),
+    );
+    let labels = BTreeMap::from([
+        (names::MANAGED_BY.into(), names::MANAGER.into()),
+        ("app.kubernetes.io/component".into(), "trainer".into()),
+        (names::SEARCH.into(), name.clone()),
+        (names::SEARCH_UID.into(), uid.clone()),
+        (names::TRIAL.into(), purpose.label()),
+        (names::ATTEMPT.into(), attempt.to_string()),
+    ]);
+    let mut job_labels = labels.clone();
+    let queue = search.spec.trainer.queue_name.as_ref();
+    if let Some(queue) = queue {
+        job_labels.insert(names::QUEUE.into(), queue.clone());
+    }
+    Job {
+        metadata: ObjectMeta {
+            name: Some(names::job_name(&name, &uid, purpose, attempt)),
+            namespace: search.metadata.namespace.clone(),
+            labels: Some(job_labels),
+            owner_references: search.controller_owner_ref(&()).map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(JobSpec {
+            backoff_limit: Some(0),
+            completions: Some(1),
+            parallelism: Some(1),
+            // A pod that still runs is never doubled.
+            pod_replacement_policy: Some("Failed".into()),
+            active_deadline_seconds: i64::try_from(search.spec.trial_deadline_seconds).ok(),
+            // Kueue admits a Job by ending its suspension.
+            suspend: queue.map(|_| true),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels),
+                    annotations: Some(BTreeMap::from([(names::REQUEST.into(), request)])),
+                    finalizers: Some(vec![FINALIZER.into()]),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(pod(&search.spec, purpose, defaults)),
+            },
+            ..JobSpec::default()
+        }),
+        status: None,
+    }
+}
+
+fn pod(spec: &PeftSearchSpec, purpose: Purpose, defaults: &Defaults) -> PodSpec {
+    let TrainerSpec {
+        image: _,
+        resources: _,
+        node_selector,
+        tolerations,
+        priority_class_name,
+        runtime_class_name,
+        image_pull_secrets,
+        queue_name: _,
+    } = &spec.trainer;
+    let (volumes, mounts) = volumes(spec);
+    PodSpec {
+        restart_policy: Some("Never".into()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        termination_grace_period_seconds: Some(10),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: Some(USER),
+            run_as_group: Some(USER),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".into(),
+                ..SeccompProfile::default()
+            }),
+            ..PodSecurityContext::default()
+        }),
+        node_selector: (!node_selector.is_empty()).then(|| node_selector.clone()),
+        tolerations: (!tolerations.is_empty()).then(|| tolerations.iter().map(toleration).collect()),
+        priority_class_name: priority_class_name.clone(),
+        runtime_class_name: runtime_class_name.clone(),
+        image_pull_secrets: (!image_pull_secrets.is_empty()).then(|| {
+            let reference = |name: &String| LocalObjectReference { name: name.clone() };
+            image_pull_secrets.iter().map(reference).collect()
+        }),
+        volumes: Some(volumes),
+        containers: vec![container(spec, purpose, defaults, mounts)],
+        ..PodSpec::default()
+    }
+}
+
+fn toleration(given: &autopeft_crds::spec::TrainerToleration) -> Toleration {
+    let autopeft_crds::spec::TrainerToleration { key, value, effect } = given;
+    Toleration {
+        key: Some(key.clone()),
+        operator: Some(if value.is_some() { "Equal" } else { "Exists" }.into()),
+        value: value.clone(),
+        effect: effect.map(|effect| format!("{effect:?}")),
+        toleration_seconds: None,
+    }
+}
+
+fn container(
+    spec: &PeftSearchSpec,
+    purpose: Purpose,
+    defaults: &Defaults,
+    mounts: Vec<VolumeMount>,
+) -> Container {
+    let verb = match purpose {
+        Purpose::Inspection => "inspect",
+        Purpose::Trial(_) => "trial",
+    };
+    let request = format!("{REQUEST_FOLDER}/request.json");
+    let arguments = [verb, "--request", &request, "--result", "/dev/termination-log"];
+    let image = spec.trainer.image.clone();
+    Container {
+        name: CONTAINER.into(),
+        image: Some(image.unwrap_or_else(|| defaults.image.clone())),
+        args: Some(arguments.map(String::from).into()),
+        env: Some(environment(spec)),
+        resources: Some(resources(spec)),
+        termination_message_path: Some("/dev/termination-log".into()),
+        termination_message_policy: Some("File".into()),
+        volume_mounts: Some(mounts),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            privileged: Some(false),
+            read_only_root_filesystem: Some(true),
+            run_as_non_root: Some(true),
+            capabilities: Some(Capabilities {
+                add: None,
+                drop: Some(vec!["ALL".into()]),
+            }),
+            ..SecurityContext::default()
+        }),
+        ..Container::default()
+    }
+}
+
+/// What is requested is what is the limit.
+fn resources(spec: &PeftSearchSpec) -> ResourceRequirements {
+    let given = &spec.trainer.resources;
+    let mut amounts = BTreeMap::from([
+        ("cpu".to_owned(), Quantity(given.cpu.clone())),
+        ("memory".to_owned(), Quantity(given.memory.clone())),
+        ("ephemeral-storage".to_owned(), Quantity(given.ephemeral_storage.clone())),
+    ]);
+    if given.gpus > 0 {
+        amounts.insert("nvidia.com/gpu".into(), Quantity(given.gpus.to_string()));
+    }
+    ResourceRequirements {
+        limits: Some(amounts.clone()),
+        requests: Some(amounts),
+        claims: None,
+    }
+}
+
+fn environment(spec: &PeftSearchSpec) -> Vec<EnvVar> {
+    let plain = |name: &str, value: &str| EnvVar {
+        name: name.into(),
+        value: Some(value.into()),
+        value_from: None,
+    };
+    let mut variables = vec![plain("HOME", "/tmp"), plain("HF_HOME", "/tmp/huggingface")];
+    let hubs = [&spec.model.source, &spec.task.source];
+    let token = hubs
+        .into_iter()
+        .filter_map(|source| source.hub.as_ref()?.token_secret_ref.as_ref())
+        .next();
+    if let Some(token) = token {
+        variables.push(EnvVar {
+            name: "HF_TOKEN".into(),
+            value: None,
+            value_from: Some(EnvVarSource {
+                secret_key_ref: Some(SecretKeySelector {
+                    name: token.name.clone(),
+                    key: token.key.clone(),
+                    optional: Some(false),
+                }),
+                ..EnvVarSource::default()
+            }),
+        });
+    }
+    variables
+}
+
+/// The request, room for temporary files, and every claim once.
+fn volumes(spec: &PeftSearchSpec) -> (Vec<Volume>, Vec<VolumeMount>) {
+    let mut volumes = vec![
+        Volume {
+            name: "request".into(),
+            downward_api: Some(DownwardAPIVolumeSource {
+                default_mode: Some(0o444),
+                default_user: None,
+                items: Some(vec![DownwardAPIVolumeFile {
+                    path: "request.json".into(),
+                    field_ref: Some(ObjectFieldSelector {
+                        api_version: Some("v1".into()),
+                        field_path: format!("metadata.annotations['{}']", names::REQUEST),
+                    }),
+                    ..DownwardAPIVolumeFile::default()
+                }]),
+            }),
+            ..Volume::default()
+        },
+        Volume {
+            name: "tmp".into(),
+            empty_dir: Some(EmptyDirVolumeSource::default()),
+            ..Volume::default()
+        },
+    ];
+    let mount = |name: &str, path: String, read_only: bool| VolumeMount {
+        name: name.into(),
+        mount_path: path,
+        read_only: read_only.then_some(true),
+        ..VolumeMount::default()
+    };
+    let mut mounts = vec![
+        mount("request", REQUEST_FOLDER.into(), true),
+        mount("tmp", "/tmp".into(), false),
+    ];
+    let sources = [&spec.model.source, &spec.task.source];
+    let mut claims: Vec<&str> = sources
+        .into_iter()
+        .filter_map(|source| Some(source.claim.as_ref()?.name.as_str()))
+        .collect();
+    claims.dedup();
+    for (index, claim) in claims.into_iter().enumerate() {
+        let name = format!("claim-{index}");
+        mounts.push(mount(&name, format!("{CLAIMS}/{claim}"), true));
+        volumes.push(Volume {
+            name,
+            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+                claim_name: claim.into(),
+                read_only: Some(true),
+            }),
+            ..Volume::default()
+        });
+    }
+    (volumes, mounts)
+}
+
+/// Whether a Job that was found holds everything that the wanted one says. The API server adds
+/// fields, and Kueue changes `suspend`.
+pub fn is_the_same(found: &Job, wanted: &Job) -> bool {
+    let comparable = |job: &Job| {
+        let mut value = serde_json::json!({
+            "labels": job.metadata.labels,
+            "owners": job.metadata.owner_references,
+            "spec": job.spec,
+        });
+        if let Some(spec) = value["spec"].as_object_mut() {
+            spec.remove("suspend");
+        }
+        // The API server writes quantities its own way ("0.5" becomes "500m").
+        let container = value.pointer_mut("/spec/template/spec/containers/0");
+        if let Some(container) = container.and_then(Value::as_object_mut) {
+            container.remove("resources");
+        }
+        value
+    };
+    contains(&comparable(found), &comparable(wanted))
+}
+
+fn contains(found: &Value, wanted: &Value) -> bool {
+    match (found, wanted) {
+        (Value::Object(found), Value::Object(wanted)) => wanted
+            .iter()
+            .all(|(name, wanted)| found.get(name).is_some_and(|found| contains(found, wanted))),
+        (Value::Array(found), Value::Array(wanted)) => {
+            found.len() == wanted.len()
+                && found.iter().zip(wanted).all(|(found, wanted)| contains(found, wanted))
+        }
+        (found, wanted) => found == wanted,
+    }
+}

@@ -1,0 +1,109 @@
+//! Leader election by a Lease. It saves work and nothing more: safety comes from compare-and-swap
+//! and deterministic names. A process that was stopped for longer than its lease notices it here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use kube_lease_manager::{LeaseManagerBuilder, LeaseManagerError};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How long a lease holds, seconds.
+pub const LEASE_SECONDS: u64 = 15;
+/// How long before its end it is renewed, seconds.
+const GRACE_SECONDS: u64 = 10;
+/// How often the pulse beats.
+const BEAT: Duration = Duration::from_millis(500);
+
+/// Whether this process leads.
+#[derive(Debug)]
+pub struct Leadership {
+    leads: watch::Receiver<bool>,
+    task: JoinHandle<Result<kube_lease_manager::LeaseManager, LeaseManagerError>>,
+}
+
+impl Leadership {
+    /// Begins to campaign for the Lease `name`.
+    pub async fn campaign(
+        client: Client,
+        namespace: &str,
+        name: &str,
+        identity: &str,
+    ) -> Result<Self, LeaseManagerError> {
+        let manager = LeaseManagerBuilder::new(client, name)
+            .with_namespace(namespace)
+            .with_identity(identity)
+            .with_duration(LEASE_SECONDS)
+            .with_grace(GRACE_SECONDS)
+            .build()
+            .await?;
+        let (leads, task) = manager.watch().await;
+        Ok(Self { leads, task })
+    }
+
+    /// Waits until this process leads.
+    pub async fn won(&mut self) {
+        // An error means that the campaign ended; the caller's `lost` sees it.
+        let _ = self.leads.wait_for(|leads| *leads).await;
+    }
+
+    /// Waits until it no longer does.
+    pub async fn lost(&mut self) {
+        let _ = self.leads.wait_for(|leads| !leads).await;
+    }
+
+    /// Gives the lease back, so that another takes over at once.
+    pub async fn resign(self) {
+        let Self { leads, task } = self;
+        drop(leads);
+        match tokio::time::timeout(Duration::from_secs(3), task).await {
+            Ok(Ok(Ok(_))) => {}
+            Ok(Ok(Err(error))) => tracing::warn!("the lease could not be given back: {error}"),
+            Ok(Err(error)) => tracing::warn!("the lease could not be given back: {error}"),
+            Err(_) => tracing::warn!("the lease could not be given back in time"),
+        }
+    }
+}
+
+/// Beats while the process runs, so that a gap (SIGSTOP, a machine that slept) shows.
+#[derive(Clone, Debug)]
+pub struct Pulse {
+    start: Instant,
+    beat: Arc<AtomicU64>,
+}
+
+impl Pulse {
+    /// Begins to beat.
+    pub fn begin() -> Self {
+        let pulse = Self {
+            start: Instant::now(),
+            beat: Arc::default(),
+        };
+        let beating = pulse.clone();
+        tokio::spawn(async move {
+            loop {
+                if !beating.is_steady() {
+                    tracing::error!(
+                        "this process was stopped for longer than its lease; it ends, so that the next one reads everything anew"
+                    );
+                    std::process::exit(1);
+                }
+                beating.beat.store(beating.millis(), Ordering::Relaxed);
+                tokio::time::sleep(BEAT).await;
+            }
+        });
+        pulse
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether the process has run without a gap as long as a lease holds.
+    pub fn is_steady(&self) -> bool {
+        let gap = self.millis().saturating_sub(self.beat.load(Ordering::Relaxed));
+        gap < LEASE_SECONDS * 1000 / 2
+    }
+}

@@ -1,0 +1,150 @@
+//! What this process remembers of a search beside the object: nothing that may not be lost.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use autopeft_crds::PeftSearch;
+
+use super::engines::Step;
+use super::observe::Attempt;
+use super::outcome::Trouble;
+use crate::planner::Engine;
+
+/// How long a removal may take to show in the caches before it is asked for again.
+const REMOVAL: Duration = Duration::from_secs(2);
+/// The longest pause after a refusal.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// What is remembered of one search.
+#[derive(Debug)]
+pub struct Memory {
+    /// The object as the API server last answered; `None` until it was read live.
+    pub written: Option<PeftSearch>,
+    /// Where the engine stands.
+    pub engine: Engine,
+    /// The engine's step under way.
+    pub step: Option<Step>,
+    /// UIDs of Jobs that were created here.
+    pub created: BTreeSet<String>,
+    /// Attempts whose Job the API server says is gone.
+    pub gone: BTreeSet<Attempt>,
+    /// Attempts whose Job's name is taken.
+    pub taken: BTreeSet<Attempt>,
+    /// The last refusal to create something.
+    pub refusal: Option<Refusal>,
+    /// What the engine suffers from.
+    pub engine_trouble: Option<Trouble>,
+    /// Reconciles that failed in a row.
+    pub failures: u32,
+    /// Steps of the engine that failed in a row, and when to try again.
+    engine_failures: u32,
+    engine_retry: Option<Instant>,
+    removing: BTreeMap<String, Instant>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            written: None,
+            engine: Engine::Idle,
+            step: None,
+            created: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            taken: BTreeSet::new(),
+            refusal: None,
+            engine_trouble: None,
+            failures: 0,
+            engine_failures: 0,
+            engine_retry: None,
+            removing: BTreeMap::new(),
+        }
+    }
+}
+
+/// The API server does not let us create a Job.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// What to tell the user.
+    pub trouble: Trouble,
+    /// When to try again.
+    pub until: Instant,
+    count: u32,
+}
+
+impl Memory {
+    /// Whether to ask for the removal of `name` now: not while a request is on its way.
+    pub fn may_remove(&mut self, name: &str) -> bool {
+        let now = Instant::now();
+        self.removing.retain(|_, asked| now.duration_since(*asked) < REMOVAL);
+        if self.removing.contains_key(name) {
+            return false;
+        }
+        self.removing.insert(name.into(), now);
+        true
+    }
+
+    /// Whether removals are on their way, which may have to be asked for again.
+    pub fn is_removing(&self) -> bool {
+        !self.removing.is_empty()
+    }
+
+    /// Notes a refusal; the pause doubles with each, up to 5 minutes.
+    pub fn refuse(&mut self, trouble: Trouble) {
+        let count = self.refusal.as_ref().map_or(0, |refusal| refusal.count) + 1;
+        self.refusal = Some(Refusal {
+            trouble,
+            until: Instant::now() + backoff(count),
+            count,
+        });
+    }
+
+    /// Notes that the engine failed; it is asked again after a pause.
+    pub fn engine_failed(&mut self) {
+        self.engine_failures = self.engine_failures.saturating_add(1);
+        self.engine_retry = Some(Instant::now() + backoff(self.engine_failures));
+        self.engine = Engine::Busy;
+    }
+
+    /// Lets a failed engine be asked again when its pause is over.
+    pub fn retry_engine(&mut self) {
+        if self.engine_retry.is_some_and(|retry| Instant::now() >= retry) {
+            self.engine_retry = None;
+            self.engine = Engine::Idle;
+        }
+    }
+
+    /// How long until a failed engine may be asked again.
+    pub fn engine_pause(&self) -> Option<Duration> {
+        self.engine_retry?.checked_duration_since(Instant::now())
+    }
+
+    /// How long until creating may be tried again.
+    pub fn pause(&self) -> Option<Duration> {
+        let refusal = self.refusal.as_ref()?;
+        refusal.until.checked_duration_since(Instant::now())
+    }
+}
+
+/// The pause after the `count`-th failure in a row, from 1.
+pub fn backoff(count: u32) -> Duration {
+    Duration::from_secs(1 << count.clamp(1, 9)).min(LONGEST_PAUSE)
+}
+
+/// What is remembered of every search, by UID.
+#[derive(Debug, Default)]
+pub struct Memories(Mutex<HashMap<String, Arc<tokio::sync::Mutex<Memory>>>>);
+
+impl Memories {
+    /// What is remembered of a search.
+    pub fn of(&self, uid: &str) -> Arc<tokio::sync::Mutex<Memory>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(uid.into()).or_default())
+    }
+
+    /// Forgets every search that `is_there` does not know; the engine's steps for them are dropped.
+    pub fn keep(&self, is_there: impl Fn(&str) -> bool) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|uid, _| is_there(uid));
+    }
+}

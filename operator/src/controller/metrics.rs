@@ -1,0 +1,215 @@
+//! Prometheus metrics: of the process, and of each search for as long as it exists. No trial and no
+//! pod is a label.
+
+use autopeft_crds::PeftSearch;
+use autopeft_crds::status::PeftSearchStatus;
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder,
+};
+
+/// The states of `autopeft_search_trials`.
+const STATES: [&str; 4] = ["running", "succeeded", "infeasible", "failed"];
+
+/// Every metric.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Reconciles, by how they ended: `ok` or `error`.
+    pub reconciles: IntCounterVec,
+    /// Seconds of a reconcile.
+    pub reconcile_seconds: Histogram,
+    /// Calls that the API server refused or left unanswered, by verb.
+    pub api_errors: IntCounterVec,
+    /// Seconds that suggestions took.
+    pub engine_seconds: Histogram,
+    /// Whether this process leads.
+    pub leads: IntGauge,
+    /// Searches that cannot be read.
+    pub quarantined: IntCounter,
+    searches: Searches,
+}
+
+/// The gauges of a search, by namespace and name.
+#[derive(Clone, Debug)]
+struct Searches {
+    trials: GaugeVec,
+    trials_wanted: GaugeVec,
+    best_score: GaugeVec,
+    front_size: GaugeVec,
+    hypervolume: GaugeVec,
+    train_seconds: GaugeVec,
+    surrogate_healthy: GaugeVec,
+    degraded: GaugeVec,
+    finished: GaugeVec,
+}
+
+impl Searches {
+    fn all(&self) -> [&GaugeVec; 9] {
+        [
+            &self.trials,
+            &self.trials_wanted,
+            &self.best_score,
+            &self.front_size,
+            &self.hypervolume,
+            &self.train_seconds,
+            &self.surrogate_healthy,
+            &self.degraded,
+            &self.finished,
+        ]
+    }
+}
+
+impl Metrics {
+    /// All of them, at zero.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let gauge = |name: &str, help: &str, more: &[&str]| {
+            let labels: Vec<&str> = ["namespace", "name"].iter().chain(more).copied().collect();
+            let gauge = GaugeVec::new(Opts::new(name, help), &labels)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let searches = Searches {
+            trials: gauge("autopeft_search_trials", "Trials of the search by state.", &["state"])?,
+            trials_wanted: gauge("autopeft_search_trials_wanted", "spec.maxTrials.", &[])?,
+            best_score: gauge("autopeft_search_best_score", "The best score.", &[])?,
+            front_size: gauge(
+                "autopeft_search_front_size",
+                "Configurations on the Pareto front.",
+                &[],
+            )?,
+            hypervolume: gauge(
+                "autopeft_search_hypervolume",
+                "Hypervolume of the Pareto front: score times log10(1 + parameters).",
+                &[],
+            )?,
+            train_seconds: gauge(
+                "autopeft_search_train_seconds",
+                "Seconds of training and validation over all trials.",
+                &[],
+            )?,
+            surrogate_healthy: gauge(
+                "autopeft_search_surrogate_healthy",
+                "1 where the latest fit of the surrogate is sound, 0 where it is not.",
+                &[],
+            )?,
+            degraded: gauge(
+                "autopeft_search_degraded",
+                "1 where the condition Degraded is true.",
+                &[],
+            )?,
+            finished: gauge(
+                "autopeft_search_finished",
+                "1 where the search has ended.",
+                &[],
+            )?,
+        };
+        let counters = |name: &str, help: &str, label: &str| {
+            let counter = IntCounterVec::new(Opts::new(name, help), &[label])?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let histogram = |name: &str, help: &str, buckets: &[f64]| {
+            let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+            let histogram = Histogram::with_opts(options)?;
+            registry.register(Box::new(histogram.clone()))?;
+            Ok::<_, prometheus::Error>(histogram)
+        };
+        let leads = IntGauge::new("autopeft_leader", "1 where this process leads.")?;
+        registry.register(Box::new(leads.clone()))?;
+        let quarantined = IntCounter::new(
+            "autopeft_unreadable_searches_total",
+            "Times that a PeftSearch could not be read.",
+        )?;
+        registry.register(Box::new(quarantined.clone()))?;
+        Ok(Self {
+            reconciles: counters(
+                "autopeft_reconciles_total",
+                "Reconciles, by how they ended.",
+                "result",
+            )?,
+            reconcile_seconds: histogram(
+                "autopeft_reconcile_seconds",
+                "Seconds of a reconcile.",
+                &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0],
+            )?,
+            api_errors: counters(
+                "autopeft_api_errors_total",
+                "Calls that the API server refused or left unanswered.",
+                "verb",
+            )?,
+            engine_seconds: histogram(
+                "autopeft_engine_seconds",
+                "Seconds that a suggestion took to compute.",
+                &[0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0],
+            )?,
+            leads,
+            quarantined,
+            searches,
+            registry,
+        })
+    }
+
+    /// Shows a search as its status has it.
+    pub fn show(&self, search: &PeftSearch, status: &PeftSearchStatus) {
+        let (namespace, name) = key(search);
+        let set = |gauge: &GaugeVec, value: f64| {
+            gauge.with_label_values(&[namespace, name]).set(value);
+        };
+        let trials = &status.trials;
+        let counts = [trials.running, trials.succeeded, trials.infeasible, trials.failed];
+        for (state, count) in STATES.into_iter().zip(counts) {
+            let gauge: Gauge = self.searches.trials.with_label_values(&[namespace, name, state]);
+            gauge.set(f64::from(count));
+        }
+        let decimals = [
+            (&self.searches.best_score, &status.best_score),
+            (&self.searches.hypervolume, &status.hypervolume),
+        ];
+        for (gauge, value) in decimals {
+            if let Some(value) = value {
+                set(gauge, value.get());
+            }
+        }
+        let searches = &self.searches;
+        set(&searches.trials_wanted, f64::from(search.spec.max_trials));
+        set(&searches.front_size, f64::from(status.front_size));
+        let seconds = status.ledger.iter().filter_map(|entry| entry.train_seconds);
+        set(&searches.train_seconds, seconds.map(|value| value.get()).sum());
+        let is = |kind: &str, wanted: &str| {
+            let mut conditions = status.conditions.iter();
+            conditions.any(|condition| condition.type_ == kind && condition.status == wanted)
+        };
+        let flag = |truth: bool| if truth { 1.0 } else { 0.0 };
+        set(&searches.surrogate_healthy, flag(!is("SurrogateHealthy", "False")));
+        set(&searches.degraded, flag(is("Degraded", "True")));
+        set(&searches.finished, flag(status.completion_time.is_some()));
+    }
+
+    /// Forgets a search that is gone.
+    pub fn forget(&self, namespace: &str, name: &str) {
+        for gauge in self.searches.all() {
+            // What was never shown cannot be removed, and need not be.
+            let _ = gauge.remove_label_values(&[namespace, name]);
+        }
+        for state in STATES {
+            let _ = self.searches.trials.remove_label_values(&[namespace, name, state]);
+        }
+    }
+
+    /// All of them, in Prometheus' text format.
+    pub fn text(&self) -> Result<String, prometheus::Error> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+fn key(search: &PeftSearch) -> (&str, &str) {
+    let metadata = &search.metadata;
+    (
+        metadata.namespace.as_deref().unwrap_or_default(),
+        metadata.name.as_deref().unwrap_or_default(),
+    )
+}

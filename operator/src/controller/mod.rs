@@ -1,0 +1,373 @@
+//! The thin shell between the planner and Kubernetes: observes PeftSearch objects, Jobs and pods,
+//! asks the planner, and carries its actions out. It decides nothing about a search.
+//!
+//! `names`, `job`, `outcome`, `observe` and `restore` are pure; `api` calls the API server.
+
+mod api;
+mod engines;
+mod inspect;
+pub mod job;
+mod lead;
+mod memory;
+mod metrics;
+pub mod names;
+pub mod observe;
+mod orphans;
+pub mod outcome;
+mod reconcile;
+mod recorder;
+pub mod restore;
+mod serve;
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::channel::mpsc::UnboundedSender;
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{Controller, WatchStreamExt, watcher};
+use kube::{Api, Client, Config, Resource, ResourceExt};
+use tokio::signal::unix::{SignalKind, signal};
+
+use engines::Engines;
+use lead::{Leadership, Pulse};
+use memory::Memories;
+use metrics::Metrics;
+use reconcile::{Guarded, Pass};
+use recorder::Recorder;
+use serve::Served;
+
+use crate::ledger::{Event, Ledger, Recorded, RetryCause};
+
+/// The longest that a watch lives: a dead one is noticed soon after.
+const WATCH_SECONDS: u32 = 55;
+/// Searches that are reconciled at the same time.
+const CONCURRENCY: u16 = 16;
+/// How long caches may take to fill before it is said.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How the operator is run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The one namespace whose searches it carries out; all of them where it is left out.
+    pub namespace: Option<String>,
+    /// The namespace of its Lease.
+    pub lease_namespace: String,
+    /// The Lease's name.
+    pub lease_name: String,
+    /// Who it is among its replicas.
+    pub identity: String,
+    /// Where metrics and health are served.
+    pub address: SocketAddr,
+    /// The trainer's image, where a search names none.
+    pub trainer_image: String,
+    /// Suggestions that are computed at the same time.
+    pub engine_threads: usize,
+}
+
+/// Why the operator cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// No way to an API server.
+    #[error(
+        "no way to a Kubernetes API server: {0}; run inside a cluster, or set KUBECONFIG"
+    )]
+    Config(#[from] kube::config::InferConfigError),
+    /// The client.
+    #[error("the Kubernetes client: {0}")]
+    Client(#[from] kube::Error),
+    /// The Lease.
+    #[error("leader election: {0}; may this operator get, create and patch its Lease?")]
+    Lease(#[from] kube_lease_manager::LeaseManagerError),
+    /// The metrics.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The port or a signal.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+}
+
+/// What every reconcile needs.
+pub struct Context {
+    client: Client,
+    searches: Store<Guarded>,
+    jobs: Store<Job>,
+    pods: Store<Pod>,
+    memories: Memories,
+    engines: Engines,
+    metrics: Metrics,
+    recorder: Recorder,
+    defaults: job::Defaults,
+    pulse: Pulse,
+    trigger: UnboundedSender<ObjectRef<Guarded>>,
+}
+
+/// Runs the operator until it is asked to stop or no longer leads.
+pub async fn run(options: Options) -> Result<(), OperatorError> {
+    let client = Client::try_from(Config::infer().await?)?;
+    let metrics = Metrics::new()?;
+    let pulse = Pulse::begin();
+    let ready = Arc::new(AtomicBool::new(true));
+    let served = Served {
+        metrics: metrics.clone(),
+        pulse: pulse.clone(),
+        ready: Arc::clone(&ready),
+    };
+    let mut serving = tokio::spawn(serve::serve(options.address, served));
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut leadership = Leadership::campaign(
+        client.clone(),
+        &options.lease_namespace,
+        &options.lease_name,
+        &options.identity,
+    )
+    .await?;
+    tracing::info!(identity = options.identity, "waiting to lead");
+    tokio::select! {
+        () = leadership.won() => {}
+        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+        end = &mut serving => return Ok(end.map_err(std::io::Error::other)??),
+    }
+    tracing::info!(identity = options.identity, "leading");
+    metrics.leads.set(1);
+    ready.store(false, Ordering::Relaxed);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let mut leading = tokio::spawn(lead(client, options, metrics.clone(), pulse, ready, stopped));
+    tokio::select! {
+        () = leadership.lost() => {
+            tracing::error!("another operator leads; this one ends");
+            return Ok(());
+        }
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        end = &mut serving => return Ok(end.map_err(std::io::Error::other)??),
+        end = &mut leading => {
+            end.map_err(std::io::Error::other)?;
+            return Ok(());
+        }
+    }
+    tracing::info!("stopping: what runs goes on without the operator");
+    // The controller may have ended by itself.
+    let _ = stop.send(());
+    let _ = tokio::time::timeout(Duration::from_secs(1), leading).await;
+    leadership.resign().await;
+    Ok(())
+}
+
+/// Reconciles until told to stop.
+async fn lead(
+    client: Client,
+    options: Options,
+    metrics: Metrics,
+    pulse: Pulse,
+    ready: Arc<AtomicBool>,
+    stopped: tokio::sync::oneshot::Receiver<()>,
+) {
+    let namespace = options.namespace.as_deref();
+    let ours = format!("{}={}", names::MANAGED_BY, names::MANAGER);
+    let marked = watcher::Config::default().timeout(WATCH_SECONDS).labels(&ours);
+    let (jobs, job_writer) = reflector::store::<Job>();
+    let (pods, pod_writer) = reflector::store::<Pod>();
+    let (trigger, triggers) = futures::channel::mpsc::unbounded();
+    let (changed, changes) = futures::channel::mpsc::unbounded();
+    let job_changes = watcher(scoped::<Job>(&client, namespace), marked.clone())
+        .default_backoff()
+        .modify(|job| job.managed_fields_mut().clear())
+        .reflect(job_writer)
+        .touched_objects();
+    let pod_changes = watcher(scoped::<Pod>(&client, namespace), marked)
+        .default_backoff()
+        .modify(|pod| pod.managed_fields_mut().clear())
+        .reflect(pod_writer)
+        .touched_objects()
+        .inspect_ok(move |pod| {
+            // Nobody listens when the process ends.
+            let _ = changed.unbounded_send(ObjectRef::from_obj(pod));
+        });
+    let watched = watcher::Config::default().timeout(WATCH_SECONDS);
+    let controller = Controller::new(scoped::<Guarded>(&client, namespace), watched)
+        .owns_stream(job_changes)
+        .watches_stream(pod_changes, search_of)
+        .reconcile_on(triggers)
+        .with_config(kube::runtime::controller::Config::default().concurrency(CONCURRENCY))
+        .graceful_shutdown_on(async {
+            // A sender that is gone asks for the same.
+            let _ = stopped.await;
+        });
+    let context = Arc::new(Context {
+        recorder: Recorder::new(client.clone(), &options.identity),
+        client,
+        searches: controller.store(),
+        jobs,
+        pods,
+        memories: Memories::default(),
+        engines: Engines::new(options.engine_threads),
+        metrics,
+        defaults: job::Defaults {
+            image: options.trainer_image,
+        },
+        pulse,
+        trigger,
+    });
+    let filling = tokio::spawn(fill(Arc::clone(&context), ready));
+    let orphans = tokio::spawn(orphans::watch(Arc::clone(&context), changes));
+    let forgetting = tokio::spawn(forget(Arc::clone(&context)));
+    controller
+        .run(
+            reconcile_when_filled,
+            |object, error, context| reconcile::after_error(object, error, context),
+            context,
+        )
+        .for_each(|done| async move {
+            use kube::runtime::controller::Error;
+            match done {
+                // Told by `after_error`; a search that is gone is no error.
+                Ok(_) | Err(Error::ReconcilerFailed(..) | Error::ObjectNotFound(_)) => {}
+                Err(error) => tracing::warn!("watching: {error}"),
+            }
+        })
+        .await;
+    filling.abort();
+    orphans.abort();
+    forgetting.abort();
+}
+
+/// Nothing is judged by a cache that is not filled.
+async fn reconcile_when_filled(
+    object: Arc<Guarded>,
+    context: Arc<Context>,
+) -> Result<kube::runtime::controller::Action, Arc<reconcile::ReconcileError>> {
+    let filled = async {
+        // An error means that the process ends.
+        let _ = context.jobs.wait_until_ready().await;
+        let _ = context.pods.wait_until_ready().await;
+    };
+    if tokio::time::timeout(PATIENCE, filled).await.is_err() {
+        let metadata = object.meta();
+        tracing::error!(
+            namespace = metadata.namespace,
+            search = metadata.name,
+            "Jobs and pods cannot be watched; may this operator list and watch them?"
+        );
+        return Ok(kube::runtime::controller::Action::requeue(PATIENCE));
+    }
+    reconcile::reconcile(object, context).await
+}
+
+async fn fill(context: Arc<Context>, ready: Arc<AtomicBool>) {
+    // Errors mean that the process ends.
+    let _ = context.searches.wait_until_ready().await;
+    let _ = context.jobs.wait_until_ready().await;
+    let _ = context.pods.wait_until_ready().await;
+    ready.store(true, Ordering::Relaxed);
+    tracing::info!("the caches are filled");
+}
+
+/// Forgets searches that are gone: memory, engine steps, metrics.
+async fn forget(context: Arc<Context>) {
+    let mut shown: Vec<(String, String)> = Vec::new();
+    loop {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        if context.searches.wait_until_ready().await.is_err() {
+            return;
+        }
+        let there = context.searches.state();
+        let keys: Vec<(String, String)> = there
+            .iter()
+            .map(|search| (search.namespace().unwrap_or_default(), search.name_any()))
+            .collect();
+        for (namespace, name) in shown.iter().filter(|key| !keys.contains(key)) {
+            context.metrics.forget(namespace, name);
+        }
+        shown = keys;
+        context
+            .memories
+            .keep(|uid| there.iter().any(|search| search.uid().as_deref() == Some(uid)));
+    }
+}
+
+fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// The search that a pod says it belongs to.
+fn search_of(pod: Pod) -> Option<ObjectRef<Guarded>> {
+    let name = pod.labels().get(names::SEARCH)?;
+    let namespace = pod.namespace()?;
+    Some(ObjectRef::new(name).within(&namespace))
+}
+
+/// Tells of what was recorded: a line in the log, and an event where a person may want one.
+async fn tell(pass: &Pass<'_>, event: &Event, ledger: &Ledger) {
+    let (namespace, search) = (pass.namespace(), pass.name());
+    let about = pass.search.object_ref(&());
+    let recorder = &pass.context.recorder;
+    match event {
+        Event::Planned(planned) => tracing::info!(
+            namespace,
+            search,
+            trial = planned.trial,
+            origin = format!("{:?}", planned.origin),
+            parameters = planned.parameters,
+            "planned: {}",
+            planned.configuration
+        ),
+        Event::Started { .. } | Event::SpecChanged(_) => {}
+        Event::Retried { trial, attempt, cause } => {
+            let why = match cause {
+                RetryCause::Interrupted => "it was taken away".to_owned(),
+                RetryCause::Failed { reason, message } => format!("{reason:?}: {message}"),
+            };
+            let note = format!("trial {trial} is tried again (attempt {attempt}): {why}");
+            tracing::warn!(namespace, search, trial, attempt, "{note}");
+            recorder.warn(about, "TrialRetried", note).await;
+        }
+        Event::Recorded { trial, attempt, outcome } => match outcome {
+            Recorded::Succeeded { score, train_seconds, .. } => {
+                tracing::info!(namespace, search, trial, attempt, "score {score} in {train_seconds} s");
+            }
+            Recorded::Infeasible { reason, message } => {
+                let note = format!("trial {trial} cannot be trained: {reason:?}: {message}");
+                tracing::warn!(namespace, search, trial, attempt, "{note}");
+                recorder.warn(about, "TrialInfeasible", note).await;
+            }
+            Recorded::Failed { reason, message } => {
+                let note = format!("trial {trial} was given up: {reason:?}: {message}");
+                tracing::warn!(namespace, search, trial, attempt, "{note}");
+                recorder.warn(about, "TrialFailed", note).await;
+            }
+        },
+        Event::Concluded(conclusion) => {
+            let note = format!("{} ({} trials)", conclusion.message, ledger.next_trial());
+            tracing::info!(namespace, search, reason = format!("{:?}", conclusion.reason), "{note}");
+            let reason = format!("{:?}", conclusion.reason);
+            if conclusion.succeeded {
+                recorder.tell(about, &reason, note).await;
+            } else {
+                recorder.warn(about, &reason, note).await;
+            }
+        }
+    }
+}
+
+/// What a panic said.
+fn panic_text(payload: &(dyn Any + Send)) -> String {
+    payload
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".into())
+}

@@ -1,0 +1,215 @@
+//! What a search's Jobs and pods amount to, in the planner's words. No I/O: it is given what the
+//! caches hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use autopeft_crds::spec::Metric;
+use autopeft_crds::status::LedgerEntry;
+use autopeft_crds::trial::{FailureReason, TrialOutcome};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+
+use super::job;
+use super::names::{self, Purpose};
+use super::outcome::{self, Seen, Trouble};
+use crate::ledger::Ledger;
+use crate::planner::{Run, RunState};
+use crate::request;
+
+/// A trial and its attempt.
+pub type Attempt = (u32, u32);
+
+/// What an attempt has in the cluster.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Objects {
+    /// Name and UID of its Job.
+    pub job: Option<(String, String)>,
+    /// The pods that our finalizer holds.
+    pub held: Vec<String>,
+}
+
+/// What is seen of a search.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observed {
+    /// For the planner.
+    pub runs: Vec<Run>,
+    /// Jobs that are ours but not in the ledger yet: with their UIDs.
+    pub adopted: Vec<(Attempt, String)>,
+    /// Attempts whose Job is in the ledger and not in the cache: the caller asks the API server.
+    pub missing: Vec<Attempt>,
+    /// What waits for something that is not there.
+    pub troubles: Vec<Trouble>,
+    /// When something unclear becomes clear.
+    pub wake: Option<Timestamp>,
+    /// What each attempt has.
+    pub objects: BTreeMap<Attempt, Objects>,
+}
+
+/// What is looked at.
+#[derive(Debug)]
+pub struct View<'a> {
+    /// The search's name.
+    pub name: &'a str,
+    /// The search's UID.
+    pub uid: &'a str,
+    /// What has happened.
+    pub ledger: &'a Ledger,
+    /// The metric that is the score.
+    pub metric: Metric,
+    /// The Jobs of the namespace that are marked as this search's.
+    pub jobs: &'a [Arc<Job>],
+    /// The pods of the namespace that are marked as this search's.
+    pub pods: &'a [Arc<Pod>],
+    /// UIDs of Jobs that were created and may not be in the cache yet.
+    pub created: &'a BTreeSet<String>,
+    /// Attempts whose Job the API server says is gone.
+    pub gone: &'a BTreeSet<Attempt>,
+    /// Attempts whose Job's name is taken by somebody else's.
+    pub taken: &'a BTreeSet<Attempt>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Looks at a search. `wanted` is the Job that an open trial's attempt would be given.
+pub fn observe(view: &View<'_>, wanted: impl Fn(&LedgerEntry) -> Job) -> Observed {
+    let mut observed = Observed {
+        objects: objects(view),
+        ..Observed::default()
+    };
+    for entry in view.ledger.open() {
+        let attempt = (entry.trial, entry.attempt);
+        if let Some(state) = state_of(view, entry, &wanted, &mut observed) {
+            observed.runs.push(Run {
+                trial: attempt.0,
+                attempt: attempt.1,
+                state,
+            });
+        }
+    }
+    // What is left over belongs to nothing that is open; the planner has it cleared away.
+    let seen: BTreeSet<Attempt> = observed.runs.iter().map(|run| (run.trial, run.attempt)).collect();
+    for attempt in observed.objects.keys().filter(|key| !seen.contains(key)) {
+        observed.runs.push(Run {
+            trial: attempt.0,
+            attempt: attempt.1,
+            state: RunState::Interrupted,
+        });
+    }
+    observed
+}
+
+/// Every attempt that has a Job of the right name and owner, or a pod that is held.
+fn objects(view: &View<'_>) -> BTreeMap<Attempt, Objects> {
+    let mut found: BTreeMap<Attempt, Objects> = BTreeMap::new();
+    for job in view.jobs {
+        let metadata = &job.metadata;
+        let Some((Purpose::Trial(trial), attempt)) = names::attempt_of(metadata) else {
+            continue;
+        };
+        let name = names::job_name(view.name, view.uid, Purpose::Trial(trial), attempt);
+        if metadata.name.as_ref() != Some(&name)
+            || names::controller_uid(metadata) != Some(view.uid)
+        {
+            continue;
+        }
+        let uid = metadata.uid.clone().unwrap_or_default();
+        found.entry((trial, attempt)).or_default().job = Some((name, uid));
+    }
+    for pod in view.pods {
+        let metadata = &pod.metadata;
+        if let Some((Purpose::Trial(trial), attempt)) = names::attempt_of(metadata)
+            && names::is_held(metadata)
+            && let Some(name) = &metadata.name
+        {
+            let objects = found.entry((trial, attempt)).or_default();
+            objects.held.push(name.clone());
+        }
+    }
+    found
+}
+
+/// Where an open trial's due attempt stands; `None` where nothing of it exists.
+fn state_of(
+    view: &View<'_>,
+    entry: &LedgerEntry,
+    wanted: &impl Fn(&LedgerEntry) -> Job,
+    observed: &mut Observed,
+) -> Option<RunState> {
+    let attempt = (entry.trial, entry.attempt);
+    let purpose = Purpose::Trial(entry.trial);
+    let name = names::job_name(view.name, view.uid, purpose, entry.attempt);
+    let job = view
+        .jobs
+        .iter()
+        .find(|job| job.metadata.name.as_ref() == Some(&name));
+    let uid = job.and_then(|job| job.metadata.uid.clone());
+    let seen = match (&entry.job_uid, job) {
+        (None, None) if view.taken.contains(&attempt) => return Some(conflict(&name)),
+        (None, None) => return None,
+        (None, Some(job)) => {
+            let is_ours = names::controller_uid(&job.metadata) == Some(view.uid)
+                && job::is_the_same(job, &wanted(entry));
+            if !is_ours {
+                return Some(conflict(&name));
+            }
+            observed.adopted.push((attempt, uid.unwrap_or_default()));
+            outcome::see(job, &pods_of(view, job), view.now)
+        }
+        (Some(noted), Some(job)) if Some(noted) == uid.as_ref() => {
+            outcome::see(job, &pods_of(view, job), view.now)
+        }
+        (Some(noted), _) => {
+            let orphans = pods_controlled_by(view, noted);
+            if !orphans.is_empty() {
+                outcome::see_orphan(&orphans, view.now)
+            } else if view.created.contains(noted) {
+                Seen::Running
+            } else if view.gone.contains(&attempt) {
+                let message = format!("the Job {name} was deleted");
+                Seen::Ended(outcome::Ending::Without(FailureReason::Lost, message))
+            } else {
+                observed.missing.push(attempt);
+                Seen::Running
+            }
+        }
+    };
+    Some(match seen {
+        Seen::Running => RunState::Running { since: view.now },
+        Seen::Waiting(trouble) => {
+            observed.troubles.push(trouble);
+            RunState::Running { since: view.now }
+        }
+        Seen::Unclear { until } => {
+            observed.wake = Some(observed.wake.map_or(until, |wake| wake.min(until)));
+            RunState::Running { since: view.now }
+        }
+        Seen::Ended(ending) => {
+            let identity = request::identity(view.uid, entry);
+            RunState::Ended(outcome::outcome(ending, &identity, view.metric))
+        }
+        Seen::Taken(_) => RunState::Interrupted,
+    })
+}
+
+/// A Job of somebody else stands where ours belongs: the attempt is lost, the next has another name.
+fn conflict(name: &str) -> RunState {
+    RunState::Ended(TrialOutcome::Failed {
+        reason: FailureReason::Conflict,
+        message: format!("a Job {name} exists that is not this search's; delete it"),
+    })
+}
+
+fn pods_of<'a>(view: &View<'a>, job: &Job) -> Vec<&'a Pod> {
+    let uid = job.metadata.uid.as_deref().unwrap_or_default();
+    pods_controlled_by(view, uid)
+}
+
+fn pods_controlled_by<'a>(view: &View<'a>, job_uid: &str) -> Vec<&'a Pod> {
+    view.pods
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|pod| names::controller_uid(&pod.metadata) == Some(job_uid))
+        .collect()
+}

@@ -1,0 +1,288 @@
+//! What a Job and its pods say of an attempt. No I/O.
+//!
+//! A result is believed only where it is the termination message of the trainer's container in a pod
+//! that the Job controls, and names the search, the trial, the attempt and the configuration. Where a
+//! pod ended without one, its end tells whether the configuration was at fault (out of memory, out of
+//! time), the node (evicted, preempted, lost), or nobody knows.
+
+use autopeft_crds::spec::Metric;
+use autopeft_crds::trial::{FailureReason, TrialIdentity, TrialOutcome, parse_result};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::names::CONTAINER;
+
+/// How long the termination message of a pod that ended well may take to appear.
+const MESSAGE_DELAY: SignedDuration = SignedDuration::from_secs(60);
+/// How long the pods of a Job that ended may take to be seen.
+const POD_DELAY: SignedDuration = SignedDuration::from_secs(10);
+/// How long an unscheduled pod waits before its user is told.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
+
+/// What is seen of an attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Seen {
+    /// It runs, or is about to.
+    Running,
+    /// It waits for something that is not there; no time of its budget passes.
+    Waiting(Trouble),
+    /// It has ended, and how becomes clear at the latest by then.
+    Unclear {
+        /// When it is given up.
+        until: Timestamp,
+    },
+    /// It ended.
+    Ended(Ending),
+    /// It was taken away (evicted, preempted) through no fault of its own.
+    Taken(String),
+}
+
+/// How an attempt ended: what the trainer wrote, or what can be told without it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// The trainer's document, as it came.
+    Document(String),
+    /// No document: why.
+    Without(FailureReason, String),
+}
+
+/// Something that a person should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// One of the reasons in docs/failures.md.
+    pub reason: &'static str,
+    /// In one sentence.
+    pub message: String,
+}
+
+impl Trouble {
+    /// A trouble.
+    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+/// The outcome of a trial's attempt that ended.
+pub fn outcome(ending: Ending, identity: &TrialIdentity, metric: Metric) -> TrialOutcome {
+    let (reason, message) = match ending {
+        Ending::Document(text) => match parse_result(text.as_bytes(), identity, metric) {
+            Ok(result) => return result.outcome,
+            Err(error) => (FailureReason::NoResult, error.to_string()),
+        },
+        Ending::Without(reason, message) => (reason, message),
+    };
+    TrialOutcome::Failed {
+        reason,
+        message: message.chars().take(512).collect(),
+    }
+}
+
+/// Judges a Job by itself and the pods that it controls.
+pub fn see(job: &Job, pods: &[&Pod], now: Timestamp) -> Seen {
+    // One pod may have ended well and another be lost: whoever left a document counts.
+    let documents = pods.iter().filter_map(|pod| document(pod));
+    if let Some(text) = documents.into_iter().next() {
+        return Seen::Ended(Ending::Document(text));
+    }
+    let alive = pods.iter().find(|pod| !is_over(pod));
+    if let Some(pod) = alive {
+        return match waiting(pod, now) {
+            Some(trouble) => Seen::Waiting(trouble),
+            None => Seen::Running,
+        };
+    }
+    if let Some(end) = condition(job, "Failed")
+        && end.reason.as_deref() == Some("DeadlineExceeded")
+    {
+        // Time that passed before the container started says nothing of the configuration.
+        return if pods.iter().any(|pod| terminated(pod).is_some()) {
+            without(
+                FailureReason::DeadlineExceeded,
+                "the trial took longer than trialDeadlineSeconds",
+            )
+        } else {
+            without(
+                FailureReason::Lost,
+                "trialDeadlineSeconds passed before the container started",
+            )
+        };
+    }
+    let last = pods.iter().max_by_key(|pod| {
+        let created = pod.metadata.creation_timestamp.as_ref();
+        created.map(|time| time.0)
+    });
+    if let Some(pod) = last {
+        return ended(pod, now);
+    }
+    let over = condition(job, "Complete").or_else(|| condition(job, "Failed"));
+    let Some(over) = over else {
+        return unstarted(job, now).map_or(Seen::Running, Seen::Waiting);
+    };
+    let since = over.last_transition_time.as_ref().map_or(now, |time| time.0);
+    let until = later(since, POD_DELAY);
+    if now < until {
+        return Seen::Unclear { until };
+    }
+    Seen::Ended(Ending::Without(
+        FailureReason::Lost,
+        "the trial's pod is gone and has left no result".into(),
+    ))
+}
+
+/// A pod of ours whose Job is gone.
+pub fn see_orphan(pods: &[&Pod], now: Timestamp) -> Seen {
+    see(&Job::default(), pods, now)
+}
+
+/// Why a Job has no pod.
+fn unstarted(job: &Job, now: Timestamp) -> Option<Trouble> {
+    if job.spec.as_ref()?.suspend == Some(true) {
+        return Some(Trouble::new("Queued", "its Job waits for Kueue to admit it"));
+    }
+    let created = job.metadata.creation_timestamp.as_ref()?.0;
+    let name = job.metadata.name.as_deref().unwrap_or_default();
+    (now >= later(created, PATIENCE)).then(|| {
+        Trouble::new(
+            "PodNotCreated",
+            format!("the Job {name} has no pod; `kubectl describe job {name}` says why"),
+        )
+    })
+}
+
+fn condition<'a>(
+    job: &'a Job,
+    kind: &str,
+) -> Option<&'a k8s_openapi::api::batch::v1::JobCondition> {
+    let conditions = job.status.as_ref()?.conditions.as_ref()?;
+    conditions
+        .iter()
+        .find(|condition| condition.type_ == kind && condition.status == "True")
+}
+
+fn state(pod: &Pod) -> Option<&ContainerState> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let status = statuses.iter().find(|status| status.name == CONTAINER)?;
+    status.state.as_ref()
+}
+
+fn terminated(pod: &Pod) -> Option<&ContainerStateTerminated> {
+    state(pod)?.terminated.as_ref()
+}
+
+fn document(pod: &Pod) -> Option<String> {
+    let message = terminated(pod)?.message.as_ref()?;
+    (!message.is_empty()).then(|| message.clone())
+}
+
+fn phase(pod: &Pod) -> &str {
+    let status = pod.status.as_ref();
+    status.and_then(|status| status.phase.as_deref()).unwrap_or_default()
+}
+
+/// Whether no container of the pod runs or ever will.
+fn is_over(pod: &Pod) -> bool {
+    let deleted_unstarted = pod.metadata.deletion_timestamp.is_some()
+        && pod.spec.as_ref().is_none_or(|spec| spec.node_name.is_none());
+    matches!(phase(pod), "Succeeded" | "Failed") || terminated(pod).is_some() || deleted_unstarted
+}
+
+/// Why a pod does not start.
+fn waiting(pod: &Pod, now: Timestamp) -> Option<Trouble> {
+    let status = pod.status.as_ref()?;
+    let old_enough = pod
+        .metadata
+        .creation_timestamp
+        .as_ref()
+        .is_some_and(|created| now >= later(created.0, PATIENCE));
+    let unscheduled = status.conditions.iter().flatten().find(|condition| {
+        condition.type_ == "PodScheduled"
+            && condition.status == "False"
+            && condition.reason.as_deref() == Some("Unschedulable")
+    });
+    if let Some(condition) = unscheduled.filter(|_| old_enough) {
+        let message = condition.message.as_deref().unwrap_or("no node fits");
+        return Some(Trouble::new("Unschedulable", short(message)));
+    }
+    let stuck = state(pod)?.waiting.as_ref()?;
+    let message = stuck.message.as_deref().unwrap_or("no message");
+    match stuck.reason.as_deref()? {
+        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
+            Some(Trouble::new("ImageNotPulled", short(message)))
+        }
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+            Some(Trouble::new("ContainerNotCreated", short(message)))
+        }
+        _ => None,
+    }
+}
+
+/// What the end of a pod without a document tells.
+fn ended(pod: &Pod, now: Timestamp) -> Seen {
+    let status = pod.status.as_ref();
+    let message = status.and_then(|status| status.message.as_deref());
+    let reason = status.and_then(|status| status.reason.as_deref());
+    if reason == Some("Evicted") || is_disrupted(pod) {
+        let message = message.unwrap_or("the pod was evicted");
+        // The node evicts a pod that has used more disk than it may.
+        if ["ephemeral", "emptyDir", "EmptyDir"].iter().any(|word| message.contains(word)) {
+            return without(FailureReason::DiskFull, short(message));
+        }
+        return Seen::Taken(short(message));
+    }
+    let Some(end) = terminated(pod) else {
+        return without(FailureReason::Lost, "the pod ended before its container started");
+    };
+    let code = end.exit_code;
+    match end.reason.as_deref() {
+        Some("OOMKilled") => without(
+            FailureReason::OutOfMemory,
+            "the container used more memory than spec.trainer.resources.memory and was killed",
+        ),
+        Some("ContainerStatusUnknown") => without(
+            FailureReason::Lost,
+            "the node lost track of the container",
+        ),
+        Some("DeadlineExceeded") => without(
+            FailureReason::DeadlineExceeded,
+            "the trial took longer than trialDeadlineSeconds",
+        ),
+        _ if code == 137 || code == 143 => without(
+            FailureReason::Lost,
+            format!("the container was killed (exit code {code})"),
+        ),
+        _ => {
+            let since = end.finished_at.as_ref().map_or(now, |time| time.0);
+            let until = later(since, MESSAGE_DELAY);
+            if code == 0 && now < until {
+                return Seen::Unclear { until };
+            }
+            without(
+                FailureReason::NoResult,
+                format!("the container ended with exit code {code} and without a result"),
+            )
+        }
+    }
+}
+
+fn is_disrupted(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| {
+        condition.type_ == "DisruptionTarget" && condition.status == "True"
+    })
+}
+
+fn without(reason: FailureReason, message: impl Into<String>) -> Seen {
+    Seen::Ended(Ending::Without(reason, message.into()))
+}
+
+fn later(time: Timestamp, delay: SignedDuration) -> Timestamp {
+    time.checked_add(delay).unwrap_or(Timestamp::MAX)
+}
+
+fn short(message: &str) -> String {
+    message.chars().take(300).collect()
+}

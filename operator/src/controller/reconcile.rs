@@ -1,0 +1,607 @@
+//! One reconcile of one search: observe → validate → plan → record → act. What it decides is decided
+//! by the planner; what it knows is in the object, the Jobs and the pods.
+//!
+//! The status is written by compare-and-swap before anything that follows from it is done, so that
+//! whoever comes next, this process or another, goes on from the objects alone.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use autopeft_crds::space::SearchSpace;
+use autopeft_crds::status::{LedgerEntry, PeftSearchStatus};
+use autopeft_crds::trial::Inspection;
+use autopeft_crds::{PeftSearch, validate::validate};
+use futures::FutureExt;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+use kube::Resource;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action as Next;
+use kube::runtime::reflector::ObjectRef;
+
+use super::api::{self, ApiError};
+use super::engines::EngineError;
+use super::inspect::{self, Inspected};
+use super::job::{self, PlaceError};
+use super::memory::{Memory, backoff};
+use super::names::{self, Purpose};
+use super::observe::{Attempt, Observed, View, observe};
+use super::outcome::Trouble;
+use super::restore::{self, Early};
+use super::{Context, tell};
+use crate::ask::Asked;
+use crate::ledger::{Event, Ledger, LedgerError};
+use crate::measures::{self, Subject};
+use crate::planner::{self, Action, Engine, Situation};
+use crate::request::{self, Places};
+use crate::status;
+
+/// A search that may not be readable.
+pub type Guarded = DeserializeGuard<PeftSearch>;
+
+/// How soon to look again at what should have changed by itself.
+const SOON: Duration = Duration::from_secs(2);
+/// How soon to look again after losing a compare-and-swap.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
+/// Why a reconcile came to nothing. Its kind is the metric's label and the Degraded condition's reason.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// The API server.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The planner and the ledger disagree: a defect of this program.
+    #[error("the plan does not fit the ledger: {0}")]
+    Ledger(#[from] LedgerError),
+    /// A document could not be made: a defect of this program.
+    #[error("a request is not JSON: {0}")]
+    Request(#[from] serde_json::Error),
+    /// The placeholder of an inspection is refused: a defect of this program.
+    #[error("the placeholder configuration is refused: {0}")]
+    Placeholder(#[from] autopeft_crds::configuration::LayerMaskError),
+    /// A step panicked: a defect of this program.
+    #[error("the reconcile panicked: {0}")]
+    Panicked(String),
+}
+
+/// Reconciles a search. A panic ends this reconcile and nothing else.
+pub async fn reconcile(
+    object: Arc<Guarded>,
+    context: Arc<Context>,
+) -> Result<Next, Arc<ReconcileError>> {
+    let begun = Instant::now();
+    let step = std::panic::AssertUnwindSafe(step(&object, &context)).catch_unwind();
+    let done = step.await.unwrap_or_else(|payload| {
+        Err(ReconcileError::Panicked(super::panic_text(payload.as_ref())))
+    });
+    let metrics = &context.metrics;
+    metrics.reconcile_seconds.observe(begun.elapsed().as_secs_f64());
+    let result = if done.is_ok() { "ok" } else { "error" };
+    metrics.reconciles.with_label_values(&[result]).inc();
+    if let Err(ReconcileError::Api(error)) = &done {
+        metrics.api_errors.with_label_values(&[error.verb()]).inc();
+    }
+    done.map_err(Arc::new)
+}
+
+/// What follows a reconcile that came to nothing.
+pub fn after_error(object: Arc<Guarded>, error: &ReconcileError, context: Arc<Context>) -> Next {
+    let metadata = object.meta();
+    let name = metadata.name.as_deref().unwrap_or_default();
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    let memory = context.memories.of(metadata.uid.as_deref().unwrap_or_default());
+    // Nobody else holds it: a search is reconciled by one task at a time.
+    let pause = match memory.try_lock() {
+        Ok(mut memory) => {
+            // What was believed may be wrong: the next reconcile reads the object itself.
+            memory.written = None;
+            if let ReconcileError::Api(refused) = error
+                && refused.code() == Some(409)
+            {
+                AT_ONCE
+            } else {
+                memory.failures = memory.failures.saturating_add(1);
+                backoff(memory.failures)
+            }
+        }
+        Err(_) => SOON,
+    };
+    tracing::warn!(namespace, search = name, "{error}; trying again in {pause:?}");
+    Next::requeue(pause)
+}
+
+async fn step(object: &Guarded, context: &Context) -> Result<Next, ReconcileError> {
+    let search = match &object.0 {
+        Ok(search) => search,
+        Err(invalid) => {
+            context.metrics.quarantined.inc();
+            let metadata = &invalid.metadata;
+            tracing::error!(
+                namespace = metadata.namespace,
+                search = metadata.name,
+                "this PeftSearch cannot be read and is left alone: {}",
+                invalid.error
+            );
+            let note = format!("this object cannot be read and is left alone: {}", invalid.error);
+            context.recorder.warn(object.object_ref(&()), "Unreadable", note).await;
+            return Ok(Next::await_change());
+        }
+    };
+    let uid = search.metadata.uid.clone().unwrap_or_default();
+    let memory = context.memories.of(&uid);
+    let mut memory = memory.lock().await;
+    if search.metadata.deletion_timestamp.is_some() {
+        // The garbage collector takes the Jobs; `orphans` lets their pods go.
+        memory.step = None;
+        return Ok(Next::await_change());
+    }
+    let Some(current) = newest(search, &mut memory, context).await? else {
+        return Ok(Next::await_change());
+    };
+    let mut pass = Pass {
+        context,
+        memory: &mut memory,
+        search: current,
+        now: Timestamp::now(),
+    };
+    let next = pass.go().await?;
+    memory.failures = 0;
+    Ok(next)
+}
+
+/// The newest that is known of a search: what the cache has, or what the API server last answered.
+/// The first time it is read from the API server itself, because a cache may lag behind what an
+/// earlier process wrote. `None` where it is gone.
+async fn newest(
+    cached: &PeftSearch,
+    memory: &mut Memory,
+    context: &Context,
+) -> Result<Option<PeftSearch>, ReconcileError> {
+    let version = |search: &PeftSearch| -> u64 {
+        let version = search.metadata.resource_version.as_deref();
+        version.and_then(|version| version.parse().ok()).unwrap_or(0)
+    };
+    if let Some(written) = &memory.written {
+        let newer = if version(cached) > version(written) { cached } else { written };
+        return Ok(Some(newer.clone()));
+    }
+    let namespace = cached.metadata.namespace.as_deref().unwrap_or_default();
+    let name = cached.metadata.name.as_deref().unwrap_or_default();
+    let read = api::read_search(&context.client, namespace, name).await?;
+    let same = read.filter(|read| read.metadata.uid == cached.metadata.uid);
+    memory.written.clone_from(&same);
+    Ok(same)
+}
+
+/// One reconcile under way.
+pub(super) struct Pass<'a> {
+    pub context: &'a Context,
+    pub memory: &'a mut Memory,
+    pub search: PeftSearch,
+    pub now: Timestamp,
+}
+
+impl Pass<'_> {
+    pub fn namespace(&self) -> String {
+        self.search.metadata.namespace.clone().unwrap_or_default()
+    }
+
+    pub fn name(&self) -> String {
+        self.search.metadata.name.clone().unwrap_or_default()
+    }
+
+    pub fn uid(&self) -> String {
+        self.search.metadata.uid.clone().unwrap_or_default()
+    }
+
+    async fn go(&mut self) -> Result<Next, ReconcileError> {
+        let errors = validate(&self.search.spec);
+        if !errors.is_empty() {
+            let errors = errors.iter().map(ToString::to_string).collect();
+            return self.refuse(errors).await;
+        }
+        let places = match job::places(&self.search.spec) {
+            Ok(places) => places,
+            Err(error @ (PlaceError::Path(_) | PlaceError::Nothing(_))) => {
+                return self.refuse(vec![error.to_string()]).await;
+            }
+        };
+        let inspection = match inspect::inspect(self, &places).await? {
+            Inspected::Found(inspection) => inspection,
+            Inspected::NotYet(next) => return Ok(next),
+        };
+        let space = SearchSpace::resolve(
+            &self.search.spec.search_space,
+            inspection.layers as usize,
+            inspection.hidden_size,
+        );
+        let space = match space {
+            Ok(space) => space,
+            Err(error) => return self.refuse(vec![format!("spec.{error}")]).await,
+        };
+        let subject = Subject::new(&self.search.spec, &space, &inspection);
+        self.search_on(&subject, &inspection, &places).await
+    }
+
+    async fn refuse(&mut self, errors: Vec<String>) -> Result<Next, ReconcileError> {
+        let status = restore::early(&self.search, &Early::Invalid(errors), self.now);
+        self.record(status, &[]).await?;
+        Ok(Next::await_change())
+    }
+
+    /// Everything after the inspection.
+    async fn search_on(
+        &mut self,
+        subject: &Subject,
+        inspection: &Inspection,
+        places: &Places,
+    ) -> Result<Next, ReconcileError> {
+        self.take_answer().await;
+        self.memory.retry_engine();
+        let mut ledger = restore::ledger(&self.search, self.now);
+        let (jobs, pods) = self.cached();
+        let (plan, observed, events) =
+            self.decide(subject, inspection, places, &mut ledger, &jobs, &pods).await?;
+        let mut troubles: Vec<Trouble> = self.memory.engine_trouble.clone().into_iter().collect();
+        troubles.extend(self.memory.refusal.iter().map(|refusal| refusal.trouble.clone()));
+        troubles.extend(observed.troubles.iter().cloned());
+        self.record(status::status(subject, &ledger), &troubles).await?;
+        for event in &events {
+            tell(self, event, &ledger).await;
+        }
+
+        // What was decided is written down. First whatever starts, then whatever is cleared away.
+        let (starts, others): (Vec<Action>, Vec<Action>) = plan
+            .actions
+            .into_iter()
+            .partition(|action| matches!(action, Action::Start { .. }));
+        let mut started = false;
+        for action in starts {
+            if let Action::Start { trial, attempt } = action {
+                started |= self.start(&mut ledger, places, (trial, attempt)).await?;
+            }
+        }
+        if started {
+            self.record(status::status(subject, &ledger), &troubles).await?;
+        }
+        for action in others {
+            match action {
+                Action::Suggest { trial: _ } => self.suggest(subject, &ledger),
+                Action::Stop { trial, attempt, .. } | Action::Remove { trial, attempt } => {
+                    self.clear((trial, attempt), &observed, &pods).await?;
+                }
+                Action::Write(_) | Action::Start { .. } => {}
+            }
+        }
+        self.finish(&ledger, &observed, plan.wake).await
+    }
+
+    /// Plans until nothing more is to be written down, and gives the rest of the last plan.
+    async fn decide(
+        &mut self,
+        subject: &Subject,
+        inspection: &Inspection,
+        places: &Places,
+        ledger: &mut Ledger,
+        jobs: &[Arc<Job>],
+        pods: &[Arc<Pod>],
+    ) -> Result<(planner::Plan, Observed, Vec<Event>), ReconcileError> {
+        let mut events = Vec::new();
+        loop {
+            let observed = self.observe(places, ledger, jobs, pods);
+            for ((trial, attempt), uid) in &observed.adopted {
+                ledger.note_job(*trial, *attempt, uid)?;
+            }
+            if !observed.missing.is_empty() && self.look_for(&observed.missing).await? {
+                continue;
+            }
+            let plan = planner::plan(&Situation {
+                spec: &self.search.spec,
+                inspection,
+                ledger,
+                runs: &observed.runs,
+                engine: &self.memory.engine,
+                converged: measures::has_converged(subject, ledger),
+                now: self.now,
+            });
+            let before = events.len();
+            for action in &plan.actions {
+                if let Action::Write(event) = action {
+                    ledger.apply(event, self.now)?;
+                    if matches!(event, Event::Planned(_)) {
+                        self.memory.engine = Engine::Idle;
+                    }
+                    events.push(event.clone());
+                }
+            }
+            if events.len() == before {
+                return Ok((plan, observed, events));
+            }
+        }
+    }
+
+    fn observe(
+        &self,
+        places: &Places,
+        ledger: &Ledger,
+        jobs: &[Arc<Job>],
+        pods: &[Arc<Pod>],
+    ) -> Observed {
+        let (name, uid) = (self.name(), self.uid());
+        let view = View {
+            name: &name,
+            uid: &uid,
+            ledger,
+            metric: self.search.spec.task.score_metric(),
+            jobs,
+            pods,
+            created: &self.memory.created,
+            gone: &self.memory.gone,
+            taken: &self.memory.taken,
+            now: self.now,
+        };
+        observe(&view, |entry| {
+            // A request that is no JSON is found when the Job is made.
+            self.job(places, entry).unwrap_or_default()
+        })
+    }
+
+    /// The Job of a trial's due attempt.
+    fn job(&self, places: &Places, entry: &LedgerEntry) -> Result<Job, serde_json::Error> {
+        let request = request::trial(&self.search.spec, places, &self.uid(), entry);
+        let document = serde_json::to_string(&request)?;
+        let purpose = Purpose::Trial(entry.trial);
+        let defaults = &self.context.defaults;
+        Ok(job::job(&self.search, purpose, entry.attempt, document, defaults))
+    }
+
+    /// What the caches hold of this search.
+    pub fn cached(&self) -> (Vec<Arc<Job>>, Vec<Arc<Pod>>) {
+        let (namespace, uid) = (self.search.metadata.namespace.as_deref(), self.uid());
+        let is_ours = |metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta| {
+            let labels = metadata.labels.as_ref();
+            metadata.namespace.as_deref() == namespace
+                && labels.and_then(|labels| labels.get(names::SEARCH_UID)) == Some(&uid)
+        };
+        let jobs = self.context.jobs.state();
+        let pods = self.context.pods.state();
+        (
+            jobs.into_iter().filter(|job| is_ours(&job.metadata)).collect(),
+            pods.into_iter().filter(|pod| is_ours(&pod.metadata)).collect(),
+        )
+    }
+
+    /// Asks the API server for Jobs that the ledger knows and the cache does not. True where one is
+    /// gone.
+    async fn look_for(&mut self, missing: &[Attempt]) -> Result<bool, ReconcileError> {
+        let mut found_gone = false;
+        for &(trial, attempt) in missing {
+            let purpose = Purpose::Trial(trial);
+            let name = names::job_name(&self.name(), &self.uid(), purpose, attempt);
+            let read = api::read_job(&self.context.client, &self.namespace(), &name).await?;
+            if read.is_none() {
+                self.memory.gone.insert((trial, attempt));
+                found_gone = true;
+            }
+        }
+        Ok(found_gone)
+    }
+
+    /// Writes a status where it says something new.
+    pub async fn record(
+        &mut self,
+        status: PeftSearchStatus,
+        troubles: &[Trouble],
+    ) -> Result<(), ReconcileError> {
+        let before = self.search.status.as_ref();
+        let status = restore::settle(status, before, troubles, self.now);
+        self.context.metrics.show(&self.search, &status);
+        if before.is_some_and(|before| *before == status) {
+            return Ok(());
+        }
+        let wanted = PeftSearch {
+            status: Some(status),
+            ..self.search.clone()
+        };
+        let written = api::replace_status(&self.context.client, &wanted).await?;
+        self.memory.written = Some(written.clone());
+        self.search = written;
+        Ok(())
+    }
+
+    /// Starts an attempt. False where nothing was started.
+    async fn start(
+        &mut self,
+        ledger: &mut Ledger,
+        places: &Places,
+        (trial, attempt): Attempt,
+    ) -> Result<bool, ReconcileError> {
+        let Some(entry) = ledger.entry(trial).cloned() else {
+            return Ok(false);
+        };
+        if self.memory.pause().is_some() || !self.context.pulse.is_steady() {
+            return Ok(false);
+        }
+        let wanted = self.job(places, &entry)?;
+        let created = match self.create(&wanted).await? {
+            Created::Made(uid) => uid,
+            Created::Taken => {
+                self.memory.taken.insert((trial, attempt));
+                return Ok(false);
+            }
+            Created::Refused => return Ok(false),
+        };
+        self.memory.created.insert(created.clone());
+        ledger.note_job(trial, attempt, &created)?;
+        Ok(true)
+    }
+
+    /// Creates a Job, or finds that it was created before.
+    pub async fn create(&mut self, wanted: &Job) -> Result<Created, ReconcileError> {
+        let namespace = self.namespace();
+        let client = &self.context.client;
+        match api::create_job(client, &namespace, wanted).await {
+            Ok(job) => {
+                self.memory.refusal = None;
+                Ok(Created::Made(job.metadata.uid.unwrap_or_default()))
+            }
+            Err(error) if error.code() == Some(409) => {
+                let name = wanted.metadata.name.as_deref().unwrap_or_default();
+                let found = api::read_job(client, &namespace, name).await?;
+                let uid = self.uid();
+                let ours = found.filter(|found| {
+                    names::controller_uid(&found.metadata) == Some(&uid)
+                        && job::is_the_same(found, wanted)
+                });
+                Ok(ours.map_or(Created::Taken, |job| {
+                    Created::Made(job.metadata.uid.unwrap_or_default())
+                }))
+            }
+            Err(error) if matches!(error.code(), Some(400..=499)) => {
+                let reason = match error.code() {
+                    Some(403) if error.message().contains("quota") => "QuotaExceeded",
+                    Some(403) => "Forbidden",
+                    _ => "JobRefused",
+                };
+                let message = format!("the Job cannot be created: {}", error.message());
+                let message: String = message.chars().take(600).collect();
+                self.context.metrics.api_errors.with_label_values(&[error.verb()]).inc();
+                let reference = self.search.object_ref(&());
+                self.context.recorder.warn(reference, reason, message.clone()).await;
+                self.memory.refuse(Trouble::new(reason, message));
+                Ok(Created::Refused)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Asks the engine for the next trial.
+    fn suggest(&mut self, subject: &Subject, ledger: &Ledger) {
+        let trigger = self.context.trigger.clone();
+        let reference = ObjectRef::<Guarded>::new(&self.name()).within(&self.namespace());
+        let done = move || {
+            // Nobody listens when the process ends.
+            let _ = trigger.unbounded_send(reference);
+        };
+        let metric = subject.spec.task.score_metric();
+        let engines = &self.context.engines;
+        self.memory.step = Some(engines.begin(subject.problem.clone(), metric, ledger.clone(), done));
+        self.memory.engine = Engine::Busy;
+    }
+
+    /// Takes in what the engine has found.
+    async fn take_answer(&mut self) {
+        let Some(answer) = self.memory.step.as_ref().and_then(super::engines::Step::take) else {
+            return;
+        };
+        self.memory.step = None;
+        self.context.metrics.engine_seconds.observe(answer.seconds);
+        let trouble = match answer.asked {
+            Ok(Asked::Suggestion(planned)) => {
+                self.memory.engine = Engine::Ready(planned);
+                None
+            }
+            Ok(Asked::Exhausted) => {
+                self.memory.engine = Engine::Exhausted;
+                None
+            }
+            Err(error @ (EngineError::Ask(_) | EngineError::Panicked(_))) => {
+                self.memory.engine_failed();
+                let message = error.to_string();
+                let reference = self.search.object_ref(&());
+                self.context.recorder.warn(reference, "EngineFailed", message.clone()).await;
+                Some(Trouble::new("EngineFailed", message))
+            }
+        };
+        self.memory.engine_trouble = trouble;
+    }
+
+    /// Lets an attempt's pods go and deletes its Job.
+    async fn clear(
+        &mut self,
+        attempt: Attempt,
+        observed: &Observed,
+        pods: &[Arc<Pod>],
+    ) -> Result<(), ReconcileError> {
+        let Some(objects) = observed.objects.get(&attempt) else {
+            return Ok(());
+        };
+        let namespace = self.namespace();
+        for name in &objects.held {
+            let pod = pods.iter().find(|pod| pod.metadata.name.as_ref() == Some(name));
+            if let Some(pod) = pod
+                && self.memory.may_remove(&format!("pod/{name}"))
+            {
+                api::release_pod(&self.context.client, &namespace, pod).await?;
+            }
+        }
+        if let Some((name, uid)) = &objects.job
+            && self.memory.may_remove(&format!("job/{uid}"))
+        {
+            api::delete_job(&self.context.client, &namespace, name, uid).await?;
+            self.memory.created.remove(uid);
+        }
+        Ok(())
+    }
+
+    /// When to look again; deletes the object when its time is over.
+    async fn finish(
+        &mut self,
+        ledger: &Ledger,
+        observed: &Observed,
+        wake: Option<Timestamp>,
+    ) -> Result<Next, ReconcileError> {
+        let open: BTreeSet<Attempt> =
+            ledger.open().map(|entry| (entry.trial, entry.attempt)).collect();
+        self.memory.gone.retain(|attempt| open.contains(attempt));
+        self.memory.taken.retain(|attempt| open.contains(attempt));
+        let mut delays: Vec<Duration> = Vec::new();
+        let until = |time: Timestamp| time.duration_since(Timestamp::now()).try_into().unwrap_or_default();
+        delays.extend(wake.map(until));
+        delays.extend(observed.wake.map(until));
+        delays.extend(self.memory.pause());
+        delays.extend(self.memory.engine_pause());
+        if self.memory.is_removing()
+            || !observed.missing.is_empty()
+            || !self.memory.taken.is_empty()
+            || !observed.troubles.is_empty()
+        {
+            delays.push(SOON);
+        }
+        if ledger.open().next().is_some() {
+            // A pod that does not start is noticed by looking, not by an event.
+            delays.push(SOON * 5);
+        }
+        if let (Some((_, at)), Some(ttl)) =
+            (ledger.conclusion(), self.search.spec.ttl_seconds_after_finished)
+            && observed.objects.is_empty()
+        {
+            let ttl = i64::try_from(ttl).unwrap_or(i64::MAX);
+            let end = at
+                .checked_add(k8s_openapi::jiff::SignedDuration::from_secs(ttl))
+                .unwrap_or(Timestamp::MAX);
+            if self.now >= end {
+                let (namespace, name) = (self.namespace(), self.name());
+                api::delete_search(&self.context.client, &namespace, &name, &self.uid()).await?;
+                return Ok(Next::await_change());
+            }
+            delays.push(until(end));
+        }
+        Ok(delays.into_iter().min().map_or(Next::await_change(), |delay| {
+            Next::requeue(delay.max(Duration::from_millis(20)))
+        }))
+    }
+}
+
+/// How creating a Job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Created {
+    /// It exists and is ours: its UID.
+    Made(String),
+    /// Somebody else's has its name.
+    Taken,
+    /// The API server does not allow it; the memory says why and until when.
+    Refused,
+}

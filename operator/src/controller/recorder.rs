@@ -1,0 +1,51 @@
+//! Kubernetes events: what `kubectl describe` shows. Their reasons are listed in docs/failures.md.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
+use kube::runtime::events::{Event, EventType, Recorder as KubeRecorder, Reporter};
+
+/// The longest note that the API server takes.
+const NOTE: usize = 1024;
+
+/// Where events go.
+#[derive(Clone)]
+pub struct Recorder(KubeRecorder);
+
+impl Recorder {
+    /// Events reported by this process.
+    pub fn new(client: Client, instance: &str) -> Self {
+        let reporter = Reporter {
+            controller: "autopeft.dev/operator".into(),
+            instance: Some(instance.into()),
+        };
+        Self(KubeRecorder::new(client, reporter))
+    }
+
+    /// Something that went as it should.
+    pub async fn tell(&self, about: ObjectReference, reason: &str, note: String) {
+        self.publish(about, EventType::Normal, reason, note).await;
+    }
+
+    /// Something that a person may want to look at.
+    pub async fn warn(&self, about: ObjectReference, reason: &str, note: String) {
+        self.publish(about, EventType::Warning, reason, note).await;
+    }
+
+    /// An event that cannot be written is a line in the log: nothing depends on it.
+    async fn publish(&self, about: ObjectReference, type_: EventType, reason: &str, note: String) {
+        let event = Event {
+            type_,
+            reason: reason.into(),
+            note: Some(note.chars().take(NOTE).collect()),
+            action: "Reconcile".into(),
+            secondary: None,
+        };
+        let limit = std::time::Duration::from_secs(10);
+        let published = tokio::time::timeout(limit, self.0.publish(&event, &about)).await;
+        match published {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(reason, "an event could not be written: {error}"),
+            Err(_) => tracing::warn!(reason, "an event could not be written in {limit:?}"),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Between an object and a ledger: what a status says has happened, and the status that says so. No
+//! I/O, no clock.
+
+use autopeft_crds::PeftSearch;
+use autopeft_crds::status::{PeftSearchStatus, TrialCounts};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+
+use super::outcome::Trouble;
+use crate::ledger::{Conclusion, ConclusionReason, Ledger, Restored};
+
+/// The ledger that an object's status holds. A search that had ended is judged anew where its spec
+/// has changed since.
+pub fn ledger(search: &PeftSearch, now: Timestamp) -> Ledger {
+    let generation = search.metadata.generation.unwrap_or(1);
+    let status = search.status.clone().unwrap_or_default();
+    let changed = status
+        .observed_generation
+        .is_some_and(|seen| seen != generation);
+    let conclusion = conclusion(&status).filter(|_| !changed);
+    let spec_time = find(&status.conditions, "SpecValid")
+        .filter(|_| !changed)
+        .map_or(now, |condition| condition.last_transition_time.0);
+    Ledger::restore(Restored {
+        entries: status.ledger,
+        surrogate: status.surrogate,
+        start_time: status.start_time.map_or(now, |time| time.0),
+        conclusion,
+        generation,
+        spec_time,
+    })
+}
+
+fn conclusion(status: &PeftSearchStatus) -> Option<(Conclusion, Timestamp)> {
+    let condition = find(&status.conditions, "Succeeded")?;
+    let succeeded = match condition.status.as_str() {
+        "True" => true,
+        "False" => false,
+        _ => return None,
+    };
+    let reason = serde_json::Value::String(condition.reason.clone());
+    let reason: ConclusionReason = serde_json::from_value(reason).ok()?;
+    let at = status.completion_time.as_ref()?.0;
+    let message = condition.message.clone();
+    let conclusion = Conclusion {
+        reason,
+        succeeded,
+        message,
+    };
+    Some((conclusion, at))
+}
+
+fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+/// Adds to a fresh status what only the cluster knows: troubles, and since when each condition has
+/// been what it is.
+pub fn settle(
+    mut status: PeftSearchStatus,
+    before: Option<&PeftSearchStatus>,
+    troubles: &[Trouble],
+    now: Timestamp,
+) -> PeftSearchStatus {
+    if let Some(trouble) = troubles.first() {
+        let degraded = status
+            .conditions
+            .iter_mut()
+            .find(|condition| condition.type_ == "Degraded");
+        if let Some(condition) = degraded {
+            condition.status = "True".into();
+            condition.reason = trouble.reason.into();
+            condition.message.clone_from(&trouble.message);
+            condition.last_transition_time = Time(now);
+        }
+    }
+    let known = before.map_or(&[][..], |before| &before.conditions);
+    for condition in &mut status.conditions {
+        let same = find(known, &condition.type_).filter(|old| old.status == condition.status);
+        if let Some(old) = same {
+            condition.last_transition_time = old.last_transition_time.clone();
+        }
+    }
+    status
+}
+
+/// Where a search stands before its first trial.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Early {
+    /// The trainer looks at model and data.
+    Inspecting,
+    /// The spec cannot be searched; one sentence for each error.
+    Invalid(Vec<String>),
+    /// The trainer refuses model or data.
+    BadInput(String),
+}
+
+/// The status of a search before its first trial.
+pub fn early(search: &PeftSearch, early: &Early, now: Timestamp) -> PeftSearchStatus {
+    let before = search.status.clone().unwrap_or_default();
+    let generation = search.metadata.generation;
+    let condition = |kind: &str, status: &str, reason: &str, message: &str| Condition {
+        type_: kind.into(),
+        status: status.into(),
+        reason: reason.into(),
+        message: message.chars().take(1024).collect(),
+        last_transition_time: Time(now),
+        observed_generation: generation,
+    };
+    let suspend = search.spec.suspend;
+    let (succeeded, valid, progressing) = match early {
+        Early::Inspecting if suspend => (
+            ("Unknown", "Suspended", "spec.suspend is true".to_owned()),
+            ("True", "Valid", "the spec can be searched".to_owned()),
+            ("False", "Suspended"),
+        ),
+        Early::Inspecting => (
+            ("Unknown", "InProgress", "the trainer looks at model and data".to_owned()),
+            ("True", "Valid", "the spec can be searched".to_owned()),
+            ("True", "Inspecting"),
+        ),
+        Early::Invalid(errors) => (
+            ("False", "InvalidSpec", errors.join("; ")),
+            ("False", "Invalid", errors.join("; ")),
+            ("False", "InvalidSpec"),
+        ),
+        Early::BadInput(message) => (
+            ("False", "BadInput", message.clone()),
+            ("True", "Valid", "the spec can be searched".to_owned()),
+            ("False", "BadInput"),
+        ),
+    };
+    let suspended = if suspend {
+        ("True", "SuspendedBySpec", "spec.suspend is true")
+    } else {
+        ("False", "NotSuspended", "spec.suspend is false")
+    };
+    let over = succeeded.0 == "False";
+    let completion = before.completion_time.clone().unwrap_or(Time(now));
+    PeftSearchStatus {
+        observed_generation: generation,
+        conditions: vec![
+            condition("Succeeded", succeeded.0, succeeded.1, &succeeded.2),
+            condition("SpecValid", valid.0, valid.1, &valid.2),
+            condition("Progressing", progressing.0, progressing.1, &succeeded.2),
+            condition("Suspended", suspended.0, suspended.1, suspended.2),
+            condition("SurrogateHealthy", "Unknown", "NotFitted", "the surrogate is fitted after the initial design"),
+            condition("Degraded", "False", "AsExpected", "nothing is wrong"),
+        ],
+        start_time: Some(before.start_time.unwrap_or(Time(now))),
+        completion_time: over.then_some(completion),
+        trials: TrialCounts {
+            progress: format!("0/{}", search.spec.max_trials),
+            ..TrialCounts::default()
+        },
+        ledger: before.ledger,
+        ..PeftSearchStatus::default()
+    }
+}

@@ -1,0 +1,58 @@
+//! `/metrics`, `/healthz` and `/readyz`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+
+use super::lead::Pulse;
+use super::metrics::Metrics;
+
+/// What is served.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// The metrics.
+    pub metrics: Metrics,
+    /// Whether the process runs.
+    pub pulse: Pulse,
+    /// Whether it stands by or leads with filled caches.
+    pub ready: Arc<AtomicBool>,
+}
+
+/// Serves until the process ends.
+pub async fn serve(address: SocketAddr, served: Served) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(health))
+        .route("/readyz", get(ready))
+        .with_state(served);
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    axum::serve(listener, router).await
+}
+
+async fn metrics(State(served): State<Served>) -> (StatusCode, String) {
+    match served.metrics.text() {
+        Ok(text) => (StatusCode::OK, text),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+async fn health(State(served): State<Served>) -> (StatusCode, &'static str) {
+    if served.pulse.is_steady() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the process stood still\n")
+    }
+}
+
+async fn ready(State(served): State<Served>) -> (StatusCode, &'static str) {
+    if served.ready.load(Ordering::Relaxed) {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the caches are not filled yet\n")
+    }
+}
