@@ -118,9 +118,22 @@ fn a_full_disk_loses_nothing() {
             "nothing that was finished is lost",
         ],
     );
-    std::fs::remove_file(&blocked).expect("the link");
+    assert!(!blocked.is_symlink(), "a part is left behind");
     succeed(&mut bench.run());
     assert_eq!(bench.ledger().len(), 3);
+}
+
+#[test]
+fn results_without_a_journal_are_not_searched_over() {
+    let bench = Bench::new("maxTrials: 2");
+    succeed(&mut bench.run());
+    let journal = bench.workdir().join("journal.jsonl");
+    std::fs::write(&journal, "").expect("emptied");
+    let words = ["there are results in trials/", "journal.jsonl", "--workdir"];
+    fail(&mut bench.run(), &words);
+    std::fs::remove_file(&journal).expect("removed");
+    fail(&mut bench.run(), &words);
+    assert_eq!(bench.starts().len(), 2);
 }
 
 #[test]

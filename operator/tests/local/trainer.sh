@@ -48,6 +48,7 @@ code=0
 case $behaviour in
 '') write "$succeeded" ;;
 killed) kill -9 $$ ;;
+aborted) kill -6 $$ ;;
 silent) ;;
 garbled) write '{"version":1,' ;;
 oversized) write "$succeeded$(head -c 5000 /dev/zero | tr '\0' ' ')" ;;

@@ -368,6 +368,7 @@ fn describe(action: &Action) -> String {
                 format!("record {trial} failed ({reason:?})")
             }
         },
+        Action::Write(Event::Reopened) => "reopened".into(),
         Action::Write(Event::SpecChanged(_)) => "spec changed".into(),
         Action::Write(Event::Concluded(conclusion)) => {
             let how = if conclusion.succeeded {
