@@ -41,6 +41,8 @@ fn header() -> Header {
             backbone_parameters: 1000,
             train_examples: 10,
             validation_examples: 5,
+            model_fingerprint: None,
+            data_fingerprint: None,
         },
     }
 }

@@ -22,7 +22,7 @@ use crate::journal::{self, FORMAT, Header, History, Journal, JournalError, Lock}
 use crate::ledger::{Conclusion, ConclusionReason, Event};
 use crate::manifest::{self, ManifestError};
 use crate::measures::{self, Subject};
-use crate::request;
+use crate::request::{self, Places};
 use crate::status::{Metadata, status};
 
 /// What the command line asks for.
@@ -91,6 +91,22 @@ pub enum SetupError {
         /// What they were.
         before: String,
         /// What they are.
+        after: String,
+    },
+    /// The files of the model or of the data are not what they were.
+    #[error(
+        "{place}: the {what} is not the one that the search in {workdir} began with (SHA-256 {before}…, now {after}…), so trials could not be compared; put its files back as they were, or give another --workdir"
+    )]
+    OtherFiles {
+        /// The directory, or the hub's repository.
+        place: String,
+        /// `model` or `data`.
+        what: &'static str,
+        /// The search's directory.
+        workdir: PathBuf,
+        /// The fingerprint that the search began with.
+        before: String,
+        /// The fingerprint now.
         after: String,
     },
     /// The journal is gone, and what it told of is not.
@@ -207,6 +223,9 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
         inspection.layers as usize,
         inspection.hidden_size,
     )?;
+    if let Some(history) = &history {
+        compare_inputs(history, &inspection, &places, &workdir)?;
+    }
     let journal = open(
         &lock, &workdir, history, &manifest, inspection, uid, changed,
     )?;
@@ -312,13 +331,6 @@ fn open(
         };
         return Ok(Journal::create(lock, workdir, header)?);
     };
-    if history.header.inspection != inspection {
-        return Err(SetupError::OtherInputs {
-            workdir: workdir.into(),
-            before: describe(&history.header.inspection),
-            after: describe(&inspection),
-        });
-    }
     if history.torn {
         tracing::warn!(
             "the journal's last line was cut off by a crash and is dropped; nothing had followed from it"
@@ -339,6 +351,53 @@ fn open(
     Ok(journal)
 }
 
+/// Refuses a model or data that are not those that the search began with.
+fn compare_inputs(
+    history: &History,
+    now: &Inspection,
+    places: &Places,
+    workdir: &Path,
+) -> Result<(), SetupError> {
+    let before = &history.header.inspection;
+    if describe(before) != describe(now) {
+        return Err(SetupError::OtherInputs {
+            workdir: workdir.into(),
+            before: describe(before),
+            after: describe(now),
+        });
+    }
+    let Places { model, data } = places;
+    for (what, place, before, after) in [
+        (
+            "model",
+            model,
+            &before.model_fingerprint,
+            &now.model_fingerprint,
+        ),
+        (
+            "data",
+            data,
+            &before.data_fingerprint,
+            &now.data_fingerprint,
+        ),
+    ] {
+        // A trainer of an earlier version takes no fingerprints.
+        if let (Some(before), Some(after)) = (before, after)
+            && before != after
+        {
+            return Err(SetupError::OtherFiles {
+                place: place.clone(),
+                what,
+                workdir: workdir.into(),
+                before: before.chars().take(12).collect(),
+                after: after.chars().take(12).collect(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The facts of an inspection in words; two are about the same kind of input where these are equal.
 fn describe(inspection: &Inspection) -> String {
     let Inspection {
         architecture,
@@ -347,6 +406,8 @@ fn describe(inspection: &Inspection) -> String {
         backbone_parameters,
         train_examples,
         validation_examples,
+        model_fingerprint: _,
+        data_fingerprint: _,
     } = inspection;
     format!(
         "a {architecture} model of {layers} layers, hidden size {hidden_size} and {backbone_parameters} parameters with {train_examples} training and {validation_examples} validation examples"

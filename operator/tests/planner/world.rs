@@ -78,6 +78,8 @@ impl World {
                 backbone_parameters: 1_000_000,
                 train_examples: 100,
                 validation_examples: 50,
+                model_fingerprint: None,
+                data_fingerprint: None,
             },
             journal: Vec::new(),
             ledger: Ledger::new(start),
