@@ -81,6 +81,14 @@ pub struct Inspection {
     pub train_examples: u64,
     /// Validation examples.
     pub validation_examples: u64,
+    /// SHA-256 over the model's files, hexadecimal: whether they are still the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub model_fingerprint: Option<String>,
+    /// SHA-256 over the files of the task's data, hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub data_fingerprint: Option<String>,
 }
 
 /// Why a trial failed by its own fault.

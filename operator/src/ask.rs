@@ -170,7 +170,11 @@ fn planned(suggestion: Suggestion, problem: &Problem, ledger: &Ledger) -> Planne
         acquisition: acquisition.and_then(decimal),
         predicted_mean: predicted.and_then(|predicted| decimal(predicted.mean)),
         predicted_deviation: predicted.and_then(|predicted| decimal(predicted.deviation)),
-        surrogate: surrogate.map(|report| surrogate_status(report, reason)),
+        surrogate: match (surrogate, reason) {
+            (Some(report), reason) => Some(surrogate_status(report, reason)),
+            (None, Some(reason)) => Some(not_fitted(&reason)),
+            (None, None) => None,
+        },
     }
 }
 
@@ -187,7 +191,7 @@ fn surrogate_status(report: SurrogateReport, random: Option<String>) -> Surrogat
     let by_sampler = |value: f64| Decimal::new(value).ok().filter(|_| method == Method::Nuts);
     SurrogateStatus {
         method: format!("{method:?}"),
-        reason: (!reasons.is_empty()).then(|| reasons.join("; ").chars().take(512).collect()),
+        reason: (!reasons.is_empty()).then(|| shortened(&reasons.join("; "))),
         divergences: u32::try_from(divergences).unwrap_or(u32::MAX),
         max_r_hat: by_sampler(max_rhat),
         min_effective_samples: by_sampler(min_ess),
@@ -199,4 +203,21 @@ fn surrogate_status(report: SurrogateReport, random: Option<String>) -> Surrogat
             })
             .collect(),
     }
+}
+
+/// The status where there was nothing to fit the surrogate to.
+fn not_fitted(reason: &str) -> SurrogateStatus {
+    SurrogateStatus {
+        method: format!("{:?}", Method::None),
+        reason: Some(shortened(reason)),
+        divergences: 0,
+        max_r_hat: None,
+        min_effective_samples: None,
+        relevance: Vec::new(),
+    }
+}
+
+/// As long as the status may hold.
+fn shortened(text: &str) -> String {
+    text.chars().take(512).collect()
 }

@@ -12,8 +12,9 @@ use autopeft_crds::{PeftSearchSpec, PeftSearchStatus};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::journal;
+use crate::ledger::ConclusionReason;
 use crate::local::progress::{LogFormat, Progress};
-use crate::local::search::End;
+use crate::local::search::{End, Search};
 use crate::local::setup::{self, Ended, Options, Prepared};
 use crate::local::sources::Overrides;
 use crate::{manifest, replay, report};
@@ -179,7 +180,7 @@ fn run(arguments: RunArgs) -> Result<ExitCode, String> {
                 let end = search.carry_on().await.map_err(|error| error.to_string())?;
                 let found = search.status();
                 search.write_reports().map_err(|error| error.to_string())?;
-                Ok(say_end(&end, search.spec(), &found, &workdir))
+                Ok(say_end(&end, &search, &found))
             }
         }
     });
@@ -188,11 +189,11 @@ fn run(arguments: RunArgs) -> Result<ExitCode, String> {
     code
 }
 
-fn say_end(end: &End, spec: &PeftSearchSpec, found: &PeftSearchStatus, workdir: &Path) -> ExitCode {
+fn say_end(end: &End, search: &Search, found: &PeftSearchStatus) -> ExitCode {
     match end {
         End::Concluded(conclusion) => {
-            print!("{}", report::front_table(spec, found));
-            println!("\nfiles: {}", workdir.display());
+            print!("{}", report::front_table(search.spec(), found));
+            println!("\nfiles: {}", search.workdir.display());
             if conclusion.succeeded {
                 println!("the search has ended: {}", conclusion.message);
                 return ExitCode::SUCCESS;
@@ -201,6 +202,14 @@ fn say_end(end: &End, spec: &PeftSearchSpec, found: &PeftSearchStatus, workdir: 
                 "peft-operator: the search has failed: {}",
                 conclusion.message
             );
+            if let Some(log) = search.last_failure() {
+                eprintln!("peft-operator: its log: {}", log.display());
+            }
+            if conclusion.reason == ConclusionReason::BadInput {
+                eprintln!(
+                    "peft-operator: mend the model or the data and give the same command again: the search goes on"
+                );
+            }
             ExitCode::from(FAILED)
         }
         End::Suspended => {
@@ -220,23 +229,63 @@ fn say_end(end: &End, spec: &PeftSearchSpec, found: &PeftSearchStatus, workdir: 
     }
 }
 
-/// A search that had ended before: says so and touches nothing.
+/// A search that had ended before: says so, and how to go on.
 fn say_over(ended: &Ended, workdir: &Path) -> ExitCode {
     let Ended {
         spec,
         status,
         conclusion,
+        repaired,
     } = ended;
     print!("{}", report::front_table(spec, status));
+    let done = if repaired.is_empty() {
+        "nothing was changed".to_owned()
+    } else {
+        format!("only these files were made again ({})", repaired.join(", "))
+    };
     println!(
-        "\nthis search has ended before, and nothing was changed: {}\nfiles: {}\nraise maxTrials in the manifest to go on with it, or give another --workdir to begin again",
+        "\nthis search has ended before, and {done}: {}\nfiles: {}\n{}, or give another --workdir to begin again",
         conclusion.message,
-        workdir.display()
+        workdir.display(),
+        remedy(conclusion.reason, spec)
     );
     if conclusion.succeeded {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(FAILED)
+    }
+}
+
+/// What would make a search go on that has ended for this reason.
+fn remedy(reason: ConclusionReason, spec: &PeftSearchSpec) -> String {
+    match reason {
+        ConclusionReason::MaxTrialsReached => format!(
+            "raise spec.maxTrials, now {}, to go on with it",
+            spec.max_trials
+        ),
+        ConclusionReason::Converged => {
+            let trials = spec.convergence.as_ref().map_or(0, |found| found.trials);
+            format!(
+                "raise spec.convergence.trials, now {trials}, or take spec.convergence out, to go on with it"
+            )
+        }
+        ConclusionReason::SpaceExhausted => {
+            "the space holds nothing more; widen spec.searchSpace or the bound in spec.objectives"
+                .to_owned()
+        }
+        ConclusionReason::DeadlineExceeded => format!(
+            "raise spec.activeDeadlineSeconds, now {} since the search began, to go on with it",
+            spec.active_deadline_seconds.unwrap_or(0)
+        ),
+        ConclusionReason::TooManyFailedTrials => format!(
+            "look at why trials fail, then raise spec.maxFailedTrials, now {}, to go on with it",
+            spec.max_failed_trials
+        ),
+        ConclusionReason::NoTrialSucceeded => format!(
+            "look at why trials fail, then raise spec.maxTrials, now {}, to go on with it",
+            spec.max_trials
+        ),
+        ConclusionReason::BadInput => "mend the model or the data to go on with it".to_owned(),
     }
 }
 

@@ -44,6 +44,13 @@ pub struct Header {
     pub inspection: Inspection,
 }
 
+impl Header {
+    /// The ledger before any event.
+    fn ledger(&self) -> Ledger {
+        Ledger::new(self.at).suspended(self.spec.suspend)
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Line {
@@ -129,7 +136,7 @@ pub struct History {
 impl History {
     /// The ledger after the first `count` events.
     pub fn ledger_at(&self, count: u64) -> Result<Ledger, LedgerError> {
-        let mut ledger = Ledger::new(self.header.at);
+        let mut ledger = self.header.ledger();
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         for Stamped { at, event } in self.events.iter().take(count) {
             ledger.apply(event, *at)?;
@@ -233,7 +240,7 @@ pub fn read(workdir: &Path) -> Result<Option<History>, JournalError> {
         match (&mut history, &mut ledger) {
             (Some(history), Some(ledger)) => {
                 let line: Line =
-                    serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+                    serde_json::from_slice(&bytes).map_err(|error| damaged(in_words(&error)))?;
                 let Line {
                     sequence,
                     at,
@@ -251,7 +258,7 @@ pub fn read(workdir: &Path) -> Result<Option<History>, JournalError> {
             }
             _ => {
                 let header = read_header(&bytes, &path)?;
-                ledger = Some(Ledger::new(header.at));
+                ledger = Some(header.ledger());
                 history = Some(History {
                     header,
                     events: Vec::new(),
@@ -264,11 +271,23 @@ pub fn read(workdir: &Path) -> Result<Option<History>, JournalError> {
     Ok(history)
 }
 
+/// What is wrong with a document of one line, and at which character of it. The parser counts lines
+/// within the document, which would be taken for lines of the file.
+fn in_words(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let suffix = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&suffix) {
+        Some(what) if error.line() == 1 => format!("{what} at byte {} of the line", error.column()),
+        Some(what) => format!("{what} at the end of the line"),
+        None => text,
+    }
+}
+
 fn read_header(bytes: &[u8], path: &Path) -> Result<Header, JournalError> {
     let damaged = |error: serde_json::Error| JournalError::Damaged {
         path: path.into(),
         line: 1,
-        message: error.to_string(),
+        message: in_words(&error),
     };
     let value: serde_json::Value = serde_json::from_slice(bytes).map_err(damaged)?;
     if let Some(found) = value["format"].as_u64()
@@ -311,7 +330,7 @@ impl Journal {
             .and_then(|directory| directory.sync_all())
             .map_err(refused)?;
         Ok(Self {
-            ledger: Ledger::new(header.at),
+            ledger: header.ledger(),
             spec: header.spec.clone(),
             path,
             file,

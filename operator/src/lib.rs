@@ -7,6 +7,7 @@ pub mod ask;
 pub mod changes;
 pub mod cli;
 pub mod controller;
+pub mod health;
 pub mod journal;
 pub mod ledger;
 pub mod local;

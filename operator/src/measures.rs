@@ -72,6 +72,17 @@ pub fn measure(subject: &Subject, ledger: &Ledger) -> Measures {
     }
 }
 
+/// Whether a trial by itself is better than the reference point that the spec gives, in both
+/// objectives.
+pub fn beats_reference(subject: &Subject, entry: &LedgerEntry) -> bool {
+    let metric = subject.spec.task.score_metric();
+    let problem = &subject.problem;
+    problem.reference.is_some()
+        && ask::observation(entry, metric)
+            .and_then(|observation| autopeft_engine::reference_point(problem, &[observation]))
+            .is_some_and(|reference| reference.dominated)
+}
+
 /// Whether the hypervolume has grown by less than the tolerance over the last trials, the initial
 /// design left out. It is measured against one reference point, today's.
 pub fn has_converged(subject: &Subject, ledger: &Ledger) -> bool {

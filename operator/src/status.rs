@@ -2,11 +2,12 @@
 //! status.
 
 use autopeft_crds::spec::PeftSearchSpec;
-use autopeft_crds::status::{BaselineResult, FrontMember, TrialCounts, TrialOrigin, TrialState};
+use autopeft_crds::status::{BaselineResult, FrontMember, LedgerEntry, TrialCounts, TrialState};
 use autopeft_crds::{Decimal, PeftSearch, PeftSearchStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 
+use crate::health;
 use crate::journal::Header;
 use crate::ledger::Ledger;
 use crate::measures::{self, Measures, Subject};
@@ -48,7 +49,7 @@ pub fn status(subject: &Subject, ledger: &Ledger) -> PeftSearchStatus {
     let spec = &subject.spec;
     let measures = measures::measure(subject, ledger);
     let counts = counts(spec, ledger);
-    let conditions = conditions(spec, ledger, &counts, &measures);
+    let conditions = conditions(subject, ledger, &counts, &measures);
     let Measures {
         best_score,
         front,
@@ -88,8 +89,10 @@ fn counts(spec: &PeftSearchSpec, ledger: &Ledger) -> TrialCounts {
         Some(_) => 0,
         None => count(TrialState::Planned),
     };
+    let ended = succeeded + infeasible + failed;
     TrialCounts {
-        progress: format!("{}/{}", succeeded + infeasible + failed, spec.max_trials),
+        // The budget may have been lowered below what was done.
+        progress: format!("{ended}/{}", spec.max_trials.max(ended)),
         running,
         succeeded,
         infeasible,
@@ -149,16 +152,17 @@ impl Verdict {
 }
 
 fn conditions(
-    spec: &PeftSearchSpec,
+    subject: &Subject,
     ledger: &Ledger,
     counts: &TrialCounts,
     measures: &Measures,
 ) -> Vec<Condition> {
+    let spec = &subject.spec;
     let valid = Verdict::new(
         "True",
         "Valid",
         "the spec can be searched",
-        ledger.spec_time(),
+        ledger.start_time(),
     );
     [
         ("Succeeded", succeeded(spec, ledger, counts)),
@@ -166,7 +170,7 @@ fn conditions(
         ("Progressing", progressing(spec, ledger, counts)),
         ("Suspended", suspended(spec, ledger)),
         ("SurrogateHealthy", surrogate(ledger)),
-        ("Degraded", degraded(spec, ledger, counts, measures)),
+        ("Degraded", degraded(subject, ledger, counts, measures)),
     ]
     .into_iter()
     .map(|(kind, verdict)| Condition {
@@ -200,7 +204,7 @@ fn succeeded(spec: &PeftSearchSpec, ledger: &Ledger, counts: &TrialCounts) -> Ve
                 "InProgress"
             },
             format!("{} trials have ended", counts.progress),
-            ledger.start_time(),
+            ledger.since().open,
         ),
     }
 }
@@ -212,19 +216,23 @@ fn progressing(spec: &PeftSearchSpec, ledger: &Ledger, counts: &TrialCounts) -> 
             "False",
             "Suspended",
             "spec.suspend is true",
-            ledger.spec_time(),
+            last_finish(ledger).max(ledger.since().suspended),
         ),
         None => Verdict::new(
             "True",
             "TrialsRunning",
             format!("{} trials are planned or running", counts.running),
-            ledger.spec_time(),
+            if spec.suspend {
+                ledger.since().open
+            } else {
+                ledger.since().open.max(ledger.since().suspended)
+            },
         ),
     }
 }
 
 fn suspended(spec: &PeftSearchSpec, ledger: &Ledger) -> Verdict {
-    let since = ledger.spec_time();
+    let since = ledger.since().suspended;
     if spec.suspend {
         Verdict::new("True", "SuspendedBySpec", "spec.suspend is true", since)
     } else {
@@ -233,12 +241,7 @@ fn suspended(spec: &PeftSearchSpec, ledger: &Ledger) -> Verdict {
 }
 
 fn surrogate(ledger: &Ledger) -> Verdict {
-    let latest = ledger
-        .search_trials()
-        .filter(|entry| matches!(entry.origin, TrialOrigin::Bayesian | TrialOrigin::Random))
-        .filter_map(|entry| entry.planned_at.as_ref().map(|time| time.0))
-        .last();
-    let since = latest.unwrap_or(ledger.start_time());
+    let since = ledger.since().surrogate;
     let Some(fit) = ledger.surrogate() else {
         let message = "the surrogate is fitted after the initial design";
         return Verdict::new("Unknown", "NotFitted", message, since);
@@ -254,29 +257,19 @@ fn surrogate(ledger: &Ledger) -> Verdict {
             .as_ref()
             .map_or(String::new(), |reason| format!(": {reason}"))
     );
-    match fit.method.as_str() {
-        "Nuts" => Verdict::new("True", "Fitted", message, since),
-        _ => Verdict::new("False", "FellBack", message, since),
-    }
+    let health = health::of(fit);
+    let status = if health.is_well() { "True" } else { "False" };
+    Verdict::new(status, format!("{health:?}"), message, since)
 }
 
 fn degraded(
-    spec: &PeftSearchSpec,
+    subject: &Subject,
     ledger: &Ledger,
     counts: &TrialCounts,
     measures: &Measures,
 ) -> Verdict {
-    let latest = ledger
-        .entries()
-        .iter()
-        .filter_map(|entry| entry.finished_at.as_ref().map(|time| time.0))
-        .max();
-    let since = latest.unwrap_or(ledger.start_time());
-    let given = spec
-        .objectives
-        .iter()
-        .any(|entry| entry.reference.is_some());
-    if given && counts.succeeded > 0 && !measures.dominated {
+    let since = degraded_since(subject, ledger);
+    if subject.problem.reference.is_some() && counts.succeeded > 0 && !measures.dominated {
         let message = "no trial is better than the given reference point in both objectives; the search cannot tell which trials are better";
         return Verdict::new("True", "ReferenceNotDominated", message, since);
     }
@@ -284,10 +277,36 @@ fn degraded(
         let message = format!("{} trials were given up after retries", counts.failed);
         return Verdict::new("True", "TrialsFailed", message, since);
     }
-    Verdict::new(
-        "False",
-        "AsExpected",
-        "nothing is wrong",
-        ledger.start_time(),
-    )
+    Verdict::new("False", "AsExpected", "nothing is wrong", since)
+}
+
+/// When the search last became degraded, or last ceased to be.
+fn degraded_since(subject: &Subject, ledger: &Ledger) -> Timestamp {
+    let mut ended: Vec<(Timestamp, &LedgerEntry)> = ledger
+        .search_trials()
+        .filter_map(|entry| Some((entry.finished_at.as_ref()?.0, entry)))
+        .collect();
+    ended.sort_by_key(|(at, _)| *at);
+    let given = subject.problem.reference.is_some();
+    let (mut scored, mut dominated, mut failed) = (false, false, false);
+    let (mut is_degraded, mut since) = (false, ledger.start_time());
+    for (at, entry) in ended {
+        scored |= entry.state == TrialState::Succeeded;
+        dominated |= measures::beats_reference(subject, entry);
+        failed |= entry.state == TrialState::Failed;
+        let now = failed || (given && scored && !dominated);
+        if now != is_degraded {
+            (is_degraded, since) = (now, at);
+        }
+    }
+    since
+}
+
+/// When a trial ended last; the search's start where none has.
+fn last_finish(ledger: &Ledger) -> Timestamp {
+    ledger
+        .entries()
+        .iter()
+        .filter_map(|entry| entry.finished_at.as_ref().map(|time| time.0))
+        .fold(ledger.start_time(), Timestamp::max)
 }

@@ -41,6 +41,8 @@ fn header() -> Header {
             backbone_parameters: 1000,
             train_examples: 10,
             validation_examples: 5,
+            model_fingerprint: None,
+            data_fingerprint: None,
         },
     }
 }
@@ -106,9 +108,23 @@ fn events() -> Vec<Event> {
             },
         },
         planned(1),
+        Event::Retried {
+            trial: 1,
+            attempt: 2,
+            cause: RetryCause::Failed {
+                reason: FailureReason::BadInput,
+                message: message.clone(),
+            },
+        },
+        Event::Concluded(Conclusion {
+            reason: ConclusionReason::BadInput,
+            succeeded: false,
+            message: message.clone(),
+        }),
+        Event::Reopened,
         Event::Recorded {
             trial: 1,
-            attempt: 1,
+            attempt: 2,
             outcome: Recorded::Infeasible {
                 reason: FailureReason::OutOfMemory,
                 message: message.clone(),
@@ -157,11 +173,19 @@ fn what_was_written_is_read_back() {
         &history.ledger_at(u64::MAX).expect("a ledger"),
         journal.ledger()
     );
-    assert_eq!(history.spec_at(9), &spec(5));
-    assert_eq!(history.spec_at(10), &spec(3));
+    assert_eq!(history.spec_at(12), &spec(5));
+    assert_eq!(history.spec_at(13), &spec(3));
     assert_eq!(journal.spec(), &spec(3));
     assert_eq!(journal.ledger().entries()[0].failed_attempts, 1);
     assert_eq!(journal.ledger().entries()[0].attempt, 3);
+    assert_eq!(journal.ledger().entries()[1].failed_attempts, 0);
+    let ended = history.ledger_at(9).expect("a ledger");
+    let found = ended.bad_input().expect("bad input");
+    assert_eq!((found.trial, found.attempt), (1, 1));
+    assert!(ended.conclusion().is_some());
+    let reopened = history.ledger_at(10).expect("a ledger");
+    assert!(reopened.conclusion().is_none() && reopened.bad_input().is_none());
+    assert_eq!(reopened.since().open, time(10));
 }
 
 /// A crash can cut the file off anywhere: what was whole before is kept, and writing goes on.
@@ -270,17 +294,46 @@ fn what_cannot_have_happened_is_refused() {
     let all = events();
     drop(journal);
     let mut journal = Journal::create(&lock, folder.path(), header()).expect("a journal");
-    for event in &all[..8] {
+    for event in &all[..11] {
         journal.write(event.clone(), time(1)).expect("written");
     }
     for (event, expected) in [
         (all[5].clone(), LedgerError::Final(0)),
         (start(1, 1), LedgerError::Final(1)),
+        (Event::Reopened, LedgerError::NotEnded),
     ] {
         match journal.write(event, time(2)).expect_err("refused") {
             JournalError::Refused(found) => assert_eq!(found, expected),
             other => panic!("{other}"),
         }
     }
-    assert_eq!(journal.ledger().events(), 8);
+    assert_eq!(journal.ledger().events(), 11);
+}
+
+#[test]
+fn a_wrong_attempt_and_a_garbled_line_are_told_by_their_numbers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(written(folder.path()));
+    let path = folder.path().join(journal::FILE);
+    let text = std::fs::read_to_string(&path).expect("the file");
+    let refusal = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        std::fs::write(&path, text.replacen(from, to, 1)).expect("written");
+        let error = journal::read(folder.path()).expect_err("refused");
+        error.to_string()
+    };
+    let found = refusal(
+        "\"retried\":{\"trial\":0,\"attempt\":3",
+        "\"retried\":{\"trial\":0,\"attempt\":5",
+    );
+    assert!(
+        found.contains("jsonl:6: ")
+            && found.contains("attempt 5 of trial 0 stands where attempt 3 belongs"),
+        "{found}"
+    );
+    let found = refusal("{\"sequence\":2", "{\"sequence\":x");
+    assert!(
+        found.contains("jsonl:3: ") && found.contains("expected value at byte 13 of the line"),
+        "{found}"
+    );
 }

@@ -9,6 +9,7 @@ use autopeft_crds::PeftSearch;
 use super::engines::Step;
 use super::observe::Attempt;
 use super::outcome::Trouble;
+use crate::ledger::BadInput;
 use crate::planner::Engine;
 
 /// How long a removal may take to show in the caches before it is asked for again.
@@ -31,6 +32,8 @@ pub struct Memory {
     pub gone: BTreeSet<Attempt>,
     /// Attempts whose Job's name is taken.
     pub taken: BTreeSet<Attempt>,
+    /// What a trial found of the input, until the spec changes.
+    pub bad_input: Option<(Option<i64>, BadInput)>,
     /// The last refusal to create something.
     pub refusal: Option<Refusal>,
     /// What the engine suffers from.
@@ -52,6 +55,7 @@ impl Default for Memory {
             created: BTreeSet::new(),
             gone: BTreeSet::new(),
             taken: BTreeSet::new(),
+            bad_input: None,
             refusal: None,
             engine_trouble: None,
             failures: 0,

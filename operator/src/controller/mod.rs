@@ -325,7 +325,7 @@ async fn tell(pass: &Pass<'_>, event: &Event, ledger: &Ledger) {
             "planned: {}",
             planned.configuration
         ),
-        Event::Started { .. } | Event::SpecChanged(_) => {}
+        Event::Started { .. } | Event::SpecChanged(_) | Event::Reopened => {}
         Event::Retried { trial, attempt, cause } => {
             let why = match cause {
                 RetryCause::Interrupted => "it was taken away".to_owned(),

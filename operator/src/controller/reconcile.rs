@@ -240,10 +240,13 @@ impl Pass<'_> {
     ) -> Result<Next, ReconcileError> {
         self.take_answer().await;
         self.memory.retry_engine();
-        let mut ledger = restore::ledger(&self.search, self.now);
+        let generation = self.search.metadata.generation;
+        let bad_input = self.memory.bad_input.take().filter(|(seen, _)| *seen == generation);
+        let mut ledger = restore::ledger(&self.search, bad_input.map(|(_, found)| found), self.now);
         let (jobs, pods) = self.cached();
         let (plan, observed, events) =
             self.decide(subject, inspection, places, &mut ledger, &jobs, &pods).await?;
+        self.memory.bad_input = ledger.bad_input().map(|found| (generation, found.clone()));
         let mut troubles: Vec<Trouble> = self.memory.engine_trouble.clone().into_iter().collect();
         troubles.extend(self.memory.refusal.iter().map(|refusal| refusal.trouble.clone()));
         troubles.extend(observed.troubles.iter().cloned());

@@ -7,27 +7,25 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 use super::outcome::Trouble;
-use crate::ledger::{Conclusion, ConclusionReason, Ledger, Restored};
+use crate::ledger::{BadInput, Conclusion, ConclusionReason, Ledger, Restored};
 
 /// The ledger that an object's status holds. A search that had ended is judged anew where its spec
 /// has changed since.
-pub fn ledger(search: &PeftSearch, now: Timestamp) -> Ledger {
+pub fn ledger(search: &PeftSearch, bad_input: Option<BadInput>, now: Timestamp) -> Ledger {
     let generation = search.metadata.generation.unwrap_or(1);
     let status = search.status.clone().unwrap_or_default();
     let changed = status
         .observed_generation
         .is_some_and(|seen| seen != generation);
     let conclusion = conclusion(&status).filter(|_| !changed);
-    let spec_time = find(&status.conditions, "SpecValid")
-        .filter(|_| !changed)
-        .map_or(now, |condition| condition.last_transition_time.0);
     Ledger::restore(Restored {
         entries: status.ledger,
         surrogate: status.surrogate,
         start_time: status.start_time.map_or(now, |time| time.0),
         conclusion,
         generation,
-        spec_time,
+        suspend: search.spec.suspend,
+        bad_input,
     })
 }
 

@@ -31,8 +31,16 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".part");
     let part = path.with_file_name(name);
-    let mut file = File::create(&part).map_err(refused)?;
-    file.write_all(content).map_err(refused)?;
-    file.sync_data().map_err(refused)?;
-    std::fs::rename(&part, path).map_err(refused)
+    let written = write_through(&part, content).and_then(|()| std::fs::rename(&part, path));
+    if written.is_err() {
+        // A part is of no use and takes room on a disk that may be full.
+        let _ = std::fs::remove_file(&part);
+    }
+    written.map_err(refused)
+}
+
+fn write_through(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(content)?;
+    file.sync_data()
 }

@@ -1,4 +1,5 @@
-//! The files of a work directory that follow from the journal: written whole, never read back.
+//! The files of a work directory that follow from the journal: written whole, read back only to
+//! see whether they are as they should be.
 
 use std::path::Path;
 
@@ -21,10 +22,11 @@ pub enum OutputError {
     Yaml(#[from] serde_saphyr::ser::Error),
 }
 
+const STATUS: &str = "status.yaml";
+
 /// Writes `status.yaml`: what `kubectl get peftsearch -o yaml` would show.
 pub fn write_status(workdir: &Path, search: &PeftSearch) -> Result<(), OutputError> {
-    let text = serde_saphyr::to_string(search)?;
-    files::replace(&workdir.join("status.yaml"), text.as_bytes())?;
+    files::replace(&workdir.join(STATUS), status_text(search)?.as_bytes())?;
     Ok(())
 }
 
@@ -35,13 +37,43 @@ pub fn write_reports(
     search: &PeftSearch,
     trace: &[(u32, f64)],
 ) -> Result<(), OutputError> {
-    let status = search.status.clone().unwrap_or_default();
-    for (name, text) in [
-        ("trials.csv", report::trials_csv(&status)?),
-        ("front.svg", report::front_svg(search)?),
-        ("report.html", report::report_html(search, trace)?),
-    ] {
+    for (name, text) in report_texts(search, trace)? {
         files::replace(&workdir.join(name), text.as_bytes())?;
     }
     Ok(())
+}
+
+/// Makes again what is missing or is not as it should be; the names of those files.
+pub fn repair(
+    workdir: &Path,
+    search: &PeftSearch,
+    trace: &[(u32, f64)],
+) -> Result<Vec<&'static str>, OutputError> {
+    let status = (STATUS, status_text(search)?);
+    let mut repaired = Vec::new();
+    for (name, text) in std::iter::once(status).chain(report_texts(search, trace)?) {
+        let path = workdir.join(name);
+        if std::fs::read(&path).is_ok_and(|found| found == text.as_bytes()) {
+            continue;
+        }
+        files::replace(&path, text.as_bytes())?;
+        repaired.push(name);
+    }
+    Ok(repaired)
+}
+
+fn status_text(search: &PeftSearch) -> Result<String, OutputError> {
+    Ok(serde_saphyr::to_string(search)?)
+}
+
+fn report_texts(
+    search: &PeftSearch,
+    trace: &[(u32, f64)],
+) -> Result<[(&'static str, String); 3], OutputError> {
+    let status = search.status.clone().unwrap_or_default();
+    Ok([
+        ("trials.csv", report::trials_csv(&status)?),
+        ("front.svg", report::front_svg(search)?),
+        ("report.html", report::report_html(search, trace)?),
+    ])
 }

@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use autopeft_crds::status::{LedgerEntry, PeftSearchStatus, TrialState};
+use autopeft_crds::trial::FailureClass;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::field::Field;
 use tracing::{debug, info, warn};
@@ -63,7 +64,9 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(style) {
             self.bar.set_style(style);
         }
-        self.bar.set_length(u64::from(max_trials));
+        // The budget may have been lowered below what was done.
+        self.bar
+            .set_length(u64::from(max_trials).max(finished(status)));
         self.bar.set_position(finished(status));
         self.bar.reset_eta();
         self.bar.enable_steady_tick(Duration::from_millis(500));
@@ -73,19 +76,23 @@ impl Progress {
     /// Shows where the search stands.
     pub fn update(&self, status: &PeftSearchStatus) {
         self.bar.set_position(finished(status));
-        let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.4}"));
+        let best = status
+            .best_score
+            .map_or("-".into(), |score| format!("{:.4}", score.get()));
         self.bar.set_message(format!(
-            "{} running, best {}, front {}, hypervolume {}",
-            status.trials.running,
-            number(status.best_score.map(|score| score.get())),
-            status.front_size,
-            number(status.hypervolume.map(|volume| volume.get())),
+            "{} running, best {best}, front {}",
+            status.trials.running, status.front_size,
         ));
     }
 
     /// Takes the bar away.
     pub fn end(&self) {
         self.bar.finish_and_clear();
+    }
+
+    /// Writes a line about a trial that is stopped because the search ends.
+    pub fn tell_stopped(&self, trial: u32) {
+        info!(trial, "trial {trial} is stopped, for the search ends");
     }
 
     /// Writes a line about an event that was written down.
@@ -114,20 +121,7 @@ impl Progress {
                 trial,
                 attempt,
                 cause,
-            } => match cause {
-                RetryCause::Interrupted => {
-                    info!(
-                        trial,
-                        attempt, "trial {trial} was interrupted and is started again"
-                    );
-                }
-                RetryCause::Failed { reason, message } => {
-                    warn!(
-                        trial,
-                        attempt, "trial {trial} failed ({reason:?}) and is tried again: {message}"
-                    );
-                }
-            },
+            } => tell_retry(*trial, *attempt, cause),
             Event::Recorded {
                 trial,
                 attempt: _,
@@ -138,6 +132,7 @@ impl Progress {
                 }
             }
             Event::SpecChanged(_) => info!("the manifest has changed; the search goes on with it"),
+            Event::Reopened => info!("the model and the data are good now; the search goes on"),
             Event::Concluded(conclusion) if conclusion.succeeded => {
                 info!(
                     "the search has ended ({:?}): {}",
@@ -150,6 +145,34 @@ impl Progress {
                     conclusion.reason, conclusion.message
                 );
             }
+        }
+    }
+}
+
+/// `attempt` is the one that is due.
+fn tell_retry(trial: u32, attempt: u32, cause: &RetryCause) {
+    let ended = attempt.saturating_sub(1);
+    match cause {
+        RetryCause::Interrupted => {
+            info!(
+                trial,
+                attempt,
+                "trial {trial}, attempt {ended}, was interrupted; attempt {attempt} is due"
+            );
+        }
+        RetryCause::Failed { reason, message } if reason.class() == FailureClass::Fatal => {
+            warn!(
+                trial,
+                attempt = ended,
+                "trial {trial}, attempt {ended}, cannot use its input ({reason:?}): {message}"
+            );
+        }
+        RetryCause::Failed { reason, message } => {
+            warn!(
+                trial,
+                attempt,
+                "trial {trial}, attempt {ended}, failed ({reason:?}); attempt {attempt} is due: {message}"
+            );
         }
     }
 }
@@ -168,13 +191,14 @@ fn tell_result(entry: &LedgerEntry, status: &PeftSearchStatus) {
     match (entry.state, entry.score) {
         (TrialState::Succeeded, Some(score)) => {
             let seconds = entry.train_seconds.map_or(0.0, |seconds| seconds.get());
-            let volume = status.hypervolume.map_or(0.0, |volume| volume.get());
             info!(
                 trial,
-                "trial {trial} finished: score {:.4}, {} parameters, {seconds:.1} s; {} of the budget done, hypervolume {volume:.4}",
+                "trial {trial} finished: score {:.4}, {} parameters, {seconds:.1} s; {} trials done, best score {:.4}, front of {}",
                 score.get(),
                 entry.parameters,
                 status.trials.progress,
+                status.best_score.map_or(score.get(), |best| best.get()),
+                status.front_size,
             );
         }
         (TrialState::Infeasible, _) => {
@@ -186,7 +210,8 @@ fn tell_result(entry: &LedgerEntry, status: &PeftSearchStatus) {
         }
         (_, _) => warn!(
             trial,
-            "trial {trial} is given up ({}): {message}",
+            "trial {trial}, attempt {}, failed ({}) and the trial is given up: {message}",
+            entry.attempt,
             reason(entry)
         ),
     }

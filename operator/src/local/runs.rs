@@ -6,7 +6,7 @@
 //! it, and holds the reading end of a pipe: when this program goes away in whatever manner, the pipe
 //! closes and the trainer ends (`--exit-with-parent`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -31,6 +31,13 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// The trainer's exit code for a request that it cannot use.
 const BAD_INPUT: i32 = 2;
+
+/// The signal that nothing can catch.
+const KILLED: i32 = 9;
+
+/// The files of an attempt's directory.
+pub const LOG: &str = "log.txt";
+const RESULT: &str = "result.json";
 
 /// How children are started.
 #[derive(Clone, Debug)]
@@ -63,6 +70,8 @@ pub struct Runs {
     launch: Launch,
     metric: Metric,
     children: BTreeMap<Key, Running>,
+    /// Trials of which an attempt was killed by signal 9, and not by us.
+    killed: BTreeSet<u32>,
     report: mpsc::UnboundedSender<(Key, std::io::Result<ExitStatus>)>,
     reports: mpsc::UnboundedReceiver<(Key, std::io::Result<ExitStatus>)>,
 }
@@ -92,6 +101,7 @@ impl Runs {
             launch,
             metric,
             children: BTreeMap::new(),
+            killed: BTreeSet::new(),
             report,
             reports,
         }
@@ -101,7 +111,12 @@ impl Runs {
     pub fn directory(&self, trial: u32, attempt: u32) -> PathBuf {
         self.workdir
             .join("trials")
-            .join(format!("{trial:04}-{attempt}"))
+            .join(attempt_name(trial, attempt))
+    }
+
+    /// Whether an attempt is a child of this process, also one that has ended.
+    pub fn holds(&self, trial: u32, attempt: u32) -> bool {
+        self.children.contains_key(&(trial, attempt))
     }
 
     /// Whether no child runs any more.
@@ -127,7 +142,7 @@ impl Runs {
         let request_file = directory.join("request.json");
         let document = serde_json::to_vec_pretty(request).map_err(TrainerError::Request)?;
         files::replace(&request_file, &document)?;
-        let log_file = directory.join("log.txt");
+        let log_file = directory.join(LOG);
         let log = std::fs::File::create(&log_file).map_err(refused(&log_file))?;
         let log_too = log.try_clone().map_err(refused(&log_file))?;
         let mut command = Command::new(&self.launch.trainer);
@@ -136,7 +151,7 @@ impl Runs {
             .arg("--request")
             .arg(&request_file)
             .arg("--result")
-            .arg(directory.join("result.json"))
+            .arg(directory.join(RESULT))
             .args(["--device", &self.launch.device, "--exit-with-parent"])
             .stdin(Stdio::piped())
             .stdout(log)
@@ -251,54 +266,68 @@ impl Runs {
 
     /// Why a child that nobody stopped has left no valid result.
     fn explain(
-        &self,
+        &mut self,
         trial: u32,
         attempt: u32,
         status: &std::io::Result<ExitStatus>,
         problem: &str,
     ) -> TrialOrGone {
-        let said = self.last_words(trial, attempt);
-        match status {
-            Ok(status) if status.code() == Some(BAD_INPUT) => failed(FailureReason::BadInput, said),
-            Ok(status) => match status.signal() {
-                Some(signal) => failed(
-                    FailureReason::Lost,
-                    format!("the trainer was killed by signal {signal}"),
-                ),
-                None => failed(
-                    FailureReason::NoResult,
-                    format!("the trainer ended ({status}), but {problem}; it said: {said}"),
-                ),
-            },
-            Err(error) => failed(
+        let status = match status {
+            Ok(status) => status,
+            Err(error) => {
+                let message = format!("the trainer could not be waited for: {error}");
+                return failed(FailureReason::Lost, message);
+            }
+        };
+        if status.code() == Some(BAD_INPUT) {
+            return failed(FailureReason::BadInput, self.last_words(trial, attempt));
+        }
+        match status.signal() {
+            // The kernel takes memory back in this way. Once may be chance, or another's doing.
+            Some(KILLED) if !self.killed.insert(trial) => failed(
+                FailureReason::OutOfMemory,
+                "the trainer was killed by signal 9 twice: by all appearances the machine's memory was not enough".into(),
+            ),
+            Some(signal) => failed(
                 FailureReason::Lost,
-                format!("the trainer could not be waited for: {error}"),
+                format!("the trainer was killed by signal {signal}"),
+            ),
+            None => failed(
+                FailureReason::NoResult,
+                format!(
+                    "{problem}; the trainer ended with {status}, see trials/{}/{LOG}",
+                    attempt_name(trial, attempt)
+                ),
             ),
         }
     }
 
     fn last_words(&self, trial: u32, attempt: u32) -> String {
-        let log = self.directory(trial, attempt).join("log.txt");
+        let log = self.directory(trial, attempt).join(LOG);
         let bytes = std::fs::read(log).unwrap_or_default();
         last_words(&bytes)
     }
 
     /// The result in an attempt's directory, or why there is no valid one.
     fn result(&self, identity: &TrialIdentity) -> Result<TrialOutcome, String> {
-        let path = self
-            .directory(identity.trial, identity.attempt)
-            .join("result.json");
+        let name = attempt_name(identity.trial, identity.attempt);
+        let path = self.workdir.join("trials").join(&name).join(RESULT);
         let mut bytes = Vec::new();
         std::fs::File::open(path)
             .and_then(|file| {
                 file.take(RESULT_MAX_BYTES as u64 + 1)
                     .read_to_end(&mut bytes)
             })
-            .map_err(|error| format!("result.json cannot be read ({error})"))?;
+            .map_err(|error| format!("trials/{name}/{RESULT} cannot be read ({error})"))?;
         parse_result(&bytes, identity, self.metric)
             .map(|result| result.outcome)
-            .map_err(|error| error.to_string())
+            .map_err(|error| format!("trials/{name}/{RESULT} is of no use: {error}"))
     }
+}
+
+/// The name of an attempt's directory.
+fn attempt_name(trial: u32, attempt: u32) -> String {
+    format!("{trial:04}-{attempt}")
 }
 
 impl Running {

@@ -10,10 +10,10 @@ use tokio::task::JoinHandle;
 
 use super::outputs::{self, OutputError};
 use super::progress::Progress;
-use super::runs::{Runs, StartError};
+use super::runs::{LOG, Runs, StartError};
 use crate::ask::{self, AskError, Asked};
 use crate::journal::{Journal, JournalError};
-use crate::ledger::{Conclusion, Event};
+use crate::ledger::{Conclusion, Event, RetryCause};
 use crate::measures::{self, Subject};
 use crate::planner::{self, Action, Engine, Run, Situation};
 use crate::request::{self, Places};
@@ -176,6 +176,21 @@ impl Search {
         outputs::write_reports(&self.workdir, &object, &trace)
     }
 
+    /// The log of the attempt that failed last, where one has.
+    pub fn last_failure(&self) -> Option<PathBuf> {
+        let ledger = self.journal.ledger();
+        let (trial, attempt) = match ledger.bad_input() {
+            Some(found) => (found.trial, found.attempt),
+            None => ledger
+                .entries()
+                .iter()
+                .filter(|entry| entry.reason.is_some())
+                .max_by_key(|entry| entry.finished_at.as_ref().map(|time| time.0))
+                .map(|entry| (entry.trial, entry.attempt))?,
+        };
+        Some(self.runs.directory(trial, attempt).join(LOG))
+    }
+
     /// The spec as of now.
     pub fn spec(&self) -> &PeftSearchSpec {
         self.journal.spec()
@@ -251,7 +266,17 @@ impl Search {
             return Ok(());
         }
         let status = self.status();
-        self.progress.tell(&event, &status);
+        match &event {
+            // A child of ours is interrupted only where the search is about to end.
+            Event::Retried {
+                trial,
+                attempt,
+                cause: RetryCause::Interrupted,
+            } if self.runs.holds(*trial, attempt.saturating_sub(1)) => {
+                self.progress.tell_stopped(*trial);
+            }
+            event => self.progress.tell(event, &status),
+        }
         self.progress.update(&status);
         self.write_status(&status)
     }

@@ -11,6 +11,7 @@ use autopeft_crds::validate::validate;
 use autopeft_crds::{FieldError, PeftSearch, PeftSearchStatus, SearchSpace};
 use k8s_openapi::jiff::Timestamp;
 
+use super::outputs::{self, OutputError};
 use super::progress::Progress;
 use super::runs::{Launch, Runs};
 use super::search::Search;
@@ -18,10 +19,10 @@ use super::sources::{self, Overrides, SourceError};
 use super::trainer::{self, TrainerError};
 use crate::changes::{self, Change};
 use crate::journal::{self, FORMAT, Header, History, Journal, JournalError, Lock};
-use crate::ledger::{Conclusion, Event};
+use crate::ledger::{Conclusion, ConclusionReason, Event};
 use crate::manifest::{self, ManifestError};
-use crate::measures::Subject;
-use crate::request;
+use crate::measures::{self, Subject};
+use crate::request::{self, Places};
 use crate::status::{Metadata, status};
 
 /// What the command line asks for.
@@ -92,6 +93,34 @@ pub enum SetupError {
         /// What they are.
         after: String,
     },
+    /// The files of the model or of the data are not what they were.
+    #[error(
+        "{place}: the {what} is not the one that the search in {workdir} began with (SHA-256 {before}…, now {after}…), so trials could not be compared; put its files back as they were, or give another --workdir"
+    )]
+    OtherFiles {
+        /// The directory, or the hub's repository.
+        place: String,
+        /// `model` or `data`.
+        what: &'static str,
+        /// The search's directory.
+        workdir: PathBuf,
+        /// The fingerprint that the search began with.
+        before: String,
+        /// The fingerprint now.
+        after: String,
+    },
+    /// The journal is gone, and what it told of is not.
+    #[error(
+        "{workdir}: there are results in trials/, but {} is missing or has no first line; put it back from a copy, or give another --workdir to begin anew",
+        journal::FILE
+    )]
+    NoJournal {
+        /// The directory.
+        workdir: PathBuf,
+    },
+    /// A file of a search that has ended cannot be made again.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// The program's own defect.
     #[error("the placeholder configuration is refused: {0}")]
     Placeholder(#[from] autopeft_crds::configuration::LayerMaskError),
@@ -141,6 +170,8 @@ pub struct Ended {
     pub status: PeftSearchStatus,
     /// How it ended.
     pub conclusion: Conclusion,
+    /// The files that were missing or damaged and are made again.
+    pub repaired: Vec<&'static str>,
 }
 
 /// Reads everything and gets the search ready.
@@ -164,12 +195,15 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
     let name = manifest.metadata.name.clone().unwrap_or_default();
     let lock = journal::lock(&workdir)?;
     let history = journal::read(&workdir)?;
+    if history.is_none() && has_trials(&workdir) {
+        return Err(SetupError::NoJournal { workdir });
+    }
     let changed = match &history {
         Some(history) => compare(history, &name, &manifest.spec, &workdir)?,
         None => false,
     };
     let history = match history {
-        Some(history) if !changed => match ended(&history)? {
+        Some(history) if !changed => match ended(&history, &workdir, &manifest)? {
             Some(over) => return Ok(Prepared::Over(Box::new(over))),
             None => Some(history),
         },
@@ -189,6 +223,9 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
         inspection.layers as usize,
         inspection.hidden_size,
     )?;
+    if let Some(history) = &history {
+        compare_inputs(history, &inspection, &places, &workdir)?;
+    }
     let journal = open(
         &lock, &workdir, history, &manifest, inspection, uid, changed,
     )?;
@@ -238,19 +275,37 @@ fn compare(
     }
 }
 
-/// The search as it ended; `None` where it has not.
-fn ended(history: &History) -> Result<Option<Ended>, SetupError> {
+/// Whether an attempt has left its directory behind.
+fn has_trials(workdir: &Path) -> bool {
+    std::fs::read_dir(workdir.join("trials")).is_ok_and(|mut found| found.next().is_some())
+}
+
+/// The search as it ended, its files put right; `None` where it goes on.
+fn ended(
+    history: &History,
+    workdir: &Path,
+    manifest: &PeftSearch,
+) -> Result<Option<Ended>, SetupError> {
     let ledger = history.ledger_at(u64::MAX).map_err(JournalError::Refused)?;
     let Some((conclusion, _)) = ledger.conclusion() else {
         return Ok(None);
     };
+    // The input may have been mended: it is looked at again.
+    if conclusion.reason == ConclusionReason::BadInput {
+        return Ok(None);
+    }
     let spec = history.spec_at(u64::MAX);
     let model = &history.header.inspection;
     let space = SearchSpace::resolve(&spec.search_space, model.layers as usize, model.hidden_size)?;
+    let subject = Subject::new(spec, &space, model);
+    let status = status(&subject, &ledger);
+    let object = Metadata::new(&manifest.metadata, &history.header).object(spec, &status);
+    let trace = measures::trace(&subject, &ledger);
     Ok(Some(Ended {
         spec: spec.clone(),
-        status: status(&Subject::new(spec, &space, model), &ledger),
+        status,
         conclusion: conclusion.clone(),
+        repaired: outputs::repair(workdir, &object, &trace)?,
     }))
 }
 
@@ -276,13 +331,6 @@ fn open(
         };
         return Ok(Journal::create(lock, workdir, header)?);
     };
-    if history.header.inspection != inspection {
-        return Err(SetupError::OtherInputs {
-            workdir: workdir.into(),
-            before: describe(&history.header.inspection),
-            after: describe(&inspection),
-        });
-    }
     if history.torn {
         tracing::warn!(
             "the journal's last line was cut off by a crash and is dropped; nothing had followed from it"
@@ -294,9 +342,62 @@ fn open(
         journal.write(event, now)?;
         tracing::info!("the manifest has changed; the search goes on with it");
     }
+    let ledger = journal.ledger();
+    let by_input = |(end, _): &(Conclusion, Timestamp)| end.reason == ConclusionReason::BadInput;
+    if ledger.bad_input().is_some() || ledger.conclusion().is_some_and(by_input) {
+        journal.write(Event::Reopened, now)?;
+        tracing::info!("the model and the data are good now; the search goes on");
+    }
     Ok(journal)
 }
 
+/// Refuses a model or data that are not those that the search began with.
+fn compare_inputs(
+    history: &History,
+    now: &Inspection,
+    places: &Places,
+    workdir: &Path,
+) -> Result<(), SetupError> {
+    let before = &history.header.inspection;
+    if describe(before) != describe(now) {
+        return Err(SetupError::OtherInputs {
+            workdir: workdir.into(),
+            before: describe(before),
+            after: describe(now),
+        });
+    }
+    let Places { model, data } = places;
+    for (what, place, before, after) in [
+        (
+            "model",
+            model,
+            &before.model_fingerprint,
+            &now.model_fingerprint,
+        ),
+        (
+            "data",
+            data,
+            &before.data_fingerprint,
+            &now.data_fingerprint,
+        ),
+    ] {
+        // A trainer of an earlier version takes no fingerprints.
+        if let (Some(before), Some(after)) = (before, after)
+            && before != after
+        {
+            return Err(SetupError::OtherFiles {
+                place: place.clone(),
+                what,
+                workdir: workdir.into(),
+                before: before.chars().take(12).collect(),
+                after: after.chars().take(12).collect(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The facts of an inspection in words; two are about the same kind of input where these are equal.
 fn describe(inspection: &Inspection) -> String {
     let Inspection {
         architecture,
@@ -305,6 +406,8 @@ fn describe(inspection: &Inspection) -> String {
         backbone_parameters,
         train_examples,
         validation_examples,
+        model_fingerprint: _,
+        data_fingerprint: _,
     } = inspection;
     format!(
         "a {architecture} model of {layers} layers, hidden size {hidden_size} and {backbone_parameters} parameters with {train_examples} training and {validation_examples} validation examples"

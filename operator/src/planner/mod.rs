@@ -9,7 +9,7 @@ mod next;
 mod verdict;
 
 use autopeft_crds::spec::PeftSearchSpec;
-use autopeft_crds::status::{LedgerEntry, TrialState};
+use autopeft_crds::status::{LedgerEntry, TrialOrigin, TrialState};
 use autopeft_crds::trial::{FailureClass, FailureReason, Inspection, TrialOutcome};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
@@ -256,9 +256,18 @@ fn judge(entry: &LedgerEntry, outcome: &TrialOutcome, max_retries: u32) -> Event
         },
         TrialOutcome::Failed { reason, message } => (*reason, message.clone()),
     };
+    // What fills a disk seldom goes away by itself.
+    let retries = match reason {
+        FailureReason::DiskFull => max_retries.min(1),
+        _ => max_retries,
+    };
     match reason.class() {
         FailureClass::Infeasible => recorded(entry, Recorded::Infeasible { reason, message }),
-        FailureClass::Infrastructure if entry.failed_attempts < max_retries => {
+        FailureClass::Infrastructure if entry.failed_attempts < retries => {
+            retry(entry, RetryCause::Failed { reason, message })
+        }
+        // The user can mend the input, so it says nothing final of a trial of the search.
+        FailureClass::Fatal if entry.origin != TrialOrigin::Baseline => {
             retry(entry, RetryCause::Failed { reason, message })
         }
         FailureClass::Infrastructure | FailureClass::Fatal => {

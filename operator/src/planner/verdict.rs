@@ -1,21 +1,23 @@
 //! Whether the search is over, and how it ended. No I/O, no clock.
 
 use autopeft_crds::status::TrialState;
-use autopeft_crds::trial::{FailureClass, FailureReason};
 
 use super::{Engine, Plan, Situation, active_deadline, next};
-use crate::ledger::{Conclusion, ConclusionReason};
+use crate::ledger::{BadInput, Conclusion, ConclusionReason};
 
 /// A reason to end at once, whatever runs.
 pub(super) fn early_end(situation: &Situation<'_>) -> Option<Conclusion> {
     let trials = || situation.ledger.search_trials();
-    let is_fatal = |reason: FailureReason| reason.class() == FailureClass::Fatal;
-    if let Some(entry) = trials().find(|entry| entry.reason.is_some_and(is_fatal)) {
-        let message = entry.message.as_deref().unwrap_or("no message");
+    if let Some(BadInput {
+        trial,
+        attempt,
+        message,
+    }) = situation.ledger.bad_input()
+    {
         return Some(Conclusion {
             reason: ConclusionReason::BadInput,
             succeeded: false,
-            message: format!("trial {}: {message}", entry.trial),
+            message: format!("trial {trial}, attempt {attempt}: {message}"),
         });
     }
     let count = |state| trials().filter(|entry| entry.state == state).count();
@@ -27,22 +29,13 @@ pub(super) fn early_end(situation: &Situation<'_>) -> Option<Conclusion> {
             _ => 0,
         };
     if failed > situation.spec.max_failed_trials as usize {
-        let last = trials()
-            .filter(|entry| entry.reason.is_some())
-            .max_by_key(|entry| entry.finished_at.as_ref().map(|time| time.0));
-        let example = last.map_or_else(String::new, |entry| {
-            format!(
-                "; the last was trial {}: {}",
-                entry.trial,
-                entry.message.as_deref().unwrap_or("no message")
-            )
-        });
         return Some(Conclusion {
             reason: ConclusionReason::TooManyFailedTrials,
             succeeded: false,
             message: format!(
-                "{failed} trials have failed, and maxFailedTrials is {}{example}",
-                situation.spec.max_failed_trials
+                "{failed} trials have failed, and maxFailedTrials is {}{}",
+                situation.spec.max_failed_trials,
+                last_failure(situation)
             ),
         });
     }
@@ -52,7 +45,8 @@ pub(super) fn early_end(situation: &Situation<'_>) -> Option<Conclusion> {
             reason: ConclusionReason::DeadlineExceeded,
             succeeded: succeeded > 0,
             message: format!(
-                "activeDeadlineSeconds have passed; {succeeded} of {} trials have a score",
+                "{} seconds (activeDeadlineSeconds) have passed; {succeeded} of {} trials have a score",
+                situation.spec.active_deadline_seconds.unwrap_or(0),
                 situation.spec.max_trials
             ),
         });
@@ -80,7 +74,10 @@ pub(super) fn end(situation: &Situation<'_>, plan: &Plan) -> Option<Conclusion> 
         return Some(Conclusion {
             reason: ConclusionReason::NoTrialSucceeded,
             succeeded: false,
-            message: format!("none of {trials} trials has a score"),
+            message: format!(
+                "none of {trials} trials has a score{}",
+                last_failure(situation)
+            ),
         });
     }
     let (reason, why) = if trials >= situation.spec.max_trials as usize {
@@ -104,4 +101,25 @@ pub(super) fn end(situation: &Situation<'_>, plan: &Plan) -> Option<Conclusion> 
         succeeded: true,
         message: format!("{why}: {scored} of {trials} trials have a score"),
     })
+}
+
+/// The trial that failed last, and why, to be put behind a sentence.
+fn last_failure(situation: &Situation<'_>) -> String {
+    let last = situation
+        .ledger
+        .search_trials()
+        .filter(|entry| entry.reason.is_some())
+        .max_by_key(|entry| entry.finished_at.as_ref().map(|time| time.0));
+    let Some(entry) = last else {
+        return String::new();
+    };
+    let reason = entry
+        .reason
+        .map_or(String::new(), |reason| format!(" ({reason:?})"));
+    format!(
+        "; the last was trial {}, attempt {}{reason}: {}",
+        entry.trial,
+        entry.attempt,
+        entry.message.as_deref().unwrap_or("no message")
+    )
 }

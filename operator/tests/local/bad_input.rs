@@ -105,6 +105,35 @@ fn other_data_under_the_same_name() {
 }
 
 #[test]
+fn a_model_or_data_whose_files_have_changed() {
+    let bench = Bench::new("maxTrials: 2");
+    succeed(&mut bench.run());
+    bench.rewrite("maxTrials: 3");
+    let fingerprints = |model: &str, data: &str| {
+        format!("\"modelFingerprint\":\"{model}\",\"dataFingerprint\":\"{data}\"")
+    };
+    for (given, words) in [
+        (
+            fingerprints("cc33", "bb22"),
+            ["/model: the model is not the one", "aa11", "cc33"],
+        ),
+        (
+            fingerprints("aa11", "dd44"),
+            ["/data: the data is not the one", "bb22", "dd44"],
+        ),
+    ] {
+        let said = fail(bench.run().env("FAKE_FINGERPRINTS", given), &words);
+        assert!(
+            said.contains("put its files back") && said.contains("--workdir"),
+            "{said}"
+        );
+    }
+    assert_eq!(bench.ledger().len(), 2);
+    succeed(&mut bench.run());
+    assert_eq!(bench.ledger().len(), 3);
+}
+
+#[test]
 fn a_full_disk_loses_nothing() {
     let bench = Bench::new("maxTrials: 3");
     std::fs::create_dir(bench.workdir()).expect("a folder");
@@ -118,9 +147,22 @@ fn a_full_disk_loses_nothing() {
             "nothing that was finished is lost",
         ],
     );
-    std::fs::remove_file(&blocked).expect("the link");
+    assert!(!blocked.is_symlink(), "a part is left behind");
     succeed(&mut bench.run());
     assert_eq!(bench.ledger().len(), 3);
+}
+
+#[test]
+fn results_without_a_journal_are_not_searched_over() {
+    let bench = Bench::new("maxTrials: 2");
+    succeed(&mut bench.run());
+    let journal = bench.workdir().join("journal.jsonl");
+    std::fs::write(&journal, "").expect("emptied");
+    let words = ["there are results in trials/", "journal.jsonl", "--workdir"];
+    fail(&mut bench.run(), &words);
+    std::fs::remove_file(&journal).expect("removed");
+    fail(&mut bench.run(), &words);
+    assert_eq!(bench.starts().len(), 2);
 }
 
 #[test]

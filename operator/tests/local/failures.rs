@@ -3,7 +3,7 @@
 use autopeft_crds::TrialState;
 use autopeft_crds::trial::FailureReason;
 
-use crate::bench::{Bench, fail, succeed};
+use crate::bench::{Bench, fail, operator, succeed};
 
 /// Trial 1 always ends in this way; its state and reason in the ledger, and its attempts.
 fn outcome(behaviour: &str) -> (TrialState, Option<FailureReason>, u32) {
@@ -24,8 +24,15 @@ fn outcome(behaviour: &str) -> (TrialState, Option<FailureReason>, u32) {
 #[test]
 fn a_trainer_that_is_killed_is_tried_again_and_then_given_up() {
     let given_up = (TrialState::Failed, Some(FailureReason::Lost), 2);
-    assert_eq!(outcome("killed"), given_up);
+    assert_eq!(outcome("aborted"), given_up);
     assert_eq!(outcome("killed-once"), (TrialState::Succeeded, None, 2));
+}
+
+/// Signal 9 that we did not send is how the kernel takes memory back.
+#[test]
+fn a_trainer_that_the_kernel_kills_twice_has_not_enough_memory() {
+    let infeasible = (TrialState::Infeasible, Some(FailureReason::OutOfMemory), 2);
+    assert_eq!(outcome("killed"), infeasible);
 }
 
 #[test]
@@ -73,10 +80,36 @@ fn bad_input_ends_the_search_with_the_trainers_words() {
     let bench = Bench::new("");
     fail(
         bench.run().env("FAKE", "1:input"),
-        &["the search has failed", "trial 1: as the test wants it"],
+        &[
+            "the search has failed",
+            "trial 1, attempt 1: as the test wants it",
+            "trials/0001-1/log.txt",
+        ],
     );
     assert_eq!(bench.reason(), "BadInput");
     assert_eq!(bench.starts(), ["0/1", "1/1"]);
+}
+
+#[test]
+fn a_search_that_bad_input_has_ended_goes_on_with_the_same_command() {
+    let bench = Bench::new("maxRetries: 0");
+    fail(bench.run().env("FAKE", "1:input"), &["trial 1, attempt 1"]);
+    // As long as the inspection fails, nothing is started and the search stays as it is.
+    fail(
+        bench.run().env("FAKE_INSPECT", "refuses"),
+        &["the column text is missing"],
+    );
+    assert_eq!(bench.reason(), "BadInput");
+    let text = succeed(&mut bench.run());
+    assert!(text.contains("good now; the search goes on"), "{text}");
+    let ledger = bench.ledger();
+    assert_eq!((ledger.len(), ledger[1].attempt), (8, 2));
+    assert!(
+        ledger
+            .iter()
+            .all(|entry| entry.state == TrialState::Succeeded)
+    );
+    succeed(operator().arg("replay").arg(bench.workdir()));
 }
 
 #[test]

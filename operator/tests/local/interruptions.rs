@@ -75,6 +75,18 @@ fn a_search_ends_with_a_front_and_is_then_left_alone() {
     let again = succeed(&mut bench.run());
     assert!(again.contains("nothing was changed"), "{again}");
     assert_eq!(names.map(read), before);
+    assert!(again.contains("raise spec.maxTrials, now 8"), "{again}");
+
+    // What is missing or damaged is made again, and is what it was.
+    let path = |name: &str| bench.workdir().join(name);
+    std::fs::remove_file(path("status.yaml")).expect("removed");
+    std::fs::write(path("front.svg"), "<svg").expect("damaged");
+    let again = succeed(&mut bench.run());
+    assert!(
+        again.contains("only these files were made again (status.yaml, front.svg)"),
+        "{again}"
+    );
+    assert_eq!(names.map(read), before);
     assert_eq!(bench.starts().len(), 10);
 }
 

@@ -17,7 +17,7 @@ field() { sed -n "s/.*\"$1\": *\"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}.*/\1/p" "$r
 
 if [ "$command" = inspect ]; then
     [ "${FAKE_INSPECT:-}" != refuses ] || { echo "data/train.jsonl:3: the column text is missing" >&2; exit 2; }
-    echo '{"architecture":"bert","layers":4,"hiddenSize":64,"backboneParameters":1000000,"trainExamples":100,"validationExamples":'"${FAKE_EXAMPLES:-50}"'}'
+    echo '{"architecture":"bert","layers":4,"hiddenSize":64,"backboneParameters":1000000,"trainExamples":100,"validationExamples":'"${FAKE_EXAMPLES:-50},${FAKE_FINGERPRINTS:-\"modelFingerprint\":\"aa11\",\"dataFingerprint\":\"bb22\"}"'}'
     exit 0
 fi
 
@@ -48,6 +48,7 @@ code=0
 case $behaviour in
 '') write "$succeeded" ;;
 killed) kill -9 $$ ;;
+aborted) kill -6 $$ ;;
 silent) ;;
 garbled) write '{"version":1,' ;;
 oversized) write "$succeeded$(head -c 5000 /dev/zero | tr '\0' ' ')" ;;

@@ -78,6 +78,8 @@ impl World {
                 backbone_parameters: 1_000_000,
                 train_examples: 100,
                 validation_examples: 50,
+                model_fingerprint: None,
+                data_fingerprint: None,
             },
             journal: Vec::new(),
             ledger: Ledger::new(start),
@@ -368,6 +370,7 @@ fn describe(action: &Action) -> String {
                 format!("record {trial} failed ({reason:?})")
             }
         },
+        Action::Write(Event::Reopened) => "reopened".into(),
         Action::Write(Event::SpecChanged(_)) => "spec changed".into(),
         Action::Write(Event::Concluded(conclusion)) => {
             let how = if conclusion.succeeded {

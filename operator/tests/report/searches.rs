@@ -106,6 +106,8 @@ pub fn with_ledger(
             backbone_parameters: BACKBONE,
             train_examples: 2000,
             validation_examples: 1000,
+            model_fingerprint: None,
+            data_fingerprint: None,
         }),
         trials,
         best_score: best.map(decimal),

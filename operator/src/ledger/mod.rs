@@ -4,197 +4,18 @@
 //! more than once, each start a new attempt) and gets one result, which never changes. An event that
 //! breaks these rules is refused, so that a ledger that was read back can be believed.
 
+mod event;
+
 use std::collections::BTreeMap;
 
-use autopeft_crds::spec::{BaselineName, PeftSearchSpec};
 use autopeft_crds::status::{LedgerEntry, SurrogateStatus, TrialOrigin, TrialState};
-use autopeft_crds::trial::{FailureReason, TrialMeasurements};
-use autopeft_crds::{Decimal, PeftConfiguration};
+use autopeft_crds::trial::FailureClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-/// One thing that happened in a search.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase",
-    deny_unknown_fields
-)]
-pub enum Event {
-    /// A trial was decided on.
-    Planned(Box<Planned>),
-    /// An attempt is about to be started; its process may or may not exist.
-    Started {
-        /// The trial.
-        trial: u32,
-        /// The attempt, from 1.
-        attempt: u32,
-    },
-    /// An attempt came to nothing, and another is due.
-    Retried {
-        /// The trial.
-        trial: u32,
-        /// The attempt that is due.
-        attempt: u32,
-        /// Why the one before came to nothing.
-        cause: RetryCause,
-    },
-    /// A trial's result: the last event of a trial.
-    Recorded {
-        /// The trial.
-        trial: u32,
-        /// The attempt that ended it.
-        attempt: u32,
-        /// Its result.
-        outcome: Recorded,
-    },
-    /// The user changed fields of the spec that do not touch past decisions.
-    SpecChanged(Box<PeftSearchSpec>),
-    /// The search ended.
-    Concluded(Conclusion),
-}
+use crate::health;
 
-/// What is written down of a trial before it exists.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Planned {
-    /// The trial's number, from 0.
-    pub trial: u32,
-    /// What to train, in canonical form.
-    pub configuration: PeftConfiguration,
-    /// The exact cost.
-    pub parameters: u64,
-    /// How it was chosen.
-    pub origin: TrialOrigin,
-    /// Which baseline, where it is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub baseline: Option<BaselineName>,
-    /// The number of events that were written when the suggestion was begun: what it could know.
-    pub basis: u64,
-    /// The engine's hash of what it was given.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub inputs_hash: String,
-    /// The logarithm of the acquisition value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub acquisition: Option<Decimal>,
-    /// The score that the surrogate expects.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub predicted_mean: Option<Decimal>,
-    /// The deviation of that expectation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub predicted_deviation: Option<Decimal>,
-    /// What the fit behind the suggestion says, where there was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub surrogate: Option<SurrogateStatus>,
-}
-
-/// Why an attempt came to nothing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase",
-    deny_unknown_fields
-)]
-pub enum RetryCause {
-    /// The search itself was interrupted and the attempt with it; this costs no retry.
-    Interrupted,
-    /// The surroundings failed; this costs a retry.
-    Failed {
-        /// How.
-        reason: FailureReason,
-        /// In one sentence.
-        message: String,
-    },
-}
-
-/// A trial's result, as the ledger keeps it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase",
-    deny_unknown_fields
-)]
-pub enum Recorded {
-    /// It has a score.
-    Succeeded {
-        /// The score.
-        score: Decimal,
-        /// The epoch of the score, from 1.
-        best_epoch: u32,
-        /// Parameters that were trained, head included.
-        trained_parameters: u64,
-        /// Parameters that an adapter adds at inference.
-        deployed_parameters: u64,
-        /// Seconds of training and validation.
-        train_seconds: Decimal,
-        /// The most memory held, bytes.
-        peak_memory_bytes: u64,
-        /// Validation examples behind the score.
-        validation_examples: u64,
-    },
-    /// Its configuration cannot be trained.
-    Infeasible {
-        /// Why.
-        reason: FailureReason,
-        /// In one sentence.
-        message: String,
-    },
-    /// It was given up.
-    Failed {
-        /// Why.
-        reason: FailureReason,
-        /// In one sentence.
-        message: String,
-    },
-}
-
-impl Recorded {
-    /// The result of a trial that succeeded. `None` where a number is not finite, which
-    /// `parse_result` excludes.
-    pub fn from_measurements(measured: &TrialMeasurements) -> Option<Self> {
-        Some(Self::Succeeded {
-            score: Decimal::new(measured.score).ok()?,
-            best_epoch: measured.best_epoch,
-            trained_parameters: measured.trained_parameters,
-            deployed_parameters: measured.deployed_parameters,
-            train_seconds: Decimal::new(measured.train_seconds).ok()?,
-            peak_memory_bytes: measured.peak_memory_bytes,
-            validation_examples: measured.validation_examples,
-        })
-    }
-}
-
-/// How a search ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Conclusion {
-    /// Why.
-    pub reason: ConclusionReason,
-    /// Whether the search has a front to show.
-    pub succeeded: bool,
-    /// In one sentence.
-    pub message: String,
-}
-
-/// Why a search ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ConclusionReason {
-    /// Every trial of the budget has its result.
-    MaxTrialsReached,
-    /// The hypervolume no longer grows.
-    Converged,
-    /// Every configuration of the space has been planned.
-    SpaceExhausted,
-    /// `activeDeadlineSeconds` have passed.
-    DeadlineExceeded,
-    /// More than `maxFailedTrials` trials have failed.
-    TooManyFailedTrials,
-    /// The model or the data cannot be used.
-    BadInput,
-    /// All trials are done and none has a score.
-    NoTrialSucceeded,
-}
+pub use event::{Conclusion, ConclusionReason, Event, Planned, Recorded, RetryCause};
 
 /// Why an event cannot be what happened next.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -213,8 +34,8 @@ pub enum LedgerError {
     /// The trial has its result, which never changes.
     #[error("trial {0} already has its result")]
     Final(u32),
-    /// The attempt is not the one that is due.
-    #[error("trial {trial} is at attempt {expected}, not {found}")]
+    /// The attempt is not the one that comes next.
+    #[error("attempt {found} of trial {trial} stands where attempt {expected} belongs")]
     Attempt {
         /// The trial.
         trial: u32,
@@ -234,6 +55,31 @@ pub enum LedgerError {
     /// Nothing happens after the end.
     #[error("the search had ended before")]
     Concluded,
+    /// Only bad input is taken back.
+    #[error("the search is reopened where no bad input was found")]
+    NotEnded,
+}
+
+/// The attempt by which it was found that the model or the data cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadInput {
+    /// The trial.
+    pub trial: u32,
+    /// The attempt.
+    pub attempt: u32,
+    /// What the trainer said, in one sentence.
+    pub message: String,
+}
+
+/// Since when things are as they are; the times of the status's conditions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// Since when the search goes on or, after its end, has gone on.
+    pub open: Timestamp,
+    /// Since when the spec suspends the search or does not.
+    pub suspended: Timestamp,
+    /// Since when the surrogate is as healthy as it is.
+    pub surrogate: Timestamp,
 }
 
 /// What a search remembers. Made from events alone.
@@ -244,10 +90,12 @@ pub struct Ledger {
     started: BTreeMap<u32, Timestamp>,
     surrogate: Option<SurrogateStatus>,
     start_time: Timestamp,
+    /// What was found of the input since the search was opened last.
+    bad_input: Option<BadInput>,
     conclusion: Option<(Conclusion, Timestamp)>,
-    /// How often, and when last, the spec was changed.
     spec_changes: u32,
-    spec_time: Timestamp,
+    suspend: bool,
+    since: Since,
     events: u64,
 }
 
@@ -264,8 +112,10 @@ pub struct Restored {
     pub conclusion: Option<(Conclusion, Timestamp)>,
     /// The generation of the spec.
     pub generation: i64,
-    /// When the spec became what it is.
-    pub spec_time: Timestamp,
+    /// Whether its spec suspends it.
+    pub suspend: bool,
+    /// What was found of the input.
+    pub bad_input: Option<BadInput>,
 }
 
 impl Ledger {
@@ -276,9 +126,15 @@ impl Ledger {
             started: BTreeMap::new(),
             surrogate: None,
             start_time,
+            bad_input: None,
             conclusion: None,
             spec_changes: 0,
-            spec_time: start_time,
+            suspend: false,
+            since: Since {
+                open: start_time,
+                suspended: start_time,
+                surrogate: start_time,
+            },
             events: 0,
         }
     }
@@ -291,7 +147,8 @@ impl Ledger {
             start_time,
             conclusion,
             generation,
-            spec_time,
+            suspend,
+            bad_input,
         } = restored;
         let events = entries.len() as u64;
         Self {
@@ -300,10 +157,22 @@ impl Ledger {
             surrogate,
             start_time,
             conclusion,
+            bad_input,
             spec_changes: u32::try_from(generation - 1).unwrap_or(0),
-            spec_time,
+            suspend,
+            since: Since {
+                open: start_time,
+                suspended: start_time,
+                surrogate: start_time,
+            },
             events,
         }
+    }
+
+    /// The same for a search whose first spec suspends it, or not (as `new` has it).
+    #[must_use]
+    pub fn suspended(self, suspend: bool) -> Self {
+        Self { suspend, ..self }
     }
 
     /// One entry per trial, in the order of planning.
@@ -336,6 +205,11 @@ impl Ledger {
         self.start_time
     }
 
+    /// What was found to be wrong with the model or the data, until the search is reopened.
+    pub fn bad_input(&self) -> Option<&BadInput> {
+        self.bad_input.as_ref()
+    }
+
     /// How and when the search ended.
     pub fn conclusion(&self) -> Option<&(Conclusion, Timestamp)> {
         self.conclusion.as_ref()
@@ -346,9 +220,9 @@ impl Ledger {
         i64::from(self.spec_changes) + 1
     }
 
-    /// When the spec became what it is.
-    pub fn spec_time(&self) -> Timestamp {
-        self.spec_time
+    /// Since when things are as they are.
+    pub fn since(&self) -> &Since {
+        &self.since
     }
 
     /// The number of events folded so far.
@@ -377,7 +251,8 @@ impl Ledger {
 
     /// Adds what happened at `at`. On an error nothing has changed.
     pub fn apply(&mut self, event: &Event, at: Timestamp) -> Result<(), LedgerError> {
-        if self.conclusion.is_some() && !matches!(event, Event::SpecChanged(_)) {
+        let opens = matches!(event, Event::SpecChanged(_) | Event::Reopened);
+        if self.conclusion.is_some() && !opens {
             return Err(LedgerError::Concluded);
         }
         match event {
@@ -395,11 +270,22 @@ impl Ledger {
                 attempt,
                 cause,
             } => {
-                let entry = self.open_at(*trial, attempt.wrapping_sub(1))?;
+                let entry = self.open_entry(*trial)?;
+                let ended = entry.attempt;
+                expect_attempt(*trial, ended + 1, *attempt)?;
                 entry.attempt = *attempt;
                 entry.job_uid = None;
-                entry.failed_attempts += u32::from(*cause != RetryCause::Interrupted);
+                entry.failed_attempts += u32::from(cause.costs_a_retry());
                 self.started.remove(trial);
+                if let RetryCause::Failed { reason, message } = cause
+                    && reason.class() == FailureClass::Fatal
+                {
+                    self.bad_input.get_or_insert(BadInput {
+                        trial: *trial,
+                        attempt: ended,
+                        message: message.clone(),
+                    });
+                }
             }
             Event::Recorded {
                 trial,
@@ -411,16 +297,36 @@ impl Ledger {
                 record(entry, outcome);
                 self.started.remove(trial);
             }
+            Event::Reopened => {
+                let by_input = self
+                    .conclusion
+                    .as_ref()
+                    .is_some_and(|(end, _)| end.reason == ConclusionReason::BadInput);
+                if self.bad_input.take().is_none() && !by_input {
+                    return Err(LedgerError::NotEnded);
+                }
+                self.open_again(at);
+            }
             // A search that had ended is judged anew under its changed spec.
-            Event::SpecChanged(_) => {
-                self.conclusion = None;
+            Event::SpecChanged(spec) => {
+                self.open_again(at);
                 self.spec_changes += 1;
-                self.spec_time = at;
+                if self.suspend != spec.suspend {
+                    self.suspend = spec.suspend;
+                    self.since.suspended = at;
+                }
             }
             Event::Concluded(conclusion) => self.conclusion = Some((conclusion.clone(), at)),
         }
         self.events += 1;
         Ok(())
+    }
+
+    /// Takes an end back, where there is one.
+    fn open_again(&mut self, at: Timestamp) {
+        if self.conclusion.take().is_some() {
+            self.since.open = at;
+        }
     }
 
     fn plan(&mut self, planned: &Planned, at: Timestamp) -> Result<(), LedgerError> {
@@ -443,8 +349,12 @@ impl Ledger {
                 found: *trial,
             });
         }
-        if surrogate.is_some() {
-            self.surrogate.clone_from(surrogate);
+        if let Some(fit) = surrogate {
+            let before = self.surrogate.as_ref().map(health::of);
+            if before.is_none_or(|before| before.is_well() != health::of(fit).is_well()) {
+                self.since.surrogate = at;
+            }
+            self.surrogate = Some(fit.clone());
         }
         self.entries.push(LedgerEntry {
             trial: *trial,
@@ -477,6 +387,13 @@ impl Ledger {
 
     /// The entry of an open trial whose due attempt is `attempt`.
     fn open_at(&mut self, trial: u32, attempt: u32) -> Result<&mut LedgerEntry, LedgerError> {
+        let entry = self.open_entry(trial)?;
+        expect_attempt(trial, entry.attempt, attempt)?;
+        Ok(entry)
+    }
+
+    /// The entry of a trial without a result.
+    fn open_entry(&mut self, trial: u32) -> Result<&mut LedgerEntry, LedgerError> {
         let index = usize::try_from(trial).unwrap_or(usize::MAX);
         let entry = self
             .entries
@@ -485,15 +402,19 @@ impl Ledger {
         if entry.state.is_final() {
             return Err(LedgerError::Final(trial));
         }
-        if entry.attempt != attempt {
-            return Err(LedgerError::Attempt {
-                trial,
-                expected: entry.attempt,
-                found: attempt,
-            });
-        }
         Ok(entry)
     }
+}
+
+fn expect_attempt(trial: u32, expected: u32, found: u32) -> Result<(), LedgerError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(LedgerError::Attempt {
+        trial,
+        expected,
+        found,
+    })
 }
 
 fn record(entry: &mut LedgerEntry, outcome: &Recorded) {

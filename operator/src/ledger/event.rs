@@ -1,0 +1,204 @@
+//! What can happen in a search: the events that a journal keeps. No I/O, no clock.
+
+use autopeft_crds::spec::{BaselineName, PeftSearchSpec};
+use autopeft_crds::status::{SurrogateStatus, TrialOrigin};
+use autopeft_crds::trial::{FailureClass, FailureReason, TrialMeasurements};
+use autopeft_crds::{Decimal, PeftConfiguration};
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened in a search.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
+pub enum Event {
+    /// A trial was decided on.
+    Planned(Box<Planned>),
+    /// An attempt is about to be started; its process may or may not exist.
+    Started {
+        /// The trial.
+        trial: u32,
+        /// The attempt, from 1.
+        attempt: u32,
+    },
+    /// An attempt came to nothing, and another is due.
+    Retried {
+        /// The trial.
+        trial: u32,
+        /// The attempt that is due.
+        attempt: u32,
+        /// Why the one before came to nothing.
+        cause: RetryCause,
+    },
+    /// A trial's result: the last event of a trial.
+    Recorded {
+        /// The trial.
+        trial: u32,
+        /// The attempt that ended it.
+        attempt: u32,
+        /// Its result.
+        outcome: Recorded,
+    },
+    /// After bad input, the model and the data were looked at again and are good.
+    Reopened,
+    /// The user changed fields of the spec that do not touch past decisions.
+    SpecChanged(Box<PeftSearchSpec>),
+    /// The search ended.
+    Concluded(Conclusion),
+}
+
+/// What is written down of a trial before it exists.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Planned {
+    /// The trial's number, from 0.
+    pub trial: u32,
+    /// What to train, in canonical form.
+    pub configuration: PeftConfiguration,
+    /// The exact cost.
+    pub parameters: u64,
+    /// How it was chosen.
+    pub origin: TrialOrigin,
+    /// Which baseline, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<BaselineName>,
+    /// The number of events that were written when the suggestion was begun: what it could know.
+    pub basis: u64,
+    /// The engine's hash of what it was given.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub inputs_hash: String,
+    /// The logarithm of the acquisition value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acquisition: Option<Decimal>,
+    /// The score that the surrogate expects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted_mean: Option<Decimal>,
+    /// The deviation of that expectation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted_deviation: Option<Decimal>,
+    /// What the fit behind the suggestion says, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub surrogate: Option<SurrogateStatus>,
+}
+
+/// Why an attempt came to nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
+pub enum RetryCause {
+    /// The search itself was interrupted and the attempt with it; this costs no retry.
+    Interrupted,
+    /// It failed. Where the surroundings did, this costs a retry; where the model or the data cannot
+    /// be used (`FailureClass::Fatal`), the search ends, and the attempt that is due waits until the
+    /// search is reopened.
+    Failed {
+        /// How.
+        reason: FailureReason,
+        /// In one sentence.
+        message: String,
+    },
+}
+
+/// A trial's result, as the ledger keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
+pub enum Recorded {
+    /// It has a score.
+    Succeeded {
+        /// The score.
+        score: Decimal,
+        /// The epoch of the score, from 1.
+        best_epoch: u32,
+        /// Parameters that were trained, head included.
+        trained_parameters: u64,
+        /// Parameters that an adapter adds at inference.
+        deployed_parameters: u64,
+        /// Seconds of training and validation.
+        train_seconds: Decimal,
+        /// The most memory held, bytes.
+        peak_memory_bytes: u64,
+        /// Validation examples behind the score.
+        validation_examples: u64,
+    },
+    /// Its configuration cannot be trained.
+    Infeasible {
+        /// Why.
+        reason: FailureReason,
+        /// In one sentence.
+        message: String,
+    },
+    /// It was given up.
+    Failed {
+        /// Why.
+        reason: FailureReason,
+        /// In one sentence.
+        message: String,
+    },
+}
+
+impl RetryCause {
+    /// Whether it counts against `maxRetries`.
+    pub fn costs_a_retry(&self) -> bool {
+        match self {
+            Self::Interrupted => false,
+            Self::Failed { reason, message: _ } => reason.class() != FailureClass::Fatal,
+        }
+    }
+}
+
+impl Recorded {
+    /// The result of a trial that succeeded. `None` where a number is not finite, which
+    /// `parse_result` excludes.
+    pub fn from_measurements(measured: &TrialMeasurements) -> Option<Self> {
+        Some(Self::Succeeded {
+            score: Decimal::new(measured.score).ok()?,
+            best_epoch: measured.best_epoch,
+            trained_parameters: measured.trained_parameters,
+            deployed_parameters: measured.deployed_parameters,
+            train_seconds: Decimal::new(measured.train_seconds).ok()?,
+            peak_memory_bytes: measured.peak_memory_bytes,
+            validation_examples: measured.validation_examples,
+        })
+    }
+}
+
+/// How a search ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Conclusion {
+    /// Why.
+    pub reason: ConclusionReason,
+    /// Whether the search has a front to show.
+    pub succeeded: bool,
+    /// In one sentence.
+    pub message: String,
+}
+
+/// Why a search ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConclusionReason {
+    /// Every trial of the budget has its result.
+    MaxTrialsReached,
+    /// The hypervolume no longer grows.
+    Converged,
+    /// Every configuration of the space has been planned.
+    SpaceExhausted,
+    /// `activeDeadlineSeconds` have passed.
+    DeadlineExceeded,
+    /// More than `maxFailedTrials` trials have failed.
+    TooManyFailedTrials,
+    /// The model or the data cannot be used. This end alone is taken back without a change of the
+    /// spec, by `Event::Reopened`.
+    BadInput,
+    /// All trials are done and none has a score.
+    NoTrialSucceeded,
+}
