@@ -1,0 +1,109 @@
+# What a cluster is made of: Kubernetes, Helm, the pause image, Debian's packages. Sourced, never run.
+# Everything built lands in the user's cache, complete or not at all, and is built by one process at a time.
+# shellcheck shell=bash disable=SC2154
+
+# Package and a program of it by which its presence is seen.
+NODE_PROGRAMS=(containerd:containerd runc:runc containernetworking-plugins:/usr/lib/cni/bridge iptables:iptables
+    nftables:nft iproute2:ip conntrack:conntrack ethtool:ethtool socat:socat buildah:buildah)
+
+# built FOLDER RECIPE: FOLDER in the cache, made by the function RECIPE (it is given an empty folder) where it is missing.
+built() {
+    local folder=$cache/$1 recipe=$2
+    if [[ ! -d $folder ]]; then
+        mkdir -p "$cache"
+        (
+            flock 9
+            [[ -d $folder ]] && exit
+            # Only the holder of the lock builds, so whatever another build left behind has no owner.
+            rm -rf "$folder.building"
+            mkdir "$folder.building"
+            "$recipe" "$folder.building" >&2
+            mv "$folder.building" "$folder"
+        ) 9>"$folder.lock"
+    fi
+    echo "$folder"
+}
+
+# with_go FOLDER COMMAND...: a Go build with a build cache of its own (3 GB), which is gone afterwards.
+with_go() {
+    local folder=$1
+    shift
+    need go "install Go 1.26 or newer (https://go.dev/dl)"
+    GOFLAGS="-p=2 -buildvcs=false" GOCACHE=$folder/.go CGO_ENABLED=0 nice "$@"
+    rm -rf "$folder/.go"
+}
+
+# kubernetes_folder: the folder with etcd, etcdctl, kubectl and every kube-* program.
+kubernetes_folder() {
+    local source=$here/kubernetes hash
+    hash=$(cat "$source/go.sum" "$source/main.go" | sha256sum | cut -c1-12)
+    built "kubernetes-$KUBERNETES_VERSION-$hash" build_kubernetes
+}
+
+build_kubernetes() {
+    local folder=$1 version=k8s.io/component-base/version name
+    say "Building Kubernetes $KUBERNETES_VERSION; this takes 6 minutes on 2 cores, once."
+    local set="-X $version.gitVersion=v$KUBERNETES_VERSION -X $version.gitMajor=1 -X $version.gitMinor=37"
+    with_go "$folder" go -C "$here/kubernetes" build -trimpath -ldflags "-s -w $set" -o "$folder/kubernetes" .
+    for name in etcd etcdctl kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubectl kubelet; do
+        ln -s kubernetes "$folder/$name"
+    done
+}
+
+# helm_folder: the folder with helm.
+helm_folder() { built "helm-$HELM_VERSION" build_helm; }
+
+build_helm() {
+    say "Building Helm $HELM_VERSION; this takes 2 minutes, once."
+    GOBIN=$1 with_go "$1" go install "helm.sh/helm/v4/cmd/helm@v$HELM_VERSION"
+}
+
+# pause_folder: the folder with pause.oci, the image of the process that holds a pod's namespaces.
+pause_folder() {
+    local hash
+    hash=$(sha256sum "$here/pause.c" | cut -c1-12)
+    built "pause-$hash" build_pause
+}
+
+build_pause() {
+    need gcc "Debian: apt-get install gcc libc6-dev"
+    gcc -Os -static -Wall -Wextra -Werror -o "$1/pause" "$here/pause.c"
+    image_of_program "$1/pause" localhost/pause:1 "$1/pause.oci"
+}
+
+# image_of_program PROGRAM NAME:TAG FILE: an OCI archive with one static program as all of its file system.
+image_of_program() {
+    local program=$1 name=$2 file=$3 container
+    (
+        STORAGE_DRIVER=vfs
+        BUILDAH_ISOLATION=chroot
+        export STORAGE_DRIVER BUILDAH_ISOLATION
+        store=$(mktemp -d)
+        trap 'rm -rf "$store"' EXIT
+        in_store() { buildah --root "$store/root" --runroot "$store/run" "$@"; }
+        container=$(in_store from scratch)
+        in_store copy --quiet "$container" "$program" "/${program##*/}" >/dev/null
+        in_store config --entrypoint "[\"/${program##*/}\"]" "$container"
+        in_store commit --quiet "$container" "oci-archive:$file:$name" >/dev/null
+    )
+}
+
+# node_packages: what the node size needs from Debian, installed where that is possible.
+node_packages() {
+    local pair
+    local -a missing=()
+    for pair in "${NODE_PROGRAMS[@]}"; do
+        command -v "${pair#*:}" >/dev/null || missing+=("${pair%:*}")
+    done
+    ((${#missing[@]})) || return 0
+    if ((UID)) || ! command -v apt-get >/dev/null; then
+        die "the node size needs ${missing[*]} (Debian: apt-get install ${missing[*]})"
+    fi
+    say "Installing ${missing[*]}"
+    mkdir -p "$cache"
+    (
+        flock 9
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}"
+    ) 9>"$cache/apt.lock" >&2
+}

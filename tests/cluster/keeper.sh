@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# The parent of a cluster's programs: starts and signals them as it is told, and takes the cluster down with its owner.
+#
+#   keeper.sh outside STATE SIZE    the keeper; for the node size it only joins the network and watches the owner
+#   keeper.sh inside STATE          process 1 in the namespaces of a node cluster
+#
+# STATE/control is a FIFO of lines "ID VERB COMPONENT"; the answer is the file STATE/answers/ID.
+# STATE/owner names the process whose end ends the cluster ("none": nobody's end does).
+# Every program dies with its parent (pdeathsig, --kill-child), so kill -9 of the keeper is a full stop as well.
+
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+source "$here/inside.sh"
+set +e
+
+role=$1
+state=$2
+declare -A pids=()
+
+# start COMPONENT: its command line is the file components/COMPONENT, one argument a line.
+start() {
+    local -a command
+    mapfile -t command <"$state/components/$1"
+    setpriv --pdeathsig KILL -- "${command[@]}" </dev/null >>"$state/log/$1.log" 2>&1 3>&- &
+    pids[$1]=$!
+}
+
+signal() {
+    kill "-$1" "${pids[$2]}" || return
+    # A killed program has ended before the answer is given, so that its port and its lock are free.
+    if [[ $1 == KILL ]]; then wait "${pids[$2]}"; fi
+    return 0
+}
+
+# obey VERB COMPONENT: prints nothing; the exit code is the answer.
+obey() {
+    case $1 in
+        start) ! running "$2" && start "$2" ;;
+        kill) running "$2" && signal KILL "$2" ;;
+        stop) running "$2" && signal STOP "$2" ;;
+        cont) running "$2" && signal CONT "$2" ;;
+        running) running "$2" ;;
+        *) false ;;
+    esac
+}
+
+running() { [[ -n ${pids[$1]:-} ]] && kill -0 "${pids[$1]}" 2>/dev/null; }
+
+# serve: carry out what comes within a fifth of a second, then return.
+serve() {
+    local id verb component
+    while read -r -t 0.2 -u 3 id verb component; do
+        obey "$verb" "$component"
+        echo $? >"$state/answers/.$id"
+        mv "$state/answers/.$id" "$state/answers/$id"
+    done
+}
+
+owner_is_alive() {
+    local owner
+    read -r owner <"$state/owner" || return
+    [[ $owner == none ]] || is_alive "$owner"
+}
+
+case $role in
+    inside)
+        enter_node "$state" || exit
+        exec 3<>"$state/control"
+        while true; do serve; done
+        ;;
+    outside)
+        if [[ $3 == node ]]; then
+            setpriv --pdeathsig KILL -- unshare --pid --fork --kill-child --mount --net --mount-proc \
+                "${BASH_SOURCE[0]}" inside "$state" </dev/null >>"$state/log/inside.log" 2>&1 &
+            inside=$!
+            connect_node "$state" "$inside" || exit
+            # A pipe that nobody writes to: waiting on it is a sleep without a process.
+            exec 4<> <(:)
+            while owner_is_alive && kill -0 "$inside" 2>/dev/null; do read -r -t 0.2 -u 4; done
+        else
+            exec 3<>"$state/control"
+            while owner_is_alive; do serve; done
+        fi
+        # The same end as by hand; without the mark, lest it kill itself.
+        exec env -u AUTOPEFT_CLUSTER_MEMBER "$here/cluster.sh" down --name "$(basename "$state")"
+        ;;
+esac
