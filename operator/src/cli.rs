@@ -17,7 +17,7 @@ use crate::local::progress::{LogFormat, Progress};
 use crate::local::search::{End, Search};
 use crate::local::setup::{self, Ended, Options, Prepared};
 use crate::local::sources::Overrides;
-use crate::{manifest, replay, report};
+use crate::{controller, manifest, replay, report};
 
 /// Searches for parameter-efficient fine-tuning configurations.
 #[derive(Debug, Parser)]
@@ -31,6 +31,8 @@ pub struct Cli {
 enum Command {
     /// Carry out a search on this machine, or go on with one.
     Run(RunArgs),
+    /// Carry out the searches of a Kubernetes cluster.
+    Controller(ControllerArgs),
     /// Recompute every suggestion of a search from its journal, and compare bit for bit.
     Replay {
         /// The search's work directory.
@@ -75,6 +77,36 @@ struct RunArgs {
     log_format: Format,
 }
 
+/// Where the controller runs and what it looks after. Each flag has an environment variable, which the
+/// chart sets.
+#[derive(Debug, Args)]
+struct ControllerArgs {
+    /// The one namespace whose searches are carried out; every namespace where it is left out.
+    #[arg(long, env = "AUTOPEFT_NAMESPACE")]
+    namespace: Option<String>,
+    /// The namespace of the Lease by which replicas agree on a leader.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "default")]
+    lease_namespace: String,
+    /// The Lease's name.
+    #[arg(long, env = "AUTOPEFT_LEASE", default_value = "autopeft-operator")]
+    lease_name: String,
+    /// Who this process is among its replicas; the pod's name in the chart.
+    #[arg(long, env = "POD_NAME")]
+    identity: Option<String>,
+    /// Where /metrics, /healthz and /readyz are served.
+    #[arg(long, env = "AUTOPEFT_ADDRESS", default_value = "0.0.0.0:8080")]
+    address: std::net::SocketAddr,
+    /// The trainer's image for searches that name none.
+    #[arg(long, env = "AUTOPEFT_TRAINER_IMAGE")]
+    trainer_image: String,
+    /// Suggestions that are computed at the same time.
+    #[arg(long, env = "AUTOPEFT_ENGINE_THREADS", default_value_t = 1)]
+    engine_threads: usize,
+    /// How log lines are written.
+    #[arg(long, value_enum, default_value_t = Format::Json)]
+    log_format: Format,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Device {
     /// A GPU where there is one.
@@ -93,6 +125,15 @@ enum Format {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+impl From<Format> for LogFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Text => Self::Text,
+            Format::Json => Self::Json,
+        }
+    }
 }
 
 fn claim(text: &str) -> Result<(String, PathBuf), String> {
@@ -114,6 +155,7 @@ pub fn main(cli: Cli) -> ExitCode {
     let Cli { command } = cli;
     let done = match command {
         Command::Run(arguments) => run(arguments),
+        Command::Controller(arguments) => control(arguments),
         Command::Replay { workdir } => replay(&workdir),
         Command::Validate { manifest } => validate(&manifest),
         Command::Crd => match crate::crd_yaml() {
@@ -132,6 +174,34 @@ pub fn main(cli: Cli) -> ExitCode {
     })
 }
 
+fn control(arguments: ControllerArgs) -> Result<ExitCode, String> {
+    let ControllerArgs {
+        namespace,
+        lease_namespace,
+        lease_name,
+        identity,
+        address,
+        trainer_image,
+        engine_threads,
+        log_format,
+    } = arguments;
+    let _lines = Progress::begin(log_format.into());
+    let options = controller::Options {
+        namespace,
+        lease_namespace,
+        lease_name,
+        identity: identity.unwrap_or_else(|| format!("peft-operator-{}", std::process::id())),
+        address,
+        trainer_image,
+        engine_threads,
+    };
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+    let ended = runtime.block_on(controller::run(options));
+    // A suggestion that is being computed is computed again by whoever comes next.
+    runtime.shutdown_background();
+    ended.map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())
+}
+
 fn run(arguments: RunArgs) -> Result<ExitCode, String> {
     let RunArgs {
         manifest,
@@ -144,10 +214,7 @@ fn run(arguments: RunArgs) -> Result<ExitCode, String> {
         device,
         log_format,
     } = arguments;
-    let progress = Progress::begin(match log_format {
-        Format::Text => LogFormat::Text,
-        Format::Json => LogFormat::Json,
-    });
+    let progress = Progress::begin(log_format.into());
     let options = Options {
         manifest,
         workdir: workdir.clone(),

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use autopeft_crds::inspection::{InspectionOutcome, InspectionResult};
 use autopeft_crds::trial::{
     EpochMeasurements, FailureReason, RESULT_MAX_BYTES, RESULT_VERSION, TrialIdentity,
     TrialMeasurements, TrialOutcome, TrialResult,
@@ -107,7 +108,24 @@ fn rounded(value: f64, digits: i32) -> f64 {
 /// Writes a result to a file: by a rename where it is a regular one, so that no reader ever sees a
 /// part of it, and directly where it is a device, a pipe, or mounted by itself (`/dev/termination-log`).
 pub fn write(path: &Path, result: TrialResult) -> Result<(), ResultWriteError> {
-    let bytes = encode(result)?;
+    write_bytes(path, &encode(result)?)
+}
+
+/// Writes an inspection's document in the same way.
+pub fn write_inspection(
+    path: &Path,
+    search_uid: &str,
+    outcome: InspectionOutcome,
+) -> Result<(), ResultWriteError> {
+    let document = InspectionResult {
+        version: RESULT_VERSION,
+        search_uid: search_uid.into(),
+        outcome,
+    };
+    write_bytes(path, &serde_json::to_vec(&document)?)
+}
+
+fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), ResultWriteError> {
     let unwritable = |source| ResultWriteError::Unwritable {
         path: path.into(),
         source,
@@ -115,12 +133,12 @@ pub fn write(path: &Path, result: TrialResult) -> Result<(), ResultWriteError> {
     let is_special =
         path.starts_with("/dev") || fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
     if is_special {
-        return directly(path, &bytes).map_err(unwritable);
+        return directly(path, bytes).map_err(unwritable);
     }
-    match renamed(path, &bytes) {
+    match renamed(path, bytes) {
         // A file that is a mount point of its own cannot be replaced.
         Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
-            directly(path, &bytes).map_err(unwritable)
+            directly(path, bytes).map_err(unwritable)
         }
         other => other.map_err(unwritable),
     }

@@ -20,10 +20,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use autopeft_crds::trial::TrialRequest;
+use autopeft_crds::inspection::InspectionOutcome;
+use autopeft_crds::trial::{FailureReason, TrialRequest};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tch::Device;
 
+use crate::result;
 use failure::Failure;
 
 /// Trains PEFT configurations of a pretrained encoder.
@@ -43,6 +45,9 @@ enum Command {
         /// The request, a JSON document.
         #[arg(long, value_name = "FILE")]
         request: PathBuf,
+        /// Where an inspection's document goes, beside what is printed.
+        #[arg(long, value_name = "FILE")]
+        result: Option<PathBuf>,
     },
     /// Train one configuration and save its adapter.
     Train(Box<train::TrainArguments>),
@@ -99,7 +104,7 @@ pub fn main() -> ExitCode {
     let command = Cli::parse().command;
     let done = failure::caught(|| match command {
         Command::Trial(arguments) => trial::run(&arguments, started),
-        Command::Inspect { request } => inspect(&request),
+        Command::Inspect { request, result } => inspect(&request, result.as_deref()),
         Command::Train(arguments) => train::run(*arguments, started),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
     });
@@ -112,9 +117,26 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn inspect(request: &Path) -> Result<(), Failure> {
+fn inspect(request: &Path, file: Option<&Path>) -> Result<(), Failure> {
     let request = read_request(request)?;
-    print_json(&crate::inspect::inspect(&request)?)
+    let found = crate::inspect::inspect(&request);
+    if let Some(file) = file {
+        let outcome = match &found {
+            Ok(inspection) => Some(InspectionOutcome::Found(inspection.clone())),
+            Err(error) if error.reason() == FailureReason::BadInput => {
+                let message = error.to_string();
+                Some(InspectionOutcome::Refused {
+                    message: message.chars().take(1000).collect(),
+                })
+            }
+            Err(_) => None,
+        };
+        if let Some(outcome) = outcome {
+            result::write_inspection(file, &request.identity.search_uid, outcome)
+                .map_err(|error| Failure::Internal(error.to_string()))?;
+        }
+    }
+    print_json(&found?)
 }
 
 /// Reads a request document.
