@@ -64,6 +64,20 @@ unit: build # Every test of every room, the end-to-end search included
 	export LIBTORCH AUTOPEFT_CACHE AUTOPEFT_BIN
 	$(CARGO) test --release --locked --workspace
 
+## A real Kubernetes on this machine (docs/cluster-tests.md)
+
+# api: etcd and the API server; node: everything, pods run.
+SIZE ?= node
+NAME ?= main
+
+.PHONY: cluster-up
+cluster-up: ## Bring a cluster up: [SIZE=api|node] [NAME=...]; prints its kubeconfig
+	@tests/cluster/cluster.sh up --size '$(SIZE)' --name '$(NAME)'
+
+.PHONY: cluster-down
+cluster-down: ## Take it down: [NAME=...]
+	@tests/cluster/cluster.sh down --name '$(NAME)'
+
 ## For those who work on it
 
 .PHONY: generate

@@ -65,9 +65,11 @@ state=$clusters/$name
 
 check_options() {
     local word
+    local components="etcd|kube-apiserver|kube-controller-manager|kube-scheduler|containerd|kubelet|kube-proxy"
     [[ $size == api || $size == node ]] || die "--size $size: api or node"
     [[ $gpus =~ ^[0-9]{1,3}$ ]] || die "--gpus $gpus: a number up to 999"
-    [[ $owner == none || $owner =~ ^[0-9]+$ ]] || die "--owner $owner: the number of a process"
+    [[ $owner == none ]] || { [[ $owner =~ ^[0-9]+$ ]] && started_at "$owner" >/dev/null; } ||
+        die "--owner $owner: the number of a running process"
     ((gpus == 0)) || [[ $size == node ]] || die "--gpus needs --size node: there is no node to have them"
     for word in "${with[@]}"; do
         [[ $word == kube-controller-manager || $word == kube-scheduler ]] ||
@@ -77,7 +79,7 @@ check_options() {
         [[ $word =~ ^[a-z0-9][a-z0-9-]*(=[a-z0-9:,-]*)?$ ]] || die "--user $word: NAME or NAME=GROUP,GROUP"
     done
     for word in "${extra_args[@]}"; do
-        [[ $word == *=-* ]] || die "--arg $word: COMPONENT=ARGUMENT, such as etcd=--quota-backend-bytes=16777216"
+        [[ $word =~ ^($components)=- ]] || die "--arg $word: COMPONENT=ARGUMENT, such as etcd=--quota-backend-bytes=16777216"
     done
 }
 
@@ -98,6 +100,7 @@ use_outside_cluster() {
     local kubectl
     ((gpus == 0 && ${#with[@]} + ${#extra_users[@]} + ${#extra_args[@]} == 0)) ||
         die "KUBECONFIG=$KUBECONFIG is set: --gpus, --with, --user and --arg need a cluster of our own; unset it"
+    [[ -r ${KUBECONFIG%%:*} ]] || die "KUBECONFIG=$KUBECONFIG is set, but there is no such file"
     kubectl=$(command -v kubectl || echo "$(kubernetes_folder)/kubectl")
     "$kubectl" get --raw /readyz --request-timeout 10s >/dev/null ||
         die "KUBECONFIG=$KUBECONFIG names a cluster that is not ready; unset it to start one here"
@@ -124,6 +127,7 @@ up() {
     if [[ $size == node ]]; then pause_image=$(pause_folder); fi
 
     locked new_cluster "$state" "$size"
+    trap 'locked remove_cluster "$state"' EXIT
     echo "$programs" >"$state/programs"
     slot=$(<"$state/slot")
     if [[ $size == api ]]; then
@@ -155,6 +159,7 @@ up() {
     if [[ $size == node ]]; then start_node; fi
     ((gpus == 0)) || pretend_gpus "$gpus"
     hand_over "$state" "$owner"
+    trap - EXIT
     echo "$state/kubeconfig"
 }
 
@@ -219,6 +224,7 @@ case $verb in
             bash -c "$CLUSTER_LOAD_IMAGE \"\$1\"" load-image "${words[0]}"
         else
             need_cluster
+            [[ $(<"$state/size") == node ]] || die "$name has no node to load an image into: cluster.sh up --size node"
             load_image "${words[0]}"
         fi
         ;;

@@ -4,7 +4,8 @@
 #   keeper.sh outside STATE SIZE    the keeper; for the node size it only joins the network and watches the owner
 #   keeper.sh inside STATE          process 1 in the namespaces of a node cluster
 #
-# STATE/control is a FIFO of lines "ID VERB COMPONENT"; the answer is the file STATE/answers/ID.
+# A request is a file STATE/requests/ID with "VERB COMPONENT", its answer the file STATE/answers/ID. STATE/bell is a FIFO
+# that only wakes the keeper: a line can be cut in two by a time limit on reading, a file cannot.
 # STATE/owner names the process whose end ends the cluster ("none": nobody's end does).
 # Every program dies with its parent (pdeathsig, --kill-child), so kill -9 of the keeper is a full stop as well.
 
@@ -45,26 +46,24 @@ obey() {
 
 running() { [[ -n ${pids[$1]:-} ]] && kill -0 "${pids[$1]}" 2>/dev/null; }
 
-# serve: carry out what comes within a fifth of a second, then return.
+# serve: carry out what is asked for; wait a fifth of a second, or less if the bell rings.
 serve() {
-    local id verb component
-    while read -r -t 0.2 -u 3 id verb component; do
+    local request verb component
+    read -r -t 0.2 -u 3
+    for request in "$state"/requests/*; do
+        [[ -e $request ]] || continue
+        read -r verb component <"$request"
+        rm "$request"
         obey "$verb" "$component"
-        echo $? >"$state/answers/.$id"
-        mv "$state/answers/.$id" "$state/answers/$id"
+        echo $? >"$state/answers/.${request##*/}"
+        mv "$state/answers/.${request##*/}" "$state/answers/${request##*/}"
     done
-}
-
-owner_is_alive() {
-    local owner
-    read -r owner <"$state/owner" || return
-    [[ $owner == none ]] || is_alive "$owner"
 }
 
 case $role in
     inside)
         enter_node "$state" || exit
-        exec 3<>"$state/control"
+        exec 3<>"$state/bell"
         while true; do serve; done
         ;;
     outside)
@@ -75,10 +74,10 @@ case $role in
             connect_node "$state" "$inside" || exit
             # A pipe that nobody writes to: waiting on it is a sleep without a process.
             exec 4<> <(:)
-            while owner_is_alive && kill -0 "$inside" 2>/dev/null; do read -r -t 0.2 -u 4; done
+            while owner_is_alive "$state" && kill -0 "$inside" 2>/dev/null; do read -r -t 0.2 -u 4; done
         else
-            exec 3<>"$state/control"
-            while owner_is_alive; do serve; done
+            exec 3<>"$state/bell"
+            while owner_is_alive "$state"; do serve; done
         fi
         # The same end as by hand; without the mark, lest it kill itself.
         exec env -u AUTOPEFT_CLUSTER_MEMBER "$here/cluster.sh" down --name "$(basename "$state")"

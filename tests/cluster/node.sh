@@ -88,9 +88,10 @@ admin() { "$programs/kubectl" --kubeconfig "$state/kubeconfig" "$@"; }
 
 # pretend_gpus COUNT: the node claims them, so that pods that ask for nvidia.com/gpu are placed; they find none.
 pretend_gpus() {
-    admin patch node node-1 --subresource=status --type=json -p \
-        "[{\"op\": \"add\", \"path\": \"/status/capacity/nvidia.com~1gpu\", \"value\": \"$1\"}]" >/dev/null
-    wait_for 30 "$1 allocatable GPUs" kubelet gpus_are_allocatable "$1"
+    local field patch=""
+    # The kubelet sets allocatable from capacity, but only with its next report, up to 10 s later.
+    for field in capacity allocatable; do
+        patch+="{\"op\": \"add\", \"path\": \"/status/$field/nvidia.com~1gpu\", \"value\": \"$1\"},"
+    done
+    admin patch node node-1 --subresource=status --type=json -p "[${patch%,}]" >/dev/null
 }
-
-gpus_are_allocatable() { [[ $(admin get node node-1 -o 'jsonpath={.status.allocatable.nvidia\.com/gpu}') == "$1" ]]; }

@@ -14,7 +14,20 @@ locked() {
     exec 8>&-
 }
 
-is_up() { [[ -s $1/keeper ]] && is_alive "$(<"$1/keeper")"; }
+is_up() { [[ -s $1/keeper ]] && is_alive "$(<"$1/keeper")" && owner_is_alive "$1"; }
+
+# owner_is_alive STATE: whether the process lives whose end ends the cluster; true where it has none.
+owner_is_alive() {
+    local owner="" seen
+    while true; do
+        seen=$owner
+        read -r owner <"$1/owner" || return
+        [[ $owner != none ]] || return 0
+        if is_alive "$owner"; then return 0; fi
+        # An owner hands over before it ends: only when the file still names the dead one did it fail to.
+        [[ $owner != "$seen" ]] || return 1
+    done
+}
 
 # members STATE: the processes that were started for a cluster. Containers are not marked: they end with process 1.
 members() {
@@ -114,20 +127,21 @@ slot_is_free() {
 new_cluster() {
     local state=$1 size=$2 slot
     sweep
-    [[ ! -e $state ]] || die "$(basename "$state") is up already: KUBECONFIG=$state/kubeconfig"
+    [[ ! -e $state ]] || die "${state##*/} is up already: use it, take it down, or choose another --name"
     for ((slot = 0; slot < 1024; slot++)); do
         if slot_is_free "$slot"; then break; fi
     done
     ((slot < 1024)) || die "all 1024 slots for clusters are taken (ports 21000 to 29191)"
     mkdir -m 700 "$state"
-    mkdir "$state"/{answers,components,log,pki}
+    mkdir "$state"/{answers,components,log,pki,requests}
     echo "$size" >"$state/size"
     echo "$slot" >"$state/slot"
-    mkfifo "$state/control"
+    mkfifo "$state/bell"
     hand_over "$state" $$
     AUTOPEFT_CLUSTER_MEMBER=$state setsid "$here/keeper.sh" outside "$state" "$size" \
         </dev/null >"$state/log/keeper.log" 2>&1 8>&- &
     echo "$! $(started_at $!)" >"$state/keeper"
+    disown
 }
 
 # hand_over STATE PID|none: from now on the cluster ends with that process.
@@ -145,7 +159,9 @@ hand_over() {
 tell() {
     local id=$BASHPID.$RANDOM answer tries
     is_up "$state" || die "the keeper of $state is gone: $(tail -n 5 "$state/log/keeper.log" 2>/dev/null)"
-    echo "$id $*" 1<>"$state/control"
+    echo "$*" >"$state/.$id"
+    mv "$state/.$id" "$state/requests/$id"
+    echo 1<>"$state/bell"
     for ((tries = 0; tries < 500; tries++)); do
         if [[ -e $state/answers/$id ]]; then
             answer=$(<"$state/answers/$id")
