@@ -1,5 +1,6 @@
 # What a cluster is made of: Kubernetes, Helm, the pause image, Debian's packages. Sourced, never run.
 # Everything built lands in the user's cache, complete or not at all, and is built by one process at a time.
+# Steps are joined by && since `set -e` does not reach into every place that these functions are called from.
 # shellcheck shell=bash disable=SC2154
 
 # Package and a program of it by which its presence is seen.
@@ -12,14 +13,13 @@ built() {
     if [[ ! -d $folder ]]; then
         mkdir -p "$cache"
         (
-            flock 9
+            flock -w 1800 9 || die "waited 30 minutes for another process to build $1"
             [[ -d $folder ]] && exit
             # Only the holder of the lock builds, so whatever another build left behind has no owner.
             rm -rf "$folder.building"
             mkdir "$folder.building"
-            "$recipe" "$folder.building" >&2
-            mv "$folder.building" "$folder"
-        ) 9>"$folder.lock"
+            "$recipe" "$folder.building" >&2 && mv "$folder.building" "$folder"
+        ) 9>"$folder.lock" || die "$1 could not be built"
     fi
     echo "$folder"
 }
@@ -29,7 +29,7 @@ with_go() {
     local folder=$1
     shift
     need go "install Go 1.26 or newer (https://go.dev/dl)"
-    GOFLAGS="-p=2 -buildvcs=false" GOCACHE=$folder/.go CGO_ENABLED=0 nice "$@"
+    GOFLAGS="-p=2 -buildvcs=false" GOCACHE=$folder/.go CGO_ENABLED=0 nice "$@" || return
     rm -rf "$folder/.go"
 }
 
@@ -44,7 +44,7 @@ build_kubernetes() {
     local folder=$1 version=k8s.io/component-base/version name
     say "Building Kubernetes $KUBERNETES_VERSION; this takes 6 minutes on 2 cores, once."
     local set="-X $version.gitVersion=v$KUBERNETES_VERSION -X $version.gitMajor=1 -X $version.gitMinor=37"
-    with_go "$folder" go -C "$here/kubernetes" build -trimpath -ldflags "-s -w $set" -o "$folder/kubernetes" .
+    with_go "$folder" go -C "$here/kubernetes" build -trimpath -ldflags "-s -w $set" -o "$folder/kubernetes" . || return
     for name in etcd etcdctl kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubectl kubelet; do
         ln -s kubernetes "$folder/$name"
     done
@@ -67,8 +67,8 @@ pause_folder() {
 
 build_pause() {
     need gcc "Debian: apt-get install gcc libc6-dev"
-    gcc -Os -static -Wall -Wextra -Werror -o "$1/pause" "$here/pause.c"
-    image_of_program "$1/pause" localhost/pause:1 "$1/pause.oci"
+    gcc -Os -static -Wall -Wextra -Werror -o "$1/pause" "$here/pause.c" &&
+        image_of_program "$1/pause" localhost/pause:1 "$1/pause.oci"
 }
 
 # image_of_program PROGRAM NAME:TAG FILE: an OCI archive with one static program as all of its file system.
@@ -81,10 +81,10 @@ image_of_program() {
         store=$(mktemp -d)
         trap 'rm -rf "$store"' EXIT
         in_store() { buildah --root "$store/root" --runroot "$store/run" "$@"; }
-        container=$(in_store from scratch)
-        in_store copy --quiet "$container" "$program" "/${program##*/}" >/dev/null
-        in_store config --entrypoint "[\"/${program##*/}\"]" "$container"
-        in_store commit --quiet "$container" "oci-archive:$file:$name" >/dev/null
+        container=$(in_store from scratch) &&
+            in_store copy --quiet "$container" "$program" "/${program##*/}" >/dev/null &&
+            in_store config --entrypoint "[\"/${program##*/}\"]" "$container" &&
+            in_store commit --quiet "$container" "oci-archive:$file:$name" >/dev/null
     )
 }
 
@@ -102,8 +102,8 @@ node_packages() {
     say "Installing ${missing[*]}"
     mkdir -p "$cache"
     (
-        flock 9
-        apt-get update -qq
-        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}"
-    ) 9>"$cache/apt.lock" >&2
+        flock -w 600 9 || die "waited 10 minutes for another process to install packages"
+        apt-get update -qq &&
+            DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}"
+    ) 9>"$cache/apt.lock" >&2 || die "apt-get could not install ${missing[*]}"
 }

@@ -95,9 +95,8 @@ is_gone() {
 }
 nothing_is_left() { is_gone "${one%/*}" "$slot_one" && is_gone "${two%/*}" "$slot_two"; }
 
-programs=$(kubernetes_folder)
-gcc -O1 -static -o "$folder/probe" "$here/probe.c"
-cluster image "$folder/probe" localhost/probe:1 "$folder/probe.oci"
+programs=$(kubernetes_folder) && gcc -O1 -static -o "$folder/probe" "$here/probe.c" &&
+    cluster image "$folder/probe" localhost/probe:1 "$folder/probe.oci" || exit
 
 one=$clusters/check-1/kubeconfig
 two=$clusters/check-2/kubeconfig

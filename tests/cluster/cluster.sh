@@ -101,7 +101,7 @@ use_outside_cluster() {
     ((gpus == 0 && ${#with[@]} + ${#extra_users[@]} + ${#extra_args[@]} == 0)) ||
         die "KUBECONFIG=$KUBECONFIG is set: --gpus, --with, --user and --arg need a cluster of our own; unset it"
     [[ -r ${KUBECONFIG%%:*} ]] || die "KUBECONFIG=$KUBECONFIG is set, but there is no such file"
-    kubectl=$(command -v kubectl || echo "$(kubernetes_folder)/kubectl")
+    kubectl=$(command -v kubectl) || kubectl=$(kubernetes_folder)/kubectl
     "$kubectl" get --raw /readyz --request-timeout 10s >/dev/null ||
         die "KUBECONFIG=$KUBECONFIG names a cluster that is not ready; unset it to start one here"
     [[ $size == api ]] || "$kubectl" wait --for=condition=Ready node --all --timeout=10s >/dev/null ||
@@ -122,9 +122,9 @@ up() {
             [[ -x $programs/$word ]] || die "KUBEBUILDER_ASSETS=$programs has no $word; unset it to build one"
         done
     else
-        programs=$(kubernetes_folder)
+        programs=$(kubernetes_folder) || exit
     fi
-    if [[ $size == node ]]; then pause_image=$(pause_folder); fi
+    if [[ $size == node ]]; then pause_image=$(pause_folder) || exit; fi
 
     locked new_cluster "$state" "$size"
     trap 'locked remove_cluster "$state"' EXIT
