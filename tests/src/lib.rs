@@ -1,5 +1,8 @@
 //! What needs several rooms at once. `generated` makes the files that follow from the types; the
 //! tests hold the walls between the rooms and run whole searches.
 
+pub mod cluster;
 pub mod generated;
+pub mod kubelet;
 pub mod programs;
+pub mod searches;

@@ -1,0 +1,243 @@
+//! A cluster of the api size for a test program, and the operator as a process beside it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use autopeft_crds::PeftSearch;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use serde_json::{Value, json};
+
+use crate::programs::program;
+
+/// What the operator may do: as the chart has it, in every namespace.
+const OPERATOR: &str = "operator";
+
+/// A control plane that ends with this process.
+#[derive(Debug)]
+pub struct Cluster {
+    kubeconfig: PathBuf,
+    /// The API server's audit log: who wrote what.
+    pub audit: PathBuf,
+    name: String,
+}
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/cluster.sh")
+}
+
+/// Runs a verb of tests/cluster/cluster.sh and gives what it prints.
+fn cluster_sh(arguments: &[&str]) -> String {
+    let output = Command::new(script())
+        .args(arguments)
+        .env_remove("KUBECONFIG")
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cluster.sh starts");
+    assert!(
+        output.status.success(),
+        "cluster.sh {} ended with {}",
+        arguments.join(" "),
+        output.status
+    );
+    String::from_utf8(output.stdout).expect("text").trim().into()
+}
+
+/// The cluster of this test program, brought up when it is first asked for.
+pub fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(Cluster::up)
+}
+
+impl Cluster {
+    fn up() -> Self {
+        let own = std::process::id().to_string();
+        let name = format!("test-{own}");
+        let printed = cluster_sh(&[
+            "up", "--size", "api", "--name", &name, "--owner", &own, "--with",
+            "kube-controller-manager", "--user", OPERATOR,
+        ]);
+        let kubeconfig = PathBuf::from(printed);
+        let state = kubeconfig.parent().expect("the state folder").to_path_buf();
+        let cluster = Self {
+            audit: state.join("audit.log"),
+            kubeconfig,
+            name,
+        };
+        // A test may ask from inside its own runtime.
+        std::thread::scope(|threads| {
+            threads.spawn(|| runtime().block_on(cluster.prepare()));
+        });
+        cluster
+    }
+
+    /// The CRD, and the operator's rights.
+    async fn prepare(&self) {
+        let client = self.client().await;
+        let crd = autopeft_operator::crd_yaml().expect("the CRD");
+        apply(&client, &crd, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions").await;
+        let rights = include_str!("../cluster/operator-rights.yaml");
+        for document in rights.split("\n---\n") {
+            let kind: Value = serde_saphyr::from_str(document).expect("YAML");
+            let folder = match kind["kind"].as_str() {
+                Some("ClusterRole") => "clusterroles",
+                _ => "clusterrolebindings",
+            };
+            apply(&client, document, &format!("/apis/rbac.authorization.k8s.io/v1/{folder}")).await;
+        }
+        let searches: Api<PeftSearch> = Api::all(client);
+        eventually("the CRD is served", async || {
+            searches.list(&kube::api::ListParams::default()).await.is_ok()
+        })
+        .await;
+    }
+
+    /// A client with every right.
+    pub async fn client(&self) -> Client {
+        let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).expect("a kubeconfig");
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .expect("a client's configuration");
+        Client::try_from(config).expect("a client")
+    }
+
+    /// A verb of cluster.sh for this cluster, such as `["stop", "etcd"]`.
+    pub fn verb(&self, words: &[&str]) -> String {
+        let mut arguments = words.to_vec();
+        arguments.extend(["--name", &self.name]);
+        cluster_sh(&arguments)
+    }
+
+    /// A namespace of its own for a test.
+    pub async fn namespace(&self, name: &str) -> Client {
+        let client = self.client().await;
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let namespace: Namespace =
+            serde_json::from_value(json!({"metadata": {"name": name}})).expect("a namespace");
+        namespaces
+            .create(&PostParams::default(), &namespace)
+            .await
+            .expect("the namespace is new");
+        client
+    }
+
+    /// Starts an operator for one namespace. Its log goes to a file that a failing test prints.
+    pub fn operator(&self, namespace: &str, replica: &str) -> Operator {
+        let folder = std::env::temp_dir().join(format!("autopeft-test-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder for logs");
+        let log = folder.join(format!("{namespace}-{replica}.log"));
+        let file = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .expect("a log");
+        let port = free_port();
+        let child = Command::new(program("peft-operator"))
+            .args(["controller", "--namespace", namespace, "--lease-namespace", namespace])
+            .args(["--identity", replica, "--trainer-image", "localhost/trainer:test"])
+            .args(["--address", &format!("127.0.0.1:{port}"), "--log-format", "text"])
+            .env("KUBECONFIG", self.kubeconfig.with_file_name(format!("kubeconfig-{OPERATOR}")))
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .expect("the operator starts");
+        Operator { child, log, port }
+    }
+}
+
+/// An operator as a process; killed when it is dropped.
+#[derive(Debug)]
+pub struct Operator {
+    child: Child,
+    log: PathBuf,
+    /// Where it serves metrics and health.
+    pub port: u16,
+}
+
+impl Operator {
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Any signal, by name.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status()
+            .expect("kill runs");
+        assert!(status.success(), "the operator is gone");
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> std::process::ExitStatus {
+        self.child.wait().expect("it ends")
+    }
+
+    /// What it has said.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The text behind a path, such as `/metrics`.
+    pub fn get(&self, path: &str) -> String {
+        let url = format!("http://127.0.0.1:{}{path}", self.port);
+        let output = Command::new("curl").args(["-s", &url]).output().expect("curl runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- {}\n{}", self.log.display(), self.log());
+        }
+    }
+}
+
+/// Applies a manifest of one object.
+pub async fn apply(client: &Client, yaml: &str, folder: &str) {
+    let object: Value = serde_saphyr::from_str(yaml).expect("YAML");
+    let name = object["metadata"]["name"].as_str().expect("a name");
+    let parameters = PatchParams::apply("autopeft-tests").force();
+    let request = kube::core::Request::new(folder)
+        .patch(name, &parameters, &Patch::Apply(&object))
+        .expect("a request");
+    client.request::<Value>(request).await.expect("the manifest is accepted");
+}
+
+/// A runtime for a test.
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}
+
+/// Waits until something holds, for a minute at most.
+pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    within(Duration::from_secs(60), what, holds).await;
+}
+
+/// Waits until something holds, for `limit` at most.
+pub async fn within(limit: Duration, what: &str, holds: impl AsyncFn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < limit, "after {limit:?} not yet: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}

@@ -1,0 +1,203 @@
+//! A kubelet that runs no containers: it plays the ends of trainer pods by writing their status, as
+//! the test decides. For the api size of the cluster, which has no node.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use autopeft_crds::inspection::{InspectionOutcome, InspectionResult};
+use autopeft_crds::spec::Metric;
+use autopeft_crds::trial::{
+    EpochMeasurements, Inspection, RESULT_VERSION, TrialMeasurements, TrialOutcome, TrialRequest,
+    TrialResult,
+};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+
+/// How a pod ends.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// With a result.
+    Succeed,
+    /// With this termination message and exit code.
+    Say(String, i32),
+    /// Killed for its memory.
+    OomKilled,
+    /// Evicted.
+    Evicted,
+    /// The node lost track of it.
+    Unknown,
+    /// Its image is not there.
+    NoImage,
+    /// It runs on.
+    Hang,
+}
+
+/// The model that the played trainers know.
+pub fn inspection() -> Inspection {
+    Inspection {
+        architecture: "bert".into(),
+        layers: 6,
+        hidden_size: 384,
+        backbone_parameters: 22_713_216,
+        train_examples: 1000,
+        validation_examples: 500,
+        model_fingerprint: None,
+        data_fingerprint: None,
+    }
+}
+
+/// The score of a configuration: more parameters help, less and less, and layers differ.
+pub fn score(request: &TrialRequest) -> f64 {
+    let configuration = &request.configuration;
+    let parameters = configuration.parameters(384) as f64;
+    let layers: usize = configuration.layers.active_layers().sum();
+    let noise = u32::from_str_radix(&configuration.hash()[..4], 16).unwrap_or(0);
+    0.5 + 0.3 * (1.0 - (-parameters / 5e5).exp())
+        + 0.005 * layers as f64
+        + 0.01 * f64::from(noise) / 65536.0
+}
+
+/// A document with a score.
+pub fn success(request: &TrialRequest) -> TrialResult {
+    let score = score(request);
+    TrialResult {
+        version: RESULT_VERSION,
+        identity: request.identity.clone(),
+        outcome: TrialOutcome::Succeeded(Box::new(TrialMeasurements {
+            score,
+            metric: Metric::Accuracy,
+            best_epoch: 1,
+            epochs: vec![EpochMeasurements {
+                epoch: 1,
+                loss: 0.5,
+                metrics: [(Metric::Accuracy, score)].into(),
+            }],
+            trained_parameters: request.configuration.parameters(384) + 770,
+            deployed_parameters: request.configuration.parameters(384),
+            train_seconds: 1.0,
+            total_seconds: 2.0,
+            peak_memory_bytes: 1 << 28,
+            device: "cpu".into(),
+            precision: "float32".into(),
+            steps: 38,
+            validation_examples: 500,
+            seeds: [("init".into(), 1)].into(),
+            versions: [("peft-trainer".into(), "0.1.0".into())].into(),
+        })),
+    }
+}
+
+/// Plays every trainer pod of a namespace until it is dropped. Each runs for `time`, then ends as
+/// `decide` says.
+#[derive(Debug)]
+pub struct Kubelet {
+    task: tokio::task::JoinHandle<()>,
+    /// The names of the pods that were started.
+    pub started: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Drop for Kubelet {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Kubelet {
+    /// Begins to play.
+    pub fn play(
+        client: Client,
+        namespace: &str,
+        time: Duration,
+        decide: impl Fn(&TrialRequest) -> Act + Send + Sync + 'static,
+    ) -> Self {
+        let pods: Api<Pod> = Api::namespaced(client, namespace);
+        let started: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+        let known = Arc::clone(&started);
+        let decide = Arc::new(decide);
+        let task = tokio::spawn(async move {
+            loop {
+                // The API server may be down on purpose.
+                let listed = pods.list(&ListParams::default()).await;
+                for pod in listed.map(|list| list.items).unwrap_or_default() {
+                    let is_new = known.lock().expect("no test has failed").insert(pod.name_any());
+                    if is_new {
+                        tokio::spawn(run(pods.clone(), pod, time, Arc::clone(&decide)));
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(30)).await;
+            }
+        });
+        Self { task, started }
+    }
+}
+
+async fn run<D: Fn(&TrialRequest) -> Act>(pods: Api<Pod>, pod: Pod, time: Duration, decide: Arc<D>) {
+    let document = &pod.annotations()["autopeft.dev/request"];
+    let request: TrialRequest = serde_json::from_str(document).expect("a request");
+    let begun = Timestamp::now();
+    let is_inspection = pod.labels()["autopeft.dev/trial"] == "inspection";
+    let act = if is_inspection { Act::Succeed } else { decide(&request) };
+    if act == Act::NoImage {
+        let state = json!({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}});
+        write(&pods, &pod, "Pending", state, None).await;
+        return;
+    }
+    let running = json!({"running": {"startedAt": begun.to_string()}});
+    write(&pods, &pod, "Running", running, None).await;
+    tokio::time::sleep(time).await;
+    let (message, code) = match act.clone() {
+        Act::Hang | Act::NoImage => return,
+        Act::Succeed if is_inspection => {
+            let result = InspectionResult {
+                version: RESULT_VERSION,
+                search_uid: request.identity.search_uid.clone(),
+                outcome: InspectionOutcome::Found(inspection()),
+            };
+            (serde_json::to_string(&result).expect("JSON"), 0)
+        }
+        Act::Succeed => (serde_json::to_string(&success(&request)).expect("JSON"), 0),
+        Act::Say(message, code) => (message, code),
+        Act::OomKilled | Act::Evicted | Act::Unknown => (String::new(), 137),
+    };
+    let reason = match act {
+        Act::OomKilled => "OOMKilled",
+        Act::Unknown => "ContainerStatusUnknown",
+        _ if code == 0 => "Completed",
+        _ => "Error",
+    };
+    let terminated = json!({"terminated": {
+        "exitCode": code,
+        "reason": reason,
+        "message": message,
+        "startedAt": begun.to_string(),
+        "finishedAt": Timestamp::now().to_string(),
+    }});
+    let phase = if code == 0 { "Succeeded" } else { "Failed" };
+    let evicted = (act == Act::Evicted).then_some("Evicted");
+    write(&pods, &pod, phase, terminated, evicted).await;
+}
+
+async fn write(pods: &Api<Pod>, pod: &Pod, phase: &str, state: Value, reason: Option<&str>) {
+    let image = &pod.spec.as_ref().expect("a spec").containers[0].image;
+    let status = json!({"status": {
+        "phase": phase,
+        "reason": reason,
+        "containerStatuses": [{
+            "name": "trainer", "image": image, "imageID": "", "ready": false, "restartCount": 0,
+            "state": state,
+        }],
+    }});
+    // A pod that is gone, or an API server that is down for a moment, is tried again.
+    for _ in 0..100 {
+        let parameters = PatchParams::default();
+        match pods.patch_status(&pod.name_any(), &parameters, &Patch::Strategic(&status)).await {
+            Ok(_) => return,
+            Err(kube::Error::Api(error)) if error.code == 404 => return,
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Searches as objects of a cluster, for the tests: created, awaited, and held against what must be
+//! true of every one of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use autopeft_crds::PeftSearch;
+use autopeft_crds::status::{PeftSearchStatus, TrialState};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use crate::cluster::{eventually, within};
+
+/// How long a search of a test may take.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A search that is fast to suggest for. `changes` are merged into its spec.
+pub fn manifest(name: &str, changes: &Value) -> Value {
+    let mut spec = json!({
+        "model": {"source": {"claim": {"name": "autopeft", "path": "model"}}},
+        "task": {
+            "name": "custom",
+            "source": {"claim": {"name": "autopeft", "path": "data"}},
+            "custom": {"type": "Classification", "textColumns": ["text"]},
+        },
+        "algorithm": {
+            "seed": 7,
+            "initialTrials": 4,
+            "nuts": {"warmup": 32, "samples": 16, "thinning": 4, "maxTreeDepth": 4},
+            "acquisition": {"monteCarloSamples": 16},
+            "localSearch": {"restarts": 2, "evaluations": 20},
+        },
+        "maxTrials": 8,
+    });
+    merge(&mut spec, changes);
+    json!({
+        "apiVersion": "autopeft.dev/v1alpha1",
+        "kind": "PeftSearch",
+        "metadata": {"name": name},
+        "spec": spec,
+    })
+}
+
+fn merge(into: &mut Value, changes: &Value) {
+    match (into, changes) {
+        (Value::Object(into), Value::Object(changes)) => {
+            for (name, change) in changes {
+                merge(into.entry(name).or_insert(Value::Null), change);
+            }
+        }
+        (into, change) => *into = change.clone(),
+    }
+}
+
+/// The searches of a namespace.
+#[derive(Clone)]
+pub struct Searches {
+    /// A client with every right.
+    pub client: Client,
+    /// The namespace.
+    pub namespace: String,
+    api: Api<PeftSearch>,
+}
+
+impl Searches {
+    /// Those of a namespace.
+    pub fn of(client: &Client, namespace: &str) -> Self {
+        Self {
+            api: Api::namespaced(client.clone(), namespace),
+            client: client.clone(),
+            namespace: namespace.into(),
+        }
+    }
+
+    /// Creates one, as `kubectl create` would.
+    pub async fn create(&self, manifest: &Value) -> Result<Value, kube::Error> {
+        let folder = format!("/apis/autopeft.dev/v1alpha1/namespaces/{}/peftsearches", self.namespace);
+        let body = serde_json::to_vec(manifest).expect("JSON");
+        let request = kube::core::Request::new(folder)
+            .create(&PostParams::default(), body)
+            .expect("a request");
+        self.client.request(request).await
+    }
+
+    /// One, as it is now.
+    pub async fn get(&self, name: &str) -> PeftSearch {
+        self.api.get(name).await.expect("the search is there")
+    }
+
+    /// Its status as it is now.
+    pub async fn status(&self, name: &str) -> PeftSearchStatus {
+        self.get(name).await.status.unwrap_or_default()
+    }
+
+    /// Changes its spec, as `kubectl patch --type=merge` would.
+    pub async fn patch(&self, name: &str, spec: &Value) -> Result<PeftSearch, kube::Error> {
+        let patch = Patch::Merge(json!({"spec": spec}));
+        self.api.patch(name, &PatchParams::default(), &patch).await
+    }
+
+    /// Deletes it.
+    pub async fn delete(&self, name: &str) {
+        let parameters = DeleteParams::default();
+        self.api.delete(name, &parameters).await.expect("the search is there");
+    }
+
+    /// A condition's status and reason.
+    pub async fn condition(&self, name: &str, kind: &str) -> (String, String) {
+        let status = self.status(name).await;
+        condition(&status, kind)
+    }
+
+    /// Waits until so many trials have a result.
+    pub async fn finished(&self, name: &str, trials: usize) {
+        within(LIMIT, &format!("{trials} trials of {name} have ended"), async || {
+            let ledger = self.status(name).await.ledger;
+            ledger.iter().filter(|entry| entry.state.is_final()).count() >= trials
+        })
+        .await;
+    }
+
+    /// Waits for its end; gives the last status.
+    pub async fn ended(&self, name: &str) -> PeftSearchStatus {
+        within(LIMIT, &format!("{name} has ended"), async || {
+            self.condition(name, "Succeeded").await.0 != "Unknown"
+                && self.status(name).await.completion_time.is_some()
+        })
+        .await;
+        self.status(name).await
+    }
+
+    /// Waits until nothing that belongs to searches is left in the namespace.
+    pub async fn is_clean(&self) {
+        let jobs: Api<Job> = Api::namespaced(self.client.clone(), &self.namespace);
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+        let all = ListParams::default();
+        eventually("no Job and no pod is left", async || {
+            let jobs = jobs.list(&all).await.map(|list| list.items.len());
+            let pods = pods.list(&all).await.map(|list| list.items.len());
+            matches!((jobs, pods), (Ok(0), Ok(0)))
+        })
+        .await;
+    }
+}
+
+/// A condition's status and reason.
+pub fn condition(status: &PeftSearchStatus, kind: &str) -> (String, String) {
+    status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == kind)
+        .map_or_else(
+            || ("Unknown".into(), String::new()),
+            |condition| (condition.status.clone(), condition.reason.clone()),
+        )
+}
+
+/// What a ledger says, times and Jobs left out: for comparing two runs.
+pub fn story(status: &PeftSearchStatus) -> Vec<String> {
+    let entries = status.ledger.iter().map(|entry| {
+        format!(
+            "{} {} {:?} {:?} {:?}",
+            entry.trial, entry.configuration, entry.origin, entry.state, entry.score
+        )
+    });
+    entries.collect()
+}
+
+/// Holds a search that ended against what must be true of every one (reliability.md, I1, I2, I5).
+pub fn assert_sound(search: &PeftSearch, audit: &Path) {
+    let status = search.status.clone().unwrap_or_default();
+    let name = search.metadata.name.clone().unwrap_or_default();
+    let numbers: Vec<u32> = status.ledger.iter().map(|entry| entry.trial).collect();
+    let expected: Vec<u32> = (0..).take(numbers.len()).collect();
+    assert_eq!(numbers, expected, "{name}: every trial once, in order");
+    for entry in &status.ledger {
+        let scored = entry.state == TrialState::Succeeded;
+        assert_eq!(scored, entry.score.is_some(), "{name}: trial {}", entry.trial);
+    }
+    for (job, uids) in created_jobs(audit, search) {
+        assert_eq!(uids, 1, "{name}: the Job {job} was created {uids} times");
+    }
+}
+
+/// How often each Job of a search was created, from the audit log.
+pub fn created_jobs(audit: &Path, search: &PeftSearch) -> BTreeMap<String, usize> {
+    let mut created = BTreeMap::new();
+    for event in writes(audit, search.metadata.namespace.as_deref().unwrap_or_default()) {
+        let is_ours = event["user"]["username"] == "operator";
+        if is_ours && event["verb"] == "create" && event["objectRef"]["resource"] == "jobs" {
+            let name = event["objectRef"]["name"].as_str().unwrap_or_default();
+            *created.entry(name.to_owned()).or_insert(0) += 1;
+        }
+    }
+    created
+}
+
+/// Every write to a namespace that the API server carried out, once.
+pub fn writes(audit: &Path, namespace: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(audit).expect("an audit log");
+    let verbs: BTreeSet<&str> = ["create", "update", "patch", "delete"].into();
+    text.lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|event| {
+            event["stage"] == "ResponseComplete"
+                && event["objectRef"]["namespace"] == namespace
+                && verbs.contains(event["verb"].as_str().unwrap_or_default())
+                && event["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300)
+        })
+        .collect()
+}
