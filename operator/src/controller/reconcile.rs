@@ -307,6 +307,7 @@ impl Pass<'_> {
                 runs: &observed.runs,
                 engine: &self.memory.engine,
                 converged: measures::has_converged(subject, ledger),
+                ahead: true,
                 now: self.now,
             });
             let before = events.len();
