@@ -256,7 +256,7 @@ pub struct SurrogateStatus {
     /// The smallest effective sample size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_effective_samples: Option<Decimal>,
-    /// How much each dimension matters: its inverse lengthscale, averaged over the samples.
+    /// How much each dimension matters: its inverse lengthscale, the median over the samples.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 68))]
     pub relevance: Vec<DimensionRelevance>,

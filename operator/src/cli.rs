@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use autopeft_crds::validate::advice;
 use autopeft_crds::{PeftSearchSpec, PeftSearchStatus};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -376,6 +377,9 @@ fn replay(workdir: &Path) -> Result<ExitCode, String> {
 
 fn validate(path: &Path) -> Result<ExitCode, String> {
     let search = manifest::read(path).map_err(|error| error.to_string())?;
+    for warning in advice(&search.spec) {
+        eprintln!("peft-operator: warning: {}: {warning}", path.display());
+    }
     let name = search.metadata.name.unwrap_or_default();
     println!("{}: the PeftSearch {name} is valid", path.display());
     Ok(ExitCode::SUCCESS)

@@ -28,16 +28,12 @@ pub fn root() -> PathBuf {
 pub fn files() -> anyhow::Result<Vec<(&'static str, String)>> {
     let crd = serde_json::to_value(PeftSearch::crd()).context("the CRD as JSON")?;
     Ok(vec![
-        ("crds/peftsearches.yaml", crd_yaml(&crd)?),
+        (
+            "crds/peftsearches.yaml",
+            autopeft_operator::crd_yaml().context("the CRD as YAML")?,
+        ),
         ("docs/manifest.md", field_reference(&crd)?),
     ])
-}
-
-fn crd_yaml(crd: &Value) -> anyhow::Result<String> {
-    let yaml = serde_saphyr::to_string(crd).context("the CRD as YAML")?;
-    Ok(format!(
-        "# Generated from crds/src by `make generate`.\n{yaml}"
-    ))
 }
 
 fn field_reference(crd: &Value) -> anyhow::Result<String> {

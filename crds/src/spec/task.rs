@@ -130,7 +130,7 @@ impl TaskName {
 }
 
 impl TaskSpec {
-    /// The metric that is the score: the manifest's, or the task's own (trainer.md, section 3).
+    /// The metric that is the score: the manifest's, or the task's own.
     pub fn score_metric(&self) -> Metric {
         self.metric.unwrap_or(match self.name {
             TaskName::Cola => Metric::Matthews,
