@@ -16,6 +16,7 @@ pub mod model;
 pub mod nn;
 pub mod optimizer;
 pub mod peft;
+pub mod reason;
 pub mod result;
 pub mod schedule;
 pub mod seeds;

@@ -1,11 +1,7 @@
 //! The command line of `peft-trainer`.
 //!
-//! Results go to standard output or to a file, progress and errors to standard error. Exit codes:
-//! 0; 2 for input that cannot be used; 3 where a trial failed and its result says why; 1 for
-//! anything else.
-
-// Standard output is where a command's result belongs.
-#![allow(clippy::print_stdout)]
+//! Results go to standard output or to a file, progress and errors to standard error. The help
+//! tells the exit codes.
 
 mod evaluate;
 mod failure;
@@ -16,6 +12,7 @@ mod threads;
 mod train;
 mod trial;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -26,9 +23,17 @@ use tch::Device;
 
 use failure::Failure;
 
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  something else than the input was in the way: memory, the disk, the GPU, a result that cannot
+     be written, or a defect of this program; the message begins with which
+  2  the input or a flag cannot be used; the message says what would be right
+  3  a trial failed, and its result document says why (trial alone)";
+
 /// Trains PEFT configurations of a pretrained encoder.
 #[derive(Debug, Parser)]
-#[command(name = "peft-trainer", version, arg_required_else_help = true)]
+#[command(name = "peft-trainer", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -136,6 +141,6 @@ fn read_request(path: &Path) -> Result<TrialRequest, Failure> {
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::Internal(error.to_string()))?;
-    println!("{text}");
-    Ok(())
+    writeln!(std::io::stdout(), "{text}")
+        .map_err(|error| Failure::Internal(format!("standard output cannot be written: {error}")))
 }
