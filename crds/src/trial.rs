@@ -81,6 +81,12 @@ pub struct Inspection {
     pub train_examples: u64,
     /// Validation examples.
     pub validation_examples: u64,
+    /// The SHA-256 of the model's files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_fingerprint: Option<String>,
+    /// The SHA-256 of the files that the task reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_fingerprint: Option<String>,
 }
 
 /// Why a trial failed by its own fault.

@@ -12,6 +12,7 @@ use crate::adapter::{ADAPTER_VERSION, AdapterDescription, AdapterError, ModelSha
 use crate::batches::DataSet;
 use crate::device;
 use crate::encoder::ModelConfig;
+use crate::fingerprint::FingerprintError;
 use crate::hub::{self, Holding, HubError};
 use crate::model::{Backbone, Model, ModelError};
 use crate::reason;
@@ -46,6 +47,9 @@ pub enum TrialError {
     /// The hub's files cannot be had.
     #[error(transparent)]
     Hub(#[from] HubError),
+    /// A file cannot be read for its fingerprint.
+    #[error(transparent)]
+    Fingerprint(#[from] FingerprintError),
     /// The task's files cannot be used.
     #[error(transparent)]
     Task(#[from] TaskError),
@@ -90,6 +94,7 @@ impl TrialError {
             | Self::Validation(ValidationError::NotFinite) => FailureReason::NotFinite,
             Self::Train(TrainError::Torch(_) | TrainError::NoMetric(_))
             | Self::Validation(ValidationError::Torch(_) | ValidationError::NoMetric(_))
+            | Self::Fingerprint(_)
             | Self::Device(_) => FailureReason::Internal,
         }
     }
@@ -147,10 +152,12 @@ pub struct Places {
     pub data: PathBuf,
 }
 
+/// The files that a trial reads of a model's directory.
+pub const MODEL_FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
+
 impl Places {
     /// Finds them, fetching what is on the hub.
     pub fn find(model: &str, data: &str, task: &TaskSpec) -> Result<Self, HubError> {
-        const MODEL_FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
         Ok(Self {
             model: hub::directory(model, Holding::Model, &MODEL_FILES)?,
             data: match (task::hub_files(task.name), &task.custom) {

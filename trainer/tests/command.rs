@@ -323,6 +323,24 @@ fn an_inspection_reads_every_file_that_a_trial_reads() {
     assert_eq!((found.layers, found.hidden_size), (3, 16));
     assert_eq!((found.train_examples, found.validation_examples), (192, 64));
 
+    let data = |found: &Inspection| found.data_fingerprint.clone().expect("a fingerprint");
+    let model_of = |found: &Inspection| found.model_fingerprint.clone().expect("a fingerprint");
+    assert_eq!(data(&found).len(), 64);
+    let train = folder.path().join("train.jsonl");
+    let lines = std::fs::read_to_string(&train).expect("a file");
+    std::fs::write(&train, lines.replacen("w", "w w", 1)).expect("a file");
+    std::fs::write(folder.path().join("notes.txt"), "mine").expect("a file");
+    let changed = inspect(folder.path(), &request).expect("facts");
+    assert_ne!(data(&found), data(&changed));
+    assert_eq!(model_of(&found), model_of(&changed));
+    let tokenizer = folder.path().join("tokenizer.json");
+    let mut text = std::fs::read_to_string(&tokenizer).expect("a file");
+    text.push('\n');
+    std::fs::write(&tokenizer, text).expect("a file");
+    let again = inspect(folder.path(), &request).expect("facts");
+    assert_eq!(data(&again), data(&changed));
+    assert_ne!(model_of(&again), model_of(&changed));
+
     let model = folder.path().join("model.safetensors");
     let whole = std::fs::read(&model).expect("a file");
     std::fs::write(&model, &whole[..whole.len() / 2]).expect("a file");
