@@ -86,7 +86,7 @@ impl From<&ModelConfig> for ModelShape {
 #[derive(Debug, thiserror::Error)]
 pub enum AdapterError {
     /// `adapter.json` or the directory cannot be read.
-    #[error("{path}: cannot be read: {source}")]
+    #[error("{path}: cannot be read: {source}; an adapter is a directory that train --out made")]
     Read {
         /// The file.
         path: PathBuf,

@@ -23,9 +23,9 @@ use crate::train::{
     self, Data, Observer, Recipe, TrainError, Trained, Validation, ValidationError,
 };
 
-/// The widest bottleneck and the longest prefix: far beyond any encoder's width, and small enough for
-/// every product of sizes to fit into libtorch's 64 bits.
-const MODULE_MAX: u32 = 65_536;
+/// The widest bottleneck and the longest prefix: eight times the width of the largest BERT. A number
+/// far beyond is a slip of the hand that would take the machine's memory with it.
+const MODULE_MAX: u32 = 8_192;
 
 /// Samples that are drawn with the sample stream.
 const TRAIN_PART: u64 = 0;

@@ -192,9 +192,19 @@ fn numbers_out_of_range_are_refused_before_libtorch_sees_them() {
             "100000000",
         ];
         let said = train_refused(folder.path(), &custom);
-        let expected = format!("{field}: 100000000; expected 0 to 65536");
+        let expected = format!("{field}: 100000000; expected 0 to 8192");
         assert!(said.contains(&expected), "{said}");
     }
+    let flags = [
+        "--task",
+        "custom",
+        "--text-column",
+        "text",
+        "--threads",
+        "60000",
+    ];
+    let said = train_refused(folder.path(), &flags);
+    assert!(said.contains("60000 is not in 1..=512"), "{said}");
 }
 
 #[test]

@@ -26,8 +26,8 @@ use failure::Failure;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  something else than the input was in the way: memory, the disk, the GPU, a result that cannot
-     be written, or a defect of this program; the message begins with which
+  1  something else than the input was in the way: memory, the disk, the GPU, a loss that is not
+     finite, a result that cannot be written, or a defect of this program; the message tells which
   2  the input or a flag cannot be used; the message says what would be right
   3  a trial failed, and its result document says why (trial alone)";
 
@@ -62,8 +62,9 @@ struct Machine {
     #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
     device: DeviceChoice,
     /// Threads of the CPU's operations; one a core where it is left out.
-    #[arg(long, value_name = "N")]
-    threads: Option<std::num::NonZeroU16>,
+    // More would take all the processes that a machine allows.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    threads: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -79,7 +80,7 @@ enum DeviceChoice {
 impl Machine {
     fn device(&self) -> Result<Device, Failure> {
         if let Some(threads) = self.threads {
-            tch::set_num_threads(threads.get().into());
+            tch::set_num_threads(threads.into());
         }
         match self.device {
             DeviceChoice::Auto => Ok(crate::device::choose()),

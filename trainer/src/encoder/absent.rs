@@ -23,15 +23,15 @@ pub struct AbsentFile {
 /// It has not; the error tells what it has instead. What cannot be looked at is left to be read.
 pub fn check(model: &Path, file: &str) -> Result<(), AbsentFile> {
     let path = model.join(file);
-    match path.try_exists() {
-        Ok(false) => Err(AbsentFile {
-            hint: hint(model, file),
-            path,
-        }),
-        // A directory that is a file, or that is closed to this user, has no better words than the
-        // system's.
-        Ok(true) | Err(_) => Ok(()),
+    let is_absent = match path.try_exists() {
+        Ok(exists) => !exists,
+        Err(error) => error.kind() == std::io::ErrorKind::NotADirectory,
+    };
+    if is_absent {
+        let hint = hint(model, file);
+        return Err(AbsentFile { path, hint });
     }
+    Ok(())
 }
 
 fn hint(model: &Path, file: &str) -> String {
