@@ -175,7 +175,8 @@ pub struct LedgerEntry {
     /// Seconds of training and validation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_seconds: Option<Decimal>,
-    /// The most memory held, bytes.
+    /// The most of the machine's memory that the trainer held at once, bytes; a GPU's own memory is
+    /// not part of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_memory_bytes: Option<u64>,
     /// Validation examples behind the score.

@@ -58,7 +58,8 @@ pub struct TaskSpec {
     pub metric: Option<Metric>,
 }
 
-/// A task of the user's own. Files end in `.jsonl`, `.csv` or `.tsv` and name their columns.
+/// A task of the user's own. Files end in `.jsonl`, `.csv`, `.tsv` or `.parquet` and
+/// name their columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CustomTask {

@@ -155,22 +155,15 @@ impl Ledger {
             suspend,
             bad_input,
         } = restored;
-        let events = entries.len() as u64;
         Self {
+            events: entries.len() as u64,
             entries,
-            started: BTreeMap::new(),
             surrogate,
-            start_time,
-            conclusion,
             bad_input,
+            conclusion,
             spec_changes: u32::try_from(generation - 1).unwrap_or(0),
             suspend,
-            since: Since {
-                open: start_time,
-                suspended: start_time,
-                surrogate: start_time,
-            },
-            events,
+            ..Self::new(start_time)
         }
     }
 
