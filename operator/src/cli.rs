@@ -200,7 +200,9 @@ fn control(arguments: ControllerArgs) -> Result<ExitCode, String> {
     let ended = runtime.block_on(controller::run(options));
     // A suggestion that is being computed is computed again by whoever comes next.
     runtime.shutdown_background();
-    ended.map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())
+    ended
+        .map(|()| ExitCode::SUCCESS)
+        .map_err(|error| error.to_string())
 }
 
 fn run(arguments: RunArgs) -> Result<ExitCode, String> {
