@@ -94,6 +94,12 @@ impl Searches {
         self.api.get(name).await.expect("the search is there")
     }
 
+    /// All of them.
+    pub async fn list(&self) -> Vec<PeftSearch> {
+        let listed = self.api.list(&ListParams::default()).await;
+        listed.expect("searches can be listed").items
+    }
+
     /// Its status as it is now.
     pub async fn status(&self, name: &str) -> PeftSearchStatus {
         self.get(name).await.status.unwrap_or_default()
