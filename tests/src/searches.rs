@@ -83,9 +83,12 @@ impl Searches {
             self.namespace
         );
         let body = serde_json::to_vec(manifest).expect("JSON");
-        let request = kube::core::Request::new(folder)
+        let mut request = kube::core::Request::new(folder.as_str())
             .create(&PostParams::default(), body)
             .expect("a request");
+        // As kubectl does: a field that does not exist is an error.
+        let strict = format!("{folder}?fieldValidation=Strict");
+        *request.uri_mut() = strict.parse().expect("an address");
         self.client.request(request).await
     }
 
