@@ -24,7 +24,7 @@ fn a_search_runs_to_its_front_with_few_writes_and_leaves_nothing_behind() {
     runtime().block_on(async {
         let client = cluster().namespace("front").await;
         let _kubelet = Kubelet::play(client.clone(), "front", SHORT, |_| Act::Succeed);
-        let _operator = cluster().operator("front", "a");
+        let operator = cluster().operator("front", "a");
         let searches = Searches::of(&client, "front");
         let trials = 8;
         searches
@@ -39,6 +39,7 @@ fn a_search_runs_to_its_front_with_few_writes_and_leaves_nothing_behind() {
         assert_eq!(status.trials.succeeded, trials);
         assert!(status.front_size > 0 && status.hypervolume.is_some());
         searches.is_clean().await;
+        eventually("it is ready", async || operator.get("/readyz") == "ok\n").await;
         assert_sound(&searches.get("one").await, &cluster().audit);
         let ours = writes(&cluster().audit, "front")
             .into_iter()

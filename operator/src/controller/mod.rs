@@ -247,9 +247,8 @@ async fn reconcile_when_filled(
     context: Arc<Context>,
 ) -> Result<kube::runtime::controller::Action, Arc<reconcile::ReconcileError>> {
     let filled = async {
-        // An error means that the process ends.
-        let _ = context.jobs.wait_until_ready().await;
-        let _ = context.pods.wait_until_ready().await;
+        filled(&context.jobs).await;
+        filled(&context.pods).await;
     };
     if tokio::time::timeout(PATIENCE, filled).await.is_err() {
         let metadata = object.meta();
@@ -263,11 +262,29 @@ async fn reconcile_when_filled(
     reconcile::reconcile(object, context).await
 }
 
+/// Waits until a cache is filled. kube-runtime 5.0.0 wakes only the last of several tasks that wait
+/// for the same cache, so each looks again by itself.
+async fn filled<K>(store: &Store<K>)
+where
+    K: Clone + kube::runtime::reflector::Lookup + 'static,
+    K::DynamicType: Eq + std::hash::Hash + Clone,
+{
+    let mut answer = None;
+    while answer.is_none() {
+        let ready = tokio::time::timeout(Duration::from_millis(200), store.wait_until_ready());
+        answer = ready.await.ok();
+    }
+    if let Some(Err(error)) = answer {
+        // Its watch is gone because the process ends.
+        tracing::debug!("a cache was not filled: {error}");
+        std::future::pending::<()>().await;
+    }
+}
+
 async fn fill(context: Arc<Context>, ready: Arc<AtomicBool>) {
-    // Errors mean that the process ends.
-    let _ = context.searches.wait_until_ready().await;
-    let _ = context.jobs.wait_until_ready().await;
-    let _ = context.pods.wait_until_ready().await;
+    filled(&context.searches).await;
+    filled(&context.jobs).await;
+    filled(&context.pods).await;
     ready.store(true, Ordering::Relaxed);
     tracing::info!("the caches are filled");
 }
@@ -275,11 +292,9 @@ async fn fill(context: Arc<Context>, ready: Arc<AtomicBool>) {
 /// Forgets searches that are gone: memory, engine steps, metrics.
 async fn forget(context: Arc<Context>) {
     let mut shown: Vec<(String, String)> = Vec::new();
+    filled(&context.searches).await;
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
-        if context.searches.wait_until_ready().await.is_err() {
-            return;
-        }
         let there = context.searches.state();
         let keys: Vec<(String, String)> = there
             .iter()

@@ -10,21 +10,16 @@ use kube::{Resource, ResourceExt};
 
 use super::api::{self, ApiError};
 use super::reconcile::Guarded;
-use super::{Context, names};
+use super::{Context, filled, names};
 
 /// How often all Jobs and pods in the caches are looked at.
 const SWEEP: Duration = Duration::from_secs(2);
 
 /// Sweeps until the process ends.
 pub async fn sweep(context: Arc<Context>) {
-    let filled = async {
-        context.searches.wait_until_ready().await.is_ok()
-            && context.jobs.wait_until_ready().await.is_ok()
-            && context.pods.wait_until_ready().await.is_ok()
-    };
-    if !filled.await {
-        return;
-    }
+    filled(&context.searches).await;
+    filled(&context.jobs).await;
+    filled(&context.pods).await;
     let mut ticks = tokio::time::interval(SWEEP);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
