@@ -27,8 +27,10 @@ pub fn root() -> PathBuf {
 /// Every generated file: its path from the repository's root, and its content.
 pub fn files() -> anyhow::Result<Vec<(&'static str, String)>> {
     let crd = serde_json::to_value(PeftSearch::crd()).context("the CRD as JSON")?;
+    let crd_yaml = crd_yaml(&crd)?;
     Ok(vec![
-        ("crds/peftsearches.yaml", crd_yaml(&crd)?),
+        ("crds/peftsearches.yaml", crd_yaml.clone()),
+        ("charts/autopeft/files/peftsearches.yaml", crd_yaml),
         ("docs/manifest.md", field_reference(&crd)?),
     ])
 }
