@@ -146,17 +146,31 @@ fn check_object(
     for name in schema["required"].as_array().into_iter().flatten() {
         let name = name.as_str().unwrap_or_default();
         if !fields.contains_key(name) {
-            let meaning = schema["properties"][name]["description"]
-                .as_str()
-                .and_then(|text| text.split(['.', '\n']).next())
-                .unwrap_or("it is required");
+            let meaning = schema["properties"][name]["description"].as_str();
             errors.push(FieldError::new(
                 format!("{field}.{name}"),
                 "the field is missing",
-                format!("give it: {}", meaning.trim()),
+                format!(
+                    "it says: {}",
+                    first_sentence(meaning.unwrap_or("what is wanted"))
+                ),
             ));
         }
     }
+}
+
+/// The first sentence of a description, to stand behind a colon.
+fn first_sentence(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sentence = line.split(". ").next().unwrap_or_default();
+    let sentence = sentence.trim_end_matches('.');
+    let mut letters = sentence.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+    // `PeftSearch` and `BERT` keep their capitals.
+    if letters.clone().next().is_some_and(char::is_uppercase) {
+        return sentence.to_owned();
+    }
+    first.into_iter().chain(letters).collect()
 }
 
 /// A hint for a name that is not among `known`: the nearest one, or all of them.
@@ -182,7 +196,10 @@ fn check_array(items: &[Value], schema: &Value, field: &str, errors: &mut Vec<Fi
     if least.is_some_and(|least| count < least) || most.is_some_and(|most| count > most) {
         errors.push(FieldError::new(
             field,
-            format!("the list has {count} entries"),
+            format!(
+                "the list has {count} {}",
+                if count == 1 { "entry" } else { "entries" }
+            ),
             bounds_words("give", least, most, "entries"),
         ));
     }
@@ -266,7 +283,7 @@ fn check_range(number: i128, schema: &Value, field: &str, errors: &mut Vec<Field
     // The schema's bounds are floats, all of them whole and at most 2^53.
     let bound = |name: &str| schema[name].as_f64().map(|bound| bound as i128);
     let least = bound("minimum");
-    let most = bound("maximum").or((schema["format"] == "uint32").then_some(u32::MAX.into()));
+    let most = bound("maximum").or(largest(schema).map(i128::from));
     let problem = if least.is_some_and(|least| number < least) {
         format!("{number} is too small")
     } else if most.is_some_and(|most| number > most) {
@@ -278,8 +295,15 @@ fn check_range(number: i128, schema: &Value, field: &str, errors: &mut Vec<Field
     errors.push(FieldError::new(field, problem, remedy));
 }
 
+/// The largest number that the field's type holds, where the schema gives no bound.
+fn largest(schema: &Value) -> Option<u32> {
+    (schema["format"] == "uint32").then_some(u32::MAX)
+}
+
 fn range_words(schema: &Value) -> String {
-    match (schema["minimum"].as_f64(), schema["maximum"].as_f64()) {
+    let most = schema["maximum"].as_f64();
+    let most = most.or(largest(schema).map(f64::from));
+    match (schema["minimum"].as_f64(), most) {
         (Some(least), Some(most)) => format!(" from {least} to {most}"),
         (Some(least), None) => format!(" of at least {least}"),
         (None, Some(most)) => format!(" of at most {most}"),

@@ -106,8 +106,10 @@ pub enum SpaceError {
     #[error("searchSpace.dimensions: {} is listed twice", .0.as_str())]
     Duplicate(DimensionName),
     /// `mask` on a module, or `sizes` on `layers`.
-    #[error("searchSpace.dimensions[{}].{field}: {}", .name.as_str(), .reason)]
+    #[error("searchSpace.dimensions[{index}].{field}: {}: {reason}", .name.as_str())]
     Field {
+        /// Its place in the list, from 0.
+        index: usize,
         /// The dimension.
         name: DimensionName,
         /// The field of it.
@@ -121,7 +123,7 @@ pub enum SpaceError {
     )]
     NothingToSearch(&'static str),
     /// The model has no layers, or more than a mask can name.
-    #[error("the model has {0} layers; 1 to {MAX_LAYERS} are supported")]
+    #[error("model.source: the model has {0} layers; 1 to {MAX_LAYERS} are supported")]
     Depth(usize),
 }
 
@@ -206,14 +208,14 @@ impl SearchSpace {
             },
         };
         let mut seen = Vec::new();
-        for dimension in spec.dimensions.iter().flatten() {
+        for (index, dimension) in spec.dimensions.iter().flatten().enumerate() {
             if seen.contains(&dimension.name) {
                 return Err(SpaceError::Duplicate(dimension.name));
             }
             seen.push(dimension.name);
             match dimension.name {
-                DimensionName::Layers => space.layers = resolve_layers(dimension, layers)?,
-                name => *space.sizes_mut(name) = resolve_sizes(dimension, hidden_size)?,
+                DimensionName::Layers => space.layers = resolve_layers(index, dimension, layers)?,
+                name => *space.sizes_mut(name) = resolve_sizes(index, dimension, hidden_size)?,
             }
         }
         if space.dimensions() == 0 {
@@ -301,6 +303,39 @@ impl SearchSpace {
         inserted + u128::from(empty)
     }
 
+    /// The cost of the smallest configuration.
+    pub fn least_parameters(&self) -> u64 {
+        let empty = self.layers.iter().map(|_| false).collect();
+        let empty = LayerMask::from_bits(empty).map(|layers| PeftConfiguration {
+            layers,
+            serial_adapter: 0,
+            parallel_adapter: 0,
+            prefix: 0,
+        });
+        if empty.is_ok_and(|empty| self.contains(&empty)) {
+            return 0;
+        }
+        let active = self
+            .layers
+            .iter()
+            .filter(|layer| **layer == LayerChoice::On);
+        let active = active.count().max(1) as u64;
+        let least = |name: &DimensionName| self.sizes(*name).first().copied().unwrap_or(0);
+        let sum: u64 = DimensionName::SIZES
+            .iter()
+            .map(|name| u64::from(least(name)))
+            .sum();
+        // Where every size may be 0, one is not: that would be the empty model.
+        let smallest = || {
+            let sizes = DimensionName::SIZES
+                .iter()
+                .flat_map(|name| self.sizes(*name));
+            sizes.copied().filter(|size| *size > 0).min().unwrap_or(0)
+        };
+        let sizes = if sum > 0 { sum } else { u64::from(smallest()) };
+        2 * sizes * u64::from(self.hidden_size) * active
+    }
+
     /// Whether a configuration, canonical or not, belongs to the space. The empty model belongs
     /// where some spelling of it does.
     pub fn contains(&self, configuration: &PeftConfiguration) -> bool {
@@ -328,8 +363,13 @@ impl SearchSpace {
     }
 }
 
-fn resolve_layers(spec: &DimensionSpec, layers: usize) -> Result<Vec<LayerChoice>, SpaceError> {
+fn resolve_layers(
+    index: usize,
+    spec: &DimensionSpec,
+    layers: usize,
+) -> Result<Vec<LayerChoice>, SpaceError> {
     let field = |field, reason: String| SpaceError::Field {
+        index,
         name: DimensionName::Layers,
         field,
         reason,
@@ -357,13 +397,21 @@ fn resolve_layers(spec: &DimensionSpec, layers: usize) -> Result<Vec<LayerChoice
             '*' => Ok(LayerChoice::Free),
             '1' => Ok(LayerChoice::On),
             '0' => Ok(LayerChoice::Off),
-            other => Err(field("mask", format!("{other:?} is not one of *, 1 and 0"))),
+            other => Err(field(
+                "mask",
+                format!("{other:?} says nothing of a layer; write *, 1 or 0"),
+            )),
         })
         .collect()
 }
 
-fn resolve_sizes(spec: &DimensionSpec, hidden_size: u32) -> Result<Vec<u32>, SpaceError> {
+fn resolve_sizes(
+    index: usize,
+    spec: &DimensionSpec,
+    hidden_size: u32,
+) -> Result<Vec<u32>, SpaceError> {
     let field = |field, reason: String| SpaceError::Field {
+        index,
         name: spec.name,
         field,
         reason,
@@ -396,7 +444,9 @@ fn resolve_sizes(spec: &DimensionSpec, hidden_size: u32) -> Result<Vec<u32>, Spa
     if let Some(size) = sizes.iter().find(|size| **size > limit) {
         return Err(field(
             "sizes",
-            format!("{size} is larger than {limit}, four times the hidden size"),
+            format!(
+                "{size} is too large for a model of hidden size {hidden_size}; give sizes of at most {limit}"
+            ),
         ));
     }
     Ok(sizes.clone())

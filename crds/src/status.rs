@@ -175,7 +175,8 @@ pub struct LedgerEntry {
     /// Seconds of training and validation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_seconds: Option<Decimal>,
-    /// The most memory held, bytes.
+    /// The most of the machine's memory that the trainer held at once, bytes; a GPU's own memory is
+    /// not part of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_memory_bytes: Option<u64>,
     /// Validation examples behind the score.
@@ -256,7 +257,7 @@ pub struct SurrogateStatus {
     /// The smallest effective sample size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_effective_samples: Option<Decimal>,
-    /// How much each dimension matters: its inverse lengthscale, averaged over the samples.
+    /// How much each dimension matters: its inverse lengthscale, the median over the samples.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 68))]
     pub relevance: Vec<DimensionRelevance>,

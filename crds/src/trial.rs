@@ -199,7 +199,8 @@ pub struct TrialMeasurements {
     pub train_seconds: f64,
     /// Seconds from the start of the process.
     pub total_seconds: f64,
-    /// The most memory held, bytes: of the accelerator where there is one, else of the process.
+    /// The most of the machine's memory that the process held at once, bytes; a GPU's own memory is
+    /// not part of it.
     pub peak_memory_bytes: u64,
     /// `cpu` or `cuda:0`.
     pub device: String,

@@ -57,6 +57,23 @@ pub fn rules(spec: &PeftSearchSpec) -> Vec<FieldError> {
     errors
 }
 
+/// What may be written and is hardly meant.
+pub fn advice(spec: &PeftSearchSpec) -> Vec<FieldError> {
+    let initial = spec.algorithm.initial_trials;
+    let mut found = Vec::new();
+    if initial >= spec.max_trials {
+        found.push(FieldError::new(
+            "spec.algorithm.initialTrials",
+            format!(
+                "{initial} is not below maxTrials, {}: every trial is drawn at random and the surrogate is never asked",
+                spec.max_trials
+            ),
+            "lower initialTrials or raise maxTrials",
+        ));
+    }
+    found
+}
+
 fn source(source: &Source, field: &str, errors: &mut Vec<FieldError>) {
     let Source { path, claim, hub } = source;
     let mut given = Vec::new();

@@ -87,7 +87,7 @@ fn what_a_model_cannot_take_is_refused_by_name() {
     refused(vec![dimension(Prefix, Some(vec![]), None)], "empty");
     refused(
         vec![dimension(Prefix, Some(vec![9999]), None)],
-        "four times the hidden size",
+        "give sizes of at most 1536",
     );
     refused(
         vec![dimension(Prefix, Some(vec![10]), None)],
@@ -161,5 +161,49 @@ proptest! {
         prop_assert_eq!(space.canonical_count(), canonical.len() as u128);
         let hashes: BTreeSet<String> = canonical.iter().map(PeftConfiguration::hash).collect();
         prop_assert_eq!(hashes.len(), canonical.len());
+    }
+}
+
+/// The smallest cost against that of every configuration.
+#[test]
+fn the_least_cost_is_that_of_the_smallest_configuration() {
+    let sizes = |name, sizes: &[u32]| DimensionSpec {
+        name,
+        sizes: Some(sizes.to_vec()),
+        mask: None,
+    };
+    let mask = |mask: &str| DimensionSpec {
+        name: DimensionName::Layers,
+        sizes: None,
+        mask: Some(mask.into()),
+    };
+    use DimensionName::{Prefix, SerialAdapter};
+    for (dimensions, exclude_empty, expected) in [
+        (None, false, 0),
+        (None, true, 2 * 8),
+        (Some(vec![sizes(Prefix, &[0, 3, 5])]), true, 2 * 3 * 8 * 3),
+        (Some(vec![sizes(Prefix, &[3, 5])]), false, 2 * 3 * 8 * 3),
+        (
+            Some(vec![mask("***"), sizes(Prefix, &[3])]),
+            true,
+            2 * 3 * 8,
+        ),
+        (Some(vec![mask("***"), sizes(Prefix, &[3])]), false, 0),
+        (
+            Some(vec![
+                mask("1*1"),
+                sizes(Prefix, &[0, 4]),
+                sizes(SerialAdapter, &[2, 6]),
+            ]),
+            false,
+            2 * 2 * 8 * 2,
+        ),
+    ] {
+        let spec = SearchSpaceSpec {
+            dimensions,
+            exclude_empty,
+        };
+        let space = SearchSpace::resolve(&spec, 3, 8).expect("a space");
+        assert_eq!(space.least_parameters(), expected, "{space:?}");
     }
 }

@@ -129,8 +129,11 @@ fn validation_noise(score: f64, metric: Metric, examples: Option<u64>) -> Option
 pub fn ask(problem: &Problem, metric: Metric, ledger: &Ledger) -> Result<Asked, AskError> {
     let mut observations = Vec::new();
     let mut pending: Vec<PeftConfiguration> = Vec::new();
+    // The initial design depends on what was chosen before, not on what came of it, so that it can
+    // be drawn ahead of results.
+    let draws = ledger.search_trials().count() < problem.settings.initial_trials;
     for entry in ledger.search_trials() {
-        match observation(entry, metric) {
+        match observation(entry, metric).filter(|_| !draws) {
             Some(observation) => observations.push(observation),
             None => pending.push(entry.configuration.clone()),
         }

@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use autopeft_crds::validate::advice;
 use autopeft_crds::{PeftSearchSpec, PeftSearchStatus};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -199,7 +200,9 @@ fn control(arguments: ControllerArgs) -> Result<ExitCode, String> {
     let ended = runtime.block_on(controller::run(options));
     // A suggestion that is being computed is computed again by whoever comes next.
     runtime.shutdown_background();
-    ended.map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())
+    ended
+        .map(|()| ExitCode::SUCCESS)
+        .map_err(|error| error.to_string())
 }
 
 fn run(arguments: RunArgs) -> Result<ExitCode, String> {
@@ -376,6 +379,9 @@ fn replay(workdir: &Path) -> Result<ExitCode, String> {
 
 fn validate(path: &Path) -> Result<ExitCode, String> {
     let search = manifest::read(path).map_err(|error| error.to_string())?;
+    for warning in advice(&search.spec) {
+        eprintln!("peft-operator: warning: {}: {warning}", path.display());
+    }
     let name = search.metadata.name.unwrap_or_default();
     println!("{}: the PeftSearch {name} is valid", path.display());
     Ok(ExitCode::SUCCESS)

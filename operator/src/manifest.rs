@@ -58,6 +58,16 @@ pub enum ManifestError {
         /// What the parser says.
         message: String,
     },
+    /// A field stands twice in one object.
+    #[error("{path}{line}: {key} is given twice; keep one of them")]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// Where it stands again.
+        line: Line,
+        /// The field's name.
+        key: String,
+    },
     /// The file holds several objects.
     #[error("{path}{line}: a second document begins here; keep one PeftSearch in a file")]
     SeveralDocuments {
@@ -200,11 +210,23 @@ fn syntax_error(error: &serde_saphyr::Error, path: &Path) -> ManifestError {
                 line: Line(Some(location.line())),
             }
         }
-        error => ManifestError::Syntax {
+        serde_saphyr::Error::DuplicateMappingKey { key, location: _ } => ManifestError::Twice {
             path,
             line,
-            message: error.to_string(),
+            key: key.clone().unwrap_or_else(|| "one field".into()),
         },
+        error => {
+            let text = error.to_string();
+            // The line stands at the beginning of the message.
+            let what = text
+                .rsplit_once(" at line ")
+                .map_or(&*text, |(what, _)| what);
+            ManifestError::Syntax {
+                path,
+                line,
+                message: what.to_owned(),
+            }
+        }
     }
 }
 

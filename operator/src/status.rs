@@ -210,24 +210,14 @@ fn succeeded(spec: &PeftSearchSpec, ledger: &Ledger, counts: &TrialCounts) -> Ve
 }
 
 fn progressing(spec: &PeftSearchSpec, ledger: &Ledger, counts: &TrialCounts) -> Verdict {
-    match ledger.conclusion() {
-        Some((_, at)) => Verdict::new("False", "Concluded", "the search has ended", *at),
-        None if spec.suspend && counts.running == 0 => Verdict::new(
-            "False",
-            "Suspended",
-            "spec.suspend is true",
-            last_finish(ledger).max(ledger.since().suspended),
-        ),
-        None => Verdict::new(
-            "True",
-            "TrialsRunning",
-            format!("{} trials are planned or running", counts.running),
-            if spec.suspend {
-                ledger.since().open
-            } else {
-                ledger.since().open.max(ledger.since().suspended)
-            },
-        ),
+    let since = ledger.since().progressing;
+    if ledger.conclusion().is_some() {
+        Verdict::new("False", "Concluded", "the search has ended", since)
+    } else if spec.suspend && counts.running == 0 {
+        Verdict::new("False", "Suspended", "spec.suspend is true", since)
+    } else {
+        let message = format!("{} trials are planned or running", counts.running);
+        Verdict::new("True", "TrialsRunning", message, since)
     }
 }
 
@@ -300,13 +290,4 @@ fn degraded_since(subject: &Subject, ledger: &Ledger) -> Timestamp {
         }
     }
     since
-}
-
-/// When a trial ended last; the search's start where none has.
-fn last_finish(ledger: &Ledger) -> Timestamp {
-    ledger
-        .entries()
-        .iter()
-        .filter_map(|entry| entry.finished_at.as_ref().map(|time| time.0))
-        .fold(ledger.start_time(), Timestamp::max)
 }

@@ -44,7 +44,10 @@ fn cluster_sh(arguments: &[&str]) -> String {
         arguments.join(" "),
         output.status
     );
-    String::from_utf8(output.stdout).expect("text").trim().into()
+    String::from_utf8(output.stdout)
+        .expect("text")
+        .trim()
+        .into()
 }
 
 /// The cluster of this test program, brought up when it is first asked for.
@@ -58,8 +61,17 @@ impl Cluster {
         let own = std::process::id().to_string();
         let name = format!("test-{own}");
         let printed = cluster_sh(&[
-            "up", "--size", "api", "--name", &name, "--owner", &own, "--with",
-            "kube-controller-manager", "--user", OPERATOR,
+            "up",
+            "--size",
+            "api",
+            "--name",
+            &name,
+            "--owner",
+            &own,
+            "--with",
+            "kube-controller-manager",
+            "--user",
+            OPERATOR,
         ]);
         let kubeconfig = PathBuf::from(printed);
         let state = kubeconfig.parent().expect("the state folder").to_path_buf();
@@ -79,7 +91,12 @@ impl Cluster {
     async fn prepare(&self) {
         let client = self.client().await;
         let crd = autopeft_operator::crd_yaml().expect("the CRD");
-        apply(&client, &crd, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions").await;
+        apply(
+            &client,
+            &crd,
+            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+        )
+        .await;
         let rights = include_str!("../cluster/operator-rights.yaml");
         for document in rights.split("\n---\n") {
             let kind: Value = serde_saphyr::from_str(document).expect("YAML");
@@ -87,11 +104,19 @@ impl Cluster {
                 Some("ClusterRole") => "clusterroles",
                 _ => "clusterrolebindings",
             };
-            apply(&client, document, &format!("/apis/rbac.authorization.k8s.io/v1/{folder}")).await;
+            apply(
+                &client,
+                document,
+                &format!("/apis/rbac.authorization.k8s.io/v1/{folder}"),
+            )
+            .await;
         }
         let searches: Api<PeftSearch> = Api::all(client);
         eventually("the CRD is served", async || {
-            searches.list(&kube::api::ListParams::default()).await.is_ok()
+            searches
+                .list(&kube::api::ListParams::default())
+                .await
+                .is_ok()
         })
         .await;
     }
@@ -137,10 +162,30 @@ impl Cluster {
             .expect("a log");
         let port = free_port();
         let child = Command::new(program("peft-operator"))
-            .args(["controller", "--namespace", namespace, "--lease-namespace", namespace])
-            .args(["--identity", replica, "--trainer-image", "localhost/trainer:test"])
-            .args(["--address", &format!("127.0.0.1:{port}"), "--log-format", "text"])
-            .env("KUBECONFIG", self.kubeconfig.with_file_name(format!("kubeconfig-{OPERATOR}")))
+            .args([
+                "controller",
+                "--namespace",
+                namespace,
+                "--lease-namespace",
+                namespace,
+            ])
+            .args([
+                "--identity",
+                replica,
+                "--trainer-image",
+                "localhost/trainer:test",
+            ])
+            .args([
+                "--address",
+                &format!("127.0.0.1:{port}"),
+                "--log-format",
+                "text",
+            ])
+            .env(
+                "KUBECONFIG",
+                self.kubeconfig
+                    .with_file_name(format!("kubeconfig-{OPERATOR}")),
+            )
             .stdout(Stdio::null())
             .stderr(file)
             .spawn()
@@ -187,7 +232,10 @@ impl Operator {
     /// The text behind a path, such as `/metrics`.
     pub fn get(&self, path: &str) -> String {
         let url = format!("http://127.0.0.1:{}{path}", self.port);
-        let output = Command::new("curl").args(["-s", &url]).output().expect("curl runs");
+        let output = Command::new("curl")
+            .args(["-s", &url])
+            .output()
+            .expect("curl runs");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 }
@@ -211,7 +259,10 @@ pub async fn apply(client: &Client, yaml: &str, folder: &str) {
     let request = kube::core::Request::new(folder)
         .patch(name, &parameters, &Patch::Apply(&object))
         .expect("a request");
-    client.request::<Value>(request).await.expect("the manifest is accepted");
+    client
+        .request::<Value>(request)
+        .await
+        .expect("the manifest is accepted");
 }
 
 /// A runtime for a test.

@@ -27,19 +27,12 @@ pub fn root() -> PathBuf {
 /// Every generated file: its path from the repository's root, and its content.
 pub fn files() -> anyhow::Result<Vec<(&'static str, String)>> {
     let crd = serde_json::to_value(PeftSearch::crd()).context("the CRD as JSON")?;
-    let crd_yaml = crd_yaml(&crd)?;
+    let crd_yaml = autopeft_operator::crd_yaml().context("the CRD as YAML")?;
     Ok(vec![
         ("crds/peftsearches.yaml", crd_yaml.clone()),
         ("charts/autopeft/files/peftsearches.yaml", crd_yaml),
         ("docs/manifest.md", field_reference(&crd)?),
     ])
-}
-
-fn crd_yaml(crd: &Value) -> anyhow::Result<String> {
-    let yaml = serde_saphyr::to_string(crd).context("the CRD as YAML")?;
-    Ok(format!(
-        "# Generated from crds/src by `make generate`.\n{yaml}"
-    ))
 }
 
 fn field_reference(crd: &Value) -> anyhow::Result<String> {

@@ -123,7 +123,10 @@ impl Kubelet {
                 // The API server may be down on purpose.
                 let listed = pods.list(&ListParams::default()).await;
                 for pod in listed.map(|list| list.items).unwrap_or_default() {
-                    let is_new = known.lock().expect("no test has failed").insert(pod.name_any());
+                    let is_new = known
+                        .lock()
+                        .expect("no test has failed")
+                        .insert(pod.name_any());
                     if is_new {
                         tokio::spawn(run(pods.clone(), pod, time, Arc::clone(&decide)));
                     }
@@ -135,12 +138,21 @@ impl Kubelet {
     }
 }
 
-async fn run<D: Fn(&TrialRequest) -> Act>(pods: Api<Pod>, pod: Pod, time: Duration, decide: Arc<D>) {
+async fn run<D: Fn(&TrialRequest) -> Act>(
+    pods: Api<Pod>,
+    pod: Pod,
+    time: Duration,
+    decide: Arc<D>,
+) {
     let document = &pod.annotations()["autopeft.dev/request"];
     let request: TrialRequest = serde_json::from_str(document).expect("a request");
     let begun = Timestamp::now();
     let is_inspection = pod.labels()["autopeft.dev/trial"] == "inspection";
-    let act = if is_inspection { Act::Succeed } else { decide(&request) };
+    let act = if is_inspection {
+        Act::Succeed
+    } else {
+        decide(&request)
+    };
     if act == Act::NoImage {
         let state = json!({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}});
         write(&pods, &pod, "Pending", state, None).await;
@@ -194,7 +206,10 @@ async fn write(pods: &Api<Pod>, pod: &Pod, phase: &str, state: Value, reason: Op
     // A pod that is gone, or an API server that is down for a moment, is tried again.
     for _ in 0..100 {
         let parameters = PatchParams::default();
-        match pods.patch_status(&pod.name_any(), &parameters, &Patch::Strategic(&status)).await {
+        match pods
+            .patch_status(&pod.name_any(), &parameters, &Patch::Strategic(&status))
+            .await
+        {
             Ok(_) => return,
             Err(kube::Error::Api(error)) if error.code == 404 => return,
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,

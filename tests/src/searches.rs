@@ -78,7 +78,10 @@ impl Searches {
 
     /// Creates one, as `kubectl create` would.
     pub async fn create(&self, manifest: &Value) -> Result<Value, kube::Error> {
-        let folder = format!("/apis/autopeft.dev/v1alpha1/namespaces/{}/peftsearches", self.namespace);
+        let folder = format!(
+            "/apis/autopeft.dev/v1alpha1/namespaces/{}/peftsearches",
+            self.namespace
+        );
         let body = serde_json::to_vec(manifest).expect("JSON");
         let request = kube::core::Request::new(folder)
             .create(&PostParams::default(), body)
@@ -105,7 +108,10 @@ impl Searches {
     /// Deletes it.
     pub async fn delete(&self, name: &str) {
         let parameters = DeleteParams::default();
-        self.api.delete(name, &parameters).await.expect("the search is there");
+        self.api
+            .delete(name, &parameters)
+            .await
+            .expect("the search is there");
     }
 
     /// A condition's status and reason.
@@ -116,10 +122,14 @@ impl Searches {
 
     /// Waits until so many trials have a result.
     pub async fn finished(&self, name: &str, trials: usize) {
-        within(LIMIT, &format!("{trials} trials of {name} have ended"), async || {
-            let ledger = self.status(name).await.ledger;
-            ledger.iter().filter(|entry| entry.state.is_final()).count() >= trials
-        })
+        within(
+            LIMIT,
+            &format!("{trials} trials of {name} have ended"),
+            async || {
+                let ledger = self.status(name).await.ledger;
+                ledger.iter().filter(|entry| entry.state.is_final()).count() >= trials
+            },
+        )
         .await;
     }
 
@@ -179,7 +189,12 @@ pub fn assert_sound(search: &PeftSearch, audit: &Path) {
     assert_eq!(numbers, expected, "{name}: every trial once, in order");
     for entry in &status.ledger {
         let scored = entry.state == TrialState::Succeeded;
-        assert_eq!(scored, entry.score.is_some(), "{name}: trial {}", entry.trial);
+        assert_eq!(
+            scored,
+            entry.score.is_some(),
+            "{name}: trial {}",
+            entry.trial
+        );
     }
     for (job, uids) in created_jobs(audit, search) {
         assert_eq!(uids, 1, "{name}: the Job {job} was created {uids} times");
@@ -189,7 +204,10 @@ pub fn assert_sound(search: &PeftSearch, audit: &Path) {
 /// How often each Job of a search was created, from the audit log.
 pub fn created_jobs(audit: &Path, search: &PeftSearch) -> BTreeMap<String, usize> {
     let mut created = BTreeMap::new();
-    for event in writes(audit, search.metadata.namespace.as_deref().unwrap_or_default()) {
+    for event in writes(
+        audit,
+        search.metadata.namespace.as_deref().unwrap_or_default(),
+    ) {
         let is_ours = event["user"]["username"] == "operator";
         if is_ours && event["verb"] == "create" && event["objectRef"]["resource"] == "jobs" {
             let name = event["objectRef"]["name"].as_str().unwrap_or_default();
@@ -209,7 +227,9 @@ pub fn writes(audit: &Path, namespace: &str) -> Vec<Value> {
             event["stage"] == "ResponseComplete"
                 && event["objectRef"]["namespace"] == namespace
                 && verbs.contains(event["verb"].as_str().unwrap_or_default())
-                && event["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300)
+                && event["responseStatus"]["code"]
+                    .as_u64()
+                    .is_some_and(|code| code < 300)
         })
         .collect()
 }

@@ -20,9 +20,15 @@ fn a_search_runs_to_its_front_with_few_writes_and_leaves_nothing_behind() {
         let _operator = cluster().operator("front", "a");
         let searches = Searches::of(&client, "front");
         let trials = 8;
-        searches.create(&manifest("one", &json!({"maxTrials": trials}))).await.expect("valid");
+        searches
+            .create(&manifest("one", &json!({"maxTrials": trials})))
+            .await
+            .expect("valid");
         let status = searches.ended("one").await;
-        assert_eq!(condition(&status, "Succeeded"), ("True".into(), "MaxTrialsReached".into()));
+        assert_eq!(
+            condition(&status, "Succeeded"),
+            ("True".into(), "MaxTrialsReached".into())
+        );
         assert_eq!(status.trials.succeeded, trials);
         assert!(status.front_size > 0 && status.hypervolume.is_some());
         searches.is_clean().await;
@@ -34,7 +40,10 @@ fn a_search_runs_to_its_front_with_few_writes_and_leaves_nothing_behind() {
             .filter(|event| event["objectRef"]["resource"] != "leases")
             .count();
         let most = 6 * (trials as usize + 1);
-        assert!(ours <= most, "{ours} writes for {trials} trials and an inspection");
+        assert!(
+            ours <= most,
+            "{ours} writes for {trials} trials and an inspection"
+        );
     });
 }
 
@@ -46,10 +55,16 @@ fn an_operator_that_is_killed_at_any_moment_loses_and_doubles_nothing() {
         let _kubelet = Kubelet::play(client.clone(), "killed", SHORT, |_| Act::Succeed);
         let searches = Searches::of(&client, "killed");
         let mut operator = cluster().operator("killed", "a");
-        searches.create(&manifest("calm", &json!({}))).await.expect("valid");
+        searches
+            .create(&manifest("calm", &json!({})))
+            .await
+            .expect("valid");
         let calm = searches.ended("calm").await;
 
-        searches.create(&manifest("stormy", &json!({}))).await.expect("valid");
+        searches
+            .create(&manifest("stormy", &json!({})))
+            .await
+            .expect("valid");
         let mut kills = 0;
         for delay in [40, 300, 90, 700, 170, 450, 60, 1100, 230, 520, 130, 800] {
             tokio::time::sleep(Duration::from_millis(delay)).await;

@@ -86,7 +86,7 @@ impl From<&ModelConfig> for ModelShape {
 #[derive(Debug, thiserror::Error)]
 pub enum AdapterError {
     /// `adapter.json` or the directory cannot be read.
-    #[error("{path}: cannot be read: {source}")]
+    #[error("{path}: cannot be read: {source}; an adapter is a directory that train --out made")]
     Read {
         /// The file.
         path: PathBuf,
@@ -134,6 +134,12 @@ pub enum AdapterError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// An adapter is where the checkpoint would go.
+    #[error("{path}: holds an adapter already; name a new directory, or give --overwrite")]
+    Exists {
+        /// The directory.
+        path: PathBuf,
     },
     /// Something else is where the checkpoint would go.
     #[error(
@@ -249,8 +255,9 @@ impl Adapter {
     }
 }
 
-/// Writes a model's adapter into `directory`, replacing an adapter that is there. It appears whole
-/// or not at all: it is written beside its place and renamed.
+/// Writes a model's adapter into `directory`; with `overwrite`, in place of an adapter that is there.
+/// It appears whole or not at all: it is written beside its place and renamed. Directory and files
+/// have the modes that the umask leaves.
 ///
 /// # Errors
 /// The place cannot be written, the disk is full, or something else is there.
@@ -258,12 +265,13 @@ pub fn save(
     model: &Model,
     description: &AdapterDescription,
     directory: &Path,
+    overwrite: bool,
 ) -> Result<(), AdapterError> {
     let failed = |path: &Path| {
         let path = path.to_path_buf();
         move |source| AdapterError::Write { path, source }
     };
-    let replaces = holds_an_adapter(directory)?;
+    let replaces = check_place(directory, overwrite)?;
     let parent = match directory.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -272,7 +280,7 @@ pub fn save(
     let beside = || {
         tempfile::Builder::new()
             .prefix(".adapter-")
-            .permissions(std::fs::Permissions::from_mode(0o755))
+            .permissions(std::fs::Permissions::from_mode(0o777))
             .tempdir_in(parent)
             .map_err(failed(parent))
     };
@@ -293,6 +301,10 @@ pub fn save(
             file.sync_all()
         })
         .map_err(failed(&description))?;
+    // safetensors makes its file for its owner alone; this one has what the umask leaves.
+    std::fs::metadata(&description)
+        .and_then(|made| std::fs::set_permissions(&tensors, made.permissions()))
+        .map_err(failed(&tensors))?;
     // Held until the new one is in place, and removed then.
     let old = beside()?;
     if replaces {
@@ -304,11 +316,20 @@ pub fn save(
     Ok(())
 }
 
-/// Whether the directory holds an adapter and nothing besides; false where there is nothing.
+/// Whether an adapter would be replaced by one that is saved into `directory`.
 ///
 /// # Errors
-/// Something else is there, or it cannot be read.
-pub fn holds_an_adapter(directory: &Path) -> Result<bool, AdapterError> {
+/// An adapter is there and may not be replaced, something else is there, or it cannot be read.
+pub fn check_place(directory: &Path, overwrite: bool) -> Result<bool, AdapterError> {
+    let path = directory.to_path_buf();
+    match holds_an_adapter(directory)? {
+        true if !overwrite => Err(AdapterError::Exists { path }),
+        replaces => Ok(replaces),
+    }
+}
+
+/// Whether the directory holds an adapter and nothing besides; false where there is nothing.
+fn holds_an_adapter(directory: &Path) -> Result<bool, AdapterError> {
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),

@@ -14,8 +14,8 @@ pub fn choose() -> Device {
 /// The number format of the frozen weights and of the matrix products: `Kind::Float` or
 /// `Kind::BFloat16`.
 ///
-/// `Auto` is BFloat16 on a GPU. libtorch's C++ interface behind `tch` does not tell a GPU's
-/// generation: NVIDIA GPUs older than Ampere emulate the format slowly, and want `Float32`.
+/// `Auto` is BFloat16 on every GPU, also on one that does not have the format: `tch` does not tell a
+/// GPU's generation. NVIDIA GPUs older than Ampere emulate it slowly; `Float32` is faster there.
 pub fn number_format(precision: Precision, device: Device) -> Kind {
     match precision {
         Precision::Float32 => Kind::Float,
@@ -48,9 +48,12 @@ pub fn synchronize(device: Device) {
     }
 }
 
-/// The most memory that this process has held on the machine, bytes, or nothing where the system
-/// does not tell (`/proc/self/status`). A GPU's memory is not part of it: `tch` does not expose
-/// the statistics of libtorch's CUDA allocator.
+/// The most of the machine's memory that this process has held at once, bytes: the peak of its
+/// resident set (`VmHWM` of `/proc/self/status`), libraries included. Nothing where the system does
+/// not tell.
+///
+/// On a GPU it is the same measure, of the host's memory. The GPU's own is not part of it: `tch`
+/// does not expose the statistics of libtorch's allocator.
 pub fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status
@@ -75,6 +78,9 @@ mod tests {
 
     #[test]
     fn peak_memory_is_more_than_a_megabyte() {
-        assert!(peak_memory_bytes().is_none_or(|bytes| bytes > 1 << 20));
+        let bytes = peak_memory_bytes();
+        if cfg!(target_os = "linux") {
+            assert!(bytes.is_some_and(|bytes| bytes > 1 << 20), "{bytes:?}");
+        }
     }
 }

@@ -1,14 +1,18 @@
 //! Looks at a model and a task's data as a trial would, without training: every file that a trial
 //! reads is read, so that what is wrong with one is found before a search starts.
 
+use std::path::Path;
+
+use autopeft_crds::spec::TaskSpec;
 use autopeft_crds::trial::{Inspection, TrialRequest};
 use tch::{Device, Kind as Number};
 
 use crate::encoder::ModelConfig;
+use crate::fingerprint;
 use crate::model::{Backbone, ModelError};
 use crate::task::{self, Examples};
 use crate::tokenize::{Limits, TextEncoder};
-use crate::trial::{Places, TrialError};
+use crate::trial::{MODEL_FILES, Places, TrialError};
 
 /// Texts that are tokenised to see that the tokenizer works.
 const TRIED_TEXTS: usize = 64;
@@ -37,5 +41,26 @@ pub fn inspect(request: &TrialRequest) -> Result<Inspection, TrialError> {
         backbone_parameters: config.backbone_parameters(),
         train_examples: task.train.len() as u64,
         validation_examples: task.validation.len() as u64,
+        model_fingerprint: Some(model_fingerprint(&places.model)?),
+        data_fingerprint: Some(data_fingerprint(&request.task, &places.data)?),
     })
+}
+
+/// The SHA-256 of a model's files, names and contents, in lower-case hexadecimal digits.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn model_fingerprint(model: &Path) -> Result<String, TrialError> {
+    let files = MODEL_FILES.map(|name| model.join(name));
+    Ok(fingerprint::of_files(model, &files)?)
+}
+
+/// The SHA-256 of the files that a task reads, names and contents, in lower-case hexadecimal
+/// digits. Files beside them make no difference.
+///
+/// # Errors
+/// A file is not there or cannot be read, or the task's description is wrong.
+pub fn data_fingerprint(spec: &TaskSpec, data: &Path) -> Result<String, TrialError> {
+    let files = task::data_files(spec, data)?;
+    Ok(fingerprint::of_files(data, &files)?)
 }

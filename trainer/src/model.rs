@@ -14,10 +14,11 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::encoder::bert::{Attention, KeyValue, Mask, MissingTensor, Pass};
 use crate::encoder::config::ConfigError;
+use crate::encoder::weights::WeightsError;
 use crate::encoder::{Encoder, ModelConfig, weights};
 use crate::head::Head;
 use crate::peft::Modules;
-use crate::tensor_file::TensorFileError;
+use crate::reason::sentence;
 
 pub use crate::encoder::bert::Batch;
 
@@ -29,7 +30,7 @@ pub enum ModelError {
     Config(#[from] ConfigError),
     /// `model.safetensors` cannot be used.
     #[error(transparent)]
-    Weights(#[from] TensorFileError),
+    Weights(#[from] WeightsError),
     /// A tensor that the encoder computes with is not there.
     #[error(transparent)]
     Missing(#[from] MissingTensor),
@@ -48,13 +49,23 @@ pub enum ModelError {
     #[error("the head has {0} outputs; at least 1 is needed")]
     Outputs(i64),
     /// The device refused the weights.
-    #[error("the weights cannot be put on {device}: {source}")]
+    #[error("the weights cannot be put on {device}: {}", sentence(source))]
     Device {
         /// The device.
         device: String,
         /// Why.
         source: TchError,
     },
+}
+
+impl ModelError {
+    /// Whether a file of the model is not there.
+    pub fn is_absence(&self) -> bool {
+        matches!(
+            self,
+            Self::Config(ConfigError::Absent(_)) | Self::Weights(WeightsError::Absent(_))
+        )
+    }
 }
 
 /// A pretrained encoder's weights on a device.
@@ -154,10 +165,6 @@ pub struct Model {
     attention: Option<Attention>,
 }
 
-/// The values of a model's trainable tensors at one moment.
-#[derive(Debug)]
-pub struct Snapshot(Vec<Tensor>);
-
 impl Model {
     /// A model with a fresh head (`outputs` is C) and fresh modules. The values depend on
     /// `init_seed` alone; libtorch's generator is left in a state that follows from them, so that
@@ -192,7 +199,7 @@ impl Model {
         tch::manual_seed(init_seed);
         Ok(Self {
             encoder,
-            // The head first: one seed gives every configuration the same head.
+            // The head first: its values follow from `init_seed` and not from the modules.
             head: Head::new(config, outputs, backbone.device),
             modules: Modules::new(configuration, config, backbone.device),
             configuration: configuration.clone().canonical(),
@@ -336,25 +343,6 @@ impl Model {
     /// checkpoint holds it. The trainable tensors are others afterwards.
     pub fn eject_prefix(&mut self) {
         self.modules.eject_prefix();
-    }
-
-    /// A copy of the trainable tensors' values, for `restore`.
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot(
-            self.trainable()
-                .iter()
-                .map(|(_, tensor)| tensor.detach().copy())
-                .collect(),
-        )
-    }
-
-    /// Writes the values of a snapshot of this model back.
-    pub fn restore(&mut self, snapshot: &Snapshot) {
-        tch::no_grad(|| {
-            for ((_, tensor), values) in self.trainable().iter_mut().zip(&snapshot.0) {
-                tensor.copy_(values);
-            }
-        });
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Number formats: parameters that are trained and everything between sublayers are float32; a
 //! dense layer casts its operands to the format it is told (for frozen weights, which are stored in
-//! it, the cast does nothing). Layer norms compute in float32. `tch::autocast` is not used: on a
-//! GPU it would choose float16 (trainer.md, sections 0 and 5).
+//! it, the cast does nothing). Layer norms compute in float32. `tch::autocast` is not used: it sets
+//! no number format, and libtorch's own choice on a GPU is float16, which wants a scaled loss.
 
 use tch::{Device, Kind, Tensor};
 

@@ -33,22 +33,28 @@ pub enum ResultWriteError {
     TooLarge(usize),
 }
 
-/// The document of a trial that succeeded. Numbers that are only looked at are rounded; the score
-/// is exact.
-pub fn succeeded(identity: TrialIdentity, mut measured: TrialMeasurements) -> TrialResult {
-    for epoch in &mut measured.epochs {
-        epoch.loss = rounded(epoch.loss, 6);
-        for value in epoch.metrics.values_mut() {
-            *value = rounded(*value, 6);
-        }
-    }
-    measured.train_seconds = rounded(measured.train_seconds, 3);
-    measured.total_seconds = rounded(measured.total_seconds, 3);
+/// The document of a trial that succeeded.
+pub fn succeeded(identity: TrialIdentity, measured: TrialMeasurements) -> TrialResult {
     TrialResult {
         version: RESULT_VERSION,
         identity,
-        outcome: TrialOutcome::Succeeded(Box::new(measured)),
+        outcome: TrialOutcome::Succeeded(Box::new(rounded(measured))),
     }
+}
+
+/// Measurements as they are printed: numbers that are only looked at are rounded; the score is
+/// exact.
+#[must_use]
+pub fn rounded(mut measured: TrialMeasurements) -> TrialMeasurements {
+    for epoch in &mut measured.epochs {
+        epoch.loss = digits(epoch.loss, 6);
+        for value in epoch.metrics.values_mut() {
+            *value = digits(*value, 6);
+        }
+    }
+    measured.train_seconds = digits(measured.train_seconds, 3);
+    measured.total_seconds = digits(measured.total_seconds, 3);
+    measured
 }
 
 /// The document of a trial that failed.
@@ -100,8 +106,8 @@ fn drop_oldest(epochs: &mut Vec<EpochMeasurements>, best: u32) -> bool {
     }
 }
 
-fn rounded(value: f64, digits: i32) -> f64 {
-    let unit = 10_f64.powi(digits);
+fn digits(value: f64, count: i32) -> f64 {
+    let unit = 10_f64.powi(count);
     (value * unit).round() / unit
 }
 
@@ -164,12 +170,4 @@ fn renamed(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
-}
-
-/// Whether an error of the system says that there is no room.
-pub fn is_disk_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
 }

@@ -78,7 +78,7 @@ mod tests {
             steps_percent,
             ..FidelitySpec::default()
         };
-        // RTE, one epoch of batches of 32 (trainer.md, section 0).
+        // RTE has 2,490 training examples: one epoch of batches of 32 is 78 steps.
         assert_eq!(total_steps(2490, 32, &fidelity(1, 100)), 78);
         assert_eq!(total_steps(2490, 32, &fidelity(20, 50)), 780);
         assert_eq!(total_steps(10, 32, &fidelity(1, 1)), 1);

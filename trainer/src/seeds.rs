@@ -1,8 +1,9 @@
 //! Seeds: one stream for each use of chance, derived from the recipe's seed and the configuration.
 //!
-//! Streams are apart, so that a configuration with more parameters to initialise sees its examples
-//! in an order of its own, whatever else changes. The sample stream leaves the configuration out:
-//! every trial of a search trains and validates on the same examples.
+//! Streams are apart: how many numbers one use draws (a configuration with more parameters draws
+//! more) moves no other. The seeds of the first values, of the order and of dropout differ between
+//! configurations. That of the sample does not: every trial of a search trains and validates on the
+//! same examples.
 
 use std::collections::BTreeMap;
 

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, Metadata, View};
 use tch::{Kind, TchError, Tensor};
 
+use crate::reason::sentence;
+
 /// The longest header that is read, bytes; safetensors' own limit.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 
@@ -52,6 +54,28 @@ pub enum TensorFileError {
         found: String,
         /// What would be right.
         expected: String,
+    },
+    /// A tensor has values that no computation can use.
+    #[error(
+        "{path}: tensor {tensor} has {found} values of {all} that are NaN or infinite; every weight has to be a finite number"
+    )]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Values that are not finite.
+        found: i64,
+        /// All its values.
+        all: usize,
+    },
+    /// libtorch cannot take a tensor out of the file, or give it to the file.
+    #[error("{path}: a tensor cannot be held: {}", sentence(source))]
+    Torch {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: TchError,
     },
     /// The file cannot be written.
     #[error("{path}: cannot be written: {source}")]
@@ -130,7 +154,8 @@ impl TensorFile {
     /// Reads a tensor of float32, float16 or bfloat16 as float32, on the CPU.
     ///
     /// # Errors
-    /// The tensor is missing, has another shape or number format, or cannot be read.
+    /// The tensor is missing, has another shape or number format or a value that is not finite, or
+    /// cannot be read.
     pub fn read(&mut self, name: &str, shape: &[i64]) -> Result<Tensor, TensorFileError> {
         let Some(info) = self.metadata.info(name) else {
             return Err(TensorFileError::Missing {
@@ -172,10 +197,29 @@ impl TensorFile {
                 path: self.path.clone(),
                 source,
             })?;
-        Tensor::f_from_data_size(&data, shape, kind)
-            .map(|tensor| tensor.to_kind(Kind::Float))
-            .map_err(|error| mismatch(error.to_string(), "readable by libtorch".to_owned()))
+        let (tensor, finite) = float32(&data, shape, kind).map_err(|source| {
+            let path = self.path.clone();
+            TensorFileError::Torch { path, source }
+        })?;
+        let all = tensor.numel();
+        match all as i64 - finite {
+            0 => Ok(tensor),
+            found => Err(TensorFileError::NotFinite {
+                path: self.path.clone(),
+                tensor: name.into(),
+                found,
+                all,
+            }),
+        }
     }
+}
+
+/// A tensor of bytes as float32, and how many of its values are finite.
+fn float32(data: &[u8], shape: &[i64], kind: Kind) -> Result<(Tensor, i64), TchError> {
+    let tensor = Tensor::f_from_data_size(data, shape, kind)?.f_to_kind(Kind::Float)?;
+    let finite = tensor.f_isfinite()?.f_count_nonzero(None)?;
+    let finite = finite.f_int64_value(&[])?;
+    Ok((tensor, finite))
 }
 
 /// Writes float32 tensors into a new file, in the given order as far as safetensors keeps it.
@@ -191,7 +235,10 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), TensorFile
         .iter()
         .map(|(name, tensor)| Ok((name.as_str(), Plain::of(tensor)?)))
         .collect::<Result<Vec<_>, TchError>>()
-        .map_err(|error| failed(std::io::Error::other(error)))?;
+        .map_err(|source| TensorFileError::Torch {
+            path: path.into(),
+            source,
+        })?;
     safetensors::serialize_to_file(views, None, path).map_err(|error| {
         failed(match error {
             safetensors::SafeTensorError::IoError(source) => source,

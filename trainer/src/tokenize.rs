@@ -48,7 +48,7 @@ pub enum TokenizeError {
     },
     /// There is no room for text.
     #[error(
-        "training.maxLength is {max_length}; with {special} special tokens of this tokenizer, at least {} is needed",
+        "spec.training.maxLength is {max_length}; with {special} special tokens of this tokenizer, at least {} is needed",
         special + 1
     )]
     TooShort {
@@ -58,7 +58,7 @@ pub enum TokenizeError {
         special: usize,
     },
     /// The model has no positions for that many tokens.
-    #[error("training.maxLength is {max_length}; the model has positions for {most} tokens")]
+    #[error("spec.training.maxLength is {max_length}; the model has positions for {most} tokens")]
     TooLong {
         /// What was asked for.
         max_length: usize,

@@ -1,6 +1,6 @@
 //! The training loop: epochs of shuffled batches, a validation after each, the best one kept.
 //!
-//! The recipe is the AutoPEFT authors' (trainer.md, section 4): AdamW with linear decay and
+//! The recipe is that of AutoPEFT (arXiv:2301.12132; docs/trainer.md, "Recipe"): AdamW with linear decay and
 //! clipping, validation after every epoch, an end after `patience` epochs that are not strictly
 //! better, and the best epoch's parameters restored. Regression targets are not scaled.
 //!
@@ -19,6 +19,7 @@ use crate::device;
 use crate::metrics::{self, Predictions};
 use crate::model::{Evaluator, Model};
 use crate::optimizer::AdamW;
+use crate::reason::sentence;
 use crate::schedule::{Schedule, total_steps};
 use crate::seeds::{Seeds, generator};
 use crate::task::{Kind, Targets};
@@ -34,7 +35,7 @@ const VALIDATION_FACTOR: usize = 4;
 pub enum TrainError {
     /// The loss is NaN or infinite.
     #[error(
-        "the training loss is not finite after step {step} of epoch {epoch}; a smaller training.learningRate may help"
+        "the training loss is not finite after step {step} of epoch {epoch}; a smaller spec.training.learningRate may help"
     )]
     Loss {
         /// The epoch, from 1.
@@ -44,14 +45,17 @@ pub enum TrainError {
     },
     /// A prediction is NaN or infinite.
     #[error(
-        "a prediction is not finite after epoch {epoch}; a smaller training.learningRate may help"
+        "a prediction is not finite after epoch {epoch}; a smaller spec.training.learningRate may help"
     )]
     Prediction {
         /// The epoch, from 1.
         epoch: u32,
     },
+    /// The score's metric was not measured.
+    #[error("the validation has no {}; its metrics are those of another kind of task", .0.label())]
+    NoMetric(Metric),
     /// libtorch refused.
-    #[error(transparent)]
+    #[error("{}", sentence(.0))]
     Torch(#[from] TchError),
 }
 
@@ -185,7 +189,8 @@ pub fn train(
                 .measure(&model.evaluator())
                 .map_err(|problem| problem.after(epoch))?,
         };
-        let score = measured.metrics.get(&data.metric).copied().unwrap_or(0.0);
+        let score =
+            score(&measured.metrics, data.metric).map_err(|problem| problem.after(epoch))?;
         let is_best = score > trained.score;
         if is_best {
             trained.score = score;
@@ -205,6 +210,15 @@ pub fn train(
     }
     trained.seconds = started.elapsed().as_secs_f64();
     Ok(trained)
+}
+
+/// The metric among those measured that is the score.
+///
+/// # Errors
+/// It is not among them.
+pub fn score(measured: &BTreeMap<Metric, f64>, metric: Metric) -> Result<f64, ValidationError> {
+    let score = measured.get(&metric).copied();
+    score.ok_or(ValidationError::NoMetric(metric))
 }
 
 /// The sum of an epoch's losses, on the device.
@@ -264,8 +278,11 @@ pub enum ValidationError {
     /// A prediction is NaN or infinite.
     #[error("a prediction is not finite")]
     NotFinite,
+    /// The score's metric was not measured.
+    #[error("the validation has no {}; its metrics are those of another kind of task", .0.label())]
+    NoMetric(Metric),
     /// libtorch refused.
-    #[error(transparent)]
+    #[error("{}", sentence(.0))]
     Torch(#[from] TchError),
 }
 
@@ -273,6 +290,7 @@ impl ValidationError {
     fn after(self, epoch: u32) -> TrainError {
         match self {
             Self::NotFinite => TrainError::Prediction { epoch },
+            Self::NoMetric(metric) => TrainError::NoMetric(metric),
             Self::Torch(error) => TrainError::Torch(error),
         }
     }

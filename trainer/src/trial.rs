@@ -12,15 +12,20 @@ use crate::adapter::{ADAPTER_VERSION, AdapterDescription, AdapterError, ModelSha
 use crate::batches::DataSet;
 use crate::device;
 use crate::encoder::ModelConfig;
+use crate::fingerprint::FingerprintError;
 use crate::hub::{self, Holding, HubError};
 use crate::model::{Backbone, Model, ModelError};
-use crate::result::is_disk_full;
+use crate::reason;
 use crate::seeds::{Seeds, sample};
 use crate::task::{self, Examples, Kind, Task, TaskError};
 use crate::tokenize::{Limits, TextEncoder, TokenizeError};
 use crate::train::{
     self, Data, Observer, Recipe, TrainError, Trained, Validation, ValidationError,
 };
+
+/// The widest bottleneck and the longest prefix: eight times the width of the largest BERT. A number
+/// far beyond is a slip of the hand that would take the machine's memory with it.
+const MODULE_MAX: u32 = 8_192;
 
 /// Samples that are drawn with the sample stream.
 const TRAIN_PART: u64 = 0;
@@ -42,6 +47,9 @@ pub enum TrialError {
     /// The hub's files cannot be had.
     #[error(transparent)]
     Hub(#[from] HubError),
+    /// A file cannot be read for its fingerprint.
+    #[error(transparent)]
+    Fingerprint(#[from] FingerprintError),
     /// The task's files cannot be used.
     #[error(transparent)]
     Task(#[from] TaskError),
@@ -61,54 +69,61 @@ pub enum TrialError {
     #[error(transparent)]
     Validation(#[from] ValidationError),
     /// libtorch refused to take the data.
-    #[error("the data cannot be put on the device: {0}")]
+    #[error("the data cannot be put on the device: {}", reason::sentence(.0))]
     Device(#[from] TchError),
 }
 
 impl TrialError {
-    /// The reason that a result document gives.
+    /// The reason that a result document gives. What is wrong with the content of a file is bad
+    /// input and ends a search; what keeps a file from being read or written is not.
     pub fn reason(&self) -> FailureReason {
+        if let Some(reason) = reason::of_causes(self) {
+            return reason;
+        }
         match self {
-            Self::Request { .. } | Self::Task(_) | Self::Tokenize(_) => FailureReason::BadInput,
+            // Found before a search starts, where they are wrong; later something took them away.
+            _ if self.is_absence() => FailureReason::Internal,
             // A name that is wrong is found before a search starts; later it is the network.
-            Self::Hub(_) => FailureReason::Internal,
-            Self::Model(ModelError::Device { source, .. }) => reason_of(&source.to_string()),
-            Self::Adapter(AdapterError::Write { source, .. }) if is_disk_full(source) => {
-                FailureReason::DiskFull
-            }
-            Self::Model(_) | Self::Adapter(_) => FailureReason::BadInput,
+            Self::Hub(error) => reason::of_message(&error.to_string()),
+            Self::Request { .. }
+            | Self::Task(_)
+            | Self::Tokenize(_)
+            | Self::Model(_)
+            | Self::Adapter(_) => FailureReason::BadInput,
             Self::Train(TrainError::Loss { .. } | TrainError::Prediction { .. })
             | Self::Validation(ValidationError::NotFinite) => FailureReason::NotFinite,
-            Self::Train(TrainError::Torch(error))
-            | Self::Validation(ValidationError::Torch(error))
-            | Self::Device(error) => reason_of(&error.to_string()),
+            Self::Train(TrainError::Torch(_) | TrainError::NoMetric(_))
+            | Self::Validation(ValidationError::Torch(_) | ValidationError::NoMetric(_))
+            | Self::Fingerprint(_)
+            | Self::Device(_) => FailureReason::Internal,
         }
     }
-}
 
-/// The reason that a message of libtorch gives: it has no error codes.
-pub fn reason_of(message: &str) -> FailureReason {
-    let has = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-    if has(&[
-        "out of memory",
-        "can't allocate memory",
-        "not enough memory",
-        "CUBLAS_STATUS_ALLOC_FAILED",
-        "CUDNN_STATUS_ALLOC_FAILED",
-    ]) {
-        FailureReason::OutOfMemory
-    } else if has(&[
-        "CUDA error",
-        "CUBLAS_STATUS",
-        "cuDNN error",
-        "CUDNN_STATUS",
-        "NVML",
-    ]) {
-        FailureReason::DeviceLost
-    } else if has(&["No space left on device"]) {
-        FailureReason::DiskFull
-    } else {
-        FailureReason::Internal
+    /// Whether a file or a directory that was named is not there, or is none that this user may
+    /// use: the user's to put right where a command was given by hand, the surroundings' in the
+    /// middle of a search.
+    pub fn is_about_a_place(&self) -> bool {
+        use std::io::ErrorKind::{
+            AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied,
+        };
+        let is_place = |error: &std::io::Error| {
+            matches!(
+                error.kind(),
+                AlreadyExists | IsADirectory | NotADirectory | NotFound | PermissionDenied
+            )
+        };
+        matches!(self, Self::Hub(_))
+            || self.is_absence()
+            || reason::cause::<std::io::Error>(self).is_some_and(is_place)
+    }
+
+    fn is_absence(&self) -> bool {
+        match self {
+            Self::Task(error) => error.is_absence(),
+            Self::Model(error) => error.is_absence(),
+            Self::Adapter(AdapterError::Model(error)) => error.is_absence(),
+            _ => false,
+        }
     }
 }
 
@@ -137,10 +152,12 @@ pub struct Places {
     pub data: PathBuf,
 }
 
+/// The files that a trial reads of a model's directory.
+pub const MODEL_FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
+
 impl Places {
     /// Finds them, fetching what is on the hub.
     pub fn find(model: &str, data: &str, task: &TaskSpec) -> Result<Self, HubError> {
-        const MODEL_FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
         Ok(Self {
             model: hub::directory(model, Holding::Model, &MODEL_FILES)?,
             data: match (task::hub_files(task.name), &task.custom) {
@@ -374,25 +391,44 @@ fn check(request: &TrialRequest) -> Result<(), TrialError> {
     }
     if training.learning_rate.get() <= 0.0 {
         return Err(TrialError::Request {
-            field: "training.learningRate",
+            field: "spec.training.learningRate",
             found: training.learning_rate.to_string(),
             expected: "more than 0".into(),
         });
     }
     if training.weight_decay.get() < 0.0 {
         return Err(TrialError::Request {
-            field: "training.weightDecay",
+            field: "spec.training.weightDecay",
             found: training.weight_decay.to_string(),
             expected: "0 or more".into(),
         });
     }
+    let modules = &request.configuration;
     let ranges = [
-        ("training.batchSize", training.batch_size, 1, 4096),
-        ("training.maxLength", training.max_length, 4, 4096),
-        ("training.warmupPercent", training.warmup_percent, 0, 100),
-        ("training.patience", training.patience, 1, 1000),
-        ("fidelity.epochs", fidelity.epochs, 1, 1000),
-        ("fidelity.stepsPercent", fidelity.steps_percent, 1, 100),
+        (
+            "configuration.serialAdapter",
+            modules.serial_adapter,
+            0,
+            MODULE_MAX,
+        ),
+        (
+            "configuration.parallelAdapter",
+            modules.parallel_adapter,
+            0,
+            MODULE_MAX,
+        ),
+        ("configuration.prefix", modules.prefix, 0, MODULE_MAX),
+        ("spec.training.batchSize", training.batch_size, 1, 4096),
+        ("spec.training.maxLength", training.max_length, 4, 4096),
+        (
+            "spec.training.warmupPercent",
+            training.warmup_percent,
+            0,
+            100,
+        ),
+        ("spec.training.patience", training.patience, 1, 1000),
+        ("spec.fidelity.epochs", fidelity.epochs, 1, 1000),
+        ("spec.fidelity.stepsPercent", fidelity.steps_percent, 1, 100),
     ];
     for (field, value, least, most) in ranges {
         if !(least..=most).contains(&value) {
@@ -404,8 +440,11 @@ fn check(request: &TrialRequest) -> Result<(), TrialError> {
         }
     }
     for (field, examples) in [
-        ("fidelity.trainExamples", fidelity.train_examples),
-        ("fidelity.validationExamples", fidelity.validation_examples),
+        ("spec.fidelity.trainExamples", fidelity.train_examples),
+        (
+            "spec.fidelity.validationExamples",
+            fidelity.validation_examples,
+        ),
     ] {
         if examples == Some(0) {
             return Err(TrialError::Request {

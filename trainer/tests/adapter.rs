@@ -2,7 +2,8 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use autopeft_crds::PeftConfiguration;
@@ -42,9 +43,17 @@ fn check_round_trip(backbone: &Backbone, architecture: &str, configuration: &Pef
     let expected = values(&model.evaluator().predict(&batch));
     let description = description(backbone, configuration);
     // The second time replaces the first.
-    for _ in 0..2 {
-        save(&model, &description, &directory).expect("it is saved");
+    for overwrite in [false, true] {
+        save(&model, &description, &directory, overwrite).expect("it is saved");
     }
+    let modes: BTreeSet<u32> = ["adapter.json", "adapter.safetensors"]
+        .map(|name| {
+            std::fs::metadata(directory.join(name))
+                .expect("a file")
+                .mode()
+        })
+        .into();
+    assert_eq!(modes.len(), 1, "the umask's mode is that of every file");
     let left: Vec<_> = std::fs::read_dir(place.path().join("new"))
         .expect("a directory")
         .collect();
@@ -83,7 +92,13 @@ fn saved(directory: &Path) -> Backbone {
     let backbone = small_backbone("bert", Method::Peft);
     let configuration = configuration("101", 3, 0, 4);
     let model = Model::new(&backbone, &configuration, 3, 7).expect("a model");
-    save(&model, &description(&backbone, &configuration), directory).expect("it is saved");
+    save(
+        &model,
+        &description(&backbone, &configuration),
+        directory,
+        false,
+    )
+    .expect("it is saved");
     backbone
 }
 
@@ -166,8 +181,13 @@ fn what_is_not_an_adapter_is_never_replaced() {
     std::fs::write(directory.join("notes.txt"), "mine").expect("a file");
     let configuration = configuration("101", 3, 0, 4);
     let model = Model::new(&backbone, &configuration, 3, 7).expect("a model");
-    let error =
-        save(&model, &description(&backbone, &configuration), &directory).expect_err("refused");
+    let error = save(
+        &model,
+        &description(&backbone, &configuration),
+        &directory,
+        true,
+    )
+    .expect_err("refused");
     assert_eq!(
         message(&error, &directory),
         "DIR: is there already and holds something else than an adapter; name a new directory"
@@ -179,9 +199,25 @@ fn what_is_not_an_adapter_is_never_replaced() {
         &model,
         &description(&backbone, &configuration),
         &file.join("x"),
+        false,
     );
     assert!(
         matches!(error, Err(AdapterError::Write { .. })),
         "{error:?}"
+    );
+}
+
+#[test]
+fn an_adapter_is_replaced_only_where_that_was_asked_for() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let directory = place.path().join("adapter");
+    let backbone = saved(&directory);
+    let configuration = configuration("101", 3, 0, 4);
+    let model = Model::new(&backbone, &configuration, 3, 7).expect("a model");
+    let description = description(&backbone, &configuration);
+    let error = save(&model, &description, &directory, false).expect_err("refused");
+    assert_eq!(
+        message(&error, &directory),
+        "DIR: holds an adapter already; name a new directory, or give --overwrite"
     );
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::spec::Metric;
 use autopeft_crds::trial::{
-    FailureReason, Inspection, RESULT_MAX_BYTES, TrialMeasurements, TrialOutcome, TrialRequest,
-    TrialResult, parse_result,
+    FailureClass, FailureReason, Inspection, RESULT_MAX_BYTES, TrialMeasurements, TrialOutcome,
+    TrialRequest, TrialResult, parse_result,
 };
 use common::{configuration, small_request, small_trial};
 use serde_json::{Value, json};
@@ -138,6 +138,94 @@ fn a_failure_is_recorded_with_its_reason() {
 }
 
 #[test]
+fn what_is_gone_in_the_middle_of_a_search_does_not_end_it() {
+    for file in [
+        "train.jsonl",
+        "validation.jsonl",
+        "model.safetensors",
+        "config.json",
+        "tokenizer.json",
+    ] {
+        let folder = small_trial();
+        std::fs::remove_file(folder.path().join(file)).expect("it was there");
+        let request = small_request(folder.path(), &modules(), &[]);
+        let (code, result, _) = trial(folder.path(), &request);
+        let TrialOutcome::Failed { reason, message } = result.outcome else {
+            panic!("it succeeded");
+        };
+        assert_eq!((code, reason), (3, FailureReason::Internal), "{message}");
+        assert_eq!(reason.class(), FailureClass::Infrastructure);
+        assert!(message.contains(file), "{message}");
+        // By hand, it is the user's to put right.
+        let said = inspect(folder.path(), &request).expect_err("refused");
+        assert!(said.contains(file), "{said}");
+    }
+}
+
+/// What `train` says of these flags, on a small model and its data, and that it ends with code 2.
+fn train_refused(folder: &Path, flags: &[&str]) -> String {
+    let (place, out) = (folder.to_string_lossy(), folder.join("adapter"));
+    let out = out.to_string_lossy();
+    let mut arguments = vec!["train", "--model", &place, "--data", &place, "--out", &out];
+    arguments.extend(flags);
+    let output = run(&arguments);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(!Path::new(&*out).exists());
+    said
+}
+
+#[test]
+fn numbers_out_of_range_are_refused_before_libtorch_sees_them() {
+    let folder = small_trial();
+    for (flag, field) in [
+        ("--serial-adapter", "configuration.serialAdapter"),
+        ("--parallel-adapter", "configuration.parallelAdapter"),
+        ("--prefix", "configuration.prefix"),
+    ] {
+        let custom = [
+            "--task",
+            "custom",
+            "--text-column",
+            "text",
+            flag,
+            "100000000",
+        ];
+        let said = train_refused(folder.path(), &custom);
+        let expected = format!("{field}: 100000000; expected 0 to 8192");
+        assert!(said.contains(&expected), "{said}");
+    }
+    let flags = [
+        "--task",
+        "custom",
+        "--text-column",
+        "text",
+        "--threads",
+        "60000",
+    ];
+    let said = train_refused(folder.path(), &flags);
+    assert!(said.contains("60000 is not in 1..=512"), "{said}");
+}
+
+#[test]
+fn flags_of_custom_tasks_do_not_go_with_a_known_task() {
+    let folder = small_trial();
+    for flags in [
+        &["--regression"][..],
+        &["--labels", "a,b"],
+        &["--label-column", "label"],
+        &["--train-file", "a.csv"],
+    ] {
+        let flags = [&["--task", "rte"], flags].concat();
+        let said = train_refused(folder.path(), &flags);
+        assert!(
+            said.contains(&format!("{} goes with --task custom; rte has", flags[2])),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn a_request_that_is_none_ends_with_one_line_and_code_2() {
     let folder = tempfile::tempdir().expect("a folder");
     let request = folder.path().join("request.json");
@@ -245,6 +333,24 @@ fn an_inspection_reads_every_file_that_a_trial_reads() {
     assert_eq!((found.layers, found.hidden_size), (3, 16));
     assert_eq!((found.train_examples, found.validation_examples), (192, 64));
 
+    let data = |found: &Inspection| found.data_fingerprint.clone().expect("a fingerprint");
+    let model_of = |found: &Inspection| found.model_fingerprint.clone().expect("a fingerprint");
+    assert_eq!(data(&found).len(), 64);
+    let train = folder.path().join("train.jsonl");
+    let lines = std::fs::read_to_string(&train).expect("a file");
+    std::fs::write(&train, lines.replacen("w", "w w", 1)).expect("a file");
+    std::fs::write(folder.path().join("notes.txt"), "mine").expect("a file");
+    let changed = inspect(folder.path(), &request).expect("facts");
+    assert_ne!(data(&found), data(&changed));
+    assert_eq!(model_of(&found), model_of(&changed));
+    let tokenizer = folder.path().join("tokenizer.json");
+    let mut text = std::fs::read_to_string(&tokenizer).expect("a file");
+    text.push('\n');
+    std::fs::write(&tokenizer, text).expect("a file");
+    let again = inspect(folder.path(), &request).expect("facts");
+    assert_eq!(data(&again), data(&changed));
+    assert_ne!(model_of(&again), model_of(&changed));
+
     let model = folder.path().join("model.safetensors");
     let whole = std::fs::read(&model).expect("a file");
     std::fs::write(&model, &whole[..whole.len() / 2]).expect("a file");
@@ -297,11 +403,15 @@ fn an_adapter_read_back_gives_the_same_score() {
             &out,
         ];
         if regression {
+            let said = text(&run(&train).stderr);
+            assert!(said.contains("give --overwrite"), "{said}");
+            train.push("--overwrite");
             train.extend(["--regression", "--label-column", "rating"]);
         }
         let output = run(&train);
         assert!(output.status.success(), "{}", text(&output.stderr));
-        let result: TrialResult = serde_json::from_slice(&output.stdout).expect("a result");
+        let measured: TrialMeasurements =
+            serde_json::from_slice(&output.stdout).expect("measurements");
         let output = run(&[
             "evaluate",
             "--adapter",
@@ -313,7 +423,7 @@ fn an_adapter_read_back_gives_the_same_score() {
         ]);
         assert!(output.status.success(), "{}", text(&output.stderr));
         let evaluated: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        assert_eq!(evaluated["score"].as_f64(), Some(measured(&result).score));
+        assert_eq!(evaluated["score"].as_f64(), Some(measured.score));
         assert_eq!(evaluated["validationExamples"], 60);
     }
 }

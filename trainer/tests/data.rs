@@ -120,9 +120,9 @@ fn mnli_is_validated_on_the_matched_part() {
     );
     assert_eq!(classes(&task.train), [2, 0]);
     let message = refused(&glue("mnli"), &[("train.tsv", rows)]);
-    assert!(
-        message.starts_with("DIR/dev_matched.tsv does not exist"),
-        "{message}"
+    assert_eq!(
+        message,
+        "spec.task.source: DIR has train.tsv but not dev_matched.tsv; mnli needs both"
     );
 }
 
@@ -190,7 +190,7 @@ fn a_bad_line_is_named_with_its_field_and_with_what_would_be_right() {
         ),
         (
             b"{\"texts\": \"a\", \"label\": \"x\"}\n",
-            "DIR/train.jsonl, line 1, field \"text\": found no such field among \"label\", \"texts\", expected a value",
+            "DIR/train.jsonl, line 1: no field \"text\"; its fields are \"label\", \"texts\"; spec.task.custom.textColumns (--text-column) names it",
         ),
         (
             b"{\"text\": \"a\", \"label\": null}\n",
@@ -269,7 +269,11 @@ fn a_table_that_does_not_fit_its_header_is_refused() {
     );
     assert_eq!(
         refused(&spec("a.csv"), &[("a.csv", b"sentence,label\na,x\n")]),
-        "DIR/a.csv has no column \"text\"; its columns are \"sentence\", \"label\""
+        "DIR/a.csv has no column \"text\"; its columns are \"sentence\", \"label\"; spec.task.custom.textColumns (--text-column) names it"
+    );
+    assert_eq!(
+        refused(&spec("a.csv"), &[("a.csv", b"text,labels\na,x\n")]),
+        "DIR/a.csv has no column \"label\"; its columns are \"text\", \"labels\"; spec.task.custom.labelColumn (--label-column) names it"
     );
     assert_eq!(
         refused(&spec("a.txt"), &[("a.txt", b"text\n")]),
@@ -286,12 +290,16 @@ fn what_is_missing_is_named() {
     );
     assert_eq!(
         refused(&glue("rte"), &[]),
-        "task.source: DIR has no files of rte; expected train.tsv and dev.tsv, or rte/train-00000-of-00001.parquet"
+        "spec.task.source: DIR has no files of rte; expected train.tsv and dev.tsv, or rte/train-00000-of-00001.parquet"
+    );
+    assert!(
+        refused(&glue("rte"), &[("MRPC/train.tsv", b"")]).ends_with("; it has \"MRPC\""),
+        "another task's folder"
     );
     let message = task::load(&glue("rte"), Path::new("/no/such/folder"));
     assert_eq!(
         message.expect_err("refused").to_string(),
-        "task.source: /no/such/folder is not a directory"
+        "spec.task.source: /no/such/folder is not a directory"
     );
     let outside = custom(json!({"trainFile": "../train.jsonl"}));
     assert!(
@@ -303,5 +311,46 @@ fn what_is_missing_is_named() {
     assert!(
         refused(&wrong, &[]).contains("Accuracy, F1 or Matthews"),
         "metric"
+    );
+}
+
+#[test]
+fn the_folder_of_another_task_is_recognised_by_its_columns() {
+    let headers: [(&str, &[u8]); 6] = [
+        (
+            "mrpc",
+            b"Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t7\t8\ta\tb\n",
+        ),
+        ("sst2", b"sentence\tlabel\na\t1\n"),
+        (
+            "qnli",
+            b"index\tquestion\tsentence\tlabel\n0\ta\tb\tentailment\n",
+        ),
+        (
+            "stsb",
+            b"index\tsentence1\tsentence2\tscore\n0\ta\tb\t5.0\n",
+        ),
+        (
+            "qqp",
+            b"id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n1\t1\t2\ta\tb\t1\n",
+        ),
+        ("cola", b"gj04\t1\t\tGood.\n"),
+    ];
+    for (owner, rows) in headers {
+        let files = [("train.tsv", rows), ("dev.tsv", rows)];
+        let message = refused(&glue("rte"), &files);
+        let expected = format!("; these are the columns of {owner}, and spec.task.name is rte");
+        assert!(message.ends_with(&expected), "{message}");
+    }
+    let (_, mrpc) = headers[0];
+    let message = refused(&glue("cola"), &[("train.tsv", mrpc), ("dev.tsv", mrpc)]);
+    assert!(
+        message.ends_with("; these are the columns of mrpc, and spec.task.name is cola"),
+        "{message}"
+    );
+    let rows: &[u8] = b"a\tb\n1\t2\n";
+    assert_eq!(
+        refused(&glue("sst2"), &[("train.tsv", rows), ("dev.tsv", rows)]),
+        "DIR/train.tsv has no column \"sentence\"; its columns are \"a\", \"b\"; these are not the columns of sst2"
     );
 }

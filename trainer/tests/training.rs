@@ -10,7 +10,7 @@ use autopeft_crds::PeftConfiguration;
 use autopeft_crds::spec::Metric;
 use autopeft_crds::trial::{EpochMeasurements, FailureReason, TrialMeasurements, TrialRequest};
 use autopeft_trainer::task::Targets;
-use autopeft_trainer::train::Observer;
+use autopeft_trainer::train::{Observer, score};
 use autopeft_trainer::trial::{Prepared, TrialError, prepare, run};
 use common::{configuration, real_model, small_request, small_trial};
 use serde_json::{Value, json};
@@ -181,17 +181,17 @@ fn a_request_that_contradicts_itself_is_bad_input() {
         (
             "/training/batchSize",
             json!(0),
-            "training.batchSize: 0; expected 1 to 4096",
+            "spec.training.batchSize: 0; expected 1 to 4096",
         ),
         (
             "/training/learningRate",
             json!("0"),
-            "training.learningRate: 0; expected more than 0",
+            "spec.training.learningRate: 0; expected more than 0",
         ),
         (
             "/training/maxLength",
             json!(2000),
-            "training.maxLength is 2000; the model has positions for 24 tokens",
+            "spec.training.maxLength is 2000; the model has positions for 24 tokens",
         ),
         (
             "/configuration/layers",
@@ -237,4 +237,13 @@ fn real_text_is_learnt_beyond_the_majority_class() {
         "accuracy {}, majority {majority}",
         measured.score
     );
+}
+
+#[test]
+fn a_metric_that_was_not_measured_is_an_error_and_not_a_score() {
+    let measured = [(Metric::Accuracy, 0.5)].into();
+    assert_eq!(score(&measured, Metric::Accuracy).ok(), Some(0.5));
+    let error = TrialError::from(score(&measured, Metric::Spearman).expect_err("not measured"));
+    assert_eq!(error.reason(), FailureReason::Internal);
+    assert!(error.to_string().contains("Spearman"), "{error}");
 }

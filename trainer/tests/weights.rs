@@ -154,18 +154,74 @@ fn truncated_and_garbled_files_are_told_apart() {
 }
 
 #[test]
-fn a_missing_file_is_named() {
+fn a_missing_file_is_named_with_what_is_there_instead() {
     let directory = small_model("bert");
-    std::fs::remove_file(directory.path().join("model.safetensors")).expect("it was there");
-    assert_eq!(
-        load(directory.path()).expect_err("refused"),
-        "model.safetensors: cannot be read: No such file or directory (os error 2)"
+    let path = |name: &str| directory.path().join(name);
+    let check = |expected: &str| {
+        let message = load(directory.path()).expect_err("refused");
+        let message = message.replace(&directory.path().display().to_string(), "DIR");
+        assert_eq!(message, expected);
+    };
+    std::fs::rename(path("model.safetensors"), path("pytorch_model.bin")).expect("it was there");
+    check(
+        "model.safetensors is not there; the weights there are in pytorch_model.bin; convert them \
+         once with transformers: AutoModel.from_pretrained(\"DIR\").save_pretrained(\"DIR\")",
     );
-    std::fs::remove_file(directory.path().join("config.json")).expect("it was there");
-    assert_eq!(
-        load(directory.path()).expect_err("refused"),
-        "config.json: cannot be read: No such file or directory (os error 2)"
+    std::fs::write(path("model.safetensors.index.json"), "{}").expect("a file");
+    check(
+        "model.safetensors is not there; the weights there are in several files; save them as one \
+         with transformers: AutoModel.from_pretrained(\"DIR\").save_pretrained(\"DIR\", \
+         max_shard_size=\"1TB\")",
     );
+    std::fs::remove_file(path("config.json")).expect("it was there");
+    check(
+        "config.json is not there; a model is in Hugging Face layout (config.json, \
+         model.safetensors and tokenizer.json in one directory); DIR has \
+         \"model.safetensors.index.json\", \"pytorch_model.bin\"",
+    );
+    let config = small_config("bert");
+    write_model(&path("inner"), &config, &small_tensors(&config));
+    check("config.json is not there; inner holds a model: name it");
+    for place in [Path::new("/no/such/model"), &path("pytorch_model.bin")] {
+        let error = load(place).expect_err("refused");
+        let expected = format!("{} is no directory that can be read;", place.display());
+        assert!(error.contains(&expected), "{error}");
+    }
+}
+
+#[test]
+fn weights_that_are_not_finite_are_refused_by_file_and_tensor() {
+    for wrong in [f64::NAN, f64::INFINITY] {
+        let error = load_changed(|name, tensor| {
+            if name.ends_with("layer.1.output.dense.bias") {
+                let _ = tensor.get(3).fill_(wrong);
+            }
+            Some((name, tensor))
+        });
+        assert_eq!(
+            error.expect_err("refused"),
+            "model.safetensors: tensor bert.encoder.layer.1.output.dense.bias has 1 values of 16 \
+             that are NaN or infinite; every weight has to be a finite number"
+        );
+    }
+}
+
+#[test]
+fn another_number_of_layers_than_the_configurations_is_refused() {
+    for layers in [2, 4] {
+        let directory = small_model("bert");
+        let mut config = small_config("bert");
+        config["num_hidden_layers"] = layers.into();
+        let file = directory.path().join("config.json");
+        std::fs::write(file, config.to_string()).expect("a file");
+        assert_eq!(
+            load(directory.path()).expect_err("refused"),
+            format!(
+                "model.safetensors: holds 3 layers, and field num_hidden_layers of config.json \
+                 beside it is {layers}; they are not of the same model"
+            )
+        );
+    }
 }
 
 #[test]

@@ -84,7 +84,8 @@ pub struct PeftSearchSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2_592_000))]
     pub active_deadline_seconds: Option<u64>,
-    /// One trial is stopped and counted as failed after this many seconds.
+    /// One trial is stopped after this many seconds and recorded as infeasible: the search keeps away
+    /// from configurations like it.
     #[serde(default = "defaults::trial_deadline_seconds")]
     #[schemars(range(min = 1, max = 2_592_000))]
     pub trial_deadline_seconds: u64,

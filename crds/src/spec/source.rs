@@ -59,7 +59,7 @@ pub struct ClaimSource {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HubSource {
-    /// `owner/name`.
+    /// `owner/name`, or a bare name such as `bert-base-uncased`.
     #[schemars(
         length(min = 1, max = 200),
         regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$")

@@ -58,7 +58,8 @@ pub struct TaskSpec {
     pub metric: Option<Metric>,
 }
 
-/// A task of the user's own. Files end in `.jsonl`, `.csv` or `.tsv` and name their columns.
+/// A task of the user's own. Files end in `.jsonl`, `.csv`, `.tsv` or `.parquet` and
+/// name their columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CustomTask {
@@ -130,7 +131,7 @@ impl TaskName {
 }
 
 impl TaskSpec {
-    /// The metric that is the score: the manifest's, or the task's own (trainer.md, section 3).
+    /// The metric that is the score: the manifest's, or the task's own.
     pub fn score_metric(&self) -> Metric {
         self.metric.unwrap_or(match self.name {
             TaskName::Cola => Metric::Matthews,

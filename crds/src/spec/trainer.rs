@@ -75,10 +75,16 @@ pub struct TrainerResources {
     )]
     pub cpu: String,
     /// Memory, such as `4Gi`.
-    #[schemars(length(min = 1, max = 16), regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$"))]
+    #[schemars(
+        length(min = 1, max = 16),
+        regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$")
+    )]
     pub memory: String,
     /// Room for temporary files, such as `2Gi`.
-    #[schemars(length(min = 1, max = 16), regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$"))]
+    #[schemars(
+        length(min = 1, max = 16),
+        regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$")
+    )]
     pub ephemeral_storage: String,
     /// GPUs (`nvidia.com/gpu`); 0 trains on the processor.
     #[schemars(range(min = 0, max = 1))]

@@ -69,7 +69,7 @@ pub enum Padding {
 /// Number format of the frozen part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Precision {
-    /// BFloat16 on a GPU that has it, Float32 elsewhere.
+    /// BFloat16 on a GPU, Float32 on the processor.
     #[default]
     Auto,
     /// 32-bit floats.

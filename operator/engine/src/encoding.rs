@@ -29,10 +29,10 @@ impl Coordinate {
         layers.chain(sizes).collect()
     }
 
-    /// Its name in reports: `layers[3]`, `serialAdapter`.
+    /// Its name in reports: `layer 3`, `serialAdapter`.
     pub fn label(self) -> String {
         match self {
-            Self::Layer(layer) => format!("{}[{layer}]", DimensionName::Layers.as_str()),
+            Self::Layer(layer) => format!("layer {layer}"),
             Self::Size(name) => name.as_str().to_owned(),
         }
     }

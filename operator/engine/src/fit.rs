@@ -58,14 +58,6 @@ pub struct Diagnostics {
     pub max_r_hat: f64,
     /// The smallest effective sample size of any parameter; 0 without draws.
     pub min_effective_sample_size: f64,
-    /// The sampler's step size after warm-up.
-    pub step_size: f64,
-    /// Leapfrog steps a draw after warm-up, on average.
-    pub mean_leapfrog_steps: f64,
-    /// Draws after warm-up that ended at the largest tree.
-    pub saturated_trees: usize,
-    /// Evaluations of the density and its gradient, warm-up included.
-    pub gradient_evaluations: u64,
 }
 
 /// Hyperparameter samples, and how they were come by.
@@ -180,10 +172,6 @@ fn check(
 
 fn describe(trace: &Trace, diagnostics: &mut Diagnostics) {
     diagnostics.divergences = trace.divergences;
-    diagnostics.step_size = trace.step_size;
-    diagnostics.mean_leapfrog_steps = trace.steps as f64 / trace.draws.len() as f64;
-    diagnostics.saturated_trees = trace.saturated;
-    diagnostics.gradient_evaluations = trace.gradients;
     diagnostics.min_effective_sample_size = f64::INFINITY;
     let parameters = trace.draws.first().map_or(0, |draw| draw.len());
     for parameter in 0..parameters {

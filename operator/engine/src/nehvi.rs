@@ -47,6 +47,17 @@ pub struct Baseline {
     pub cost: f64,
 }
 
+/// Why there is no acquisition function.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum NehviError {
+    /// There is nothing to average over.
+    #[error("there is no hyperparameter sample")]
+    NoModel,
+    /// No model has a usable posterior at the baseline; why the last has none.
+    #[error(transparent)]
+    NotPositiveDefinite(#[from] NotPositiveDefinite),
+}
+
 /// The acquisition function of one suggestion.
 #[derive(Clone, Debug)]
 pub struct Nehvi {
@@ -57,14 +68,14 @@ pub struct Nehvi {
 impl Nehvi {
     /// The acquisition over the fitted models (one a hyperparameter sample), with `draws` draws of
     /// the front each. `reference` has its score on the surrogate's scale. Models without a usable
-    /// posterior at the baseline are left out; it is an error if none remains.
+    /// posterior at the baseline are left out; it is an error if none is given or none remains.
     pub fn new(
         gps: Vec<Gp>,
         baseline: &[Baseline],
         reference: Point,
         draws: usize,
         seed: u32,
-    ) -> Result<Self, NotPositiveDefinite> {
+    ) -> Result<Self, NehviError> {
         let mut within: Vec<&Baseline> = baseline
             .iter()
             .filter(|b| b.cost < reference.cost)
@@ -80,10 +91,10 @@ impl Nehvi {
                 Err(error) => failure = Some(error),
             }
         }
-        match failure {
-            Some(error) if models.is_empty() => Err(error),
-            _ => Ok(Self { models, reference }),
+        if models.is_empty() {
+            return Err(failure.map_or(NehviError::NoModel, NehviError::from));
         }
+        Ok(Self { models, reference })
     }
 
     /// The logarithm of the noisy expected hypervolume improvement of a candidate; −∞ where its

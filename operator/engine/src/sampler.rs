@@ -28,14 +28,6 @@ pub(crate) struct Trace {
     pub(crate) draws: Vec<Box<[f64]>>,
     /// Draws after warm-up whose trajectory diverged.
     pub(crate) divergences: usize,
-    /// The step size of the last draw.
-    pub(crate) step_size: f64,
-    /// Leapfrog steps after warm-up.
-    pub(crate) steps: u64,
-    /// Draws after warm-up that ended at the largest tree.
-    pub(crate) saturated: usize,
-    /// Evaluations of the density and its gradient, warm-up included.
-    pub(crate) gradients: u64,
 }
 
 /// Why the sampler gave no draws.
@@ -70,23 +62,14 @@ pub(crate) fn sample(
         .new_chain(0, math, &mut generator)
         .map_err(|e| stopped(&e))?;
     chain.set_position(&start).map_err(|e| stopped(&e))?;
-    let largest = (1_u64 << settings.max_tree_depth) - 1;
     let mut trace = Trace {
         draws: Vec::with_capacity(settings.samples),
         divergences: 0,
-        step_size: 0.0,
-        steps: 0,
-        saturated: 0,
-        gradients: 0,
     };
     for draw in 0..settings.warmup + settings.samples {
         let (position, progress) = chain.draw().map_err(|e| stopped(&e))?;
-        trace.gradients += progress.num_gradients;
         if draw >= settings.warmup {
             trace.divergences += usize::from(progress.diverging);
-            trace.step_size = progress.step_size;
-            trace.steps += progress.num_steps;
-            trace.saturated += usize::from(progress.num_steps >= largest);
             trace.draws.push(position);
         }
     }

@@ -425,9 +425,12 @@ fn maximise(
         starts.truncate(settings.restarts.div_ceil(2));
         let mut passed_over = past.used.clone();
         passed_over.extend(PeftConfiguration::empty(past.problem.space.layers.len()));
+        passed_over.extend(starts.iter().cloned());
         while starts.len() < settings.restarts
             && let Some(drawn) = set.draw_unused(&passed_over, &mut generator)
         {
+            // A second climb from one start would know every value of its way.
+            passed_over.insert(drawn.clone());
             starts.push(drawn);
         }
         for start in starts {

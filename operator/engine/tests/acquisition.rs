@@ -4,7 +4,7 @@
 use autopeft_engine::gp::{Gp, Hyperparameters};
 use autopeft_engine::hypervolume::hypervolume;
 use autopeft_engine::improvement::Staircase;
-use autopeft_engine::nehvi::{Baseline, Nehvi};
+use autopeft_engine::nehvi::{Baseline, Nehvi, NehviError};
 use autopeft_engine::normal::{ln_tau, quantile, tau};
 use autopeft_engine::pareto::Point;
 use faer::{Mat, Side};
@@ -300,4 +300,14 @@ proptest! {
             prop_assert_eq!(cost >= reference.cost, ln == f64::NEG_INFINITY);
         }
     }
+}
+
+#[test]
+fn without_a_model_there_is_no_acquisition() {
+    let reference = Point {
+        score: 0.0,
+        cost: 1.0,
+    };
+    let none = Nehvi::new(Vec::new(), &[], reference, 8, 0);
+    assert_eq!(none.err(), Some(NehviError::NoModel));
 }

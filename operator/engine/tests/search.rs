@@ -232,7 +232,7 @@ fn the_same_inputs_give_the_same_bits() {
     let report = first.surrogate.expect("a surrogate");
     assert_eq!(report.method, Method::Nuts, "{:?}", report.reasons);
     assert_eq!(report.relevance.len(), 15);
-    assert_eq!(report.relevance[1].0, "layers[1]");
+    assert_eq!(report.relevance[1].0, "layer 1");
     assert_eq!(report.relevance[12].0, "serialAdapter");
 }
 

@@ -1,7 +1,7 @@
 //! The surrogate against BoTorch's values (`golden/surrogate.py`), and what a fit must hold.
 
 use autopeft_engine::diagnostics::convergence;
-use autopeft_engine::fit::{Fit, FitSettings, Method, fit};
+use autopeft_engine::fit::{Diagnostics, Fit, FitSettings, Method, fit};
 use autopeft_engine::gp::{Gp, GpError, Hyperparameters};
 use autopeft_engine::saas::Saas;
 use faer::Mat;
@@ -391,4 +391,28 @@ proptest! {
         prop_assert_ne!(found.method, Method::None);
         prop_assert!(found.condition(inputs.as_ref(), &values, None).is_ok());
     }
+}
+
+/// Far from the scale that the priors are made for, every trajectory of an unadapted sampler
+/// diverges, and the density still has a mode.
+#[test]
+fn where_the_sampler_fails_the_mode_is_found() {
+    let inputs = Mat::from_fn(12, 2, |row, column| ((row * (column + 3)) % 5) as f64 / 4.0);
+    let values: Vec<f64> = (0..12).map(|row| 1e4 * inputs[(row, 0)]).collect();
+    let settings = FitSettings {
+        warmup: 0,
+        samples: 16,
+        thinning: 4,
+        max_tree_depth: 4,
+    };
+    let found = fit(inputs.as_ref(), &values, None, &settings, 0);
+    assert_eq!((found.method, found.samples.len()), (Method::Map, 1));
+    let Diagnostics { reasons, .. } = &found.diagnostics;
+    assert!(
+        reasons.len() == 1 && reasons[0].starts_with("NUTS: "),
+        "{reasons:?}"
+    );
+    let models = found.condition(inputs.as_ref(), &values, None);
+    let prediction = models.expect("a model")[0].predict(&[0.5, 0.5]);
+    assert!(prediction.mean.is_finite() && prediction.variance > 0.0);
 }

@@ -4,11 +4,11 @@
 use std::future::Future;
 use std::time::Duration;
 
+use autopeft_crds::PeftSearch;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
 use kube::{Api, Client};
-use autopeft_crds::PeftSearch;
 use serde_json::json;
 
 use super::names::FINALIZER;

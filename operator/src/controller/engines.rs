@@ -54,7 +54,10 @@ impl Drop for Step {
 impl Step {
     /// The answer, once, where it is there.
     pub fn take(&self) -> Option<Answer> {
-        self.answer.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.answer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 }
 

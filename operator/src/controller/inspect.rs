@@ -42,9 +42,8 @@ pub(super) async fn inspect(
         job.metadata.name.as_ref() == Some(&name)
             && names::controller_uid(&job.metadata) == Some(&uid)
     });
-    let is_inspection = |metadata| {
-        matches!(names::attempt_of(metadata), Some((Purpose::Inspection, _)))
-    };
+    let is_inspection =
+        |metadata| matches!(names::attempt_of(metadata), Some((Purpose::Inspection, _)));
     if let Some(inspection) = known {
         for pod in pods.iter().filter(|pod| is_inspection(&pod.metadata)) {
             let_go(pass, pod).await?;
@@ -84,7 +83,10 @@ pub(super) async fn inspect(
                         let status = restore::early(&pass.search, &refused, pass.now);
                         pass.record(status, &[]).await?;
                         let reference = pass.search.object_ref(&());
-                        pass.context.recorder.warn(reference, "BadInput", message).await;
+                        pass.context
+                            .recorder
+                            .warn(reference, "BadInput", message)
+                            .await;
                     }
                 }
                 for pod in &controlled {

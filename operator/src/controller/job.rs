@@ -162,7 +162,8 @@ fn pod(spec: &PeftSearchSpec, purpose: Purpose, defaults: &Defaults) -> PodSpec 
             ..PodSecurityContext::default()
         }),
         node_selector: (!node_selector.is_empty()).then(|| node_selector.clone()),
-        tolerations: (!tolerations.is_empty()).then(|| tolerations.iter().map(toleration).collect()),
+        tolerations: (!tolerations.is_empty())
+            .then(|| tolerations.iter().map(toleration).collect()),
         priority_class_name: priority_class_name.clone(),
         runtime_class_name: runtime_class_name.clone(),
         image_pull_secrets: (!image_pull_secrets.is_empty()).then(|| {
@@ -197,7 +198,13 @@ fn container(
         Purpose::Trial(_) => "trial",
     };
     let request = format!("{REQUEST_FOLDER}/request.json");
-    let arguments = [verb, "--request", &request, "--result", "/dev/termination-log"];
+    let arguments = [
+        verb,
+        "--request",
+        &request,
+        "--result",
+        "/dev/termination-log",
+    ];
     let image = spec.trainer.image.clone();
     Container {
         name: CONTAINER.into(),
@@ -229,7 +236,10 @@ fn resources(spec: &PeftSearchSpec) -> ResourceRequirements {
     let mut amounts = BTreeMap::from([
         ("cpu".to_owned(), Quantity(given.cpu.clone())),
         ("memory".to_owned(), Quantity(given.memory.clone())),
-        ("ephemeral-storage".to_owned(), Quantity(given.ephemeral_storage.clone())),
+        (
+            "ephemeral-storage".to_owned(),
+            Quantity(given.ephemeral_storage.clone()),
+        ),
     ]);
     if given.gpus > 0 {
         amounts.insert("nvidia.com/gpu".into(), Quantity(given.gpus.to_string()));
@@ -355,7 +365,10 @@ fn contains(found: &Value, wanted: &Value) -> bool {
             .all(|(name, wanted)| found.get(name).is_some_and(|found| contains(found, wanted))),
         (Value::Array(found), Value::Array(wanted)) => {
             found.len() == wanted.len()
-                && found.iter().zip(wanted).all(|(found, wanted)| contains(found, wanted))
+                && found
+                    .iter()
+                    .zip(wanted)
+                    .all(|(found, wanted)| contains(found, wanted))
         }
         (found, wanted) => found == wanted,
     }

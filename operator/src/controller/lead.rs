@@ -103,7 +103,9 @@ impl Pulse {
 
     /// Whether the process has run without a gap as long as a lease holds.
     pub fn is_steady(&self) -> bool {
-        let gap = self.millis().saturating_sub(self.beat.load(Ordering::Relaxed));
+        let gap = self
+            .millis()
+            .saturating_sub(self.beat.load(Ordering::Relaxed));
         gap < LEASE_SECONDS * 1000 / 2
     }
 }

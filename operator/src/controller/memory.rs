@@ -80,7 +80,8 @@ impl Memory {
     /// Whether to ask for the removal of `name` now: not while a request is on its way.
     pub fn may_remove(&mut self, name: &str) -> bool {
         let now = Instant::now();
-        self.removing.retain(|_, asked| now.duration_since(*asked) < REMOVAL);
+        self.removing
+            .retain(|_, asked| now.duration_since(*asked) < REMOVAL);
         if self.removing.contains_key(name) {
             return false;
         }
@@ -112,7 +113,10 @@ impl Memory {
 
     /// Lets a failed engine be asked again when its pause is over.
     pub fn retry_engine(&mut self) {
-        if self.engine_retry.is_some_and(|retry| Instant::now() >= retry) {
+        if self
+            .engine_retry
+            .is_some_and(|retry| Instant::now() >= retry)
+        {
             self.engine_retry = None;
             self.engine = Engine::Idle;
         }

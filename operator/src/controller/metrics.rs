@@ -71,7 +71,11 @@ impl Metrics {
             Ok::<_, prometheus::Error>(gauge)
         };
         let searches = Searches {
-            trials: gauge("autopeft_search_trials", "Trials of the search by state.", &["state"])?,
+            trials: gauge(
+                "autopeft_search_trials",
+                "Trials of the search by state.",
+                &["state"],
+            )?,
             trials_wanted: gauge("autopeft_search_trials_wanted", "spec.maxTrials.", &[])?,
             best_score: gauge("autopeft_search_best_score", "The best score.", &[])?,
             front_size: gauge(
@@ -158,9 +162,17 @@ impl Metrics {
             gauge.with_label_values(&[namespace, name]).set(value);
         };
         let trials = &status.trials;
-        let counts = [trials.running, trials.succeeded, trials.infeasible, trials.failed];
+        let counts = [
+            trials.running,
+            trials.succeeded,
+            trials.infeasible,
+            trials.failed,
+        ];
         for (state, count) in STATES.into_iter().zip(counts) {
-            let gauge: Gauge = self.searches.trials.with_label_values(&[namespace, name, state]);
+            let gauge: Gauge = self
+                .searches
+                .trials
+                .with_label_values(&[namespace, name, state]);
             gauge.set(f64::from(count));
         }
         let decimals = [
@@ -176,13 +188,19 @@ impl Metrics {
         set(&searches.trials_wanted, f64::from(search.spec.max_trials));
         set(&searches.front_size, f64::from(status.front_size));
         let seconds = status.ledger.iter().filter_map(|entry| entry.train_seconds);
-        set(&searches.train_seconds, seconds.map(|value| value.get()).sum());
+        set(
+            &searches.train_seconds,
+            seconds.map(|value| value.get()).sum(),
+        );
         let is = |kind: &str, wanted: &str| {
             let mut conditions = status.conditions.iter();
             conditions.any(|condition| condition.type_ == kind && condition.status == wanted)
         };
         let flag = |truth: bool| if truth { 1.0 } else { 0.0 };
-        set(&searches.surrogate_healthy, flag(!is("SurrogateHealthy", "False")));
+        set(
+            &searches.surrogate_healthy,
+            flag(!is("SurrogateHealthy", "False")),
+        );
         set(&searches.degraded, flag(is("Degraded", "True")));
         set(&searches.finished, flag(status.completion_time.is_some()));
     }
@@ -194,7 +212,10 @@ impl Metrics {
             let _ = gauge.remove_label_values(&[namespace, name]);
         }
         for state in STATES {
-            let _ = self.searches.trials.remove_label_values(&[namespace, name, state]);
+            let _ = self
+                .searches
+                .trials
+                .remove_label_values(&[namespace, name, state]);
         }
     }
 

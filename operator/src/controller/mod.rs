@@ -74,9 +74,7 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
     /// No way to an API server.
-    #[error(
-        "no way to a Kubernetes API server: {0}; run inside a cluster, or set KUBECONFIG"
-    )]
+    #[error("no way to a Kubernetes API server: {0}; run inside a cluster, or set KUBECONFIG")]
     Config(#[from] kube::config::InferConfigError),
     /// The client.
     #[error("the Kubernetes client: {0}")]
@@ -139,7 +137,14 @@ pub async fn run(options: Options) -> Result<(), OperatorError> {
     metrics.leads.set(1);
     ready.store(false, Ordering::Relaxed);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let mut leading = tokio::spawn(lead(client, options, metrics.clone(), pulse, ready, stopped));
+    let mut leading = tokio::spawn(lead(
+        client,
+        options,
+        metrics.clone(),
+        pulse,
+        ready,
+        stopped,
+    ));
     tokio::select! {
         () = leadership.lost() => {
             tracing::error!("another operator leads; this one ends");
@@ -172,7 +177,9 @@ async fn lead(
 ) {
     let namespace = options.namespace.as_deref();
     let ours = format!("{}={}", names::MANAGED_BY, names::MANAGER);
-    let marked = watcher::Config::default().timeout(WATCH_SECONDS).labels(&ours);
+    let marked = watcher::Config::default()
+        .timeout(WATCH_SECONDS)
+        .labels(&ours);
     let (jobs, job_writer) = reflector::store::<Job>();
     let (pods, pod_writer) = reflector::store::<Pod>();
     let (trigger, triggers) = futures::channel::mpsc::unbounded();
@@ -287,9 +294,11 @@ async fn forget(context: Arc<Context>) {
             context.metrics.forget(namespace, name);
         }
         shown = keys;
-        context
-            .memories
-            .keep(|uid| there.iter().any(|search| search.uid().as_deref() == Some(uid)));
+        context.memories.keep(|uid| {
+            there
+                .iter()
+                .any(|search| search.uid().as_deref() == Some(uid))
+        });
     }
 }
 
@@ -326,7 +335,11 @@ async fn tell(pass: &Pass<'_>, event: &Event, ledger: &Ledger) {
             planned.configuration
         ),
         Event::Started { .. } | Event::SpecChanged(_) | Event::Reopened => {}
-        Event::Retried { trial, attempt, cause } => {
+        Event::Retried {
+            trial,
+            attempt,
+            cause,
+        } => {
             let why = match cause {
                 RetryCause::Interrupted => "it was taken away".to_owned(),
                 RetryCause::Failed { reason, message } => format!("{reason:?}: {message}"),
@@ -335,9 +348,23 @@ async fn tell(pass: &Pass<'_>, event: &Event, ledger: &Ledger) {
             tracing::warn!(namespace, search, trial, attempt, "{note}");
             recorder.warn(about, "TrialRetried", note).await;
         }
-        Event::Recorded { trial, attempt, outcome } => match outcome {
-            Recorded::Succeeded { score, train_seconds, .. } => {
-                tracing::info!(namespace, search, trial, attempt, "score {score} in {train_seconds} s");
+        Event::Recorded {
+            trial,
+            attempt,
+            outcome,
+        } => match outcome {
+            Recorded::Succeeded {
+                score,
+                train_seconds,
+                ..
+            } => {
+                tracing::info!(
+                    namespace,
+                    search,
+                    trial,
+                    attempt,
+                    "score {score} in {train_seconds} s"
+                );
             }
             Recorded::Infeasible { reason, message } => {
                 let note = format!("trial {trial} cannot be trained: {reason:?}: {message}");
@@ -352,7 +379,12 @@ async fn tell(pass: &Pass<'_>, event: &Event, ledger: &Ledger) {
         },
         Event::Concluded(conclusion) => {
             let note = format!("{} ({} trials)", conclusion.message, ledger.next_trial());
-            tracing::info!(namespace, search, reason = format!("{:?}", conclusion.reason), "{note}");
+            tracing::info!(
+                namespace,
+                search,
+                reason = format!("{:?}", conclusion.reason),
+                "{note}"
+            );
             let reason = format!("{:?}", conclusion.reason);
             if conclusion.succeeded {
                 recorder.tell(about, &reason, note).await;

@@ -89,7 +89,11 @@ pub fn observe(view: &View<'_>, wanted: impl Fn(&LedgerEntry) -> Job) -> Observe
         }
     }
     // What is left over belongs to nothing that is open; the planner has it cleared away.
-    let seen: BTreeSet<Attempt> = observed.runs.iter().map(|run| (run.trial, run.attempt)).collect();
+    let seen: BTreeSet<Attempt> = observed
+        .runs
+        .iter()
+        .map(|run| (run.trial, run.attempt))
+        .collect();
     for attempt in observed.objects.keys().filter(|key| !seen.contains(key)) {
         observed.runs.push(Run {
             trial: attempt.0,

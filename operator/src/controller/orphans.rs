@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::channel::mpsc::UnboundedReceiver;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Resource, ResourceExt};
 use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
 
 use super::reconcile::Guarded;
 use super::{Context, api, names};
@@ -47,13 +47,21 @@ async fn let_go(context: &Context, pod: &Pod) {
     };
     // A cache may lag behind; the API server does not.
     let released = match api::read_search(&context.client, &namespace, name).await {
-        Ok(Some(search)) if search.metadata.uid.as_ref() == Some(uid)
-            && search.metadata.deletion_timestamp.is_none() => return,
+        Ok(Some(search))
+            if search.metadata.uid.as_ref() == Some(uid)
+                && search.metadata.deletion_timestamp.is_none() =>
+        {
+            return;
+        }
         Ok(_) => api::release_pod(&context.client, &namespace, pod).await,
         Err(error) => Err(error),
     };
     if let Err(error) = released {
-        tracing::warn!(namespace, pod = pod.name_any(), "a pod of a search that is gone is still held: {error}");
+        tracing::warn!(
+            namespace,
+            pod = pod.name_any(),
+            "a pod of a search that is gone is still held: {error}"
+        );
     }
 }
 

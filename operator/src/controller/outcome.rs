@@ -122,7 +122,10 @@ pub fn see(job: &Job, pods: &[&Pod], now: Timestamp) -> Seen {
     let Some(over) = over else {
         return unstarted(job, now).map_or(Seen::Running, Seen::Waiting);
     };
-    let since = over.last_transition_time.as_ref().map_or(now, |time| time.0);
+    let since = over
+        .last_transition_time
+        .as_ref()
+        .map_or(now, |time| time.0);
     let until = later(since, POD_DELAY);
     if now < until {
         return Seen::Unclear { until };
@@ -141,7 +144,10 @@ pub fn see_orphan(pods: &[&Pod], now: Timestamp) -> Seen {
 /// Why a Job has no pod.
 fn unstarted(job: &Job, now: Timestamp) -> Option<Trouble> {
     if job.spec.as_ref()?.suspend == Some(true) {
-        return Some(Trouble::new("Queued", "its Job waits for Kueue to admit it"));
+        return Some(Trouble::new(
+            "Queued",
+            "its Job waits for Kueue to admit it",
+        ));
     }
     let created = job.metadata.creation_timestamp.as_ref()?.0;
     let name = job.metadata.name.as_deref().unwrap_or_default();
@@ -180,13 +186,18 @@ fn document(pod: &Pod) -> Option<String> {
 
 fn phase(pod: &Pod) -> &str {
     let status = pod.status.as_ref();
-    status.and_then(|status| status.phase.as_deref()).unwrap_or_default()
+    status
+        .and_then(|status| status.phase.as_deref())
+        .unwrap_or_default()
 }
 
 /// Whether no container of the pod runs or ever will.
 fn is_over(pod: &Pod) -> bool {
     let deleted_unstarted = pod.metadata.deletion_timestamp.is_some()
-        && pod.spec.as_ref().is_none_or(|spec| spec.node_name.is_none());
+        && pod
+            .spec
+            .as_ref()
+            .is_none_or(|spec| spec.node_name.is_none());
     matches!(phase(pod), "Succeeded" | "Failed") || terminated(pod).is_some() || deleted_unstarted
 }
 
@@ -228,13 +239,19 @@ fn ended(pod: &Pod, now: Timestamp) -> Seen {
     if reason == Some("Evicted") || is_disrupted(pod) {
         let message = message.unwrap_or("the pod was evicted");
         // The node evicts a pod that has used more disk than it may.
-        if ["ephemeral", "emptyDir", "EmptyDir"].iter().any(|word| message.contains(word)) {
+        if ["ephemeral", "emptyDir", "EmptyDir"]
+            .iter()
+            .any(|word| message.contains(word))
+        {
             return without(FailureReason::DiskFull, short(message));
         }
         return Seen::Taken(short(message));
     }
     let Some(end) = terminated(pod) else {
-        return without(FailureReason::Lost, "the pod ended before its container started");
+        return without(
+            FailureReason::Lost,
+            "the pod ended before its container started",
+        );
     };
     let code = end.exit_code;
     match end.reason.as_deref() {
@@ -242,10 +259,9 @@ fn ended(pod: &Pod, now: Timestamp) -> Seen {
             FailureReason::OutOfMemory,
             "the container used more memory than spec.trainer.resources.memory and was killed",
         ),
-        Some("ContainerStatusUnknown") => without(
-            FailureReason::Lost,
-            "the node lost track of the container",
-        ),
+        Some("ContainerStatusUnknown") => {
+            without(FailureReason::Lost, "the node lost track of the container")
+        }
         Some("DeadlineExceeded") => without(
             FailureReason::DeadlineExceeded,
             "the trial took longer than trialDeadlineSeconds",
@@ -269,10 +285,14 @@ fn ended(pod: &Pod, now: Timestamp) -> Seen {
 }
 
 fn is_disrupted(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.into_iter().flatten().any(|condition| {
-        condition.type_ == "DisruptionTarget" && condition.status == "True"
-    })
+    let conditions = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition.type_ == "DisruptionTarget" && condition.status == "True")
 }
 
 fn without(reason: FailureReason, message: impl Into<String>) -> Seen {

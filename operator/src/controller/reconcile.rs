@@ -74,10 +74,14 @@ pub async fn reconcile(
     let begun = Instant::now();
     let step = std::panic::AssertUnwindSafe(step(&object, &context)).catch_unwind();
     let done = step.await.unwrap_or_else(|payload| {
-        Err(ReconcileError::Panicked(super::panic_text(payload.as_ref())))
+        Err(ReconcileError::Panicked(super::panic_text(
+            payload.as_ref(),
+        )))
     });
     let metrics = &context.metrics;
-    metrics.reconcile_seconds.observe(begun.elapsed().as_secs_f64());
+    metrics
+        .reconcile_seconds
+        .observe(begun.elapsed().as_secs_f64());
     let result = if done.is_ok() { "ok" } else { "error" };
     metrics.reconciles.with_label_values(&[result]).inc();
     if let Err(ReconcileError::Api(error)) = &done {
@@ -91,7 +95,9 @@ pub fn after_error(object: Arc<Guarded>, error: &ReconcileError, context: Arc<Co
     let metadata = object.meta();
     let name = metadata.name.as_deref().unwrap_or_default();
     let namespace = metadata.namespace.as_deref().unwrap_or_default();
-    let memory = context.memories.of(metadata.uid.as_deref().unwrap_or_default());
+    let memory = context
+        .memories
+        .of(metadata.uid.as_deref().unwrap_or_default());
     // Nobody else holds it: a search is reconciled by one task at a time.
     let pause = match memory.try_lock() {
         Ok(mut memory) => {
@@ -108,7 +114,11 @@ pub fn after_error(object: Arc<Guarded>, error: &ReconcileError, context: Arc<Co
         }
         Err(_) => SOON,
     };
-    tracing::warn!(namespace, search = name, "{error}; trying again in {pause:?}");
+    tracing::warn!(
+        namespace,
+        search = name,
+        "{error}; trying again in {pause:?}"
+    );
     Next::requeue(pause)
 }
 
@@ -124,8 +134,14 @@ async fn step(object: &Guarded, context: &Context) -> Result<Next, ReconcileErro
                 "this PeftSearch cannot be read and is left alone: {}",
                 invalid.error
             );
-            let note = format!("this object cannot be read and is left alone: {}", invalid.error);
-            context.recorder.warn(object.object_ref(&()), "Unreadable", note).await;
+            let note = format!(
+                "this object cannot be read and is left alone: {}",
+                invalid.error
+            );
+            context
+                .recorder
+                .warn(object.object_ref(&()), "Unreadable", note)
+                .await;
             return Ok(Next::await_change());
         }
     };
@@ -161,10 +177,16 @@ async fn newest(
 ) -> Result<Option<PeftSearch>, ReconcileError> {
     let version = |search: &PeftSearch| -> u64 {
         let version = search.metadata.resource_version.as_deref();
-        version.and_then(|version| version.parse().ok()).unwrap_or(0)
+        version
+            .and_then(|version| version.parse().ok())
+            .unwrap_or(0)
     };
     if let Some(written) = &memory.written {
-        let newer = if version(cached) > version(written) { cached } else { written };
+        let newer = if version(cached) > version(written) {
+            cached
+        } else {
+            written
+        };
         return Ok(Some(newer.clone()));
     }
     let namespace = cached.metadata.namespace.as_deref().unwrap_or_default();
@@ -241,16 +263,27 @@ impl Pass<'_> {
         self.take_answer().await;
         self.memory.retry_engine();
         let generation = self.search.metadata.generation;
-        let bad_input = self.memory.bad_input.take().filter(|(seen, _)| *seen == generation);
+        let bad_input = self
+            .memory
+            .bad_input
+            .take()
+            .filter(|(seen, _)| *seen == generation);
         let mut ledger = restore::ledger(&self.search, bad_input.map(|(_, found)| found), self.now);
         let (jobs, pods) = self.cached();
-        let (plan, observed, events) =
-            self.decide(subject, inspection, places, &mut ledger, &jobs, &pods).await?;
+        let (plan, observed, events) = self
+            .decide(subject, inspection, places, &mut ledger, &jobs, &pods)
+            .await?;
         self.memory.bad_input = ledger.bad_input().map(|found| (generation, found.clone()));
         let mut troubles: Vec<Trouble> = self.memory.engine_trouble.clone().into_iter().collect();
-        troubles.extend(self.memory.refusal.iter().map(|refusal| refusal.trouble.clone()));
+        troubles.extend(
+            self.memory
+                .refusal
+                .iter()
+                .map(|refusal| refusal.trouble.clone()),
+        );
         troubles.extend(observed.troubles.iter().cloned());
-        self.record(status::status(subject, &ledger), &troubles).await?;
+        self.record(status::status(subject, &ledger), &troubles)
+            .await?;
         for event in &events {
             tell(self, event, &ledger).await;
         }
@@ -267,7 +300,8 @@ impl Pass<'_> {
             }
         }
         if started {
-            self.record(status::status(subject, &ledger), &troubles).await?;
+            self.record(status::status(subject, &ledger), &troubles)
+                .await?;
         }
         for action in others {
             match action {
@@ -307,6 +341,7 @@ impl Pass<'_> {
                 runs: &observed.runs,
                 engine: &self.memory.engine,
                 converged: measures::has_converged(subject, ledger),
+                ahead: true,
                 now: self.now,
             });
             let before = events.len();
@@ -357,7 +392,13 @@ impl Pass<'_> {
         let document = serde_json::to_string(&request)?;
         let purpose = Purpose::Trial(entry.trial);
         let defaults = &self.context.defaults;
-        Ok(job::job(&self.search, purpose, entry.attempt, document, defaults))
+        Ok(job::job(
+            &self.search,
+            purpose,
+            entry.attempt,
+            document,
+            defaults,
+        ))
     }
 
     /// What the caches hold of this search.
@@ -371,8 +412,12 @@ impl Pass<'_> {
         let jobs = self.context.jobs.state();
         let pods = self.context.pods.state();
         (
-            jobs.into_iter().filter(|job| is_ours(&job.metadata)).collect(),
-            pods.into_iter().filter(|pod| is_ours(&pod.metadata)).collect(),
+            jobs.into_iter()
+                .filter(|job| is_ours(&job.metadata))
+                .collect(),
+            pods.into_iter()
+                .filter(|pod| is_ours(&pod.metadata))
+                .collect(),
         )
     }
 
@@ -470,9 +515,16 @@ impl Pass<'_> {
                 };
                 let message = format!("the Job cannot be created: {}", error.message());
                 let message: String = message.chars().take(600).collect();
-                self.context.metrics.api_errors.with_label_values(&[error.verb()]).inc();
+                self.context
+                    .metrics
+                    .api_errors
+                    .with_label_values(&[error.verb()])
+                    .inc();
                 let reference = self.search.object_ref(&());
-                self.context.recorder.warn(reference, reason, message.clone()).await;
+                self.context
+                    .recorder
+                    .warn(reference, reason, message.clone())
+                    .await;
                 self.memory.refuse(Trouble::new(reason, message));
                 Ok(Created::Refused)
             }
@@ -490,13 +542,19 @@ impl Pass<'_> {
         };
         let metric = subject.spec.task.score_metric();
         let engines = &self.context.engines;
-        self.memory.step = Some(engines.begin(subject.problem.clone(), metric, ledger.clone(), done));
+        self.memory.step =
+            Some(engines.begin(subject.problem.clone(), metric, ledger.clone(), done));
         self.memory.engine = Engine::Busy;
     }
 
     /// Takes in what the engine has found.
     async fn take_answer(&mut self) {
-        let Some(answer) = self.memory.step.as_ref().and_then(super::engines::Step::take) else {
+        let Some(answer) = self
+            .memory
+            .step
+            .as_ref()
+            .and_then(super::engines::Step::take)
+        else {
             return;
         };
         self.memory.step = None;
@@ -514,7 +572,10 @@ impl Pass<'_> {
                 self.memory.engine_failed();
                 let message = error.to_string();
                 let reference = self.search.object_ref(&());
-                self.context.recorder.warn(reference, "EngineFailed", message.clone()).await;
+                self.context
+                    .recorder
+                    .warn(reference, "EngineFailed", message.clone())
+                    .await;
                 Some(Trouble::new("EngineFailed", message))
             }
         };
@@ -533,7 +594,9 @@ impl Pass<'_> {
         };
         let namespace = self.namespace();
         for name in &objects.held {
-            let pod = pods.iter().find(|pod| pod.metadata.name.as_ref() == Some(name));
+            let pod = pods
+                .iter()
+                .find(|pod| pod.metadata.name.as_ref() == Some(name));
             if let Some(pod) = pod
                 && self.memory.may_remove(&format!("pod/{name}"))
             {
@@ -556,12 +619,18 @@ impl Pass<'_> {
         observed: &Observed,
         wake: Option<Timestamp>,
     ) -> Result<Next, ReconcileError> {
-        let open: BTreeSet<Attempt> =
-            ledger.open().map(|entry| (entry.trial, entry.attempt)).collect();
+        let open: BTreeSet<Attempt> = ledger
+            .open()
+            .map(|entry| (entry.trial, entry.attempt))
+            .collect();
         self.memory.gone.retain(|attempt| open.contains(attempt));
         self.memory.taken.retain(|attempt| open.contains(attempt));
         let mut delays: Vec<Duration> = Vec::new();
-        let until = |time: Timestamp| time.duration_since(Timestamp::now()).try_into().unwrap_or_default();
+        let until = |time: Timestamp| {
+            time.duration_since(Timestamp::now())
+                .try_into()
+                .unwrap_or_default()
+        };
         delays.extend(wake.map(until));
         delays.extend(observed.wake.map(until));
         delays.extend(self.memory.pause());
@@ -577,9 +646,10 @@ impl Pass<'_> {
             // A pod that does not start is noticed by looking, not by an event.
             delays.push(SOON * 5);
         }
-        if let (Some((_, at)), Some(ttl)) =
-            (ledger.conclusion(), self.search.spec.ttl_seconds_after_finished)
-            && observed.objects.is_empty()
+        if let (Some((_, at)), Some(ttl)) = (
+            ledger.conclusion(),
+            self.search.spec.ttl_seconds_after_finished,
+        ) && observed.objects.is_empty()
         {
             let ttl = i64::try_from(ttl).unwrap_or(i64::MAX);
             let end = at
@@ -592,9 +662,12 @@ impl Pass<'_> {
             }
             delays.push(until(end));
         }
-        Ok(delays.into_iter().min().map_or(Next::await_change(), |delay| {
-            Next::requeue(delay.max(Duration::from_millis(20)))
-        }))
+        Ok(delays
+            .into_iter()
+            .min()
+            .map_or(Next::await_change(), |delay| {
+                Next::requeue(delay.max(Duration::from_millis(20)))
+            }))
     }
 }
 

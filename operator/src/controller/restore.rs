@@ -113,7 +113,11 @@ pub fn early(search: &PeftSearch, early: &Early, now: Timestamp) -> PeftSearchSt
             ("False", "Suspended"),
         ),
         Early::Inspecting => (
-            ("Unknown", "InProgress", "the trainer looks at model and data".to_owned()),
+            (
+                "Unknown",
+                "InProgress",
+                "the trainer looks at model and data".to_owned(),
+            ),
             ("True", "Valid", "the spec can be searched".to_owned()),
             ("True", "Inspecting"),
         ),
@@ -142,7 +146,12 @@ pub fn early(search: &PeftSearch, early: &Early, now: Timestamp) -> PeftSearchSt
             condition("SpecValid", valid.0, valid.1, &valid.2),
             condition("Progressing", progressing.0, progressing.1, &succeeded.2),
             condition("Suspended", suspended.0, suspended.1, suspended.2),
-            condition("SurrogateHealthy", "Unknown", "NotFitted", "the surrogate is fitted after the initial design"),
+            condition(
+                "SurrogateHealthy",
+                "Unknown",
+                "NotFitted",
+                "the surrogate is fitted after the initial design",
+            ),
             condition("Degraded", "False", "AsExpected", "nothing is wrong"),
         ],
         start_time: Some(before.start_time.unwrap_or(Time(now))),

@@ -53,6 +53,9 @@ async fn ready(State(served): State<Served>) -> (StatusCode, &'static str) {
     if served.ready.load(Ordering::Relaxed) {
         (StatusCode::OK, "ok\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the caches are not filled yet\n")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the caches are not filled yet\n",
+        )
     }
 }

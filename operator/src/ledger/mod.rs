@@ -80,6 +80,8 @@ pub struct Since {
     pub suspended: Timestamp,
     /// Since when the surrogate is as healthy as it is.
     pub surrogate: Timestamp,
+    /// Since when the search progresses or does not.
+    pub progressing: Timestamp,
 }
 
 /// What a search remembers. Made from events alone.
@@ -95,6 +97,7 @@ pub struct Ledger {
     conclusion: Option<(Conclusion, Timestamp)>,
     spec_changes: u32,
     suspend: bool,
+    progresses: bool,
     since: Since,
     events: u64,
 }
@@ -130,10 +133,12 @@ impl Ledger {
             conclusion: None,
             spec_changes: 0,
             suspend: false,
+            progresses: true,
             since: Since {
                 open: start_time,
                 suspended: start_time,
                 surrogate: start_time,
+                progressing: start_time,
             },
             events: 0,
         }
@@ -150,29 +155,26 @@ impl Ledger {
             suspend,
             bad_input,
         } = restored;
-        let events = entries.len() as u64;
         Self {
+            events: entries.len() as u64,
             entries,
-            started: BTreeMap::new(),
             surrogate,
-            start_time,
-            conclusion,
             bad_input,
+            conclusion,
             spec_changes: u32::try_from(generation - 1).unwrap_or(0),
             suspend,
-            since: Since {
-                open: start_time,
-                suspended: start_time,
-                surrogate: start_time,
-            },
-            events,
+            ..Self::new(start_time)
         }
     }
 
     /// The same for a search whose first spec suspends it, or not (as `new` has it).
     #[must_use]
     pub fn suspended(self, suspend: bool) -> Self {
-        Self { suspend, ..self }
+        Self {
+            suspend,
+            progresses: !suspend,
+            ..self
+        }
     }
 
     /// One entry per trial, in the order of planning.
@@ -319,7 +321,17 @@ impl Ledger {
             Event::Concluded(conclusion) => self.conclusion = Some((conclusion.clone(), at)),
         }
         self.events += 1;
+        let progresses = self.conclusion.is_none() && !self.is_idle();
+        if self.progresses != progresses {
+            self.progresses = progresses;
+            self.since.progressing = at;
+        }
         Ok(())
+    }
+
+    /// Whether the spec suspends the search and nothing of it runs any more.
+    fn is_idle(&self) -> bool {
+        self.suspend && self.search_trials().all(|entry| entry.state.is_final())
     }
 
     /// Takes an end back, where there is one.

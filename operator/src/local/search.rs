@@ -134,6 +134,7 @@ impl Search {
                 runs: &runs,
                 engine: &engine,
                 converged: measures::has_converged(&self.subject, self.journal.ledger()),
+                ahead: false,
                 now,
             });
             let mut acted = false;

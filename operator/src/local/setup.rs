@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use autopeft_crds::configuration::hex_prefix;
 use autopeft_crds::space::SpaceError;
-use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_crds::spec::{ObjectiveName, PeftSearchSpec};
 use autopeft_crds::trial::Inspection;
-use autopeft_crds::validate::validate;
-use autopeft_crds::{FieldError, PeftSearch, PeftSearchStatus, SearchSpace};
+use autopeft_crds::validate::{advice, validate};
+use autopeft_crds::{Decimal, FieldError, PeftSearch, PeftSearchStatus, SearchSpace};
 use k8s_openapi::jiff::Timestamp;
 
 use super::outputs::{self, OutputError};
@@ -17,6 +17,7 @@ use super::runs::{Launch, Runs};
 use super::search::Search;
 use super::sources::{self, Overrides, SourceError};
 use super::trainer::{self, TrainerError};
+use crate::ask;
 use crate::changes::{self, Change};
 use crate::journal::{self, FORMAT, Header, History, Journal, JournalError, Lock};
 use crate::ledger::{Conclusion, ConclusionReason, Event};
@@ -49,8 +50,8 @@ pub enum SetupError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// A flag that does not fit the manifest.
-    #[error("--parallelism: {}", list(.0))]
-    Flag(Vec<FieldError>),
+    #[error("--parallelism: {}; {}", .0.problem, .0.remedy)]
+    Flag(FieldError),
     /// The work directory.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -78,6 +79,22 @@ pub enum SetupError {
     /// The trainer.
     #[error(transparent)]
     Trainer(#[from] TrainerError),
+    /// No configuration is within the bound on the parameters.
+    #[error(
+        "spec.objectives[{index}].bound: {bound} % of the backbone is {most} parameters, and the smallest configuration of the search space has {least} ({percent} %); raise the bound, or let spec.searchSpace have smaller ones"
+    )]
+    Bound {
+        /// The entry of the list.
+        index: usize,
+        /// The bound, percent.
+        bound: Decimal,
+        /// The bound in parameters.
+        most: u64,
+        /// The smallest cost.
+        least: u64,
+        /// The same in percent.
+        percent: String,
+    },
     /// The space does not fit the model.
     #[error("spec.{0}")]
     Space(#[from] SpaceError),
@@ -124,11 +141,6 @@ pub enum SetupError {
     /// The program's own defect.
     #[error("the placeholder configuration is refused: {0}")]
     Placeholder(#[from] autopeft_crds::configuration::LayerMaskError),
-}
-
-fn list(errors: &[FieldError]) -> String {
-    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    lines.join("\n")
 }
 
 fn refusal(workdir: &Path, changes: &[Change]) -> String {
@@ -187,9 +199,8 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
     let mut manifest = manifest::read(&path)?;
     if let Some(parallelism) = parallelism {
         manifest.spec.parallelism = parallelism;
-        let errors = validate(&manifest.spec);
-        if !errors.is_empty() {
-            return Err(SetupError::Flag(errors));
+        if let Some(error) = validate(&manifest.spec).into_iter().next() {
+            return Err(SetupError::Flag(error));
         }
     }
     let name = manifest.metadata.name.clone().unwrap_or_default();
@@ -223,6 +234,10 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
         inspection.layers as usize,
         inspection.hidden_size,
     )?;
+    check_bound(&manifest.spec, &space, &inspection)?;
+    for warning in advice(&manifest.spec) {
+        tracing::warn!("{warning}");
+    }
     if let Some(history) = &history {
         compare_inputs(history, &inspection, &places, &workdir)?;
     }
@@ -349,6 +364,39 @@ fn open(
         tracing::info!("the model and the data are good now; the search goes on");
     }
     Ok(journal)
+}
+
+/// Refuses a bound that nothing in the space can meet.
+fn check_bound(
+    spec: &PeftSearchSpec,
+    space: &SearchSpace,
+    model: &Inspection,
+) -> Result<(), SetupError> {
+    let least = space.least_parameters();
+    let bound = ask::problem(spec, space, model).max_parameters;
+    let entry = spec
+        .objectives
+        .iter()
+        .enumerate()
+        .find_map(|(index, entry)| {
+            let of_cost = entry.name == ObjectiveName::TrainableParameters;
+            Some((index, entry.bound.filter(|_| of_cost)?))
+        });
+    match (bound, entry) {
+        (Some(most), Some((index, bound))) if most < least => Err(SetupError::Bound {
+            index,
+            bound,
+            most,
+            least,
+            percent: format!(
+                "{:.2e}",
+                100.0 * least as f64 / model.backbone_parameters as f64
+            )
+            .parse::<Decimal>()
+            .map_or_else(|_| "?".into(), |percent| percent.to_string()),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a model or data that are not those that the search began with.

@@ -45,6 +45,16 @@ pub enum SourceError {
         /// The flag that takes the source's place.
         flag: &'static str,
     },
+    /// The source names no place.
+    #[error(
+        "{field}: it says nowhere where the files are; give one of path, claim and hub, or give {flag} DIR"
+    )]
+    Nowhere {
+        /// The field.
+        field: String,
+        /// The flag that takes the source's place.
+        flag: &'static str,
+    },
     /// The path is not text.
     #[error("{field}: {path:?} is not UTF-8; use a directory whose name is")]
     NotUtf8 {
@@ -114,9 +124,8 @@ fn place(
         token_secret_ref: _,
     }) = hub
     else {
-        return Err(SourceError::UnknownClaim {
+        return Err(SourceError::Nowhere {
             field: format!("{owner}.source"),
-            name: String::new(),
             flag,
         });
     };

@@ -32,6 +32,9 @@ pub struct Situation<'a> {
     pub engine: &'a Engine,
     /// Whether the hypervolume has stopped growing, by `measures::has_converged`.
     pub converged: bool,
+    /// Whether the initial design is drawn before there is room for it: worth it where a start takes
+    /// round trips.
+    pub ahead: bool,
     /// The time.
     pub now: Timestamp,
 }

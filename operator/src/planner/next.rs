@@ -36,11 +36,16 @@ pub(super) fn start_planned(situation: &Situation<'_>, plan: &mut Plan) {
 /// Plans one more trial where there is room for it: the search's, or when all of those are planned,
 /// a baseline.
 pub(super) fn plan_more(situation: &Situation<'_>, plan: &mut Plan) {
-    let open = situation.ledger.open().count();
-    if situation.spec.suspend || open >= situation.spec.parallelism as usize {
+    if situation.spec.suspend {
         return;
     }
     let trial = situation.ledger.next_trial();
+    if situation.ledger.open().count() >= situation.spec.parallelism as usize {
+        if draws_ahead(situation) {
+            plan.actions.push(Action::Suggest { trial });
+        }
+        return;
+    }
     if wants_search_trial(situation) {
         match situation.engine {
             Engine::Idle => plan.actions.push(Action::Suggest { trial }),
@@ -57,6 +62,16 @@ pub(super) fn plan_more(situation: &Situation<'_>, plan: &mut Plan) {
         plan.actions
             .push(Action::Write(Event::Planned(Box::new(planned))));
     }
+}
+
+/// Whether the next trial can be chosen before there is room for it: the initial design does not
+/// depend on results.
+fn draws_ahead(situation: &Situation<'_>) -> bool {
+    let planned = situation.ledger.search_trials().count();
+    situation.ahead
+        && *situation.engine == Engine::Idle
+        && wants_search_trial(situation)
+        && planned < situation.spec.algorithm.initial_trials as usize
 }
 
 /// Whether the search itself wants another trial.

@@ -18,6 +18,15 @@ pub(super) struct Axis {
 impl Axis {
     /// A linear axis around the values, with ticks at multiples of 1, 2 or 5.
     pub(super) fn linear(name: String, values: impl IntoIterator<Item = f64>) -> Self {
+        Self::with_steps(name, values, 0.0)
+    }
+
+    /// A linear axis from 0 to a count, with ticks at whole numbers.
+    pub(super) fn counts(name: String, most: usize) -> Self {
+        Self::with_steps(name, [0.0, most as f64], 1.0)
+    }
+
+    fn with_steps(name: String, values: impl IntoIterator<Item = f64>, least_step: f64) -> Self {
         let (least, most) = bounds(values).unwrap_or((0.0, 1.0));
         let spread = most - least;
         // Equal values: a range in which they stand in the middle.
@@ -27,7 +36,7 @@ impl Axis {
             0.055 * most.abs().max(0.2)
         };
         let (least, most) = (least - margin, most + margin);
-        let step = round_step((most - least) / 6.0);
+        let step = round_step((most - least) / 6.0).max(least_step);
         let decimals = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
         let first = (least / step).ceil() as i64;
         let last = (most / step).floor() as i64;
@@ -166,6 +175,13 @@ mod tests {
     fn a_linear_axis_has_round_ticks() {
         let axis = Axis::linear("score".into(), [0.61, 0.83]);
         assert_eq!(labels(&axis), ["0.60", "0.65", "0.70", "0.75", "0.80"]);
+    }
+
+    #[test]
+    fn counts_have_whole_ticks() {
+        let labels_of = |count| labels(&Axis::counts("trials".into(), count)).join(" ");
+        assert_eq!(labels_of(2), "0 1 2");
+        assert_eq!(labels_of(10), "0 2 4 6 8 10");
     }
 
     #[test]

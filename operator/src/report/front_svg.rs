@@ -29,8 +29,10 @@ impl Dot {
 
 /// The figure.
 pub(super) fn front_svg(view: &View<'_>) -> Result<String, ReportError> {
+    // A member of the front has the front's mark alone.
     let trials: Vec<(Marker, Dot)> = view
         .trials()
+        .filter(|entry| !view.is_on_front(entry.trial))
         .filter_map(|entry| {
             let dot = Dot::new(entry.parameters, entry.score?.get())?;
             Some((marker(entry.origin), dot))
@@ -133,9 +135,9 @@ fn legend(
     };
     let entries = [
         (Marker::Front, "front", front.len()),
-        (Marker::Initial, "initial design", count(Marker::Initial)),
-        (Marker::Bayesian, "Bayesian step", count(Marker::Bayesian)),
-        (Marker::Random, "random step", count(Marker::Random)),
+        (Marker::Initial, "other initial", count(Marker::Initial)),
+        (Marker::Bayesian, "other Bayesian", count(Marker::Bayesian)),
+        (Marker::Random, "other random", count(Marker::Random)),
         (Marker::Baseline, "baseline", baselines.len()),
     ];
     let present = entries.into_iter().filter(|(_, _, count)| *count > 0);
@@ -187,12 +189,14 @@ fn place_label(
     taken: &[Area],
 ) -> (Pixel, Side) {
     let width = figure::width(name);
-    let places = [0, -16, 16, -32, 32].into_iter().flat_map(|shift| {
-        [
-            ((x + 11, y + shift), Side::Right),
-            ((x - 11, y + shift), Side::Left),
-        ]
-    });
+    let places = [0, -16, 16, -32, 32, -48, 48, -64, 64]
+        .into_iter()
+        .flat_map(|shift| {
+            [
+                ((x + 11, y + shift), Side::Right),
+                ((x - 11, y + shift), Side::Left),
+            ]
+        });
     let cost = |place: &(Pixel, Side)| {
         let area = label_area(*place, width);
         let (left, top, right, bottom) = area;
@@ -222,7 +226,7 @@ fn mark_area(&(x, y): &Pixel) -> Area {
 fn line_area(&[from, to]: &[Pixel; 2]) -> Area {
     let (left, right) = (from.0.min(to.0), from.0.max(to.0));
     let (top, bottom) = (from.1.min(to.1), from.1.max(to.1));
-    (left - 1, top - 1, right + 1, bottom + 1)
+    (left - 3, top - 3, right + 3, bottom + 3)
 }
 
 fn label_area(((x, y), side): (Pixel, Side), width: i32) -> Area {

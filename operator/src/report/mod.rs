@@ -64,7 +64,7 @@ pub fn front_svg(search: &PeftSearch) -> Result<String, ReportError> {
 }
 
 /// The whole report as one HTML page without scripts and without files beside it. `trace` is the
-/// hypervolume after each finished trial: (trial, hypervolume), in the order in which they ended.
+/// hypervolume after each finished trial: (trial, hypervolume), in the order of planning.
 pub fn report_html(search: &PeftSearch, trace: &[(u32, f64)]) -> Result<String, ReportError> {
     let status = search.status.clone().unwrap_or_default();
     html::report_html(

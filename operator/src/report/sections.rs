@@ -1,8 +1,8 @@
 //! The sections of the page that are tables.
 
-use autopeft_crds::PeftConfiguration;
 use autopeft_crds::space::DimensionName;
 use autopeft_crds::status::{FrontMember, TrialState};
+use autopeft_crds::{Decimal, PeftConfiguration};
 use maud::{Markup, html};
 
 use super::csv;
@@ -101,9 +101,7 @@ pub(super) fn front(view: &View<'_>) -> Markup {
                         tr {
                             th.number { "Trial" }
                             (configuration_head())
-                            th.number { "Parameters" }
-                            th.number { "% of backbone" }
-                            th.number { (view.metric()) }
+                            (measured_head(view))
                         }
                     }
                     tbody { @for member in &members { (member_row(member)) } }
@@ -115,7 +113,7 @@ pub(super) fn front(view: &View<'_>) -> Markup {
             ul {
                 @for (budget, member) in budgets {
                     li {
-                        "best within " (budget) " % of the backbone: "
+                        "best with trainable parameters of at most " (budget) " % of the backbone's: "
                         (score(member.score.get())) " (trial " (member.trial) ")"
                     }
                 }
@@ -129,9 +127,7 @@ pub(super) fn front(view: &View<'_>) -> Markup {
                         tr {
                             th.number { "Trial" }
                             th { "Method" }
-                            th.number { "Parameters" }
-                            th.number { "% of backbone" }
-                            th.number { (view.metric()) }
+                            (measured_head(view))
                         }
                     }
                     tbody {
@@ -139,9 +135,7 @@ pub(super) fn front(view: &View<'_>) -> Markup {
                             tr {
                                 td.number { (result.trial) }
                                 td { (view::baseline_label(result.name)) }
-                                td.number { (thousands(result.parameters)) }
-                                td.number { (significant(result.parameters_percent.get())) }
-                                td.number { (score(result.score.get())) }
+                                (measured_cells(result.parameters, Some(result.parameters_percent.get()), Some(result.score)))
                             }
                         }
                     }
@@ -156,10 +150,25 @@ fn member_row(member: &FrontMember) -> Markup {
         tr {
             td.number { (member.trial) }
             (configuration_cells(&member.configuration))
-            td.number { (thousands(member.parameters)) }
-            td.number { (significant(member.parameters_percent.get())) }
-            td.number { (score(member.score.get())) }
+            (measured_cells(member.parameters, Some(member.parameters_percent.get()), Some(member.score)))
         }
+    }
+}
+
+/// Cost and score.
+fn measured_head(view: &View<'_>) -> Markup {
+    html! {
+        th.number { "Parameters" }
+        th.number { "% of backbone" }
+        th.number { (view.metric()) }
+    }
+}
+
+fn measured_cells(parameters: u64, percent: Option<f64>, score: Option<Decimal>) -> Markup {
+    html! {
+        td.number { (thousands(parameters)) }
+        td.number { (percent.map_or_else(|| DASH.into(), significant)) }
+        td.number { (optional_score(score)) }
     }
 }
 
@@ -246,7 +255,7 @@ pub(super) fn relevance(view: &View<'_>) -> Markup {
     let most = relevant.fold(0.0, f64::max);
     html! {
         p {
-            "Relevance is the surrogate's inverse lengthscale, averaged over its samples: the score changes "
+            "Relevance is the surrogate's inverse lengthscale, the median over its samples: the score changes "
             "more along a dimension with a longer bar. A dimension that the search keeps fixed has none. "
             "The second bar is the share of the front's configurations that have a module in the layer, or "
             "have the module at all. Layer 0 is next to the input."
@@ -316,9 +325,7 @@ pub(super) fn trials(view: &View<'_>) -> Markup {
                             th { "State" }
                             th { "Origin" }
                             (configuration_head())
-                            th.number { "Parameters" }
-                            th.number { "% of backbone" }
-                            th.number { (view.metric()) }
+                            (measured_head(view))
                             th.number { "Predicted" }
                             th.number { "Seconds" }
                             th { "Reason" }
@@ -334,9 +341,7 @@ pub(super) fn trials(view: &View<'_>) -> Markup {
                                     @if let Some(name) = entry.baseline { ": " (view::baseline_label(name)) }
                                 }
                                 (configuration_cells(&entry.configuration))
-                                td.number { (thousands(entry.parameters)) }
-                                td.number { (view.percent(entry.parameters).map_or_else(|| DASH.into(), significant)) }
-                                td.number { (optional_score(entry.score)) }
+                                (measured_cells(entry.parameters, view.percent(entry.parameters), entry.score))
                                 td.number {
                                     @if let Some(mean) = entry.predicted_mean {
                                         (score(mean.get()))

@@ -32,7 +32,14 @@ pub(super) fn front_table(view: &View<'_>) -> String {
             Align::Right,
             Align::Left,
         ];
-        text.push_str(&columns::aligned(&columns, &rows));
+        let table = columns::aligned(&columns, &rows);
+        for (index, line) in table.lines().enumerate() {
+            if index == 1 + front.len() {
+                text.push_str("\nbaselines, not part of the search\n");
+            }
+            text.push_str(line);
+            text.push('\n');
+        }
     }
     text.push('\n');
     for line in summary(view) {
@@ -86,7 +93,7 @@ fn baseline_row(view: &View<'_>, result: &BaselineResult) -> Vec<String> {
         thousands(result.parameters),
         significant(result.parameters_percent.get()),
         score(result.score.get()),
-        format!("baseline: {}", view::baseline_label(result.name)),
+        view::baseline_label(result.name).to_owned(),
     ]
 }
 
@@ -118,9 +125,9 @@ fn summary(view: &View<'_>) -> Vec<String> {
         if budgets.len() > 1 {
             let budgets = budgets.iter().map(|(budget, member)| {
                 let value = score(member.score.get());
-                format!("{value} within {budget} % (trial {})", member.trial)
+                format!("{value} with at most {budget} % (trial {})", member.trial)
             });
-            line.push_str("; ");
+            line.push_str("; by trainable parameters, in percent of the backbone's: ");
             line.push_str(&budgets.collect::<Vec<_>>().join(", "));
         }
         lines.push(line);

@@ -8,8 +8,8 @@ use autopeft_crds::status::TrialOrigin;
 
 const SIZE: (u32, u32) = (900, 360);
 
-/// The figure: the hypervolume after each finished trial, in the order in which they ended, and where
-/// the Bayesian steps begin.
+/// The figure: the hypervolume after each finished trial, in the order of planning, and where the
+/// Bayesian steps begin.
 pub(super) fn trace_svg(view: &View<'_>, trace: &[(u32, f64)]) -> Result<String, ReportError> {
     let trace: Vec<(u32, f64)> = trace
         .iter()
@@ -17,7 +17,7 @@ pub(super) fn trace_svg(view: &View<'_>, trace: &[(u32, f64)]) -> Result<String,
         .copied()
         .collect();
     let count = trace.len();
-    let x = Axis::linear("finished trials".into(), [0.0, count as f64]);
+    let x = Axis::counts("finished trials".into(), count);
     let y = Axis::linear(
         "hypervolume".into(),
         trace.iter().map(|(_, value)| *value).chain([0.0]),

@@ -190,10 +190,11 @@ fn a_bad_manifest_is_refused_before_anything_is_made() {
     );
     assert!(!bench.workdir().exists());
     bench.rewrite("");
-    fail(
+    let said = fail(
         bench.run().args(["--parallelism", "65"]),
-        &["--parallelism: spec.parallelism: 65 is too large"],
+        &["--parallelism: 65 is too large; write a whole number from 1 to 64"],
     );
+    assert_eq!(said.lines().count(), 1, "{said}");
     fail(
         operator().arg("validate").arg("/nowhere.yaml"),
         &["/nowhere.yaml", "No such file"],
@@ -209,8 +210,41 @@ fn a_space_that_does_not_fit_the_model() {
     fail(
         &mut bench.run(),
         &[
-            "spec.searchSpace.dimensions[layers].mask",
+            "spec.searchSpace.dimensions[0].mask: layers: ",
             "the model has 4 layers",
         ],
     );
+}
+
+#[test]
+fn a_bound_that_nothing_in_the_space_meets() {
+    let bench = Bench::new(
+        "searchSpace: { dimensions: [{ name: prefix, sizes: [4, 8] }] }
+         objectives: [{ name: score }, { name: trainableParameters, bound: \"0.2\" }]",
+    );
+    let said = fail(
+        &mut bench.run(),
+        &[
+            "spec.objectives[1].bound: 0.2 % of the backbone is 2000 parameters",
+            "has 2048 (0.205 %)",
+        ],
+    );
+    assert!(!bench.workdir().join("journal.jsonl").exists(), "{said}");
+}
+
+#[test]
+fn a_search_that_never_asks_the_surrogate_is_warned_of() {
+    let bench = Bench::new("maxTrials: 5");
+    let warning = "spec.algorithm.initialTrials: 5 is not below maxTrials, 5";
+    for mut command in [bench.run(), {
+        let mut validate = operator();
+        validate.arg("validate").arg(bench.manifest());
+        validate
+    }] {
+        let said = succeed(&mut command);
+        assert!(said.contains(warning), "{said}");
+    }
+    bench.rewrite("maxTrials: 6");
+    let said = succeed(operator().arg("validate").arg(bench.manifest()));
+    assert!(!said.contains("initialTrials"), "{said}");
 }

@@ -1,7 +1,12 @@
 //! Trainers that fail in every way: what the search makes of it.
 
-use autopeft_crds::TrialState;
+use std::collections::{BTreeMap, BTreeSet};
+
 use autopeft_crds::trial::FailureReason;
+use autopeft_crds::{SearchSpace, TrialState};
+use autopeft_operator::journal;
+use autopeft_operator::measures::Subject;
+use autopeft_operator::status::status;
 
 use crate::bench::{Bench, fail, operator, succeed};
 
@@ -137,4 +142,50 @@ fn a_small_space_ends_the_search_early() {
     );
     assert_eq!(bench.reason(), "SpaceExhausted");
     assert_eq!(bench.ledger().len(), 3);
+}
+
+#[test]
+fn the_time_of_a_condition_moves_with_its_status_alone() {
+    let objectives = "maxRetries: 0
+        objectives: [{ name: score, reference: \"0.3\" }, { name: trainableParameters, reference: \"0.5\" }]";
+    let bench = Bench::new(&format!("suspend: true\n{objectives}"));
+    succeed(&mut bench.run());
+    bench.rewrite(objectives);
+    succeed(bench.run().env("FAKE", "2:silent 3:memory"));
+    bench.rewrite(&format!("maxTrials: 9\n{objectives}"));
+    succeed(&mut bench.run());
+    bench.rewrite(&format!("maxTrials: 12\nsuspend: true\n{objectives}"));
+    succeed(&mut bench.run());
+
+    let history = journal::read(&bench.workdir()).expect("read").expect("one");
+    let model = &history.header.inspection;
+    let mut before = BTreeMap::new();
+    let mut changed = BTreeSet::new();
+    for count in 0..=history.events.len() as u64 {
+        let spec = history.spec_at(count);
+        let layers = model.layers as usize;
+        let space = SearchSpace::resolve(&spec.search_space, layers, model.hidden_size);
+        let subject = Subject::new(spec, &space.expect("a space"), model);
+        let ledger = history.ledger_at(count).expect("a ledger");
+        for condition in status(&subject, &ledger).conditions {
+            let found = (condition.status, condition.last_transition_time);
+            match before.insert(condition.type_.clone(), found.clone()) {
+                Some(old) if old.0 == found.0 => {
+                    assert_eq!(old.1, found.1, "{} at {count}", condition.type_);
+                }
+                Some(_) => {
+                    changed.insert(condition.type_);
+                }
+                None => {}
+            }
+        }
+    }
+    let expected = [
+        "Degraded",
+        "Progressing",
+        "Succeeded",
+        "SurrogateHealthy",
+        "Suspended",
+    ];
+    assert_eq!(changed, expected.map(str::to_owned).into());
 }

@@ -63,6 +63,17 @@ fn a_search_ends_with_a_front_and_is_then_left_alone() {
     );
     assert_eq!(bench.reason(), "MaxTrialsReached");
 
+    // The surrogate and the front speak of the same dimensions: one row for each.
+    let page = std::fs::read_to_string(bench.workdir().join("report.html")).expect("a page");
+    let status = bench.status();
+    let surrogate = status.surrogate.expect("a fit");
+    assert_eq!(surrogate.relevance.len(), 7);
+    for dimension in surrogate.relevance {
+        let row = format!("<td>{}</td>", dimension.dimension);
+        assert_eq!(page.matches(&row).count(), 1, "{row}");
+    }
+    assert_eq!(page.matches("<td>layer").count(), 4);
+
     let read = |name: &str| std::fs::read(bench.workdir().join(name)).expect("a file");
     let names = [
         "journal.jsonl",

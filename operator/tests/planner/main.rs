@@ -1,6 +1,7 @@
 //! The planner against a world in memory: scenarios that read as transcripts, and a simulator that
 //! crashes at every point.
 
+mod bad_input;
 mod scenarios;
 mod simulator;
 mod world;

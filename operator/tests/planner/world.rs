@@ -137,6 +137,7 @@ impl World {
             runs: &self.observe(),
             engine: &self.engine,
             converged: self.converged,
+            ahead: false,
             now: self.now,
         })
     }

@@ -10,6 +10,7 @@ use super::{Machine, print_json};
 use crate::adapter::Adapter;
 use crate::device;
 use crate::model::Backbone;
+use crate::train::score;
 use crate::trial::{Places, TrialError, validation_data};
 
 /// Arguments of `evaluate`.
@@ -47,7 +48,7 @@ fn evaluate(
     let model = adapter.attach(&backbone, validation.kind.outputs() as i64)?;
     let metrics = validation.measure(&model.evaluator())?;
     Ok(json!({
-        "score": metrics.get(&description.metric),
+        "score": score(&metrics, description.metric)?,
         "metric": description.metric,
         "metrics": metrics,
         "scoreWhenTrained": description.score,

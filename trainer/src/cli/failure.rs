@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use autopeft_crds::trial::FailureReason;
 
-use crate::trial::{TrialError, reason_of};
+use crate::reason;
+use crate::trial::TrialError;
 
 /// Why a command did not succeed; each with its one message.
 #[derive(Debug)]
@@ -41,38 +42,30 @@ impl fmt::Display for Failure {
 
 impl From<TrialError> for Failure {
     fn from(error: TrialError) -> Self {
-        match (&error, error.reason()) {
-            (_, FailureReason::BadInput) | (TrialError::Hub(_), _) => {
+        match error.reason() {
+            FailureReason::BadInput => Self::BadInput(error.to_string()),
+            FailureReason::Internal if error.is_about_a_place() => {
                 Self::BadInput(error.to_string())
             }
-            (_, reason) => Self::Internal(format!("{reason:?}: {error}")),
+            reason => Self::Internal(format!("{reason:?}: {error}")),
         }
     }
 }
 
 /// Runs something whose panics are failures: libtorch's errors inside a forward pass are panics.
 pub(super) fn caught<T>(action: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    catch_unwind(AssertUnwindSafe(action))
-        .unwrap_or_else(|payload| Err(Failure::Internal(panic_message(payload.as_ref()))))
+    catch_unwind(AssertUnwindSafe(action)).unwrap_or_else(|payload| {
+        let (reason, message) = panic_reason(payload.as_ref());
+        Err(Failure::Internal(format!("{reason:?}: {message}")))
+    })
 }
 
-/// What a panic says.
-pub(super) fn panic_message(payload: &(dyn Any + Send)) -> String {
+/// The reason and the message of a panic.
+pub(super) fn panic_reason(payload: &(dyn Any + Send)) -> (FailureReason, String) {
     let text = payload
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| payload.downcast_ref::<&str>().copied())
         .unwrap_or("a panic without a message");
-    // `tch` prints its errors as a debug string: line breaks are spelled out.
-    text.replace("\\n", "\n")
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
-}
-
-/// The reason and the message of a panic.
-pub(super) fn panic_reason(payload: &(dyn Any + Send)) -> (FailureReason, String) {
-    let message = panic_message(payload);
-    (reason_of(&message), message)
+    (reason::of_message(text), reason::sentence(text))
 }

@@ -1,7 +1,5 @@
 //! Flags that describe a task by hand, instead of in a request.
 
-use std::path::PathBuf;
-
 use autopeft_crds::spec::{CustomTask, CustomTaskType, Metric, Source, TaskName, TaskSpec};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -34,15 +32,17 @@ pub(super) struct TaskArguments {
     /// A column of text; give it twice for pairs (custom).
     #[arg(long, value_name = "NAME")]
     text_column: Vec<String>,
-    /// The column of the label (custom).
-    #[arg(long, value_name = "NAME", default_value = "label")]
-    label_column: String,
-    /// The training file, inside the data's directory (custom).
-    #[arg(long, value_name = "FILE", default_value = "train.jsonl")]
-    train_file: PathBuf,
-    /// The validation file, inside the data's directory (custom).
-    #[arg(long, value_name = "FILE", default_value = "validation.jsonl")]
-    validation_file: PathBuf,
+    /// The column of the label, "label" where it is left out (custom).
+    #[arg(long, value_name = "NAME")]
+    label_column: Option<String>,
+    /// The training file, inside the data's directory: .jsonl, .csv, .tsv or .parquet; train.jsonl
+    /// where it is left out (custom).
+    #[arg(long, value_name = "FILE")]
+    train_file: Option<String>,
+    /// The validation file, inside the data's directory; validation.jsonl where it is left out
+    /// (custom).
+    #[arg(long, value_name = "FILE")]
+    validation_file: Option<String>,
     /// The classes, in order; the training file's own where they are left out (custom).
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     labels: Option<Vec<String>>,
@@ -56,29 +56,58 @@ impl TaskArguments {
         let name = self
             .task
             .ok_or_else(|| Failure::BadInput("give --task, or --request".into()))?;
-        let is_custom = name == TaskName::Custom;
-        if is_custom == self.text_column.is_empty() {
-            return Err(Failure::BadInput(
-                "--text-column goes with --task custom: once, or twice for pairs of texts".into(),
-            ));
-        }
-        let text = |path: PathBuf| path.to_string_lossy().into_owned();
+        let custom = if name == TaskName::Custom {
+            Some(self.custom()?)
+        } else {
+            self.none_for(name)?;
+            None
+        };
         Ok(TaskSpec {
             name,
             source: Source::default(),
-            custom: is_custom.then(|| CustomTask {
-                kind: if self.regression {
-                    CustomTaskType::Regression
-                } else {
-                    CustomTaskType::Classification
-                },
-                train_file: text(self.train_file),
-                validation_file: text(self.validation_file),
-                text_columns: self.text_column,
-                label_column: self.label_column,
-                labels: self.labels,
-            }),
+            custom,
             metric: self.metric,
         })
+    }
+
+    /// The files of a task of the user's own.
+    fn custom(&self) -> Result<CustomTask, Failure> {
+        if self.text_column.is_empty() {
+            return Err(Failure::BadInput(
+                "give --text-column with --task custom: once, or twice for pairs of texts".into(),
+            ));
+        }
+        let or = |given: &Option<String>, usual: &str| given.clone().unwrap_or(usual.into());
+        Ok(CustomTask {
+            kind: if self.regression {
+                CustomTaskType::Regression
+            } else {
+                CustomTaskType::Classification
+            },
+            train_file: or(&self.train_file, "train.jsonl"),
+            validation_file: or(&self.validation_file, "validation.jsonl"),
+            text_columns: self.text_column.clone(),
+            label_column: or(&self.label_column, "label"),
+            labels: self.labels.clone(),
+        })
+    }
+
+    /// A GLUE task knows its files, columns and labels.
+    fn none_for(&self, task: TaskName) -> Result<(), Failure> {
+        let given = [
+            ("--text-column", !self.text_column.is_empty()),
+            ("--label-column", self.label_column.is_some()),
+            ("--train-file", self.train_file.is_some()),
+            ("--validation-file", self.validation_file.is_some()),
+            ("--labels", self.labels.is_some()),
+            ("--regression", self.regression),
+        ];
+        match given.into_iter().find(|(_, is_given)| *is_given) {
+            None => Ok(()),
+            Some((flag, _)) => Err(Failure::BadInput(format!(
+                "{flag} goes with --task custom; {} has files, columns and labels of its own",
+                task.as_str()
+            ))),
+        }
     }
 }

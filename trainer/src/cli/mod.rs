@@ -1,11 +1,7 @@
 //! The command line of `peft-trainer`.
 //!
-//! Results go to standard output or to a file, progress and errors to standard error. Exit codes:
-//! 0; 2 for input that cannot be used; 3 where a trial failed and its result says why; 1 for
-//! anything else.
-
-// Standard output is where a command's result belongs.
-#![allow(clippy::print_stdout)]
+//! Results go to standard output or to a file, progress and errors to standard error. The help
+//! tells the exit codes.
 
 mod evaluate;
 mod failure;
@@ -16,6 +12,7 @@ mod threads;
 mod train;
 mod trial;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -28,9 +25,17 @@ use tch::Device;
 use crate::result;
 use failure::Failure;
 
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  something else than the input was in the way: memory, the disk, the GPU, a loss that is not
+     finite, a result that cannot be written, or a defect of this program; the message tells which
+  2  the input or a flag cannot be used; the message says what would be right
+  3  a trial failed, and its result document says why (trial alone)";
+
 /// Trains PEFT configurations of a pretrained encoder.
 #[derive(Debug, Parser)]
-#[command(name = "peft-trainer", version, arg_required_else_help = true)]
+#[command(name = "peft-trainer", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -62,8 +67,9 @@ struct Machine {
     #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
     device: DeviceChoice,
     /// Threads of the CPU's operations; one a core where it is left out.
-    #[arg(long, value_name = "N")]
-    threads: Option<std::num::NonZeroU16>,
+    // More would take all the processes that a machine allows.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    threads: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -79,7 +85,7 @@ enum DeviceChoice {
 impl Machine {
     fn device(&self) -> Result<Device, Failure> {
         if let Some(threads) = self.threads {
-            tch::set_num_threads(threads.get().into());
+            tch::set_num_threads(threads.into());
         }
         match self.device {
             DeviceChoice::Auto => Ok(crate::device::choose()),
@@ -158,6 +164,6 @@ fn read_request(path: &Path) -> Result<TrialRequest, Failure> {
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::Internal(error.to_string()))?;
-    println!("{text}");
-    Ok(())
+    writeln!(std::io::stdout(), "{text}")
+        .map_err(|error| Failure::Internal(format!("standard output cannot be written: {error}")))
 }

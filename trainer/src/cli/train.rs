@@ -21,12 +21,15 @@ use crate::{adapter, result};
 /// Arguments of `train`.
 #[derive(Debug, Args)]
 pub(super) struct TrainArguments {
-    /// A request document, in place of every flag below but --out.
+    /// A request document, in place of every flag below but --out and --overwrite.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "data", "task"])]
     request: Option<PathBuf>,
     /// The directory for the adapter.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Replace an adapter that is in that directory.
+    #[arg(long)]
+    overwrite: bool,
     /// The pretrained model: a directory, or hf://owner/name@revision.
     #[arg(long, value_name = "DIR")]
     model: Option<String>,
@@ -106,13 +109,13 @@ struct RecipeArguments {
 
 pub(super) fn run(arguments: TrainArguments, started: Instant) -> Result<(), Failure> {
     let device = arguments.machine.device()?;
-    let out = arguments.out.clone();
+    let (out, overwrite) = (arguments.out.clone(), arguments.overwrite);
     let request = match &arguments.request {
         Some(path) => read_request(path)?,
         None => request(arguments)?,
     };
     // Found now rather than after the training.
-    adapter::holds_an_adapter(&out).map_err(TrialError::from)?;
+    adapter::check_place(&out, overwrite).map_err(TrialError::from)?;
     let mut progress = Progress::new();
     progress.say(&format!("{:?}: {}", request.method, request.configuration));
     let prepared = trial::prepare(&request, device)?;
@@ -121,7 +124,7 @@ pub(super) fn run(arguments: TrainArguments, started: Instant) -> Result<(), Fai
     }
     let (measured, trained) = trial::run(&prepared, started, &mut progress)?;
     let description = trial::describe(&request, &prepared, measured.score);
-    adapter::save(&prepared.model, &description, &out).map_err(TrialError::from)?;
+    adapter::save(&prepared.model, &description, &out, overwrite).map_err(TrialError::from)?;
     progress.say(&format!(
         "{} {:.4} at epoch {}; {} parameters trained, {} deployed; {:.0} tokens a second; the adapter is in {}",
         measured.metric.label(),
@@ -133,7 +136,7 @@ pub(super) fn run(arguments: TrainArguments, started: Instant) -> Result<(), Fai
         out.display()
     ));
     drop(progress);
-    print_json(&result::succeeded(request.identity, measured))
+    print_json(&result::rounded(measured))
 }
 
 /// The request that the flags describe.
@@ -150,7 +153,8 @@ fn request(arguments: TrainArguments) -> Result<TrialRequest, Failure> {
     let (fidelity, training) = arguments.recipe.spec(method);
     Ok(TrialRequest {
         identity: TrialIdentity {
-            search_uid: "none".into(),
+            // Of no search: the identity is not printed.
+            search_uid: String::new(),
             trial: 0,
             attempt: 1,
             configuration_hash: configuration.hash(),

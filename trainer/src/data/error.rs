@@ -61,14 +61,31 @@ pub enum DataError {
     #[error("{} has no rows; at least one example is needed", .0.display())]
     NoRows(PathBuf),
     /// A column is not there.
-    #[error("{} has no column {column:?}; its columns are {found}", path.display())]
+    #[error(
+        "{} has no column {column:?}; its columns are {}",
+        path.display(),
+        listed(found.iter().map(String::as_str))
+    )]
     NoColumn {
         /// The file.
         path: PathBuf,
         /// The column that was asked for.
         column: String,
         /// The columns that there are.
-        found: String,
+        found: Vec<String>,
+    },
+    /// A line's object has no such field.
+    #[error(
+        "{place}: no field {column:?}; its fields are {}",
+        listed(found.iter().map(String::as_str))
+    )]
+    NoField {
+        /// Where.
+        place: Place,
+        /// The field that was asked for.
+        column: String,
+        /// The fields that there are.
+        found: Vec<String>,
     },
     /// Bytes that are not UTF-8.
     #[error("{place}: byte {byte} of the line is not UTF-8; save the file as UTF-8")]
@@ -130,6 +147,14 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// The column that was asked for and is not there.
+    pub fn absent_column(&self) -> Option<&str> {
+        match self {
+            Self::NoColumn { column, .. } | Self::NoField { column, .. } => Some(column),
+            _ => None,
+        }
+    }
+
     /// What opening or reading a file came to.
     pub fn io(path: &Path, source: io::Error) -> Self {
         if source.kind() == io::ErrorKind::NotFound {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::error::{listed, shortened};
+use super::error::shortened;
 use super::lines::Lines;
 use super::{Columns, DataError, Label, Place, Row, Rows, not_empty};
 
@@ -44,15 +44,14 @@ fn problem(error: &serde_json::Error) -> String {
 
 /// A field's value. It is copied, because a label may also be one of the texts.
 fn value(object: &Map<String, Value>, column: &str, place: &Place) -> Result<Value, DataError> {
-    object.get(column).cloned().ok_or_else(|| DataError::Value {
-        place: place.clone(),
-        column: column.into(),
-        found: format!(
-            "no such field among {}",
-            listed(object.keys().map(String::as_str))
-        ),
-        expected: "a value".into(),
-    })
+    object
+        .get(column)
+        .cloned()
+        .ok_or_else(|| DataError::NoField {
+            place: place.clone(),
+            column: column.into(),
+            found: object.keys().cloned().collect(),
+        })
 }
 
 fn text(object: &mut Map<String, Value>, column: &str, place: &Place) -> Result<String, DataError> {

@@ -83,6 +83,12 @@ pub fn read_tsv(path: &Path, columns: &Columns, layout: &TsvLayout) -> Result<Ro
     tsv::read(path, columns, layout)
 }
 
+/// The first line of a text file, where it can be read.
+pub fn first_line(path: &Path) -> Option<String> {
+    let mut lines = lines::Lines::open(path).ok()?;
+    lines.next().ok()?.map(|(_, line)| line.to_owned())
+}
+
 /// A file without rows is refused by every reader.
 fn not_empty(path: &Path, rows: Rows) -> Result<Rows, DataError> {
     if rows.rows.is_empty() {
@@ -107,7 +113,7 @@ impl Positions {
                 .ok_or_else(|| DataError::NoColumn {
                     path: path.into(),
                     column: name.into(),
-                    found: listed(header.iter().copied()),
+                    found: header.iter().map(|name| (*name).to_owned()).collect(),
                 })
         };
         Ok(Self {

@@ -1,6 +1,7 @@
 //! Parquet files as the Hugging Face hub has them: flat columns, strings, integers and floats.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use ::parquet::errors::ParquetError;
@@ -12,11 +13,7 @@ use super::{Columns, DataError, Label, MAX_FIELD_BYTES, Place, Positions, Row, R
 
 pub(super) fn read(path: &Path, columns: &Columns) -> Result<Rows, DataError> {
     let file = File::open(path).map_err(|error| DataError::io(path, error))?;
-    let broken = |error: ParquetError| DataError::Broken {
-        path: path.into(),
-        format: "Parquet",
-        problem: error.to_string(),
-    };
+    let broken = |error: ParquetError| wrong(path, error);
     let reader = SerializedFileReader::new(file).map_err(broken)?;
     let schema = reader.metadata().file_metadata().schema();
     let names: Vec<&str> = schema
@@ -58,6 +55,29 @@ pub(super) fn read(path: &Path, columns: &Columns) -> Result<Rows, DataError> {
         });
     }
     not_empty(path, found)
+}
+
+/// An error of the system is told from a file that is not what it should be. A file's content may
+/// point beyond the file's end: that is the content's fault.
+fn wrong(path: &Path, error: ParquetError) -> DataError {
+    let problem = error.to_string();
+    match error {
+        ParquetError::External(cause) => match cause.downcast::<io::Error>() {
+            Ok(source) if source.kind() != io::ErrorKind::UnexpectedEof => {
+                DataError::io(path, *source)
+            }
+            _ => DataError::Broken {
+                path: path.into(),
+                format: "Parquet",
+                problem,
+            },
+        },
+        _ => DataError::Broken {
+            path: path.into(),
+            format: "Parquet",
+            problem,
+        },
+    }
 }
 
 fn is_wanted(columns: &Columns, name: &str) -> bool {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use autopeft_crds::configuration::MAX_LAYERS;
 use serde_json::{Map, Value};
 
+use super::absent::{self, AbsentFile};
+
 /// The file's name in a model's directory.
 pub const CONFIG_FILE: &str = "config.json";
 
@@ -59,6 +61,9 @@ pub struct ModelConfig {
 /// Why a `config.json` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// There is no such file.
+    #[error(transparent)]
+    Absent(#[from] AbsentFile),
     /// The file cannot be read.
     #[error("{path}: cannot be read: {source}")]
     Read {
@@ -106,6 +111,7 @@ impl ModelConfig {
     /// The file is missing or not a JSON object, or a field is missing, malformed or names
     /// something that is not supported; the error names file and field.
     pub fn read(model: &Path) -> Result<Self, ConfigError> {
+        absent::check(model, CONFIG_FILE)?;
         let path = model.join(CONFIG_FILE);
         let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Read {
             path: path.clone(),
@@ -170,11 +176,6 @@ impl ModelConfig {
         Ok(config)
     }
 
-    /// d, the width of an attention head.
-    pub fn head_size(&self) -> i64 {
-        self.hidden_size / self.heads
-    }
-
     /// The longest text that has positions, in tokens. RoBERTa's first pad_id + 1 rows stand for
     /// no position.
     pub fn max_tokens(&self) -> i64 {
@@ -184,8 +185,8 @@ impl ModelConfig {
         }
     }
 
-    /// The backbone's parameters, pooler included: the denominator of parameter percentages
-    /// (trainer.md, section 1; 109,482,240 for BERT-base).
+    /// The backbone's parameters, pooler included: the denominator of parameter percentages, as in
+    /// AutoPEFT (arXiv:2301.12132, table 1). 109,482,240 for BERT-base.
     pub fn backbone_parameters(&self) -> u64 {
         let (h, i) = (self.hidden_size as u64, self.intermediate_size as u64);
         let norm = 2 * h;

@@ -4,15 +4,40 @@
 //! `weight` and `bias` or as `gamma` and `beta`. Pooler, heads and position ids are not used.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tch::Tensor;
 
+use super::absent::{self, AbsentFile};
 use super::config::ModelConfig;
 use crate::tensor_file::{TensorFile, TensorFileError};
 
 /// The file's name in a model's directory.
 pub const WEIGHTS_FILE: &str = "model.safetensors";
+
+/// Why an encoder's weights cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// There is no such file.
+    #[error(transparent)]
+    Absent(#[from] AbsentFile),
+    /// It cannot be read, or lacks a tensor that fits.
+    #[error(transparent)]
+    File(#[from] TensorFileError),
+    /// It is of another depth than `config.json` tells.
+    #[error(
+        "{}: holds {found} layers, and field num_hidden_layers of config.json beside it is {expected}; they are not of the same model",
+        path.display()
+    )]
+    Layers {
+        /// The file.
+        path: PathBuf,
+        /// Layers in the file.
+        found: usize,
+        /// Layers by `config.json`.
+        expected: usize,
+    },
+}
 
 /// A tensor's name without the architecture's prefix, and its shape.
 pub type Expected = (String, Vec<i64>);
@@ -54,18 +79,28 @@ pub fn expected_tensors(config: &ModelConfig) -> Vec<Expected> {
 /// Reads the encoder's tensors as float32 on the CPU, by their names without prefix.
 ///
 /// # Errors
-/// The file is missing, cut short or garbled, or lacks a tensor or holds one of another shape or
-/// number format; the error names file and tensor. Nothing is ever written.
-pub fn read(
-    model: &Path,
-    config: &ModelConfig,
-) -> Result<HashMap<String, Tensor>, TensorFileError> {
-    let mut file = TensorFile::open(&model.join(WEIGHTS_FILE))?;
+/// The file is missing, cut short or garbled, holds another number of layers, lacks a tensor, or
+/// holds one of another shape or number format or with a value that is not finite; the error names
+/// file and tensor. Nothing is ever written.
+pub fn read(model: &Path, config: &ModelConfig) -> Result<HashMap<String, Tensor>, WeightsError> {
+    absent::check(model, WEIGHTS_FILE)?;
+    let path = model.join(WEIGHTS_FILE);
+    let mut file = TensorFile::open(&path)?;
     let stored: HashMap<String, String> = file
         .names()
         .into_iter()
         .map(|name| (plain_name(&name, config), name))
         .collect();
+    let found = stored.keys().filter_map(|name| layer(name)).max();
+    if let Some(found) = found.map(|last| last + 1)
+        && found != config.layers
+    {
+        return Err(WeightsError::Layers {
+            path,
+            found,
+            expected: config.layers,
+        });
+    }
     expected_tensors(config)
         .into_iter()
         .map(|(name, shape)| {
@@ -74,6 +109,12 @@ pub fn read(
             Ok((name, tensor))
         })
         .collect()
+}
+
+/// The layer that a tensor belongs to, from 0.
+fn layer(name: &str) -> Option<usize> {
+    let (layer, _) = name.strip_prefix("encoder.layer.")?.split_once('.')?;
+    layer.parse().ok()
 }
 
 /// A checkpoint's name in the spelling of `expected_tensors`.

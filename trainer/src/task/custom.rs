@@ -7,7 +7,7 @@ use autopeft_crds::spec::CustomTask;
 
 use super::targets::MAX_LABELS;
 use super::{Files, Labels, TaskError, is_regression};
-use crate::data::{Columns, TsvLayout};
+use crate::data::{Columns, DataError, TsvLayout};
 
 pub(super) fn files(custom: &CustomTask, directory: &Path) -> Result<Files, TaskError> {
     let (first, second) = match custom.text_columns.as_slice() {
@@ -35,6 +35,21 @@ pub(super) fn files(custom: &CustomTask, directory: &Path) -> Result<Files, Task
         layout: TsvLayout::default(),
         labels,
     })
+}
+
+/// Says of a column that is not there which field names it.
+pub(super) fn column_of(columns: &Columns, problem: DataError) -> TaskError {
+    match problem.absent_column() {
+        None => problem.into(),
+        Some(column) => TaskError::Column {
+            field: if column == columns.label {
+                "spec.task.custom.labelColumn (--label-column)"
+            } else {
+                "spec.task.custom.textColumns (--text-column)"
+            },
+            problem: problem.into(),
+        },
+    }
 }
 
 fn check(labels: &[String]) -> Result<(), TaskError> {

@@ -12,13 +12,32 @@ pub enum TaskError {
     /// A file cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A column that a custom task names is not there.
+    #[error("{problem}; {field} names it")]
+    Column {
+        /// What the reader says.
+        problem: Box<DataError>,
+        /// The field that names the column, and its flag.
+        field: &'static str,
+    },
+    /// A known task's file has other columns than the task's.
+    #[error("{problem}; {}", other_task(*.task, .others))]
+    OtherTask {
+        /// What the reader says.
+        problem: Box<DataError>,
+        /// The task.
+        task: TaskName,
+        /// Tasks whose columns these are.
+        others: Vec<&'static str>,
+    },
     /// The data's directory is not there.
-    #[error("task.source: {} is not a directory", .0.display())]
+    #[error("spec.task.source: {} is not a directory", .0.display())]
     NoDirectory(PathBuf),
     /// A known task's files are not there.
     #[error(
-        "task.source: {} has no files of {task}; expected train.tsv and {dev}, or {parquet}",
-        directory.display()
+        "spec.task.source: {} has no files of {task}; expected train.tsv and {dev}, or {parquet}{}",
+        directory.display(),
+        if there.is_empty() { String::new() } else { format!("; it has {there}") }
     )]
     NoFiles {
         /// Where they were looked for.
@@ -29,9 +48,26 @@ pub enum TaskError {
         dev: &'static str,
         /// Its training file in the hub's layout.
         parquet: String,
+        /// What is there instead.
+        there: String,
+    },
+    /// One of a known task's two files is not there.
+    #[error(
+        "spec.task.source: {} has {there} but not {missing}; {task} needs both",
+        directory.display()
+    )]
+    NoFile {
+        /// Where it was looked for.
+        directory: PathBuf,
+        /// The task.
+        task: &'static str,
+        /// The file that is there.
+        there: String,
+        /// The file that is not.
+        missing: String,
     },
     /// A file name that leaves the data's directory.
-    #[error("task.custom.{field}: {value:?} must be a path inside the source, without ..")]
+    #[error("spec.task.custom.{field}: {value:?} must be a path inside the source, without ..")]
     OutsidePath {
         /// `trainFile` or `validationFile`.
         field: &'static str,
@@ -39,23 +75,23 @@ pub enum TaskError {
         value: String,
     },
     /// The custom task says nothing about its files.
-    #[error("task.custom is missing; the task named custom describes its files there")]
+    #[error("spec.task.custom is missing; the task named custom describes its files there")]
     NotDescribed,
     /// A known task with a description of its own.
-    #[error("task.custom is only for the task named custom, and this one is {}", .0.as_str())]
+    #[error("spec.task.custom is only for the task named custom, and this one is {}", .0.as_str())]
     DescribedTwice(TaskName),
     /// One or two columns of text.
-    #[error("task.custom.textColumns: {0} columns; give one, or two for pairs of texts")]
+    #[error("spec.task.custom.textColumns: {0} columns; give one, or two for pairs of texts")]
     TextColumns(usize),
     /// Labels of numbers.
-    #[error("task.custom.labels: a regression has no classes; leave it out")]
+    #[error("spec.task.custom.labels: a regression has no classes; leave it out")]
     LabelsOfNumbers,
     /// The same class twice, or too few.
-    #[error("task.custom.labels: {0}")]
+    #[error("spec.task.custom.labels: {0}")]
     Labels(String),
     /// A metric that does not fit.
     #[error(
-        "task.metric: {} does not fit the task {}; {}",
+        "spec.task.metric: {} does not fit the task {}; {}",
         metric.label(),
         task.as_str(),
         if metric.is_for_regression() {
@@ -98,4 +134,27 @@ pub enum TaskError {
         /// The limit.
         most: usize,
     },
+}
+
+impl TaskError {
+    /// Whether a file or a directory is not there, rather than wrong.
+    pub fn is_absence(&self) -> bool {
+        matches!(
+            self,
+            Self::NoDirectory(_)
+                | Self::NoFiles { .. }
+                | Self::NoFile { .. }
+                | Self::Data(DataError::Missing { .. })
+        )
+    }
+}
+
+fn other_task(task: TaskName, others: &[&str]) -> String {
+    let task = task.as_str();
+    if others.is_empty() {
+        format!("these are not the columns of {task}")
+    } else {
+        let others = others.join(" or ");
+        format!("these are the columns of {others}, and spec.task.name is {task}")
+    }
 }

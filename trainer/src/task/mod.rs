@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use autopeft_crds::spec::{CustomTaskType, Metric, TaskName, TaskSpec};
 
-use crate::data::{self, Columns, DataError, Row, Rows, TsvLayout};
+use crate::data::{self, Columns, Row, Rows, TsvLayout};
 
 pub use error::TaskError;
 pub use glue::hub_files;
@@ -142,12 +142,23 @@ impl Labels {
     }
 }
 
+/// The files that a task reads, training first.
+///
+/// # Errors
+/// The directory or a known task's files are not there, or a custom task's description is wrong.
+pub fn data_files(spec: &TaskSpec, directory: &Path) -> Result<[PathBuf; 2], TaskError> {
+    let Files {
+        train, validation, ..
+    } = files(spec, directory)?;
+    Ok([train, validation])
+}
+
 /// Reads both files of a task.
 pub fn load(spec: &TaskSpec, directory: &Path) -> Result<Task, TaskError> {
     let metric = check_metric(spec)?;
     let files = files(spec, directory)?;
-    let train = rows(&files.train, &files)?;
-    let validation = rows(&files.validation, &files)?;
+    let train = rows(&files.train, &files, spec)?;
+    let validation = rows(&files.validation, &files, spec)?;
     let mut notes = Vec::new();
     for (path, rows) in [(&files.train, &train), (&files.validation, &validation)] {
         if rows.skipped > 0 {
@@ -186,7 +197,7 @@ pub fn load_validation(
 ) -> Result<Examples, TaskError> {
     check_metric(spec)?;
     let files = files(spec, directory)?;
-    let rows = rows(&files.validation, &files)?.rows;
+    let rows = rows(&files.validation, &files, spec)?.rows;
     let labels = match (&files.labels, kind) {
         (Labels::Inferred, Kind::Classification(names)) => Labels::named(names),
         (known, _) => known.clone(),
@@ -225,12 +236,16 @@ fn files(spec: &TaskSpec, directory: &Path) -> Result<Files, TaskError> {
     }
 }
 
-fn rows(path: &Path, files: &Files) -> Result<Rows, DataError> {
-    if files.layout == TsvLayout::default() {
+fn rows(path: &Path, files: &Files, spec: &TaskSpec) -> Result<Rows, TaskError> {
+    let rows = if files.layout == TsvLayout::default() {
         data::read(path, &files.columns)
     } else {
         data::read_tsv(path, &files.columns, &files.layout)
-    }
+    };
+    rows.map_err(|problem| match spec.name {
+        TaskName::Custom => custom::column_of(&files.columns, problem),
+        name => glue::other_task(name, problem),
+    })
 }
 
 fn examples(

@@ -115,7 +115,8 @@ fn only<T: PartialEq>(values: &[T]) -> Option<&T> {
     values.iter().all(|value| value == first).then_some(first)
 }
 
-/// A label as text, so that `1`, `"1"` and `1.0` name the same class.
+/// A label as text: the numbers 1 and 1.0 and the text "1" name the same class. A text is taken as
+/// it stands: "1.0" and " 1" name others.
 fn spelling(label: &Label, line: u64, path: &Path, column: &str) -> Result<String, DataError> {
     match label {
         Label::Text(text) if text.is_empty() => Err(value(

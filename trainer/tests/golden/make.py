@@ -110,7 +110,7 @@ def module_shapes(c, configuration, outputs):
 
 
 def hidden_states(c, w, modules, configuration, batch):
-    """Embeddings and every layer's output, by the formulas of trainer.md, sections 1 and 2."""
+    """Embeddings and every layer's output, by the formulas of docs/trainer.md, "Modules"."""
     ids, mask, types = (torch.tensor(batch[k]) for k in ["input_ids", "attention_mask", "token_type_ids"])
     heads = c["num_attention_heads"]
     d = c["hidden_size"] // heads
