@@ -315,7 +315,8 @@ fn every_reason_is_in_the_failure_table() {
     let mut reasons: BTreeSet<String> = BTreeSet::new();
     for file in ["inspect", "observe", "outcome", "reconcile", "mod"] {
         let source = read(&format!("operator/src/controller/{file}.rs"));
-        for before in ["Trouble::new(\"", "warn(about, \"", "(object.object_ref(&()), \""] {
+        let source: String = source.split_whitespace().collect();
+        for before in ["Trouble::new(\"", "warn(about,\"", "(object.object_ref(&()),\""] {
             reasons.extend(words_after(&source, before).into_iter().map(str::to_owned));
         }
     }
