@@ -84,7 +84,7 @@ trainer() {
     LIBTORCH=$libtorch cargo build --quiet --release --locked --manifest-path "$root/Cargo.toml" \
         -p autopeft-trainer --bin peft-trainer
     program=${CARGO_TARGET_DIR:-$root/target}/release/peft-trainer
-    mkdir -p "$folder/opt/autopeft/lib" "$folder/etc/ssl/certs" "$folder/tmp"
+    mkdir -p "$folder/opt/autopeft/lib" "$folder/etc/ssl/certs" "$folder/proc" "$folder/tmp"
     chmod 1777 "$folder/tmp"
     debian "$folder" libc6 libgcc-s1 libstdc++6 ca-certificates
     # What the package's installation script would make.
@@ -112,11 +112,12 @@ trainer() {
         --env SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt --env NVIDIA_DRIVER_CAPABILITIES=compute,utility
 }
 
-# in_root FOLDER PROGRAM: says its version with FOLDER as the whole file system; libraries are looked for at once.
+# in_root FOLDER PROGRAM: says its version with FOLDER as the whole file system, all of its symbols found at once. The
+# loader finds libraries beside a program by /proc.
 in_root() {
-    local -a enter=(chroot)
-    if ((UID)); then enter=(unshare --user --map-root-user chroot); fi
-    LD_BIND_NOW=1 OMP_WAIT_POLICY=passive "${enter[@]}" "$1" "$2" --version 2>&1
+    local -a enter=(unshare --mount --pid --fork "--mount-proc=$1/proc")
+    if ((UID)); then enter+=(--user --map-root-user); fi
+    LD_BIND_NOW=1 OMP_WAIT_POLICY=passive "${enter[@]}" chroot "$1" "$2" --version 2>&1
 }
 
 examples() {

@@ -51,9 +51,16 @@ finish() {
 
 watching=
 watch_progress() {
-    # One line a change of the count; the kept status has everything.
-    kubectl get psearch "$name" -n "$namespace" --watch 2>/dev/null |
-        awk '$4 != last { print; fflush(); last = $4 }' >&2 &
+    # One line each time the count of trials changes.
+    kubectl get psearch "$name" -n "$namespace" --watch 2>/dev/null | {
+        local -a words
+        local line last=
+        while read -r line; do
+            read -ra words <<<"$line"
+            if [[ ${words[3]:-} != "$last" ]]; then say "$line"; fi
+            last=${words[3]:-}
+        done
+    } &
     watching=$!
 }
 

@@ -39,8 +39,15 @@ fn cluster_sh(arguments: &[&str]) -> String {
         .stderr(Stdio::inherit())
         .output()
         .expect("cluster.sh starts");
-    assert!(output.status.success(), "cluster.sh {}", arguments.join(" "));
-    String::from_utf8(output.stdout).expect("text").trim().into()
+    assert!(
+        output.status.success(),
+        "cluster.sh {}",
+        arguments.join(" ")
+    );
+    String::from_utf8(output.stdout)
+        .expect("text")
+        .trim()
+        .into()
 }
 
 fn helm() -> Command {
@@ -62,7 +69,9 @@ fn run(command: &mut Command) -> String {
 
 fn template(values: &[&str]) -> Output {
     let mut command = helm();
-    command.args(["template", "one", "--namespace", "lab"]).arg(root().join("charts/autopeft"));
+    command
+        .args(["template", "one", "--namespace", "lab"])
+        .arg(root().join("charts/autopeft"));
     for value in values {
         command.args(["--set", value]);
     }
@@ -74,22 +83,35 @@ fn rendered(values: &[&str]) -> Vec<Value> {
     let output = template(values);
     assert!(output.status.success(), "{values:?}: {}", said(&output));
     let text = String::from_utf8(output.stdout).expect("text");
-    let documents = text.split("\n---\n").filter(|document| document.contains("kind:"));
+    let documents = text
+        .split("\n---\n")
+        .filter(|document| document.contains("kind:"));
     documents.map(yaml).collect()
 }
 
 fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
-    objects.iter().filter(|object| object["kind"] == kind).collect()
+    objects
+        .iter()
+        .filter(|object| object["kind"] == kind)
+        .collect()
 }
 
 fn strings(value: &Value) -> Vec<&str> {
-    value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 /// Each right as `verb resource.group/name`, of the roles of these kinds.
 fn rights(objects: &[Value], kinds: &[&str]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for role in objects.iter().filter(|object| kinds.iter().any(|kind| object["kind"] == *kind)) {
+    for role in objects
+        .iter()
+        .filter(|object| kinds.iter().any(|kind| object["kind"] == *kind))
+    {
         for rule in role["rules"].as_array().expect("rules") {
             let names = strings(&rule["resourceNames"]).join(",");
             for group in strings(&rule["apiGroups"]) {
@@ -113,33 +135,46 @@ fn the_operator_may_do_what_it_needs_and_nothing_else() {
         ("jobs.batch/", "get list watch create delete"),
         ("pods./", "get list watch patch"),
         ("events.events.k8s.io/", "create patch"),
-        ("leases.coordination.k8s.io/one-autopeft", "get patch update"),
+        (
+            "leases.coordination.k8s.io/one-autopeft",
+            "get patch update",
+        ),
         ("leases.coordination.k8s.io/", "create"),
     ] {
         wanted.extend(verbs.split(' ').map(|verb| format!("{verb} {resource}")));
     }
     let namespaced = rendered(&[]);
     assert_eq!(rights(&namespaced, &["Role"]), wanted);
-    assert!(of_kind(&namespaced, "ClusterRole").is_empty(), "one namespace needs no ClusterRole");
+    assert!(
+        of_kind(&namespaced, "ClusterRole").is_empty(),
+        "one namespace needs no ClusterRole"
+    );
 
     let everywhere = rendered(&["watch.clusterWide=true"]);
     assert_eq!(rights(&everywhere, &["Role", "ClusterRole"]), wanted);
     let leases = |right: &String| right.contains(" leases.");
-    assert!(rights(&everywhere, &["Role"]).iter().all(leases), "only the Lease has a Role");
+    assert!(
+        rights(&everywhere, &["Role"]).iter().all(leases),
+        "only the Lease has a Role"
+    );
 }
 
 #[test]
 fn a_watched_namespace_gets_the_role_and_the_operator_the_flag() {
     let objects = rendered(&["watch.namespace=team"]);
     let roles: Vec<&Value> = of_kind(&objects, "Role");
-    let namespaces: BTreeSet<&str> =
-        roles.iter().filter_map(|role| role["metadata"]["namespace"].as_str()).collect();
+    let namespaces: BTreeSet<&str> = roles
+        .iter()
+        .filter_map(|role| role["metadata"]["namespace"].as_str())
+        .collect();
     assert_eq!(namespaces, BTreeSet::from(["lab", "team"]));
     let environment = |objects: &[Value]| {
         let deployment = of_kind(objects, "Deployment")[0];
         let container = &deployment["spec"]["template"]["spec"]["containers"][0];
         let variables = container["env"].as_array().expect("variables").clone();
-        let found = variables.iter().find(|variable| variable["name"] == "AUTOPEFT_NAMESPACE");
+        let found = variables
+            .iter()
+            .find(|variable| variable["name"] == "AUTOPEFT_NAMESPACE");
         found.map(|variable| variable["value"].clone())
     };
     assert_eq!(environment(&objects), Some(json!("team")));
@@ -152,17 +187,38 @@ fn the_operators_pod_is_restricted() {
     let objects = rendered(&[]);
     let pod = &of_kind(&objects, "Deployment")[0]["spec"]["template"]["spec"];
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
-    assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+    assert_eq!(
+        pod["securityContext"]["seccompProfile"]["type"],
+        "RuntimeDefault"
+    );
     let container = &pod["containers"][0];
     let context = &container["securityContext"];
     assert_eq!(context["allowPrivilegeEscalation"], false);
     assert_eq!(context["readOnlyRootFilesystem"], true);
     assert_eq!(context["capabilities"]["drop"], json!(["ALL"]));
     for resource in ["cpu", "memory"] {
-        assert!(container["resources"]["limits"][resource].is_string(), "a limit of {resource}");
+        assert!(
+            container["resources"]["limits"][resource].is_string(),
+            "a limit of {resource}"
+        );
     }
     for forbidden in ["hostNetwork", "hostPID", "hostIPC", "volumes"] {
         assert!(pod[forbidden].is_null(), "the pod has {forbidden}");
+    }
+}
+
+/// The same document with every number as a float: Helm writes 1.0 as 1.
+fn floats(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => json!(number.as_f64()),
+        Value::Array(items) => items.iter().map(floats).collect(),
+        Value::Object(fields) => {
+            let pairs = fields
+                .iter()
+                .map(|(name, value)| (name.clone(), floats(value)));
+            Value::Object(pairs.collect())
+        }
+        other => other.clone(),
     }
 }
 
@@ -171,9 +227,15 @@ fn the_crd_is_the_generated_one_and_stays_when_the_release_goes() {
     let wanted = yaml(&read("crds/peftsearches.yaml"));
     let objects = rendered(&[]);
     let crd = of_kind(&objects, "CustomResourceDefinition")[0];
-    assert_eq!(crd["spec"], wanted["spec"]);
+    assert!(
+        floats(&crd["spec"]) == floats(&wanted["spec"]),
+        "the chart's CRD is stale: run `make generate` and commit what it writes"
+    );
     assert_eq!(crd["metadata"]["name"], wanted["metadata"]["name"]);
-    assert_eq!(crd["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
+    assert_eq!(
+        crd["metadata"]["annotations"]["helm.sh/resource-policy"],
+        "keep"
+    );
     let objects = rendered(&["crds.keep=false"]);
     let crd = of_kind(&objects, "CustomResourceDefinition")[0];
     assert!(crd["metadata"]["annotations"].is_null());
@@ -185,11 +247,20 @@ fn the_crd_is_the_generated_one_and_stays_when_the_release_goes() {
 fn a_digest_takes_the_place_of_the_tag() {
     let digest = format!("sha256:{}", "a".repeat(64));
     let objects = rendered(&[&format!("image.digest={digest}"), "trainer.image.tag=cuda"]);
-    let container = &of_kind(&objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0];
-    assert_eq!(container["image"], format!("localhost/autopeft-operator@{digest}"));
+    let container =
+        &of_kind(&objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(
+        container["image"],
+        format!("localhost/autopeft-operator@{digest}")
+    );
     let variables = container["env"].as_array().expect("variables");
-    let trainer = variables.iter().find(|variable| variable["name"] == "AUTOPEFT_TRAINER_IMAGE");
-    assert_eq!(trainer.expect("the variable")["value"], "localhost/autopeft-trainer:cuda");
+    let trainer = variables
+        .iter()
+        .find(|variable| variable["name"] == "AUTOPEFT_TRAINER_IMAGE");
+    assert_eq!(
+        trainer.expect("the variable")["value"],
+        "localhost/autopeft-trainer:cuda"
+    );
 }
 
 #[test]
@@ -222,7 +293,9 @@ fn values_that_cannot_be_are_refused_by_name() {
 fn the_chart_lints() {
     for values in [&[][..], ALL] {
         let mut command = helm();
-        command.args(["lint", "--strict"]).arg(root().join("charts/autopeft"));
+        command
+            .args(["lint", "--strict"])
+            .arg(root().join("charts/autopeft"));
         for value in values {
             command.args(["--set", value]);
         }
@@ -249,12 +322,17 @@ fn every_option_makes_its_object() {
     let dashboard: Value = serde_json::from_str(dashboard.expect("text")).expect("JSON");
     assert_eq!(dashboard["uid"], "autopeft");
     // Trainers of one namespace can be fenced in; those of every namespace cannot.
-    assert_eq!(of_kind(&rendered(&["networkPolicy.enabled=true"]), "NetworkPolicy").len(), 2);
+    assert_eq!(
+        of_kind(&rendered(&["networkPolicy.enabled=true"]), "NetworkPolicy").len(),
+        2
+    );
 }
 
 fn promtool(arguments: &[&str]) {
     let folder = cluster_sh(&["build", "prometheus"]);
-    run(Command::new(Path::new(&folder).join("promtool")).args(arguments).current_dir(root()));
+    run(Command::new(Path::new(&folder).join("promtool"))
+        .args(arguments)
+        .current_dir(root()));
 }
 
 #[test]
@@ -276,7 +354,10 @@ fn the_alerts_fire_where_they_should_and_each_is_tested() {
         for rule in group["rules"].as_array().expect("rules") {
             let alert = rule["alert"].as_str().expect("a name");
             assert!(fired.contains(alert), "no test has {alert} fire");
-            assert!(page.contains(&format!("`{alert}`")), "docs/monitoring.md lacks {alert}");
+            assert!(
+                page.contains(&format!("`{alert}`")),
+                "docs/monitoring.md lacks {alert}"
+            );
         }
     }
 }
@@ -285,28 +366,42 @@ fn the_alerts_fire_where_they_should_and_each_is_tested() {
 fn metrics(text: &str) -> BTreeSet<String> {
     let is_part = |letter: char| letter.is_ascii_lowercase() || letter == '_';
     text.match_indices("autopeft_")
-        .map(|(start, _)| text[start..].split(|letter| !is_part(letter)).next().unwrap_or_default())
+        .map(|(start, _)| {
+            text[start..]
+                .split(|letter| !is_part(letter))
+                .next()
+                .unwrap_or_default()
+        })
         .map(|name| name.trim_end_matches("_bucket").to_owned())
         .collect()
 }
 
 #[test]
 fn dashboard_alerts_and_page_name_the_metrics_that_are_served() {
-    let served = metrics(&read("operator/src/controller/metrics.rs"));
+    let source = read("operator/src/controller/metrics.rs").replace("autopeft_crds", "");
+    let served = metrics(&source);
     assert!(served.len() > 10, "the metrics were not found");
     let shown = metrics(&read("charts/autopeft/files/dashboard.json"));
     let alerted = metrics(&read("charts/autopeft/files/alerts.yaml"));
     let used: BTreeSet<String> = &shown | &alerted;
-    assert_eq!(used.difference(&served).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert_eq!(
+        used.difference(&served).collect::<Vec<_>>(),
+        Vec::<&String>::new()
+    );
     assert_eq!(metrics(&read("docs/monitoring.md")), served);
 }
 
 /// The words that follow `before` in a text, up to something that is no letter.
 fn words_after<'a>(text: &'a str, before: &str) -> BTreeSet<&'a str> {
-    let rest = text.match_indices(before).map(|(at, found)| &text[at + found.len()..]);
-    rest.filter_map(|rest| rest.split(|letter: char| !letter.is_ascii_alphabetic()).next())
-        .filter(|word| word.len() > 2)
-        .collect()
+    let rest = text
+        .match_indices(before)
+        .map(|(at, found)| &text[at + found.len()..]);
+    rest.filter_map(|rest| {
+        rest.split(|letter: char| !letter.is_ascii_alphabetic())
+            .next()
+    })
+    .filter(|word| word.len() > 2)
+    .collect()
 }
 
 #[test]
@@ -316,7 +411,11 @@ fn every_reason_is_in_the_failure_table() {
     for file in ["inspect", "observe", "outcome", "reconcile", "mod"] {
         let source = read(&format!("operator/src/controller/{file}.rs"));
         let source: String = source.split_whitespace().collect();
-        for before in ["Trouble::new(\"", "warn(about,\"", "(object.object_ref(&()),\""] {
+        for before in [
+            "Trouble::new(\"",
+            "warn(about,\"",
+            "(object.object_ref(&()),\"",
+        ] {
             reasons.extend(words_after(&source, before).into_iter().map(str::to_owned));
         }
     }
@@ -327,15 +426,24 @@ fn every_reason_is_in_the_failure_table() {
     assert!(failures.len() > 5, "the failure reasons were not found");
     reasons.extend(failures.into_iter().map(str::to_owned));
     let events = read("operator/src/ledger/event.rs");
-    let ends = events.split("pub enum ConclusionReason {").nth(1).expect("the enum");
+    let ends = events
+        .split("pub enum ConclusionReason {")
+        .nth(1)
+        .expect("the enum");
     let ends = ends.split('}').next().expect("its body");
     reasons.extend(ends.split(",\n").filter_map(|part| {
         let name = part.lines().last()?.trim();
-        name.chars().all(char::is_alphabetic).then(|| name.to_owned()).filter(|name| !name.is_empty())
+        name.chars()
+            .all(char::is_alphabetic)
+            .then(|| name.to_owned())
+            .filter(|name| !name.is_empty())
     }));
     assert!(reasons.contains("Converged") && reasons.contains("Unschedulable"));
     for reason in reasons {
-        assert!(page.contains(&format!("`{reason}`")), "docs/failures.md lacks {reason}");
+        assert!(
+            page.contains(&format!("`{reason}`")),
+            "docs/failures.md lacks {reason}"
+        );
     }
 }
 
@@ -358,18 +466,28 @@ impl Cluster {
 
     fn kubectl(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(&self.kubectl);
-        command.args(arguments).env("KUBECONFIG", &self.kubeconfig).current_dir(root());
+        command
+            .args(arguments)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .current_dir(root());
         command.output().expect("kubectl starts")
     }
 
     fn get(&self, arguments: &[&str]) -> String {
         let output = self.kubectl(arguments);
-        assert!(output.status.success(), "kubectl {arguments:?}: {}", said(&output));
+        assert!(
+            output.status.success(),
+            "kubectl {arguments:?}: {}",
+            said(&output)
+        );
         String::from_utf8(output.stdout).expect("text")
     }
 
     fn helm(&self, arguments: &[&str]) -> String {
-        run(helm().args(arguments).env("KUBECONFIG", &self.kubeconfig).current_dir(root()))
+        run(helm()
+            .args(arguments)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .current_dir(root()))
     }
 
     fn may(&self, words: &[&str]) -> bool {
@@ -386,7 +504,9 @@ fn later_chart(folder: &Path) {
     let file = folder.join("autopeft/files/peftsearches.yaml");
     let crd = std::fs::read_to_string(&file).expect("the CRD");
     let columns = "additionalPrinterColumns:\n";
-    let more = format!("{columns}    - jsonPath: .spec.maxTrials\n      name: Later\n      type: integer\n");
+    let more = format!(
+        "{columns}    - jsonPath: .spec.maxTrials\n      name: Later\n      type: integer\n"
+    );
     assert!(crd.contains(columns));
     std::fs::write(&file, crd.replacen(columns, &more, 1)).expect("the later CRD");
 }
@@ -396,11 +516,26 @@ fn a_release_is_installed_upgraded_and_taken_away_without_losing_a_search() {
     let cluster = Cluster::up();
     let chart = "charts/autopeft";
     cluster.helm(&["install", "one", chart, "-n", "lab", "--create-namespace"]);
-    cluster.get(&["wait", "--for=condition=Established", "crd/peftsearches.autopeft.dev", "--timeout=20s"]);
+    cluster.get(&[
+        "wait",
+        "--for=condition=Established",
+        "crd/peftsearches.autopeft.dev",
+        "--timeout=20s",
+    ]);
 
-    for allowed in [&["create", "jobs"][..], &["patch", "pods"], &["delete", "peftsearches"]] {
-        assert!(cluster.may(&[allowed, &["-n", "lab"]].concat()), "may not {allowed:?}");
-        assert!(!cluster.may(&[allowed, &["-n", "default"]].concat()), "may {allowed:?} elsewhere");
+    for allowed in [
+        &["create", "jobs"][..],
+        &["patch", "pods"],
+        &["delete", "peftsearches"],
+    ] {
+        assert!(
+            cluster.may(&[allowed, &["-n", "lab"]].concat()),
+            "may not {allowed:?}"
+        );
+        assert!(
+            !cluster.may(&[allowed, &["-n", "default"]].concat()),
+            "may {allowed:?} elsewhere"
+        );
     }
     for denied in [
         &["get", "secrets"][..],
@@ -411,10 +546,19 @@ fn a_release_is_installed_upgraded_and_taken_away_without_losing_a_search() {
         &["patch", "leases/other"],
         &["impersonate", "users"],
     ] {
-        assert!(!cluster.may(&[denied, &["-n", "lab"]].concat()), "may {denied:?}");
+        assert!(
+            !cluster.may(&[denied, &["-n", "lab"]].concat()),
+            "may {denied:?}"
+        );
     }
 
-    cluster.get(&["apply", "-n", "lab", "-f", "docs/examples/cluster/movie-reviews.yaml"]);
+    cluster.get(&[
+        "apply",
+        "-n",
+        "lab",
+        "-f",
+        "docs/examples/cluster/movie-reviews.yaml",
+    ]);
     let uid = || {
         let path = "jsonpath={.metadata.uid}";
         cluster.get(&["get", "psearch", "movie-reviews", "-n", "lab", "-o", path])
@@ -430,13 +574,27 @@ fn a_release_is_installed_upgraded_and_taken_away_without_losing_a_search() {
     let later = folder.path().join("autopeft");
     let later = later.to_str().expect("UTF-8");
     cluster.helm(&["upgrade", "one", later, "-n", "lab"]);
-    assert!(columns().contains("Later"), "helm upgrade left the CRD as it was");
+    assert!(
+        columns().contains("Later"),
+        "helm upgrade left the CRD as it was"
+    );
     cluster.helm(&["rollback", "one", "1", "-n", "lab"]);
-    assert!(!columns().contains("Later"), "helm rollback left the CRD as it was");
+    assert!(
+        !columns().contains("Later"),
+        "helm rollback left the CRD as it was"
+    );
 
     cluster.helm(&["uninstall", "one", "-n", "lab"]);
     assert_eq!(uid(), before, "the search went with the release");
-    cluster.helm(&["install", "one", chart, "-n", "lab", "--set", "crds.keep=false"]);
+    cluster.helm(&[
+        "install",
+        "one",
+        chart,
+        "-n",
+        "lab",
+        "--set",
+        "crds.keep=false",
+    ]);
     assert_eq!(uid(), before);
     cluster.helm(&["uninstall", "one", "-n", "lab", "--wait"]);
     let gone = cluster.kubectl(&["get", "crd", "peftsearches.autopeft.dev"]);
