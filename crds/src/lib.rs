@@ -2,6 +2,8 @@
 //!
 //! Everything here is plain data with its rules. There is no I/O, no clock and no tensor.
 
+mod crd;
+
 pub mod configuration;
 pub mod decimal;
 pub mod inspection;
@@ -13,6 +15,7 @@ pub mod trial;
 pub mod validate;
 
 pub use configuration::{LayerMask, PeftConfiguration};
+pub use crd::crd;
 pub use decimal::Decimal;
 pub use schema::FieldError;
 pub use space::{SearchSpace, SearchSpaceSpec};

@@ -67,13 +67,17 @@ impl PeftConfiguration {
 /// One dimension of the search space, as written in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "self.name == 'layers' ? !has(self.sizes) : !has(self.mask)", "message": "layers has a mask, a module has sizes"},
+    {"rule": "!has(self.sizes) || self.sizes.isSorted()", "message": "sizes are listed in ascending order"}
+]))]
 pub struct DimensionSpec {
     /// Which dimension.
     pub name: DimensionName,
     /// For a module: the sizes to choose from, ascending, 0 for leaving the module out. Left out,
     /// the paper's list: 0, then the hidden size halved until 1. A single size fixes the dimension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), inner(range(max = 8192)), extend("x-kubernetes-list-type" = "set"))]
     pub sizes: Option<Vec<u32>>,
     /// For `layers`: one character per layer, `*` where the search decides, `1` or `0` where the
     /// layer is always or never active. Left out, every layer is searched.

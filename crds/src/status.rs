@@ -13,6 +13,10 @@ use crate::trial::{FailureReason, Inspection};
 /// What the search has done and found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!has(oldSelf.ledger) || (has(self.ledger) && self.ledger.size() >= oldSelf.ledger.size())",
+    "message": "the ledger never shrinks"
+}]))]
 pub struct PeftSearchStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]

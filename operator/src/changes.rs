@@ -7,7 +7,7 @@ use autopeft_crds::spec::PeftSearchSpec;
 use serde_json::Value;
 
 /// The fields of a spec that may change.
-pub const MUTABLE: [&str; 9] = [
+pub const MUTABLE: [&str; 11] = [
     "maxTrials",
     "parallelism",
     "maxFailedTrials",
@@ -17,6 +17,8 @@ pub const MUTABLE: [&str; 9] = [
     "convergence",
     "suspend",
     "baselines",
+    "trainer",
+    "ttlSecondsAfterFinished",
 ];
 
 /// One field that differs.

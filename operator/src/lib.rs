@@ -19,12 +19,9 @@ pub mod report;
 pub mod request;
 pub mod status;
 
-use autopeft_crds::PeftSearch;
-use kube::core::CustomResourceExt;
-
 /// The CustomResourceDefinition of PeftSearch, as `crds/peftsearches.yaml` holds it.
 pub fn crd_yaml() -> Result<String, serde_saphyr::ser::Error> {
-    let yaml = serde_saphyr::to_string(&PeftSearch::crd())?;
+    let yaml = serde_saphyr::to_string(&autopeft_crds::crd())?;
     Ok(format!(
         "# Generated from crds/src by `make generate`.\n{yaml}"
     ))

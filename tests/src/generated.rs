@@ -6,8 +6,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use autopeft_crds::PeftSearch;
-use kube::core::CustomResourceExt;
 use serde_json::Value;
 
 const MANIFEST_INTRODUCTION: &str = "\
@@ -26,7 +24,7 @@ pub fn root() -> PathBuf {
 
 /// Every generated file: its path from the repository's root, and its content.
 pub fn files() -> anyhow::Result<Vec<(&'static str, String)>> {
-    let crd = serde_json::to_value(PeftSearch::crd()).context("the CRD as JSON")?;
+    let crd = serde_json::to_value(autopeft_crds::crd()).context("the CRD as JSON")?;
     let crd_yaml = autopeft_operator::crd_yaml().context("the CRD as YAML")?;
     Ok(vec![
         ("crds/peftsearches.yaml", crd_yaml.clone()),

@@ -83,15 +83,24 @@ impl Searches {
             self.namespace
         );
         let body = serde_json::to_vec(manifest).expect("JSON");
-        let request = kube::core::Request::new(folder)
+        let mut request = kube::core::Request::new(folder.as_str())
             .create(&PostParams::default(), body)
             .expect("a request");
+        // As kubectl does: a field that does not exist is an error.
+        let strict = format!("{folder}?fieldValidation=Strict");
+        *request.uri_mut() = strict.parse().expect("an address");
         self.client.request(request).await
     }
 
     /// One, as it is now.
     pub async fn get(&self, name: &str) -> PeftSearch {
         self.api.get(name).await.expect("the search is there")
+    }
+
+    /// All of them.
+    pub async fn list(&self) -> Vec<PeftSearch> {
+        let listed = self.api.list(&ListParams::default()).await;
+        listed.expect("searches can be listed").items
     }
 
     /// Its status as it is now.

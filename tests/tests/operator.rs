@@ -3,11 +3,18 @@
 
 use std::time::Duration;
 
-use autopeft_integration_tests::cluster::{cluster, runtime};
-use autopeft_integration_tests::kubelet::{Act, Kubelet};
+use autopeft_crds::status::TrialState;
+use autopeft_crds::trial::{FailureReason, TrialRequest};
+use autopeft_integration_tests::cluster::{cluster, eventually, runtime};
+use autopeft_integration_tests::kubelet::{Act, Kubelet, success};
 use autopeft_integration_tests::searches::{
     Searches, assert_sound, condition, manifest, story, writes,
 };
+use autopeft_operator::controller::names::{Purpose, job_name};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::ResourceQuota;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
 use serde_json::json;
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -55,14 +62,15 @@ fn an_operator_that_is_killed_at_any_moment_loses_and_doubles_nothing() {
         let _kubelet = Kubelet::play(client.clone(), "killed", SHORT, |_| Act::Succeed);
         let searches = Searches::of(&client, "killed");
         let mut operator = cluster().operator("killed", "a");
+        let long = json!({"maxTrials": 24, "algorithm": {"initialTrials": 16}});
         searches
-            .create(&manifest("calm", &json!({})))
+            .create(&manifest("calm", &long))
             .await
             .expect("valid");
         let calm = searches.ended("calm").await;
 
         searches
-            .create(&manifest("stormy", &json!({})))
+            .create(&manifest("stormy", &long))
             .await
             .expect("valid");
         let mut kills = 0;
@@ -80,5 +88,368 @@ fn an_operator_that_is_killed_at_any_moment_loses_and_doubles_nothing() {
         assert_eq!(story(&calm), story(&stormy));
         searches.is_clean().await;
         assert_sound(&searches.get("stormy").await, &cluster().audit);
+    });
+}
+
+/// Rows 20, 21, 23 and 25 to 27.
+#[test]
+fn each_way_for_a_pod_to_end_is_judged_for_what_it_is() {
+    runtime().block_on(async {
+        let client = cluster().namespace("ends").await;
+        let _kubelet = Kubelet::play(client.clone(), "ends", SHORT, |request| {
+            let identity = &request.identity;
+            let document = || serde_json::to_string(&success(request)).expect("JSON");
+            match (identity.trial, identity.attempt) {
+                (0, _) => Act::OomKilled,
+                (1, 1) => Act::Evicted,
+                (2, 1) => Act::Say("not a document".into(), 0),
+                (3, 1) => Act::Say(document().replace("\"trial\":3", "\"trial\":2"), 0),
+                (4, 1) => Act::Unknown,
+                (5, 1) => Act::Say(
+                    document().replace("\"score\":0.", "\"score\":1e400,\"x\":0."),
+                    0,
+                ),
+                (6, _) => Act::Say(failed(request, "NotFinite"), 3),
+                _ => Act::Succeed,
+            }
+        });
+        let _operator = cluster().operator("ends", "a");
+        let searches = Searches::of(&client, "ends");
+        searches
+            .create(&manifest("one", &json!({"parallelism": 2})))
+            .await
+            .expect("valid");
+        let status = searches.ended("one").await;
+        let told: Vec<(TrialState, u32, u32)> = status
+            .ledger
+            .iter()
+            .map(|entry| (entry.state, entry.attempt, entry.failed_attempts))
+            .collect();
+        let good = TrialState::Succeeded;
+        let expected = [
+            (TrialState::Infeasible, 1, 0),
+            (good, 2, 0),
+            (good, 2, 1),
+            (good, 2, 1),
+            (good, 2, 1),
+            (good, 2, 1),
+            (TrialState::Infeasible, 1, 0),
+            (good, 1, 0),
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(status.ledger[0].reason, Some(FailureReason::OutOfMemory));
+        searches.is_clean().await;
+        assert_sound(&searches.get("one").await, &cluster().audit);
+    });
+}
+
+fn failed(request: &TrialRequest, reason: &str) -> String {
+    json!({
+        "version": 1,
+        "identity": request.identity,
+        "outcome": {"failed": {"reason": reason, "message": "the loss is not finite"}},
+    })
+    .to_string()
+}
+
+/// Rows 18, 19 and 45.
+#[test]
+fn jobs_that_users_delete_make_or_starve_cost_an_attempt_at_most() {
+    runtime().block_on(async {
+        let client = cluster().namespace("meddled").await;
+        let _kubelet = Kubelet::play(client.clone(), "meddled", SHORT * 5, |request| {
+            match (request.identity.trial, request.identity.attempt) {
+                (1, 1) => Act::Hang,
+                (2, 1) => Act::NoImage,
+                _ => Act::Succeed,
+            }
+        });
+        let _operator = cluster().operator("meddled", "a");
+        let searches = Searches::of(&client, "meddled");
+        let suspended = json!({"suspend": true, "maxTrials": 4, "algorithm": {"initialTrials": 4}});
+        searches
+            .create(&manifest("one", &suspended))
+            .await
+            .expect("valid");
+        let uid = searches.get("one").await.metadata.uid.expect("a UID");
+        let name = |trial, attempt| job_name("one", &uid, Purpose::Trial(trial), attempt);
+        let jobs: Api<Job> = Api::namespaced(client.clone(), "meddled");
+        let foreign: Job = serde_json::from_value(json!({
+            "metadata": {"name": name(0, 1)},
+            "spec": {"suspend": true, "template": {"spec": {
+                "restartPolicy": "Never",
+                "containers": [{"name": "c", "image": "localhost/other:1"}],
+            }}},
+        }))
+        .expect("a Job");
+        let foreign = jobs
+            .create(&PostParams::default(), &foreign)
+            .await
+            .expect("a Job");
+        searches
+            .patch("one", &json!({"suspend": false}))
+            .await
+            .expect("it may change");
+        let delete = async |trial| {
+            eventually("the Job is there", async || {
+                jobs.get(&name(trial, 1)).await.is_ok()
+            })
+            .await;
+            let background = DeleteParams::background();
+            jobs.delete(&name(trial, 1), &background)
+                .await
+                .expect("it is there");
+        };
+        searches.finished("one", 1).await;
+        delete(1).await;
+        searches.finished("one", 2).await;
+        eventually("the missing image is told", async || {
+            let degraded = searches.condition("one", "Degraded").await;
+            degraded == ("True".into(), "ImageNotPulled".into())
+        })
+        .await;
+        assert_eq!(
+            searches.status("one").await.ledger[2].attempt,
+            1,
+            "waiting costs nothing"
+        );
+        delete(2).await;
+        let status = searches.ended("one").await;
+        let attempts: Vec<u32> = status.ledger.iter().map(|entry| entry.attempt).collect();
+        assert_eq!(attempts, [2, 2, 2, 1]);
+        assert_eq!(status.trials.succeeded, 4);
+        let left = jobs
+            .get(&name(0, 1))
+            .await
+            .expect("a Job of somebody else stays");
+        assert_eq!(left.metadata.uid, foreign.metadata.uid);
+        assert_sound(&searches.get("one").await, &cluster().audit);
+    });
+}
+
+/// Row 32.
+#[test]
+fn a_search_that_is_deleted_leaves_nothing_and_its_name_can_be_used_again() {
+    runtime().block_on(async {
+        let client = cluster().namespace("deleted").await;
+        let _kubelet = Kubelet::play(client.clone(), "deleted", SHORT * 3, |_| Act::Succeed);
+        let operator = cluster().operator("deleted", "a");
+        let searches = Searches::of(&client, "deleted");
+        let wide = json!({"parallelism": 3, "maxTrials": 5});
+        searches
+            .create(&manifest("one", &wide))
+            .await
+            .expect("valid");
+        searches.finished("one", 2).await;
+        let shown = operator.get("/metrics");
+        let series = shown
+            .lines()
+            .filter(|line| line.contains("name=\"one\""))
+            .count();
+        assert!((1..=20).contains(&series), "{series} series");
+        searches.delete("one").await;
+        searches.is_clean().await;
+        eventually("the metrics are gone", async || {
+            !operator.get("/metrics").contains("name=\"one\"")
+        })
+        .await;
+        searches
+            .create(&manifest("one", &wide))
+            .await
+            .expect("the name is free");
+        let status = searches.ended("one").await;
+        assert_eq!(status.trials.succeeded, 5);
+        searches.is_clean().await;
+    });
+}
+
+/// Row 30, `suspend`, `ttlSecondsAfterFinished`.
+#[test]
+fn a_running_search_can_be_suspended_narrowed_and_given_more_trials() {
+    runtime().block_on(async {
+        let client = cluster().namespace("changed").await;
+        let _kubelet = Kubelet::play(client.clone(), "changed", SHORT * 3, |_| Act::Succeed);
+        let _operator = cluster().operator("changed", "a");
+        let searches = Searches::of(&client, "changed");
+        let wide = json!({"parallelism": 4, "maxTrials": 12, "algorithm": {"initialTrials": 10}});
+        searches
+            .create(&manifest("one", &wide))
+            .await
+            .expect("valid");
+        searches.finished("one", 2).await;
+        searches
+            .patch("one", &json!({"suspend": true}))
+            .await
+            .expect("it may change");
+        eventually("nothing runs", async || {
+            let status = searches.status("one").await;
+            status.trials.running == 0 && condition(&status, "Suspended").0 == "True"
+        })
+        .await;
+        let before = searches.status("one").await.ledger.len();
+        tokio::time::sleep(SHORT * 15).await;
+        assert_eq!(searches.status("one").await.ledger.len(), before);
+        let narrow = json!({"suspend": false, "parallelism": 1, "maxTrials": 8});
+        searches
+            .patch("one", &narrow)
+            .await
+            .expect("they may change");
+        assert_eq!(searches.ended("one").await.ledger.len(), 8);
+        searches
+            .patch("one", &json!({"maxTrials": 9}))
+            .await
+            .expect("it may change");
+        eventually("the search has gone on", async || {
+            let status = searches.status("one").await;
+            status.trials.succeeded == 9 && status.completion_time.is_some()
+        })
+        .await;
+        let refused = searches
+            .patch("one", &json!({"algorithm": {"seed": 8}}))
+            .await;
+        let message = refused
+            .expect_err("the seed is in every past decision")
+            .to_string();
+        assert!(message.contains("algorithm"), "{message}");
+        let ttl = json!({"ttlSecondsAfterFinished": 1});
+        searches.patch("one", &ttl).await.expect("it may change");
+        eventually("the object is gone", async || {
+            searches.list().await.is_empty()
+        })
+        .await;
+    });
+}
+
+/// Row 35, and a bad object beside a good one.
+#[test]
+fn what_a_namespace_refuses_is_told_and_tried_again() {
+    runtime().block_on(async {
+        let client = cluster().namespace("refused").await;
+        let _kubelet = Kubelet::play(client.clone(), "refused", SHORT, |_| Act::Succeed);
+        let quotas: Api<ResourceQuota> = Api::namespaced(client.clone(), "refused");
+        let quota: ResourceQuota = serde_json::from_value(json!({
+            "metadata": {"name": "none"}, "spec": {"hard": {"count/jobs.batch": "0"}},
+        }))
+        .expect("a quota");
+        quotas
+            .create(&PostParams::default(), &quota)
+            .await
+            .expect("a quota");
+        let _operator = cluster().operator("refused", "a");
+        let searches = Searches::of(&client, "refused");
+        let on_a_machine = json!({"model": {"source": {"claim": null, "path": "/models/x"}}});
+        searches
+            .create(&manifest("bad", &on_a_machine))
+            .await
+            .expect("valid for run");
+        searches
+            .create(&manifest("good", &json!({})))
+            .await
+            .expect("valid");
+        eventually("the quota is told", async || {
+            let degraded = searches.condition("good", "Degraded").await;
+            degraded == ("True".into(), "QuotaExceeded".into())
+        })
+        .await;
+        let bad = searches.ended("bad").await;
+        assert_eq!(
+            condition(&bad, "Succeeded"),
+            ("False".into(), "InvalidSpec".into())
+        );
+        quotas
+            .delete("none", &DeleteParams::default())
+            .await
+            .expect("it is there");
+        let status = searches.ended("good").await;
+        assert_eq!(status.trials.succeeded, 8);
+        assert_eq!(condition(&status, "Degraded").0, "False");
+    });
+}
+
+/// Kueue's part is played: it admits a Job by ending its suspension.
+#[test]
+fn a_queued_search_waits_until_its_jobs_are_admitted() {
+    runtime().block_on(async {
+        let client = cluster().namespace("queued").await;
+        let _kubelet = Kubelet::play(client.clone(), "queued", SHORT, |_| Act::Succeed);
+        let _operator = cluster().operator("queued", "a");
+        let searches = Searches::of(&client, "queued");
+        let queued = json!({"maxTrials": 2, "trainer": {"queueName": "team"}});
+        searches
+            .create(&manifest("one", &queued))
+            .await
+            .expect("valid");
+        let jobs: Api<Job> = Api::namespaced(client.clone(), "queued");
+        eventually("the wait is told", async || {
+            searches.condition("one", "Degraded").await.1 == "Queued"
+        })
+        .await;
+        let admitting = async {
+            loop {
+                for job in jobs.list(&ListParams::default()).await.expect("Jobs").items {
+                    assert_eq!(job.labels()["kueue.x-k8s.io/queue-name"], "team");
+                    let admit = Patch::Merge(json!({"spec": {"suspend": false}}));
+                    // It may have ended in the meantime.
+                    let _ = jobs
+                        .patch(&job.name_any(), &PatchParams::default(), &admit)
+                        .await;
+                }
+                tokio::time::sleep(SHORT).await;
+            }
+        };
+        let status = tokio::select! {
+            status = searches.ended("one") => status,
+            () = admitting => unreachable!("it never ends"),
+        };
+        assert_eq!(status.trials.succeeded, 2);
+    });
+}
+
+/// Row 16.
+#[test]
+fn of_two_replicas_one_leads_and_the_other_takes_over() {
+    runtime().block_on(async {
+        let client = cluster().namespace("replicas").await;
+        let _kubelet = Kubelet::play(client.clone(), "replicas", SHORT * 3, |_| Act::Succeed);
+        let searches = Searches::of(&client, "replicas");
+        let mut first = cluster().operator("replicas", "a");
+        eventually("the first leads", async || {
+            first.get("/metrics").contains("autopeft_leader 1")
+        })
+        .await;
+        let second = cluster().operator("replicas", "b");
+        let long = json!({"maxTrials": 30, "algorithm": {"initialTrials": 30}});
+        searches
+            .create(&manifest("one", &long))
+            .await
+            .expect("valid");
+        searches.finished("one", 3).await;
+        first.signal("STOP");
+        eventually("the second leads", async || {
+            second.get("/metrics").contains("autopeft_leader 1")
+        })
+        .await;
+        let before = searches.status("one").await.trials.succeeded;
+        searches.finished("one", before as usize + 2).await;
+        first.signal("CONT");
+        assert!(!first.wait().success(), "a process that stood still ends");
+        assert_eq!(searches.ended("one").await.trials.succeeded, 30);
+        assert_sound(&searches.get("one").await, &cluster().audit);
+        // Asked to stop, it hands over at once.
+        let mut second = second;
+        let third = cluster().operator("replicas", "c");
+        tokio::time::sleep(SHORT * 5).await;
+        let asked = std::time::Instant::now();
+        second.signal("TERM");
+        assert!(second.wait().success());
+        eventually("the third leads", async || {
+            third.get("/metrics").contains("autopeft_leader 1")
+        })
+        .await;
+        assert!(
+            asked.elapsed() < Duration::from_secs(10),
+            "{:?}",
+            asked.elapsed()
+        );
     });
 }

@@ -46,6 +46,16 @@ pub use training::{BaselineName, FidelitySpec, Padding, Precision, TrainingSpec}
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "self.model == oldSelf.model", "message": "model cannot change: past trials would not be comparable; create another search"},
+    {"rule": "self.task == oldSelf.task", "message": "task cannot change: past trials would not be comparable; create another search"},
+    {"rule": "self.searchSpace == oldSelf.searchSpace", "message": "searchSpace cannot change: past trials would not be comparable; create another search"},
+    {"rule": "self.algorithm == oldSelf.algorithm", "message": "algorithm cannot change: past trials would not be comparable; create another search"},
+    {"rule": "self.fidelity == oldSelf.fidelity", "message": "fidelity cannot change: past trials would not be comparable; create another search"},
+    {"rule": "self.training == oldSelf.training", "message": "training cannot change: past trials would not be comparable; create another search"},
+    {"rule": "has(self.objectives) == has(oldSelf.objectives) && (!has(self.objectives) || self.objectives == oldSelf.objectives)", "message": "objectives cannot change: past trials would not be comparable; create another search"},
+    {"rule": "self.parallelism <= self.maxTrials", "message": "let at most maxTrials trials run at the same time"}
+]))]
 pub struct PeftSearchSpec {
     /// The pretrained encoder.
     pub model: ModelSpec,

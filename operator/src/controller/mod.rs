@@ -25,8 +25,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::StreamExt;
 use futures::channel::mpsc::UnboundedSender;
-use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -183,7 +183,6 @@ async fn lead(
     let (jobs, job_writer) = reflector::store::<Job>();
     let (pods, pod_writer) = reflector::store::<Pod>();
     let (trigger, triggers) = futures::channel::mpsc::unbounded();
-    let (changed, changes) = futures::channel::mpsc::unbounded();
     let job_changes = watcher(scoped::<Job>(&client, namespace), marked.clone())
         .default_backoff()
         .modify(|job| job.managed_fields_mut().clear())
@@ -193,11 +192,7 @@ async fn lead(
         .default_backoff()
         .modify(|pod| pod.managed_fields_mut().clear())
         .reflect(pod_writer)
-        .touched_objects()
-        .inspect_ok(move |pod| {
-            // Nobody listens when the process ends.
-            let _ = changed.unbounded_send(ObjectRef::from_obj(pod));
-        });
+        .touched_objects();
     let watched = watcher::Config::default().timeout(WATCH_SECONDS);
     let controller = Controller::new(scoped::<Guarded>(&client, namespace), watched)
         .owns_stream(job_changes)
@@ -224,7 +219,7 @@ async fn lead(
         trigger,
     });
     let filling = tokio::spawn(fill(Arc::clone(&context), ready));
-    let orphans = tokio::spawn(orphans::watch(Arc::clone(&context), changes));
+    let orphans = tokio::spawn(orphans::sweep(Arc::clone(&context)));
     let forgetting = tokio::spawn(forget(Arc::clone(&context)));
     controller
         .run(

@@ -1,78 +1,93 @@
-//! Lets the pods go whose search is gone: our finalizer would keep them, and their namespace, for
-//! ever.
+//! Clears away what belongs to a search that is gone. The garbage collector would take the Jobs in
+//! its own time; our finalizer would keep their pods, and the namespace, for ever.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
-use futures::channel::mpsc::UnboundedReceiver;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
+use super::api::{self, ApiError};
 use super::reconcile::Guarded;
-use super::{Context, api, names};
+use super::{Context, names};
 
-/// How often all pods are looked at, should an event have been missed.
-const SWEEP: Duration = Duration::from_secs(30);
+/// How often all Jobs and pods in the caches are looked at.
+const SWEEP: Duration = Duration::from_secs(2);
 
-/// Looks at each pod that `changed` names, and at all of them now and then.
-pub async fn watch(context: Arc<Context>, mut changed: UnboundedReceiver<ObjectRef<Pod>>) {
-    let mut sweep = tokio::time::interval(SWEEP);
+/// Sweeps until the process ends.
+pub async fn sweep(context: Arc<Context>) {
+    let filled = async {
+        context.searches.wait_until_ready().await.is_ok()
+            && context.jobs.wait_until_ready().await.is_ok()
+            && context.pods.wait_until_ready().await.is_ok()
+    };
+    if !filled.await {
+        return;
+    }
+    let mut ticks = tokio::time::interval(SWEEP);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            pod = changed.next() => {
-                let Some(pod) = pod else { return };
-                if let Some(pod) = context.pods.get(&pod) {
-                    let_go(&context, &pod).await;
-                }
+        ticks.tick().await;
+        let client = &context.client;
+        for job in context.jobs.state() {
+            let (namespace, name) = (job.namespace().unwrap_or_default(), job.name_any());
+            let is_going = job.metadata.deletion_timestamp.is_some();
+            let is_ours = names::controller_uid(&job.metadata)
+                == job.labels().get(names::SEARCH_UID).map(String::as_str);
+            if !is_going && is_ours && is_orphan(&context, &job.metadata).await {
+                let uid = job.uid().unwrap_or_default();
+                complain(
+                    &name,
+                    api::delete_job(client, &namespace, &name, &uid).await,
+                );
             }
-            _ = sweep.tick() => {
-                for pod in context.pods.state() {
-                    let_go(&context, &pod).await;
-                }
+        }
+        for pod in context.pods.state() {
+            if names::is_held(&pod.metadata) && is_orphan(&context, &pod.metadata).await {
+                let namespace = pod.namespace().unwrap_or_default();
+                complain(
+                    &pod.name_any(),
+                    api::release_pod(client, &namespace, &pod).await,
+                );
             }
         }
     }
 }
 
-async fn let_go(context: &Context, pod: &Pod) {
-    if !names::is_held(&pod.metadata) || is_known(context, pod) {
-        return;
+/// Whether an object's search is gone, or another has its name.
+async fn is_orphan(context: &Context, metadata: &ObjectMeta) -> bool {
+    let labels = metadata.labels.as_ref();
+    let label = |key: &str| labels.and_then(|labels| labels.get(key));
+    let (Some(name), Some(uid)) = (label(names::SEARCH), label(names::SEARCH_UID)) else {
+        return false;
+    };
+    let namespace = metadata.namespace.clone().unwrap_or_default();
+    let is_its =
+        |found: &ObjectMeta| found.uid.as_ref() == Some(uid) && found.deletion_timestamp.is_none();
+    let reference = ObjectRef::<Guarded>::new(name).within(&namespace);
+    if context
+        .searches
+        .get(&reference)
+        .is_some_and(|search| is_its(search.meta()))
+    {
+        return false;
     }
-    let namespace = pod.namespace().unwrap_or_default();
-    let labels = pod.labels();
-    let (Some(name), Some(uid)) = (labels.get(names::SEARCH), labels.get(names::SEARCH_UID)) else {
-        return;
-    };
     // A cache may lag behind; the API server does not.
-    let released = match api::read_search(&context.client, &namespace, name).await {
-        Ok(Some(search))
-            if search.metadata.uid.as_ref() == Some(uid)
-                && search.metadata.deletion_timestamp.is_none() =>
-        {
-            return;
+    match api::read_search(&context.client, &namespace, name).await {
+        Ok(found) => !found.is_some_and(|search| is_its(&search.metadata)),
+        Err(error) => {
+            complain(name, Err(error));
+            false
         }
-        Ok(_) => api::release_pod(&context.client, &namespace, pod).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = released {
+    }
+}
+
+fn complain(name: &str, done: Result<(), ApiError>) {
+    if let Err(error) = done {
         tracing::warn!(
-            namespace,
-            pod = pod.name_any(),
-            "a pod of a search that is gone is still held: {error}"
+            name,
+            "what belongs to a search that is gone is still there: {error}"
         );
     }
-}
-
-fn is_known(context: &Context, pod: &Pod) -> bool {
-    let namespace = pod.namespace().unwrap_or_default();
-    let Some(name) = pod.labels().get(names::SEARCH) else {
-        return true;
-    };
-    let reference = ObjectRef::<Guarded>::new(name).within(&namespace);
-    context.searches.get(&reference).is_some_and(|search| {
-        search.uid().as_ref() == pod.labels().get(names::SEARCH_UID)
-            && search.meta().deletion_timestamp.is_none()
-    })
 }

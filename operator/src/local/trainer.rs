@@ -75,18 +75,25 @@ pub async fn inspect(
 ) -> Result<Inspection, TrainerError> {
     let file = workdir.join("inspect.json");
     files::replace(&file, &serde_json::to_vec_pretty(request)?)?;
-    let output = tokio::process::Command::new(trainer)
+    let refused = |source| TrainerError::NotStarted {
+        path: trainer.into(),
+        source,
+    };
+    let mut child = tokio::process::Command::new(trainer)
         .arg("inspect")
         .arg("--request")
         .arg(&file)
-        .stdin(Stdio::null())
+        .arg("--exit-with-parent")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|source| TrainerError::NotStarted {
-            path: trainer.into(),
-            source,
-        })?;
+        .spawn()
+        .map_err(refused)?;
+    // Held while it runs: waiting closes a pipe that is still the child's.
+    let lifeline = child.stdin.take();
+    let output = child.wait_with_output().await.map_err(refused)?;
+    drop(lifeline);
     if !output.status.success() {
         let message = last_words(&output.stderr);
         return Err(TrainerError::Refused(if message.is_empty() {

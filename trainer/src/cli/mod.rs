@@ -53,6 +53,9 @@ enum Command {
         /// Where an inspection's document goes, beside what is printed.
         #[arg(long, value_name = "FILE")]
         result: Option<PathBuf>,
+        /// End as soon as standard input is closed.
+        #[arg(long)]
+        exit_with_parent: bool,
     },
     /// Train one configuration and save its adapter.
     Train(Box<train::TrainArguments>),
@@ -110,7 +113,16 @@ pub fn main() -> ExitCode {
     let command = Cli::parse().command;
     let done = failure::caught(|| match command {
         Command::Trial(arguments) => trial::run(&arguments, started),
-        Command::Inspect { request, result } => inspect(&request, result.as_deref()),
+        Command::Inspect {
+            request,
+            result,
+            exit_with_parent,
+        } => {
+            if exit_with_parent {
+                parent::exit_with_parent();
+            }
+            inspect(&request, result.as_deref())
+        }
         Command::Train(arguments) => train::run(*arguments, started),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
     });

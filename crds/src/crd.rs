@@ -1,0 +1,50 @@
+//! The CustomResourceDefinition of PeftSearch: what the types give, and what they cannot say.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, ValidationRule,
+};
+use kube_core::CustomResourceExt;
+
+use crate::spec::PeftSearch;
+
+/// The definition as it is applied to a cluster.
+pub fn crd() -> CustomResourceDefinition {
+    let mut crd = PeftSearch::crd();
+    let versions = crd.spec.versions.iter_mut();
+    for schema in versions.filter_map(|version| version.schema.as_mut()) {
+        if let Some(root) = schema.open_api_v3_schema.as_mut() {
+            plain(root);
+            // Of the metadata, only the name can be seen by a rule, and only from the root.
+            root.x_kubernetes_validations = Some(vec![ValidationRule {
+                rule: "self.metadata.name.size() <= 46".into(),
+                message: Some(
+                    "a name of at most 46 characters leaves room for the names of the trials' Jobs"
+                        .into(),
+                ),
+                ..ValidationRule::default()
+            }]);
+        }
+    }
+    crd
+}
+
+/// Takes away number formats that Kubernetes does not know and warns of; the ranges stay.
+fn plain(schema: &mut JSONSchemaProps) {
+    if schema
+        .format
+        .as_deref()
+        .is_some_and(|format| format.starts_with("uint"))
+    {
+        schema.format = None;
+    }
+    for property in schema
+        .properties
+        .iter_mut()
+        .flat_map(|properties| properties.values_mut())
+    {
+        plain(property);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        plain(items);
+    }
+}
