@@ -78,6 +78,14 @@ cluster-up: ## Bring a cluster up: [SIZE=api|node] [NAME=...]; prints its kubeco
 cluster-down: ## Take it down: [NAME=...]
 	@tests/cluster/cluster.sh down --name '$(NAME)'
 
+.PHONY: images
+images: ## Build the images as OCI archives: operator, trainer, examples, in target/images
+	@for image in operator trainer examples; do charts/images/images.sh "$$image" "target/images/$$image.oci"; done
+
+.PHONY: cluster-demo
+cluster-demo: ## A search on a real Kubernetes, from the images to the front: [KEEP=1] [KUBECONFIG=...]
+	@tests/cluster/demo.sh
+
 ## For those who work on it
 
 .PHONY: generate

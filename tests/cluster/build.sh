@@ -58,6 +58,23 @@ build_helm() {
     GOBIN=$1 with_go "$1" go install "helm.sh/helm/v4/cmd/helm@v$HELM_VERSION"
 }
 
+# prometheus_folder: the folder with prometheus and promtool: the machine's own, else out of Debian's package, which is
+# not installed, because it would start a server.
+prometheus_folder() {
+    local found
+    if found=$(command -v promtool); then
+        dirname "$found"
+    else
+        found=$(built prometheus-debian build_prometheus)
+        echo "$found/usr/bin"
+    fi
+}
+
+build_prometheus() {
+    need apt-get "without Debian's packages, put promtool and prometheus on PATH"
+    (cd "$1" && apt-get download -qq -o APT::Sandbox::User=root prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb)
+}
+
 # pause_folder: the folder with pause.oci, the image of the process that holds a pod's namespaces.
 pause_folder() {
     local hash

@@ -25,11 +25,10 @@ pub fn root() -> PathBuf {
 /// Every generated file: its path from the repository's root, and its content.
 pub fn files() -> anyhow::Result<Vec<(&'static str, String)>> {
     let crd = serde_json::to_value(autopeft_crds::crd()).context("the CRD as JSON")?;
+    let crd_yaml = autopeft_operator::crd_yaml().context("the CRD as YAML")?;
     Ok(vec![
-        (
-            "crds/peftsearches.yaml",
-            autopeft_operator::crd_yaml().context("the CRD as YAML")?,
-        ),
+        ("crds/peftsearches.yaml", crd_yaml.clone()),
+        ("charts/autopeft/files/peftsearches.yaml", crd_yaml),
         ("docs/manifest.md", field_reference(&crd)?),
     ])
 }

@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# Images as OCI archives, made by buildah from scratch: no base image is pulled. docs/install.md says how to use them.
+#
+#   images.sh operator FILE   peft-operator as a static program, and nothing else
+#   images.sh trainer FILE    peft-trainer, the libtorch that it was built with, and the C and C++ libraries of Debian
+#   images.sh examples FILE   example weights and text with a program that copies them onto a claim (busybox)
+#
+# The names are REGISTRY/autopeft-VERB:VERSION; REGISTRY is localhost by default. LIBTORCH is what trainer/setup finds;
+# where it is a libtorch for CUDA, the trainer's image holds the CUDA libraries too.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+registry=${REGISTRY:-localhost}
+version=$(sed -n 's/^appVersion: "\(.*\)"/\1/p' "$root/charts/autopeft/Chart.yaml")
+# The user of both images; the chart and the trainer's Jobs name it too.
+user=65532:65532
+
+say() { echo "images: $*" >&2; }
+die() {
+    say "$*"
+    exit 1
+}
+need() { command -v "$1" >/dev/null || die "needs $1: $2"; }
+
+# debian FOLDER PACKAGE...: the files of Debian packages in FOLDER, without what a container has no use for. What was
+# installed stays listed in var/lib/dpkg/status.d, where scanners look.
+debian() {
+    local folder=$1 package
+    shift
+    need apt-get "the libraries come from this machine's Debian or Ubuntu; build on one"
+    mkdir "$work/packages"
+    (cd "$work/packages" && apt-get download -qq -o APT::Sandbox::User=root "$@" >&2) || die "apt-get download $*: see above"
+    mkdir -p "$folder/var/lib/dpkg/status.d"
+    for package in "$work"/packages/*.deb; do
+        dpkg-deb -x "$package" "$folder"
+        dpkg-deb -f "$package" >"$folder/var/lib/dpkg/status.d/$(dpkg-deb -f "$package" Package)"
+    done
+    rm -rf "$work/packages"
+    find "$folder" -depth \( -path '*/share/man' -o -path '*/share/locale' -o -path '*/share/i18n' -o -path '*/gconv' \
+        -o -path '*/share/lintian' -o -path '*/share/bug' \) -exec rm -rf {} +
+    find "$folder/usr/share/doc" -type f ! -name copyright -delete
+    # Where a release keeps the loader in /usr alone, programs still look for it here.
+    if [[ ! -e $folder/lib64 && -d $folder/usr/lib64 ]]; then ln -s usr/lib64 "$folder/lib64"; fi
+}
+
+# image VERB FOLDER FILE PROGRAM [BUILDAH-CONFIG...]: FOLDER as the image's whole file system.
+image() {
+    local verb=$1 folder=$2 file=$3 program=$4 name=$registry/autopeft-$1:$version container
+    shift 4
+    need buildah "Debian: apt-get install buildah"
+    export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
+    in_store() { buildah --root "$work/store" --runroot "$work/run" "$@"; }
+    container=$(in_store from scratch)
+    in_store copy --quiet "$container" "$folder" / >/dev/null
+    in_store config --user "$user" --entrypoint "[\"$program\"]" --workingdir / \
+        --label "org.opencontainers.image.title=autopeft-$verb" \
+        --label "org.opencontainers.image.version=$version" "$@" "$container"
+    mkdir -p "$(dirname "$file")"
+    rm -f "$file"
+    # The same files give the same digest.
+    in_store commit --quiet --timestamp 0 "$container" "oci-archive:$file:$name" >/dev/null
+    say "$name: $(du -m "$file" | cut -f1) MB in $file"
+}
+
+operator() {
+    local file=$1 host program
+    need cargo "install Rust 1.95.0 with rustup"
+    host=$(rustc -vV | sed -n 's/^host: //p')
+    # With a target of its own, build scripts and macros stay dynamic, as they must.
+    RUSTFLAGS='-C target-feature=+crt-static' cargo build --quiet --release --locked --target "$host" \
+        --manifest-path "$root/Cargo.toml" -p autopeft-operator --bin peft-operator
+    program=${CARGO_TARGET_DIR:-$root/target}/$host/release/peft-operator
+    if LC_ALL=C ldd "$program" 2>/dev/null | grep -q '=>'; then die "$program is not static"; fi
+    mkdir "$work/root"
+    strip -o "$work/root/peft-operator" "$program"
+    image operator "$work/root" "$file" /peft-operator
+}
+
+trainer() {
+    local file=$1 libtorch program folder=$work/root library missing
+    need cargo "install Rust 1.95.0 with rustup"
+    libtorch=$("$root/trainer/setup/libtorch.sh")
+    LIBTORCH=$libtorch cargo build --quiet --release --locked --manifest-path "$root/Cargo.toml" \
+        -p autopeft-trainer --bin peft-trainer
+    program=${CARGO_TARGET_DIR:-$root/target}/release/peft-trainer
+    mkdir -p "$folder/opt/autopeft/lib" "$folder/etc/ssl/certs" "$folder/proc" "$folder/tmp"
+    chmod 1777 "$folder/tmp"
+    debian "$folder" libc6 libgcc-s1 libstdc++6 ca-certificates
+    # What the package's installation script would make.
+    cat "$folder"/usr/share/ca-certificates/mozilla/*.crt >"$folder/etc/ssl/certs/ca-certificates.crt"
+    echo 'nonroot:x:65532:65532::/tmp:/sbin/nologin' >"$folder/etc/passwd"
+    echo 'nonroot:x:65532:' >"$folder/etc/group"
+    # The program looks for libtorch in lib beside itself (trainer/build.rs).
+    strip -o "$folder/opt/autopeft/peft-trainer" "$program"
+    if [[ -e $libtorch/lib/libtorch_cuda.so ]]; then
+        # Libraries that load one another by name, from where the Python packages have them, relative to libtorch's.
+        cp -L "$libtorch"/lib/*.so* "$folder/opt/autopeft/lib/"
+        for library in "$libtorch"/../nvidia/*/lib; do
+            [[ -d $library ]] || continue
+            mkdir -p "$folder/opt/nvidia/$(basename "$(dirname "$library")")/lib"
+            cp -L "$library"/*.so* "$folder/opt/nvidia/$(basename "$(dirname "$library")")/lib/"
+        done
+    else
+        ldd "$program" | sed -n 's/^.* => \(\/.*\) (0x.*$/\1/p' | while read -r library; do
+            if [[ $library == "$libtorch"/* ]]; then cp -L "$library" "$folder/opt/autopeft/lib/"; fi
+        done
+    fi
+    # As the container will find them: nothing of this machine's.
+    missing=$(in_root "$folder" /opt/autopeft/peft-trainer) || die "the trainer does not start in its image: $missing"
+    image trainer "$folder" "$file" /opt/autopeft/peft-trainer \
+        --env SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt --env NVIDIA_DRIVER_CAPABILITIES=compute,utility
+}
+
+# in_root FOLDER PROGRAM: says its version with FOLDER as the whole file system, all of its symbols found at once. The
+# loader finds libraries beside a program by /proc.
+in_root() {
+    local -a enter=(unshare --mount --pid --fork "--mount-proc=$1/proc")
+    if ((UID)); then enter+=(--user --map-root-user); fi
+    LD_BIND_NOW=1 OMP_WAIT_POLICY=passive "${enter[@]}" chroot "$1" "$2" --version 2>&1
+}
+
+examples() {
+    local file=$1 folder=$work/root cache
+    cache=$("$root/docs/examples/fetch.sh")
+    debian "$folder" busybox-static
+    mkdir "$folder/examples"
+    cp -RL "$cache/models" "$cache/data" "$folder/examples/"
+    chmod -R a+rX "$folder/examples"
+    image examples "$folder" "$file" /bin/busybox
+}
+
+(($# == 2)) || {
+    sed -n '2,/^set /{s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
+    exit 2
+}
+verb=$1 file=$(realpath -m "$2")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+case $verb in
+    operator | trainer | examples) "$verb" "$file" ;;
+    *) die "unknown verb $verb: operator, trainer or examples" ;;
+esac

@@ -1,0 +1,602 @@
+//! The chart: what Helm makes of it, what its operator may do, and its life on a real API server.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+
+/// Everything that can be switched on, in every namespace.
+const ALL: &[&str] = &[
+    "watch.clusterWide=true",
+    "replicas=2",
+    "rbac.aggregateToUsers=true",
+    "metrics.serviceMonitor.enabled=true",
+    "metrics.prometheusRule.enabled=true",
+    "metrics.dashboard.enabled=true",
+    "networkPolicy.enabled=true",
+    "podDisruptionBudget.enabled=true",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn yaml(text: &str) -> Value {
+    serde_saphyr::from_str(text).expect("YAML")
+}
+
+/// Runs a verb of tests/cluster/cluster.sh and gives the line that it prints.
+fn cluster_sh(arguments: &[&str]) -> String {
+    let output = Command::new(root().join("tests/cluster/cluster.sh"))
+        .args(arguments)
+        .env_remove("KUBECONFIG")
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cluster.sh starts");
+    assert!(
+        output.status.success(),
+        "cluster.sh {}",
+        arguments.join(" ")
+    );
+    String::from_utf8(output.stdout)
+        .expect("text")
+        .trim()
+        .into()
+}
+
+fn helm() -> Command {
+    static FOLDER: OnceLock<String> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| cluster_sh(&["build", "helm"]));
+    Command::new(Path::new(folder).join("helm"))
+}
+
+fn said(output: &Output) -> String {
+    let both = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    String::from_utf8_lossy(&both).into_owned()
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().expect("the program starts");
+    assert!(output.status.success(), "{command:?}: {}", said(&output));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn template(values: &[&str]) -> Output {
+    let mut command = helm();
+    command
+        .args(["template", "one", "--namespace", "lab"])
+        .arg(root().join("charts/autopeft"));
+    for value in values {
+        command.args(["--set", value]);
+    }
+    command.output().expect("helm starts")
+}
+
+/// The objects that Helm makes of the chart.
+fn rendered(values: &[&str]) -> Vec<Value> {
+    let output = template(values);
+    assert!(output.status.success(), "{values:?}: {}", said(&output));
+    let text = String::from_utf8(output.stdout).expect("text");
+    let documents = text
+        .split("\n---\n")
+        .filter(|document| document.contains("kind:"));
+    documents.map(yaml).collect()
+}
+
+fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    objects
+        .iter()
+        .filter(|object| object["kind"] == kind)
+        .collect()
+}
+
+fn strings(value: &Value) -> Vec<&str> {
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
+}
+
+/// Each right as `verb resource.group/name`, of the roles of these kinds.
+fn rights(objects: &[Value], kinds: &[&str]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for role in objects
+        .iter()
+        .filter(|object| kinds.iter().any(|kind| object["kind"] == *kind))
+    {
+        for rule in role["rules"].as_array().expect("rules") {
+            let names = strings(&rule["resourceNames"]).join(",");
+            for group in strings(&rule["apiGroups"]) {
+                for resource in strings(&rule["resources"]) {
+                    for verb in strings(&rule["verbs"]) {
+                        found.insert(format!("{verb} {resource}.{group}/{names}"));
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_operator_may_do_what_it_needs_and_nothing_else() {
+    let mut wanted = BTreeSet::new();
+    for (resource, verbs) in [
+        ("peftsearches.autopeft.dev/", "get list watch delete"),
+        ("peftsearches/status.autopeft.dev/", "get update patch"),
+        ("jobs.batch/", "get list watch create delete"),
+        ("pods./", "get list watch patch"),
+        ("events.events.k8s.io/", "create patch"),
+        (
+            "leases.coordination.k8s.io/one-autopeft",
+            "get patch update",
+        ),
+        ("leases.coordination.k8s.io/", "create"),
+    ] {
+        wanted.extend(verbs.split(' ').map(|verb| format!("{verb} {resource}")));
+    }
+    let namespaced = rendered(&[]);
+    assert_eq!(rights(&namespaced, &["Role"]), wanted);
+    assert!(
+        of_kind(&namespaced, "ClusterRole").is_empty(),
+        "one namespace needs no ClusterRole"
+    );
+
+    let everywhere = rendered(&["watch.clusterWide=true"]);
+    assert_eq!(rights(&everywhere, &["Role", "ClusterRole"]), wanted);
+    let leases = |right: &String| right.contains(" leases.");
+    assert!(
+        rights(&everywhere, &["Role"]).iter().all(leases),
+        "only the Lease has a Role"
+    );
+}
+
+#[test]
+fn a_watched_namespace_gets_the_role_and_the_operator_the_flag() {
+    let objects = rendered(&["watch.namespace=team"]);
+    let roles: Vec<&Value> = of_kind(&objects, "Role");
+    let namespaces: BTreeSet<&str> = roles
+        .iter()
+        .filter_map(|role| role["metadata"]["namespace"].as_str())
+        .collect();
+    assert_eq!(namespaces, BTreeSet::from(["lab", "team"]));
+    let environment = |objects: &[Value]| {
+        let deployment = of_kind(objects, "Deployment")[0];
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        let variables = container["env"].as_array().expect("variables").clone();
+        let found = variables
+            .iter()
+            .find(|variable| variable["name"] == "AUTOPEFT_NAMESPACE");
+        found.map(|variable| variable["value"].clone())
+    };
+    assert_eq!(environment(&objects), Some(json!("team")));
+    assert_eq!(environment(&rendered(&[])), Some(json!("lab")));
+    assert_eq!(environment(&rendered(&["watch.clusterWide=true"])), None);
+}
+
+#[test]
+fn the_operators_pod_is_restricted() {
+    let objects = rendered(&[]);
+    let pod = &of_kind(&objects, "Deployment")[0]["spec"]["template"]["spec"];
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(
+        pod["securityContext"]["seccompProfile"]["type"],
+        "RuntimeDefault"
+    );
+    let container = &pod["containers"][0];
+    let context = &container["securityContext"];
+    assert_eq!(context["allowPrivilegeEscalation"], false);
+    assert_eq!(context["readOnlyRootFilesystem"], true);
+    assert_eq!(context["capabilities"]["drop"], json!(["ALL"]));
+    for resource in ["cpu", "memory"] {
+        assert!(
+            container["resources"]["limits"][resource].is_string(),
+            "a limit of {resource}"
+        );
+    }
+    for forbidden in ["hostNetwork", "hostPID", "hostIPC", "volumes"] {
+        assert!(pod[forbidden].is_null(), "the pod has {forbidden}");
+    }
+}
+
+/// The same document with every number as a float: Helm writes 1.0 as 1.
+fn floats(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => json!(number.as_f64()),
+        Value::Array(items) => items.iter().map(floats).collect(),
+        Value::Object(fields) => {
+            let pairs = fields
+                .iter()
+                .map(|(name, value)| (name.clone(), floats(value)));
+            Value::Object(pairs.collect())
+        }
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn the_crd_is_the_generated_one_and_stays_when_the_release_goes() {
+    let wanted = yaml(&read("crds/peftsearches.yaml"));
+    let objects = rendered(&[]);
+    let crd = of_kind(&objects, "CustomResourceDefinition")[0];
+    assert!(
+        floats(&crd["spec"]) == floats(&wanted["spec"]),
+        "the chart's CRD is stale: run `make generate` and commit what it writes"
+    );
+    assert_eq!(crd["metadata"]["name"], wanted["metadata"]["name"]);
+    assert_eq!(
+        crd["metadata"]["annotations"]["helm.sh/resource-policy"],
+        "keep"
+    );
+    let objects = rendered(&["crds.keep=false"]);
+    let crd = of_kind(&objects, "CustomResourceDefinition")[0];
+    assert!(crd["metadata"]["annotations"].is_null());
+    let objects = rendered(&["crds.install=false"]);
+    assert!(of_kind(&objects, "CustomResourceDefinition").is_empty());
+}
+
+#[test]
+fn a_digest_takes_the_place_of_the_tag() {
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let objects = rendered(&[&format!("image.digest={digest}"), "trainer.image.tag=cuda"]);
+    let container =
+        &of_kind(&objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(
+        container["image"],
+        format!("localhost/autopeft-operator@{digest}")
+    );
+    let variables = container["env"].as_array().expect("variables");
+    let trainer = variables
+        .iter()
+        .find(|variable| variable["name"] == "AUTOPEFT_TRAINER_IMAGE");
+    assert_eq!(
+        trainer.expect("the variable")["value"],
+        "localhost/autopeft-trainer:cuda"
+    );
+}
+
+#[test]
+fn the_chart_has_the_operators_version() {
+    let chart = yaml(&read("charts/autopeft/Chart.yaml"));
+    assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn values_that_cannot_be_are_refused_by_name() {
+    for (value, word) in [
+        ("replica=2", "replica"),
+        ("replicas=-1", "replicas"),
+        ("logFormat=xml", "logFormat"),
+        ("image.digest=sha256:12", "digest"),
+        ("image.repository=name:tag@sha256:1", "repository"),
+        ("metrics.serviceMonitor.interval=soon", "interval"),
+        ("watch.clusterWide=true,watch.namespace=team", "namespace"),
+        ("networkPolicy.apiServer.ports={0}", "ports"),
+        ("podLabels.team=1", "team"),
+    ] {
+        let output = template(&[value]);
+        assert!(!output.status.success(), "{value} is accepted");
+        assert!(said(&output).contains(word), "{value}: {}", said(&output));
+    }
+}
+
+#[test]
+fn the_chart_lints() {
+    for values in [&[][..], ALL] {
+        let mut command = helm();
+        command
+            .args(["lint", "--strict"])
+            .arg(root().join("charts/autopeft"));
+        for value in values {
+            command.args(["--set", value]);
+        }
+        run(&mut command);
+    }
+}
+
+#[test]
+fn every_option_makes_its_object() {
+    let objects = rendered(ALL);
+    for (kind, count) in [
+        ("ServiceMonitor", 1),
+        ("PrometheusRule", 1),
+        ("ConfigMap", 1),
+        ("NetworkPolicy", 1),
+        ("PodDisruptionBudget", 1),
+        ("ClusterRole", 3),
+    ] {
+        assert_eq!(of_kind(&objects, kind).len(), count, "{kind}");
+    }
+    let alerts = yaml(&read("charts/autopeft/files/alerts.yaml"));
+    assert_eq!(of_kind(&objects, "PrometheusRule")[0]["spec"], alerts);
+    let dashboard = of_kind(&objects, "ConfigMap")[0]["data"]["autopeft.json"].as_str();
+    let dashboard: Value = serde_json::from_str(dashboard.expect("text")).expect("JSON");
+    assert_eq!(dashboard["uid"], "autopeft");
+    // Trainers of one namespace can be fenced in; those of every namespace cannot.
+    assert_eq!(
+        of_kind(&rendered(&["networkPolicy.enabled=true"]), "NetworkPolicy").len(),
+        2
+    );
+}
+
+fn promtool(arguments: &[&str]) {
+    let folder = cluster_sh(&["build", "prometheus"]);
+    run(Command::new(Path::new(&folder).join("promtool"))
+        .args(arguments)
+        .current_dir(root()));
+}
+
+#[test]
+fn the_alerts_fire_where_they_should_and_each_is_tested() {
+    promtool(&["check", "rules", "charts/autopeft/files/alerts.yaml"]);
+    promtool(&["test", "rules", "tests/chart/alerts.yaml"]);
+    let alerts = yaml(&read("charts/autopeft/files/alerts.yaml"));
+    let tests = yaml(&read("tests/chart/alerts.yaml"));
+    let mut fired = BTreeSet::new();
+    for test in tests["tests"].as_array().expect("tests") {
+        for case in test["alert_rule_test"].as_array().expect("cases") {
+            if case["exp_alerts"].is_array() {
+                fired.insert(case["alertname"].as_str().expect("a name"));
+            }
+        }
+    }
+    let page = read("docs/monitoring.md");
+    for group in alerts["groups"].as_array().expect("groups") {
+        for rule in group["rules"].as_array().expect("rules") {
+            let alert = rule["alert"].as_str().expect("a name");
+            assert!(fired.contains(alert), "no test has {alert} fire");
+            assert!(
+                page.contains(&format!("`{alert}`")),
+                "docs/monitoring.md lacks {alert}"
+            );
+        }
+    }
+}
+
+/// The names in a text that begin like our metrics, without what a histogram appends.
+fn metrics(text: &str) -> BTreeSet<String> {
+    let is_part = |letter: char| letter.is_ascii_lowercase() || letter == '_';
+    text.match_indices("autopeft_")
+        .map(|(start, _)| {
+            text[start..]
+                .split(|letter| !is_part(letter))
+                .next()
+                .unwrap_or_default()
+        })
+        .map(|name| name.trim_end_matches("_bucket").to_owned())
+        .collect()
+}
+
+#[test]
+fn dashboard_alerts_and_page_name_the_metrics_that_are_served() {
+    let source = read("operator/src/controller/metrics.rs").replace("autopeft_crds", "");
+    let served = metrics(&source);
+    assert!(served.len() > 10, "the metrics were not found");
+    let shown = metrics(&read("charts/autopeft/files/dashboard.json"));
+    let alerted = metrics(&read("charts/autopeft/files/alerts.yaml"));
+    let used: BTreeSet<String> = &shown | &alerted;
+    assert_eq!(
+        used.difference(&served).collect::<Vec<_>>(),
+        Vec::<&String>::new()
+    );
+    assert_eq!(metrics(&read("docs/monitoring.md")), served);
+}
+
+/// The words that follow `before` in a text, up to something that is no letter.
+fn words_after<'a>(text: &'a str, before: &str) -> BTreeSet<&'a str> {
+    let rest = text
+        .match_indices(before)
+        .map(|(at, found)| &text[at + found.len()..]);
+    rest.filter_map(|rest| {
+        rest.split(|letter: char| !letter.is_ascii_alphabetic())
+            .next()
+    })
+    .filter(|word| word.len() > 2)
+    .collect()
+}
+
+#[test]
+fn every_reason_is_in_the_failure_table() {
+    let page = read("docs/failures.md");
+    let mut reasons: BTreeSet<String> = BTreeSet::new();
+    for file in ["inspect", "observe", "outcome", "reconcile", "mod"] {
+        let source = read(&format!("operator/src/controller/{file}.rs"));
+        let source: String = source.split_whitespace().collect();
+        for before in [
+            "Trouble::new(\"",
+            "warn(about,\"",
+            "(object.object_ref(&()),\"",
+        ] {
+            reasons.extend(words_after(&source, before).into_iter().map(str::to_owned));
+        }
+    }
+    let crd = yaml(&read("crds/peftsearches.yaml"));
+    let status = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
+    let entry = &status["properties"]["ledger"]["items"]["properties"];
+    let failures = strings(&entry["reason"]["enum"]);
+    assert!(failures.len() > 5, "the failure reasons were not found");
+    reasons.extend(failures.into_iter().map(str::to_owned));
+    let events = read("operator/src/ledger/event.rs");
+    let ends = events
+        .split("pub enum ConclusionReason {")
+        .nth(1)
+        .expect("the enum");
+    let ends = ends.split('}').next().expect("its body");
+    reasons.extend(ends.split(",\n").filter_map(|part| {
+        let name = part.lines().last()?.trim();
+        name.chars()
+            .all(char::is_alphabetic)
+            .then(|| name.to_owned())
+            .filter(|name| !name.is_empty())
+    }));
+    assert!(reasons.contains("Converged") && reasons.contains("Unschedulable"));
+    for reason in reasons {
+        assert!(
+            page.contains(&format!("`{reason}`")),
+            "docs/failures.md lacks {reason}"
+        );
+    }
+}
+
+/// A control plane that ends with this process, and Helm and kubectl for it.
+struct Cluster {
+    kubeconfig: String,
+    kubectl: PathBuf,
+}
+
+impl Cluster {
+    fn up() -> Self {
+        let own = std::process::id().to_string();
+        let name = format!("chart-{own}");
+        let up = ["up", "--size", "api", "--name", &name, "--owner", &own];
+        Self {
+            kubeconfig: cluster_sh(&up),
+            kubectl: Path::new(&cluster_sh(&["build", "kubernetes"])).join("kubectl"),
+        }
+    }
+
+    fn kubectl(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(&self.kubectl);
+        command
+            .args(arguments)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .current_dir(root());
+        command.output().expect("kubectl starts")
+    }
+
+    fn get(&self, arguments: &[&str]) -> String {
+        let output = self.kubectl(arguments);
+        assert!(
+            output.status.success(),
+            "kubectl {arguments:?}: {}",
+            said(&output)
+        );
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    fn helm(&self, arguments: &[&str]) -> String {
+        run(helm()
+            .args(arguments)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .current_dir(root()))
+    }
+
+    fn may(&self, words: &[&str]) -> bool {
+        let account = "--as=system:serviceaccount:lab:one-autopeft";
+        let answer = self.kubectl(&[&["auth", "can-i", account], words].concat());
+        String::from_utf8_lossy(&answer.stdout).trim() == "yes"
+    }
+}
+
+/// The chart with a CRD that has one more printed column, as a later version may have.
+fn later_chart(folder: &Path) {
+    let source = root().join("charts/autopeft");
+    run(Command::new("cp").arg("-R").arg(source).arg(folder));
+    let file = folder.join("autopeft/files/peftsearches.yaml");
+    let crd = std::fs::read_to_string(&file).expect("the CRD");
+    let columns = "additionalPrinterColumns:\n";
+    let more = format!(
+        "{columns}    - jsonPath: .spec.maxTrials\n      name: Later\n      type: integer\n"
+    );
+    assert!(crd.contains(columns));
+    std::fs::write(&file, crd.replacen(columns, &more, 1)).expect("the later CRD");
+}
+
+#[test]
+fn a_release_is_installed_upgraded_and_taken_away_without_losing_a_search() {
+    let cluster = Cluster::up();
+    let chart = "charts/autopeft";
+    cluster.helm(&["install", "one", chart, "-n", "lab", "--create-namespace"]);
+    cluster.get(&[
+        "wait",
+        "--for=condition=Established",
+        "crd/peftsearches.autopeft.dev",
+        "--timeout=20s",
+    ]);
+
+    for allowed in [
+        &["create", "jobs"][..],
+        &["patch", "pods"],
+        &["delete", "peftsearches"],
+    ] {
+        assert!(
+            cluster.may(&[allowed, &["-n", "lab"]].concat()),
+            "may not {allowed:?}"
+        );
+        assert!(
+            !cluster.may(&[allowed, &["-n", "default"]].concat()),
+            "may {allowed:?} elsewhere"
+        );
+    }
+    for denied in [
+        &["get", "secrets"][..],
+        &["create", "pods/exec"],
+        &["create", "pods"],
+        &["delete", "pods"],
+        &["update", "peftsearches"],
+        &["patch", "leases/other"],
+        &["impersonate", "users"],
+    ] {
+        assert!(
+            !cluster.may(&[denied, &["-n", "lab"]].concat()),
+            "may {denied:?}"
+        );
+    }
+
+    cluster.get(&[
+        "apply",
+        "-n",
+        "lab",
+        "-f",
+        "docs/examples/cluster/movie-reviews.yaml",
+    ]);
+    let uid = || {
+        let path = "jsonpath={.metadata.uid}";
+        cluster.get(&["get", "psearch", "movie-reviews", "-n", "lab", "-o", path])
+    };
+    let before = uid();
+    let columns = || {
+        let path = "jsonpath={.spec.versions[0].additionalPrinterColumns[*].name}";
+        cluster.get(&["get", "crd", "peftsearches.autopeft.dev", "-o", path])
+    };
+    assert!(!columns().contains("Later"));
+    let folder = tempfile::tempdir().expect("a folder");
+    later_chart(folder.path());
+    let later = folder.path().join("autopeft");
+    let later = later.to_str().expect("UTF-8");
+    cluster.helm(&["upgrade", "one", later, "-n", "lab"]);
+    assert!(
+        columns().contains("Later"),
+        "helm upgrade left the CRD as it was"
+    );
+    cluster.helm(&["rollback", "one", "1", "-n", "lab"]);
+    assert!(
+        !columns().contains("Later"),
+        "helm rollback left the CRD as it was"
+    );
+
+    cluster.helm(&["uninstall", "one", "-n", "lab"]);
+    assert_eq!(uid(), before, "the search went with the release");
+    cluster.helm(&[
+        "install",
+        "one",
+        chart,
+        "-n",
+        "lab",
+        "--set",
+        "crds.keep=false",
+    ]);
+    assert_eq!(uid(), before);
+    cluster.helm(&["uninstall", "one", "-n", "lab", "--wait"]);
+    let gone = cluster.kubectl(&["get", "crd", "peftsearches.autopeft.dev"]);
+    assert!(said(&gone).contains("NotFound"), "{}", said(&gone));
+}
