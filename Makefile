@@ -44,6 +44,8 @@ setup: toolchain ## Fetch libtorch, example weights and example text (kept in th
 toolchain: # One clear line for what this machine lacks
 	@need() { command -v "$$1" >/dev/null || { echo "autopeft needs $$1: $$2" >&2; exit 1; }; }
 	need cargo "install Rust 1.95.0 with rustup"
+	need go "install Go 1.26 or newer (the cluster of the tests is built with it)"
+	need openssl "Debian: apt-get install openssl"
 	need g++ "Debian: apt-get install g++"
 	need python3 "Debian: apt-get install python3 python3-pip"
 
