@@ -31,7 +31,7 @@ fn script() -> PathBuf {
 }
 
 /// Runs a verb of tests/cluster/cluster.sh and gives what it prints.
-fn cluster_sh(arguments: &[&str]) -> String {
+pub fn cluster_sh(arguments: &[&str]) -> String {
     let output = Command::new(script())
         .args(arguments)
         .env_remove("KUBECONFIG")

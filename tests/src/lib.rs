@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod generated;
+pub mod helm;
 pub mod kubelet;
 pub mod programs;
 pub mod searches;
