@@ -225,7 +225,7 @@ fn dimension_rules(dimension: &DimensionSpec, field: &str, errors: &mut Vec<Fiel
         ));
     }
     for (index, pair) in sizes.iter().flat_map(|sizes| sizes.windows(2)).enumerate() {
-        if pair[0] >= pair[1] {
+        if pair[0] > pair[1] {
             errors.push(FieldError::new(
                 format!("{field}.sizes[{}]", index + 1),
                 format!("{} follows {}", pair[1], pair[0]),

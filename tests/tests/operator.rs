@@ -367,12 +367,13 @@ fn what_a_namespace_refuses_is_told_and_tried_again() {
     });
 }
 
-/// Kueue's part is played: it admits a Job by ending its suspension.
+/// Kueue's part is played: it admits a Job by ending its suspension, and preempts it by suspending it
+/// again.
 #[test]
-fn a_queued_search_waits_until_its_jobs_are_admitted() {
+fn a_queued_search_waits_until_its_jobs_are_admitted_and_bears_preemption() {
     runtime().block_on(async {
         let client = cluster().namespace("queued").await;
-        let _kubelet = Kubelet::play(client.clone(), "queued", SHORT, |_| Act::Succeed);
+        let _kubelet = Kubelet::play(client.clone(), "queued", SHORT * 8, |_| Act::Succeed);
         let _operator = cluster().operator("queued", "a");
         let searches = Searches::of(&client, "queued");
         let queued = json!({"maxTrials": 2, "trainer": {"queueName": "team"}});
@@ -385,24 +386,42 @@ fn a_queued_search_waits_until_its_jobs_are_admitted() {
             searches.condition("one", "Degraded").await.1 == "Queued"
         })
         .await;
-        let admitting = async {
+        let uid = searches.get("one").await.metadata.uid.expect("a UID");
+        let preempted = job_name("one", &uid, Purpose::Trial(0), 1);
+        let suspend = async |name: &str, suspend: bool| {
+            let patch = Patch::Merge(json!({"spec": {"suspend": suspend}}));
+            // It may have ended in the meantime.
+            let _ = jobs.patch(name, &PatchParams::default(), &patch).await;
+        };
+        let playing = async {
+            let mut done = false;
             loop {
-                for job in jobs.list(&ListParams::default()).await.expect("Jobs").items {
+                let listed = jobs.list(&ListParams::default()).await.expect("Jobs");
+                for job in listed.items {
                     assert_eq!(job.labels()["kueue.x-k8s.io/queue-name"], "team");
-                    let admit = Patch::Merge(json!({"spec": {"suspend": false}}));
-                    // It may have ended in the meantime.
-                    let _ = jobs
-                        .patch(&job.name_any(), &PatchParams::default(), &admit)
-                        .await;
+                    let name = job.name_any();
+                    let active = job.status.and_then(|status| status.active) == Some(1);
+                    if name == preempted && (done || active) {
+                        done = true;
+                        suspend(&name, true).await;
+                    } else {
+                        suspend(&name, false).await;
+                    }
                 }
                 tokio::time::sleep(SHORT).await;
             }
         };
         let status = tokio::select! {
             status = searches.ended("one") => status,
-            () = admitting => unreachable!("it never ends"),
+            () = playing => unreachable!("it never ends"),
         };
         assert_eq!(status.trials.succeeded, 2);
+        let attempts: Vec<(u32, u32)> = status
+            .ledger
+            .iter()
+            .map(|entry| (entry.attempt, entry.failed_attempts))
+            .collect();
+        assert_eq!(attempts, [(2, 0), (1, 0)], "preemption costs no retry");
     });
 }
 

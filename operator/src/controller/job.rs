@@ -150,7 +150,8 @@ fn pod(spec: &PeftSearchSpec, purpose: Purpose, defaults: &Defaults) -> PodSpec 
         restart_policy: Some("Never".into()),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
-        termination_grace_period_seconds: Some(10),
+        // A trainer that is stopped has nothing to save.
+        termination_grace_period_seconds: Some(2),
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
             run_as_user: Some(USER),

@@ -1,6 +1,9 @@
 //! Prometheus metrics: of the process, and of each search for as long as it exists. No trial and no
 //! pod is a label.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use autopeft_crds::PeftSearch;
 use autopeft_crds::status::PeftSearchStatus;
 use prometheus::{
@@ -28,6 +31,8 @@ pub struct Metrics {
     /// Searches that cannot be read.
     pub quarantined: IntCounter,
     searches: Searches,
+    /// Namespace and name of every search that is shown.
+    shown: Arc<Mutex<BTreeSet<(String, String)>>>,
 }
 
 /// The gauges of a search, by namespace and name.
@@ -151,6 +156,7 @@ impl Metrics {
             leads,
             quarantined,
             searches,
+            shown: Arc::default(),
             registry,
         })
     }
@@ -158,6 +164,7 @@ impl Metrics {
     /// Shows a search as its status has it.
     pub fn show(&self, search: &PeftSearch, status: &PeftSearchStatus) {
         let (namespace, name) = key(search);
+        self.shown().insert((namespace.into(), name.into()));
         let set = |gauge: &GaugeVec, value: f64| {
             gauge.with_label_values(&[namespace, name]).set(value);
         };
@@ -205,8 +212,22 @@ impl Metrics {
         set(&searches.finished, flag(status.completion_time.is_some()));
     }
 
-    /// Forgets a search that is gone.
-    pub fn forget(&self, namespace: &str, name: &str) {
+    fn shown(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets every search that `is_there` does not know.
+    pub fn keep(&self, is_there: impl Fn(&str, &str) -> bool) {
+        self.shown().retain(|(namespace, name)| {
+            let stays = is_there(namespace, name);
+            if !stays {
+                self.forget(namespace, name);
+            }
+            stays
+        });
+    }
+
+    fn forget(&self, namespace: &str, name: &str) {
         for gauge in self.searches.all() {
             // What was never shown cannot be removed, and need not be.
             let _ = gauge.remove_label_values(&[namespace, name]);

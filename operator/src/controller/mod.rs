@@ -291,19 +291,15 @@ async fn fill(context: Arc<Context>, ready: Arc<AtomicBool>) {
 
 /// Forgets searches that are gone: memory, engine steps, metrics.
 async fn forget(context: Arc<Context>) {
-    let mut shown: Vec<(String, String)> = Vec::new();
     filled(&context.searches).await;
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let there = context.searches.state();
-        let keys: Vec<(String, String)> = there
-            .iter()
-            .map(|search| (search.namespace().unwrap_or_default(), search.name_any()))
-            .collect();
-        for (namespace, name) in shown.iter().filter(|key| !keys.contains(key)) {
-            context.metrics.forget(namespace, name);
-        }
-        shown = keys;
+        context.metrics.keep(|namespace, name| {
+            there.iter().any(|search| {
+                search.meta().namespace.as_deref() == Some(namespace) && search.name_any() == name
+            })
+        });
         context.memories.keep(|uid| {
             there
                 .iter()

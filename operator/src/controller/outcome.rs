@@ -95,6 +95,15 @@ pub fn see(job: &Job, pods: &[&Pod], now: Timestamp) -> Seen {
             None => Seen::Running,
         };
     }
+    // Whoever suspends a running Job (Kueue, to preempt it) takes its pod away.
+    if !pods.is_empty()
+        && job
+            .spec
+            .as_ref()
+            .is_some_and(|spec| spec.suspend == Some(true))
+    {
+        return Seen::Taken("its Job was suspended".into());
+    }
     if let Some(end) = condition(job, "Failed")
         && end.reason.as_deref() == Some("DeadlineExceeded")
     {
