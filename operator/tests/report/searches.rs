@@ -112,7 +112,7 @@ pub fn with_ledger(
         trials,
         best_score: best.map(decimal),
         front_size: u32::try_from(front.len()).expect("few"),
-        hypervolume: best.map(|best| decimal(best * 1.75)),
+        hypervolume: best.map(|best| decimal((best * 1.75).clamp(f64::MIN, f64::MAX))),
         reference_point: best.map(|_| ReferencePoint {
             score: decimal(0.5),
             parameters_percent: decimal(31.25),
