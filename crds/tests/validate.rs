@@ -383,7 +383,7 @@ fn the_space() {
     case(
         json!({"name": "prefix", "sizes": [1, 1]}),
         "sizes[1]",
-        "ascending",
+        "listed twice",
     );
     case(
         json!({"name": "prefix", "sizes": []}),
