@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::trial::{Inspection, RESULT_MAX_BYTES, RESULT_VERSION, ResultError};
+use crate::trial::{Inspection, RESULT_VERSION, ResultError, read_document, same};
 
 /// The one document that ends an inspection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,26 +35,10 @@ pub enum InspectionOutcome {
 
 /// Reads an inspection's document and checks whose it is.
 pub fn parse_inspection(bytes: &[u8], search_uid: &str) -> Result<InspectionResult, ResultError> {
-    if bytes.is_empty() {
-        return Err(ResultError::Empty);
-    }
-    if bytes.len() > RESULT_MAX_BYTES {
-        return Err(ResultError::TooLarge(bytes.len()));
-    }
-    let result: InspectionResult =
-        serde_json::from_slice(bytes).map_err(|error| ResultError::Malformed(error.to_string()))?;
-    let mismatch = |field, found: String, expected: String| ResultError::Mismatch {
-        field,
-        found: found.chars().take(80).collect(),
-        expected,
-    };
-    if result.version != RESULT_VERSION {
-        let (found, expected) = (result.version.to_string(), RESULT_VERSION.to_string());
-        return Err(mismatch("version", found, expected));
-    }
-    if result.search_uid != search_uid {
-        return Err(mismatch("searchUid", result.search_uid, search_uid.into()));
-    }
+    let result: InspectionResult = read_document(bytes)?;
+    let (found, expected) = (result.version.to_string(), RESULT_VERSION.to_string());
+    same("version", found, expected)?;
+    same("searchUid", result.search_uid.clone(), search_uid.into())?;
     if let InspectionOutcome::Found(found) = &result.outcome {
         let sizes = [
             ("layers", u64::from(found.layers)),

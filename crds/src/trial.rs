@@ -269,43 +269,25 @@ pub fn parse_result(
     expected: &TrialIdentity,
     metric: Metric,
 ) -> Result<TrialResult, ResultError> {
-    if bytes.is_empty() {
-        return Err(ResultError::Empty);
-    }
-    if bytes.len() > RESULT_MAX_BYTES {
-        return Err(ResultError::TooLarge(bytes.len()));
-    }
-    let result: TrialResult =
-        serde_json::from_slice(bytes).map_err(|error| ResultError::Malformed(error.to_string()))?;
-    let mismatch = |field, found: String, expected: String| {
-        if found == expected {
-            Ok(())
-        } else {
-            Err(ResultError::Mismatch {
-                field,
-                found: found.chars().take(80).collect(),
-                expected,
-            })
-        }
-    };
+    let result: TrialResult = read_document(bytes)?;
     let found = &result.identity;
-    mismatch(
+    same(
         "version",
         result.version.to_string(),
         RESULT_VERSION.to_string(),
     )?;
-    mismatch(
+    same(
         "searchUid",
         found.search_uid.clone(),
         expected.search_uid.clone(),
     )?;
-    mismatch("trial", found.trial.to_string(), expected.trial.to_string())?;
-    mismatch(
+    same("trial", found.trial.to_string(), expected.trial.to_string())?;
+    same(
         "attempt",
         found.attempt.to_string(),
         expected.attempt.to_string(),
     )?;
-    mismatch(
+    same(
         "configurationHash",
         found.configuration_hash.clone(),
         expected.configuration_hash.clone(),
@@ -321,6 +303,36 @@ pub fn parse_result(
         TrialOutcome::Failed { .. } => {}
     }
     Ok(result)
+}
+
+/// Reads a bounded document of the trainer's.
+pub(crate) fn read_document<T: serde::de::DeserializeOwned>(
+    bytes: &[u8],
+) -> Result<T, ResultError> {
+    if bytes.is_empty() {
+        return Err(ResultError::Empty);
+    }
+    if bytes.len() > RESULT_MAX_BYTES {
+        return Err(ResultError::TooLarge(bytes.len()));
+    }
+    serde_json::from_slice(bytes).map_err(|error| ResultError::Malformed(error.to_string()))
+}
+
+/// Holds a field of a document against what was asked for.
+pub(crate) fn same(
+    field: &'static str,
+    found: String,
+    expected: String,
+) -> Result<(), ResultError> {
+    if found == expected {
+        Ok(())
+    } else {
+        Err(ResultError::Mismatch {
+            field,
+            found: found.chars().take(80).collect(),
+            expected,
+        })
+    }
 }
 
 fn check_measurements(measured: &TrialMeasurements, metric: Metric) -> Result<(), ResultError> {

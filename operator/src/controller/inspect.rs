@@ -1,14 +1,16 @@
 //! The step before a search: a Job in which the trainer looks at model and data. Its document goes
 //! into the status, and nothing else of it is kept.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use autopeft_crds::inspection::{InspectionOutcome, parse_inspection};
 use autopeft_crds::trial::Inspection;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
 use kube::Resource;
 use kube::runtime::controller::Action as Next;
 
-use super::api;
 use super::job;
 use super::names::{self, Purpose};
 use super::outcome::{self, Ending, Seen, Trouble};
@@ -35,22 +37,18 @@ pub(super) async fn inspect(
 ) -> Result<Inspected, ReconcileError> {
     let status = pass.search.status.as_ref();
     let known = status.and_then(|status| status.inspection.clone());
-    let (jobs, pods) = pass.cached();
     let (search, uid) = (pass.name(), pass.uid());
     let name = names::job_name(&search, &uid, Purpose::Inspection, 1);
-    let found = jobs.iter().find(|job| {
+    let found = pass.jobs.iter().find(|job| {
         job.metadata.name.as_ref() == Some(&name)
             && names::controller_uid(&job.metadata) == Some(&uid)
     });
     let is_inspection =
         |metadata| matches!(names::attempt_of(metadata), Some((Purpose::Inspection, _)));
     if let Some(inspection) = known {
-        for pod in pods.iter().filter(|pod| is_inspection(&pod.metadata)) {
-            let_go(pass, pod).await?;
-        }
-        if let Some(job) = found {
-            delete(pass, job).await?;
-        }
+        let pods = pass.pods.iter().filter(|pod| is_inspection(&pod.metadata));
+        let (pods, job) = (pods.cloned().collect::<Vec<_>>(), found.cloned());
+        clear(pass, &pods, job.as_deref()).await?;
         return Ok(Inspected::Found(inspection));
     }
     if let Some(message) = refused_before(pass) {
@@ -62,12 +60,13 @@ pub(super) async fn inspect(
         return create(pass, places).await;
     };
     let job_uid = job.metadata.uid.as_deref();
-    let controlled: Vec<_> = pods
-        .iter()
-        .map(AsRef::as_ref)
+    let pods = pass.pods.iter();
+    let pods: Vec<Arc<Pod>> = pods
         .filter(|pod| names::controller_uid(&pod.metadata) == job_uid)
+        .cloned()
         .collect();
-    let trouble = match outcome::see(&job, &controlled, pass.now) {
+    let seen: Vec<&Pod> = pods.iter().map(AsRef::as_ref).collect();
+    let trouble = match outcome::see(&job, &seen, pass.now) {
         Seen::Running | Seen::Unclear { .. } => None,
         Seen::Waiting(trouble) => Some(trouble),
         Seen::Ended(Ending::Document(text)) => match parse_inspection(text.as_bytes(), &uid) {
@@ -89,17 +88,14 @@ pub(super) async fn inspect(
                             .await;
                     }
                 }
-                for pod in &controlled {
-                    let_go(pass, pod).await?;
-                }
-                delete(pass, &job).await?;
+                clear(pass, &pods, Some(&job)).await?;
                 // What was recorded comes back as a change.
                 return Ok(Inspected::NotYet(Next::requeue(Duration::from_millis(20))));
             }
-            Err(error) => Some(again(pass, &job, &controlled, error.to_string()).await?),
+            Err(error) => Some(again(pass, &job, &pods, error.to_string()).await?),
         },
         Seen::Ended(Ending::Without(_, message)) | Seen::Taken(message) => {
-            Some(again(pass, &job, &controlled, message).await?)
+            Some(again(pass, &job, &pods, message).await?)
         }
     };
     let status = restore::early(&pass.search, &Early::Inspecting, pass.now);
@@ -124,16 +120,13 @@ fn refused_before(pass: &Pass<'_>) -> Option<String> {
 /// Clears an inspection that came to nothing away, so that the next one can begin after a pause.
 async fn again(
     pass: &mut Pass<'_>,
-    job: &k8s_openapi::api::batch::v1::Job,
-    pods: &[&k8s_openapi::api::core::v1::Pod],
+    job: &Job,
+    pods: &[Arc<Pod>],
     message: String,
 ) -> Result<Trouble, ReconcileError> {
     let trouble = Trouble::new("InspectionFailed", message);
     pass.memory.refuse(trouble.clone());
-    for pod in pods {
-        let_go(pass, pod).await?;
-    }
-    delete(pass, job).await?;
+    clear(pass, pods, Some(job)).await?;
     Ok(trouble)
 }
 
@@ -155,35 +148,22 @@ async fn create(pass: &mut Pass<'_>, places: &Places) -> Result<Inspected, Recon
         }
     }
     let status = restore::early(&pass.search, &Early::Inspecting, pass.now);
-    let troubles: Vec<Trouble> = pass
-        .memory
-        .refusal
-        .iter()
-        .map(|refusal| refusal.trouble.clone())
-        .collect();
+    let troubles = pass.memory.troubles();
     pass.record(status, &troubles).await?;
     Ok(Inspected::NotYet(next))
 }
 
-async fn let_go(
+async fn clear(
     pass: &mut Pass<'_>,
-    pod: &k8s_openapi::api::core::v1::Pod,
+    pods: &[Arc<Pod>],
+    job: Option<&Job>,
 ) -> Result<(), ReconcileError> {
-    let name = pod.metadata.name.as_deref().unwrap_or_default();
-    if names::is_held(&pod.metadata) && pass.memory.may_remove(&format!("pod/{name}")) {
-        api::release_pod(&pass.context.client, &pass.namespace(), pod).await?;
+    for pod in pods {
+        pass.let_go(pod).await?;
     }
-    Ok(())
-}
-
-async fn delete(
-    pass: &mut Pass<'_>,
-    job: &k8s_openapi::api::batch::v1::Job,
-) -> Result<(), ReconcileError> {
-    let name = job.metadata.name.clone().unwrap_or_default();
-    let uid = job.metadata.uid.clone().unwrap_or_default();
-    if pass.memory.may_remove(&format!("job/{uid}")) {
-        api::delete_job(&pass.context.client, &pass.namespace(), &name, &uid).await?;
-    }
-    Ok(())
+    let Some(job) = job else { return Ok(()) };
+    let (name, uid) = (&job.metadata.name, &job.metadata.uid);
+    let name = name.as_deref().unwrap_or_default();
+    pass.delete_job(name, uid.as_deref().unwrap_or_default())
+        .await
 }

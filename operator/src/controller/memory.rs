@@ -104,6 +104,18 @@ impl Memory {
         });
     }
 
+    /// What the engine and the API server refuse, for the user to know.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        let refusal = self.refusal.iter().map(|refusal| &refusal.trouble);
+        self.engine_trouble.iter().chain(refusal).cloned().collect()
+    }
+
+    /// Notes what the engine found.
+    pub fn engine_answered(&mut self, engine: Engine) {
+        self.engine_failures = 0;
+        self.engine = engine;
+    }
+
     /// Notes that the engine failed; it is asked again after a pause.
     pub fn engine_failed(&mut self) {
         self.engine_failures = self.engine_failures.saturating_add(1);

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use autopeft_crds::space::SearchSpace;
 use autopeft_crds::status::{LedgerEntry, PeftSearchStatus};
-use autopeft_crds::trial::Inspection;
 use autopeft_crds::{PeftSearch, validate::validate};
 use futures::FutureExt;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use kube::core::DeserializeGuard;
@@ -22,9 +22,8 @@ use kube::runtime::controller::Action as Next;
 use kube::runtime::reflector::ObjectRef;
 
 use super::api::{self, ApiError};
-use super::engines::EngineError;
 use super::inspect::{self, Inspected};
-use super::job::{self, PlaceError};
+use super::job;
 use super::memory::{Memory, backoff};
 use super::names::{self, Purpose};
 use super::observe::{Attempt, Observed, View, observe};
@@ -156,10 +155,13 @@ async fn step(object: &Guarded, context: &Context) -> Result<Next, ReconcileErro
     let Some(current) = newest(search, &mut memory, context).await? else {
         return Ok(Next::await_change());
     };
+    let (jobs, pods) = cached(&current, context);
     let mut pass = Pass {
         context,
         memory: &mut memory,
         search: current,
+        jobs,
+        pods,
         now: Timestamp::now(),
     };
     let next = pass.go().await?;
@@ -197,11 +199,30 @@ async fn newest(
     Ok(same)
 }
 
+/// What the caches hold of a search.
+fn cached(search: &PeftSearch, context: &Context) -> (Vec<Arc<Job>>, Vec<Arc<Pod>>) {
+    let (namespace, uid) = (&search.metadata.namespace, &search.metadata.uid);
+    let is_ours = |metadata: &ObjectMeta| {
+        let labels = metadata.labels.as_ref();
+        metadata.namespace == *namespace
+            && labels.and_then(|labels| labels.get(names::SEARCH_UID)) == uid.as_ref()
+    };
+    let mut jobs = context.jobs.state();
+    jobs.retain(|job| is_ours(&job.metadata));
+    let mut pods = context.pods.state();
+    pods.retain(|pod| is_ours(&pod.metadata));
+    (jobs, pods)
+}
+
 /// One reconcile under way.
 pub(super) struct Pass<'a> {
     pub context: &'a Context,
     pub memory: &'a mut Memory,
     pub search: PeftSearch,
+    /// The search's Jobs in the cache.
+    pub jobs: Vec<Arc<Job>>,
+    /// The search's pods in the cache.
+    pub pods: Vec<Arc<Pod>>,
     pub now: Timestamp,
 }
 
@@ -226,9 +247,7 @@ impl Pass<'_> {
         }
         let places = match job::places(&self.search.spec) {
             Ok(places) => places,
-            Err(error @ (PlaceError::Path(_) | PlaceError::Nothing(_))) => {
-                return self.refuse(vec![error.to_string()]).await;
-            }
+            Err(error) => return self.refuse(vec![error.to_string()]).await,
         };
         let inspection = match inspect::inspect(self, &places).await? {
             Inspected::Found(inspection) => inspection,
@@ -244,7 +263,7 @@ impl Pass<'_> {
             Err(error) => return self.refuse(vec![format!("spec.{error}")]).await,
         };
         let subject = Subject::new(&self.search.spec, &space, &inspection);
-        self.search_on(&subject, &inspection, &places).await
+        self.search_on(&subject, &places).await
     }
 
     async fn refuse(&mut self, errors: Vec<String>) -> Result<Next, ReconcileError> {
@@ -257,7 +276,6 @@ impl Pass<'_> {
     async fn search_on(
         &mut self,
         subject: &Subject,
-        inspection: &Inspection,
         places: &Places,
     ) -> Result<Next, ReconcileError> {
         self.take_answer().await;
@@ -269,18 +287,9 @@ impl Pass<'_> {
             .take()
             .filter(|(seen, _)| *seen == generation);
         let mut ledger = restore::ledger(&self.search, bad_input.map(|(_, found)| found), self.now);
-        let (jobs, pods) = self.cached();
-        let (plan, observed, events) = self
-            .decide(subject, inspection, places, &mut ledger, &jobs, &pods)
-            .await?;
+        let (plan, observed, events) = self.decide(subject, places, &mut ledger).await?;
         self.memory.bad_input = ledger.bad_input().map(|found| (generation, found.clone()));
-        let mut troubles: Vec<Trouble> = self.memory.engine_trouble.clone().into_iter().collect();
-        troubles.extend(
-            self.memory
-                .refusal
-                .iter()
-                .map(|refusal| refusal.trouble.clone()),
-        );
+        let mut troubles = self.memory.troubles();
         troubles.extend(observed.troubles.iter().cloned());
         self.record(status::status(subject, &ledger), &troubles)
             .await?;
@@ -307,7 +316,7 @@ impl Pass<'_> {
             match action {
                 Action::Suggest { trial: _ } => self.suggest(subject, &ledger),
                 Action::Stop { trial, attempt, .. } | Action::Remove { trial, attempt } => {
-                    self.clear((trial, attempt), &observed, &pods).await?;
+                    self.clear((trial, attempt), &observed).await?;
                 }
                 Action::Write(_) | Action::Start { .. } => {}
             }
@@ -319,15 +328,12 @@ impl Pass<'_> {
     async fn decide(
         &mut self,
         subject: &Subject,
-        inspection: &Inspection,
         places: &Places,
         ledger: &mut Ledger,
-        jobs: &[Arc<Job>],
-        pods: &[Arc<Pod>],
     ) -> Result<(planner::Plan, Observed, Vec<Event>), ReconcileError> {
         let mut events = Vec::new();
         loop {
-            let observed = self.observe(places, ledger, jobs, pods);
+            let observed = self.observe(places, ledger);
             for ((trial, attempt), uid) in &observed.adopted {
                 ledger.note_job(*trial, *attempt, uid)?;
             }
@@ -336,7 +342,7 @@ impl Pass<'_> {
             }
             let plan = planner::plan(&Situation {
                 spec: &self.search.spec,
-                inspection,
+                inspection: &subject.model,
                 ledger,
                 runs: &observed.runs,
                 engine: &self.memory.engine,
@@ -360,21 +366,15 @@ impl Pass<'_> {
         }
     }
 
-    fn observe(
-        &self,
-        places: &Places,
-        ledger: &Ledger,
-        jobs: &[Arc<Job>],
-        pods: &[Arc<Pod>],
-    ) -> Observed {
+    fn observe(&self, places: &Places, ledger: &Ledger) -> Observed {
         let (name, uid) = (self.name(), self.uid());
         let view = View {
             name: &name,
             uid: &uid,
             ledger,
             metric: self.search.spec.task.score_metric(),
-            jobs,
-            pods,
+            jobs: &self.jobs,
+            pods: &self.pods,
             created: &self.memory.created,
             gone: &self.memory.gone,
             taken: &self.memory.taken,
@@ -399,26 +399,6 @@ impl Pass<'_> {
             document,
             defaults,
         ))
-    }
-
-    /// What the caches hold of this search.
-    pub fn cached(&self) -> (Vec<Arc<Job>>, Vec<Arc<Pod>>) {
-        let (namespace, uid) = (self.search.metadata.namespace.as_deref(), self.uid());
-        let is_ours = |metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta| {
-            let labels = metadata.labels.as_ref();
-            metadata.namespace.as_deref() == namespace
-                && labels.and_then(|labels| labels.get(names::SEARCH_UID)) == Some(&uid)
-        };
-        let jobs = self.context.jobs.state();
-        let pods = self.context.pods.state();
-        (
-            jobs.into_iter()
-                .filter(|job| is_ours(&job.metadata))
-                .collect(),
-            pods.into_iter()
-                .filter(|pod| is_ours(&pod.metadata))
-                .collect(),
-        )
     }
 
     /// Asks the API server for Jobs that the ledger knows and the cache does not. True where one is
@@ -560,15 +540,14 @@ impl Pass<'_> {
         self.memory.step = None;
         self.context.metrics.engine_seconds.observe(answer.seconds);
         let trouble = match answer.asked {
-            Ok(Asked::Suggestion(planned)) => {
-                self.memory.engine = Engine::Ready(planned);
+            Ok(asked) => {
+                self.memory.engine_answered(match asked {
+                    Asked::Suggestion(planned) => Engine::Ready(planned),
+                    Asked::Exhausted => Engine::Exhausted,
+                });
                 None
             }
-            Ok(Asked::Exhausted) => {
-                self.memory.engine = Engine::Exhausted;
-                None
-            }
-            Err(error @ (EngineError::Ask(_) | EngineError::Panicked(_))) => {
+            Err(error) => {
                 self.memory.engine_failed();
                 let message = error.to_string();
                 let reference = self.search.object_ref(&());
@@ -583,31 +562,39 @@ impl Pass<'_> {
     }
 
     /// Lets an attempt's pods go and deletes its Job.
-    async fn clear(
-        &mut self,
-        attempt: Attempt,
-        observed: &Observed,
-        pods: &[Arc<Pod>],
-    ) -> Result<(), ReconcileError> {
+    async fn clear(&mut self, attempt: Attempt, observed: &Observed) -> Result<(), ReconcileError> {
         let Some(objects) = observed.objects.get(&attempt) else {
             return Ok(());
         };
-        let namespace = self.namespace();
-        for name in &objects.held {
-            let pod = pods
+        for pod in self.pods.clone() {
+            if objects
+                .held
                 .iter()
-                .find(|pod| pod.metadata.name.as_ref() == Some(name));
-            if let Some(pod) = pod
-                && self.memory.may_remove(&format!("pod/{name}"))
+                .any(|name| pod.metadata.name.as_ref() == Some(name))
             {
-                api::release_pod(&self.context.client, &namespace, pod).await?;
+                self.let_go(&pod).await?;
             }
         }
-        if let Some((name, uid)) = &objects.job
-            && self.memory.may_remove(&format!("job/{uid}"))
-        {
-            api::delete_job(&self.context.client, &namespace, name, uid).await?;
+        if let Some((name, uid)) = &objects.job {
+            self.delete_job(name, uid).await?;
             self.memory.created.remove(uid);
+        }
+        Ok(())
+    }
+
+    /// Takes our finalizer off a pod that has it, unless that was asked a moment ago.
+    pub async fn let_go(&mut self, pod: &Pod) -> Result<(), ReconcileError> {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        if names::is_held(&pod.metadata) && self.memory.may_remove(&format!("pod/{name}")) {
+            api::release_pod(&self.context.client, &self.namespace(), pod).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a Job, unless that was asked a moment ago.
+    pub async fn delete_job(&mut self, name: &str, uid: &str) -> Result<(), ReconcileError> {
+        if self.memory.may_remove(&format!("job/{uid}")) {
+            api::delete_job(&self.context.client, &self.namespace(), name, uid).await?;
         }
         Ok(())
     }
