@@ -58,6 +58,13 @@ pub struct PeftSearchStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub baselines: Vec<BaselineResult>,
+    /// GPU seconds that all attempts of all trials have used, baselines included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_seconds_used: Option<Decimal>,
+    /// Where adapters are kept: the claim, and the folder on it that has one folder a trial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub artifacts: Option<String>,
     /// What the latest fit of the surrogate says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub surrogate: Option<SurrogateStatus>,
@@ -179,6 +186,9 @@ pub struct LedgerEntry {
     /// Seconds of training and validation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_seconds: Option<Decimal>,
+    /// GPU seconds that its attempts have used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_seconds: Option<Decimal>,
     /// The most of the machine's memory that the trainer held at once, bytes; a GPU's own memory is
     /// not part of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -49,6 +49,9 @@ pub struct TrialRequest {
     pub fidelity: FidelitySpec,
     /// The recipe.
     pub training: TrainingSpec,
+    /// The directory in which the trained adapter is kept; nowhere where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifacts: Option<String>,
 }
 
 /// Which trial of which search a request or a result belongs to.

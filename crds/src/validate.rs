@@ -36,6 +36,9 @@ pub fn rules(spec: &PeftSearchSpec) -> Vec<FieldError> {
     objectives(&spec.objectives, spec.task.score_metric(), &mut errors);
     algorithm(&spec.algorithm, &mut errors);
     training(&spec.training, &mut errors);
+    if let Some(claim) = &spec.trainer.artifacts_claim {
+        relative(&claim.path, "spec.trainer.artifactsClaim.path", &mut errors);
+    }
     if spec.max_trials > 0 && spec.parallelism > spec.max_trials {
         errors.push(FieldError::new(
             "spec.parallelism",
@@ -75,11 +78,17 @@ pub fn advice(spec: &PeftSearchSpec) -> Vec<FieldError> {
 }
 
 fn source(source: &Source, field: &str, errors: &mut Vec<FieldError>) {
-    let Source { path, claim, hub } = source;
+    let Source {
+        path,
+        claim,
+        image,
+        hub,
+    } = source;
     let mut given = Vec::new();
     for (name, is_given) in [
         ("path", path.is_some()),
         ("claim", claim.is_some()),
+        ("image", image.is_some()),
         ("hub", hub.is_some()),
     ] {
         if is_given {
@@ -95,11 +104,14 @@ fn source(source: &Source, field: &str, errors: &mut Vec<FieldError>) {
         errors.push(FieldError::new(
             field,
             problem,
-            "give exactly one of path, claim and hub",
+            "give exactly one of path, claim, image and hub",
         ));
     }
     if let Some(claim) = claim {
         relative(&claim.path, &format!("{field}.claim.path"), errors);
+    }
+    if let Some(image) = image {
+        relative(&image.path, &format!("{field}.image.path"), errors);
     }
 }
 

@@ -125,8 +125,14 @@ fn validation_noise(score: f64, metric: Metric, examples: Option<u64>) -> Option
     })
 }
 
-/// Asks for the next trial of a search whose score is `metric`.
-pub fn ask(problem: &Problem, metric: Metric, ledger: &Ledger) -> Result<Asked, AskError> {
+/// Asks for the next trial of a search whose score is `metric`. The engine gives up with
+/// `SuggestError::Unwanted` soon after `unwanted` says that nobody waits any more.
+pub fn ask(
+    problem: &Problem,
+    metric: Metric,
+    ledger: &Ledger,
+    unwanted: &dyn Fn() -> bool,
+) -> Result<Asked, AskError> {
     let mut observations = Vec::new();
     let mut pending: Vec<PeftConfiguration> = Vec::new();
     // The initial design depends on what was chosen before, not on what came of it, so that it can
@@ -138,7 +144,7 @@ pub fn ask(problem: &Problem, metric: Metric, ledger: &Ledger) -> Result<Asked, 
             None => pending.push(entry.configuration.clone()),
         }
     }
-    match autopeft_engine::suggest(problem, &observations, &pending) {
+    match autopeft_engine::suggest_unless(problem, &observations, &pending, unwanted) {
         Ok(suggestion) => Ok(Asked::Suggestion(Box::new(planned(
             suggestion, problem, ledger,
         )))),

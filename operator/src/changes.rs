@@ -7,12 +7,13 @@ use autopeft_crds::spec::PeftSearchSpec;
 use serde_json::Value;
 
 /// The fields of a spec that may change.
-pub const MUTABLE: [&str; 11] = [
+pub const MUTABLE: [&str; 12] = [
     "maxTrials",
     "parallelism",
     "maxFailedTrials",
     "maxRetries",
     "activeDeadlineSeconds",
+    "maxGpuSeconds",
     "trialDeadlineSeconds",
     "convergence",
     "suspend",

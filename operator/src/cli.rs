@@ -18,7 +18,7 @@ use crate::local::progress::{LogFormat, Progress};
 use crate::local::search::{End, Search};
 use crate::local::setup::{self, Ended, Options, Prepared};
 use crate::local::sources::Overrides;
-use crate::{controller, manifest, replay, report};
+use crate::{ask, controller, manifest, replay, report};
 
 /// Searches for parameter-efficient fine-tuning configurations.
 #[derive(Debug, Parser)]
@@ -195,6 +195,7 @@ fn control(arguments: ControllerArgs) -> Result<ExitCode, String> {
         address,
         trainer_image,
         engine_threads,
+        ask: ask::ask,
     };
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let ended = runtime.block_on(controller::run(options));
@@ -347,6 +348,13 @@ fn remedy(reason: ConclusionReason, spec: &PeftSearchSpec) -> String {
             "raise spec.activeDeadlineSeconds, now {} since the search began, to go on with it",
             spec.active_deadline_seconds.unwrap_or(0)
         ),
+        ConclusionReason::MaxGpuSecondsReached => format!(
+            "raise spec.maxGpuSeconds, now {}, to go on with it",
+            spec.max_gpu_seconds.unwrap_or(0)
+        ),
+        ConclusionReason::StatusFull => {
+            "go on with a search of its own for what is left to try".to_owned()
+        }
         ConclusionReason::TooManyFailedTrials => format!(
             "look at why trials fail, then raise spec.maxFailedTrials, now {}, to go on with it",
             spec.max_failed_trials

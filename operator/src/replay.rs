@@ -111,6 +111,7 @@ fn step(history: &History, planned: &Planned) -> Result<Step, ReplayError> {
         &ask::problem(spec, &space, model),
         spec.task.score_metric(),
         &ledger,
+        &|| false,
     )
     .map_err(|source| ReplayError::Ask { trial, source })?;
     let differences = match asked {

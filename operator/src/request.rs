@@ -13,6 +13,8 @@ pub struct Places {
     pub model: String,
     /// The task's data.
     pub data: String,
+    /// The directory under which each trial's adapter is kept.
+    pub artifacts: Option<String>,
 }
 
 /// Who a trial's due attempt is.
@@ -48,6 +50,10 @@ pub fn trial(
         task: spec.task.clone(),
         fidelity: spec.fidelity.clone(),
         training,
+        artifacts: places
+            .artifacts
+            .as_ref()
+            .map(|folder| format!("{folder}/trial-{}", entry.trial)),
     }
 }
 
@@ -73,5 +79,6 @@ pub fn inspection(
         task: spec.task.clone(),
         fidelity: spec.fidelity.clone(),
         training: spec.training.clone(),
+        artifacts: None,
     })
 }

@@ -70,6 +70,10 @@ pub fn status(subject: &Subject, ledger: &Ledger) -> PeftSearchStatus {
         hypervolume,
         reference_point: reference,
         baselines: baselines(subject, ledger),
+        gpu_seconds_used: Decimal::new(ledger.gpu_seconds())
+            .ok()
+            .filter(|used| used.get() > 0.0),
+        artifacts: None,
         surrogate: ledger.surrogate().cloned(),
         ledger: ledger.entries().to_vec(),
     }

@@ -81,6 +81,7 @@ fn events() -> Vec<Event> {
             trial: 0,
             attempt: 2,
             cause: RetryCause::Interrupted,
+            gpu_seconds: Decimal::new(2.5).ok(),
         },
         Event::Started {
             trial: 0,
@@ -93,6 +94,7 @@ fn events() -> Vec<Event> {
                 reason: FailureReason::DiskFull,
                 message: message.clone(),
             },
+            gpu_seconds: None,
         },
         Event::Recorded {
             trial: 0,
@@ -106,6 +108,7 @@ fn events() -> Vec<Event> {
                 peak_memory_bytes: u64::MAX,
                 validation_examples: 5,
             },
+            gpu_seconds: Decimal::new(0.1).ok(),
         },
         planned(1),
         Event::Retried {
@@ -115,6 +118,7 @@ fn events() -> Vec<Event> {
                 reason: FailureReason::BadInput,
                 message: message.clone(),
             },
+            gpu_seconds: None,
         },
         Event::Concluded(Conclusion {
             reason: ConclusionReason::BadInput,
@@ -129,6 +133,7 @@ fn events() -> Vec<Event> {
                 reason: FailureReason::OutOfMemory,
                 message: message.clone(),
             },
+            gpu_seconds: None,
         },
         planned(2),
         Event::SpecChanged(Box::new(spec(3))),
@@ -139,6 +144,7 @@ fn events() -> Vec<Event> {
                 reason: FailureReason::Lost,
                 message,
             },
+            gpu_seconds: None,
         },
         Event::Concluded(Conclusion {
             reason: ConclusionReason::MaxTrialsReached,

@@ -272,20 +272,8 @@ pub fn save(
         move |source| AdapterError::Write { path, source }
     };
     let replaces = check_place(directory, overwrite)?;
-    let parent = match directory.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    std::fs::create_dir_all(parent).map_err(failed(parent))?;
-    let beside = || {
-        tempfile::Builder::new()
-            .prefix(".adapter-")
-            .permissions(std::fs::Permissions::from_mode(0o777))
-            .tempdir_in(parent)
-            .map_err(failed(parent))
-    };
     // Removed again when anything below fails.
-    let new = beside()?;
+    let new = beside(directory)?;
     let tensors = new.path().join(TENSORS_FILE);
     tensor_file::write(&tensors, &model.deployable())?;
     std::fs::File::open(&tensors)
@@ -306,7 +294,7 @@ pub fn save(
         .and_then(|made| std::fs::set_permissions(&tensors, made.permissions()))
         .map_err(failed(&tensors))?;
     // Held until the new one is in place, and removed then.
-    let old = beside()?;
+    let old = beside(directory)?;
     if replaces {
         std::fs::rename(directory, old.path()).map_err(failed(directory))?;
     }
@@ -316,11 +304,39 @@ pub fn save(
     Ok(())
 }
 
+/// A directory of a passing name beside `directory`, whose parents are made where they are missing.
+fn beside(directory: &Path) -> Result<tempfile::TempDir, AdapterError> {
+    let parent = match directory.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(parent)
+        .and_then(|()| {
+            tempfile::Builder::new()
+                .prefix(".adapter-")
+                .permissions(std::fs::Permissions::from_mode(0o777))
+                .tempdir_in(parent)
+        })
+        .map_err(|source| AdapterError::Write {
+            path: parent.into(),
+            source,
+        })
+}
+
+/// Makes sure, before anything is trained, that an adapter can be saved into `directory`.
+///
+/// # Errors
+/// An adapter is there and may not be replaced, something else is there, or nothing can be written.
+pub fn prepare_place(directory: &Path, overwrite: bool) -> Result<(), AdapterError> {
+    check_place(directory, overwrite)?;
+    beside(directory).map(drop)
+}
+
 /// Whether an adapter would be replaced by one that is saved into `directory`.
 ///
 /// # Errors
 /// An adapter is there and may not be replaced, something else is there, or it cannot be read.
-pub fn check_place(directory: &Path, overwrite: bool) -> Result<bool, AdapterError> {
+fn check_place(directory: &Path, overwrite: bool) -> Result<bool, AdapterError> {
     let path = directory.to_path_buf();
     match holds_an_adapter(directory)? {
         true if !overwrite => Err(AdapterError::Exists { path }),

@@ -18,7 +18,7 @@ pub use search::{
     AcquisitionSpec, AlgorithmSpec, ConvergenceSpec, InitialDesign, LocalSearchSpec, NutsSpec,
     ObjectiveName, ObjectiveSpec, ScoreScale,
 };
-pub use source::{ClaimSource, HubSource, ModelSpec, SecretKeyRef, Source};
+pub use source::{ClaimSource, HubSource, ImageSource, ModelSpec, SecretKeyRef, Source};
 pub use task::{CustomTask, CustomTaskType, Metric, TaskName, TaskSpec};
 pub use trainer::{TaintEffect, TrainerResources, TrainerSpec, TrainerToleration};
 pub use training::{BaselineName, FidelitySpec, Padding, Precision, TrainingSpec};
@@ -99,6 +99,12 @@ pub struct PeftSearchSpec {
     #[serde(default = "defaults::trial_deadline_seconds")]
     #[schemars(range(min = 1, max = 2_592_000))]
     pub trial_deadline_seconds: u64,
+    /// No trial starts once this many GPU seconds are used; what runs goes on to its end, and then the
+    /// search ends with what it has found. A GPU second is one GPU held by a trial's container for one
+    /// second, whatever came of the trial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 165_888_000))]
+    pub max_gpu_seconds: Option<u64>,
     /// End early when the hypervolume no longer grows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub convergence: Option<ConvergenceSpec>,

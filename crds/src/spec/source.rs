@@ -14,12 +14,12 @@ pub struct ModelSpec {
     pub source: Source,
 }
 
-/// Where files come from: exactly one of `path`, `claim` and `hub`.
+/// Where files come from: exactly one of `path`, `claim`, `image` and `hub`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "[has(self.path), has(self.claim), has(self.hub)].filter(x, x).size() == 1",
-    "message": "give exactly one of path, claim and hub"
+    "rule": "[has(self.path), has(self.claim), has(self.image), has(self.hub)].filter(x, x).size() == 1",
+    "message": "give exactly one of path, claim, image and hub"
 }]))]
 pub struct Source {
     /// A directory on this machine, for `peft-operator run` only. A relative path is taken from
@@ -31,6 +31,10 @@ pub struct Source {
     /// from `--claim NAME=DIR`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<ClaimSource>,
+    /// A directory of an OCI image or artifact, mounted by the kubelet (an image volume). The cluster's
+    /// nodes must support it: Kubernetes 1.35 with a container runtime that does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageSource>,
     /// A repository of the Hugging Face hub, fetched by the trainer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hub: Option<HubSource>,
@@ -51,6 +55,25 @@ pub struct ClaimSource {
     #[schemars(length(max = 1024), extend("x-kubernetes-validations" = [{
         "rule": "!self.startsWith('/') && !self.split('/').exists(part, part == '..')",
         "message": "a path inside a claim is relative and has no .."
+    }]))]
+    pub path: String,
+}
+
+/// A directory of an OCI image or artifact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ImageSource {
+    /// The image, best by digest. It is pulled with the trainer's `imagePullSecrets`.
+    #[schemars(
+        length(min = 1, max = 512),
+        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$")
+    )]
+    pub reference: String,
+    /// The directory inside the image, relative and without `..`; its root by default.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024), extend("x-kubernetes-validations" = [{
+        "rule": "!self.startsWith('/') && !self.split('/').exists(part, part == '..')",
+        "message": "a path inside an image is relative and has no .."
     }]))]
     pub path: String,
 }

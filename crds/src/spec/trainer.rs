@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::source::ClaimSource;
+
 /// The pods that train, in a cluster. `peft-operator run` does not read it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -55,6 +57,10 @@ pub struct TrainerSpec {
         )
     )]
     pub image_pull_secrets: Vec<String>,
+    /// A claim on which the adapter of every trial with a score is kept, in the folder `trial-NUMBER`
+    /// of the one that `status.artifacts` names. The pods' group, 65532, must be able to write it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifacts_claim: Option<ClaimSource>,
     /// Kueue's queue: trials then start suspended, and Kueue admits them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(

@@ -10,7 +10,7 @@ use crate::diagnostics::convergence;
 use crate::gp::{Gp, GpError, Hyperparameters};
 use crate::map;
 use crate::saas::Saas;
-use crate::sampler::{self, Trace};
+use crate::sampler::{self, SamplerError, Trace};
 
 /// The sampler's settings; the defaults are the paper's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,17 +96,33 @@ pub fn fit(
     settings: &FitSettings,
     seed: u64,
 ) -> Fit {
+    fit_unless(inputs, values, extra_noise, settings, seed, &|| false)
+}
+
+/// The same, given up without samples when `unwanted` says that nobody waits for them any more.
+pub(crate) fn fit_unless(
+    inputs: MatRef<'_, f64>,
+    values: &[f64],
+    extra_noise: Option<&[f64]>,
+    settings: &FitSettings,
+    seed: u64,
+    unwanted: &dyn Fn() -> bool,
+) -> Fit {
     let mut diagnostics = Diagnostics::default();
-    if let Err(reason) = check(inputs, values, extra_noise, settings) {
+    let nothing = |mut diagnostics: Diagnostics, reason: String| {
         diagnostics.reasons.push(reason);
-        return Fit {
+        Fit {
             samples: Vec::new(),
             diagnostics,
             method: Method::None,
-        };
+        }
+    };
+    if let Err(reason) = check(inputs, values, extra_noise, settings) {
+        return nothing(diagnostics, reason);
     }
     let saas = Saas::new(inputs, values, extra_noise);
-    match sampler::sample(&saas, settings, seed) {
+    match sampler::sample(&saas, settings, seed, unwanted) {
+        Err(error @ SamplerError::Unwanted) => return nothing(diagnostics, error.to_string()),
         Ok(trace) => {
             describe(&trace, &mut diagnostics);
             if 2 * trace.divergences <= trace.draws.len() {

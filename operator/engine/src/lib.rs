@@ -34,4 +34,6 @@ pub use problem::{
     InitialDesign, Observation, Outcome, Problem, ReferencePoint, ScoreTransform, Settings,
 };
 pub use results::{FrontPoint, Reference, front, hypervolume, hypervolume_trace, reference_point};
-pub use suggest::{Origin, Predicted, SuggestError, Suggestion, SurrogateReport, suggest};
+pub use suggest::{
+    Origin, Predicted, SuggestError, Suggestion, SurrogateReport, suggest, suggest_unless,
+};

@@ -37,13 +37,17 @@ pub(crate) enum SamplerError {
     Start,
     #[error("the sampler stopped: {0}")]
     Stopped(String),
+    #[error("the caller no longer wants the draws")]
+    Unwanted,
 }
 
-/// Draws `settings.samples` positions after `settings.warmup`.
+/// Draws `settings.samples` positions after `settings.warmup`, unless `unwanted` says between two draws
+/// that nobody waits for them any more.
 pub(crate) fn sample(
     saas: &Saas,
     settings: &FitSettings,
     seed: u64,
+    unwanted: &dyn Fn() -> bool,
 ) -> Result<Trace, SamplerError> {
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
     let start = start(saas, &mut generator).ok_or(SamplerError::Start)?;
@@ -67,6 +71,9 @@ pub(crate) fn sample(
         divergences: 0,
     };
     for draw in 0..settings.warmup + settings.samples {
+        if unwanted() {
+            return Err(SamplerError::Unwanted);
+        }
         let (position, progress) = chain.draw().map_err(|e| stopped(&e))?;
         if draw >= settings.warmup {
             trace.divergences += usize::from(progress.diverging);

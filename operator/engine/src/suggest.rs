@@ -28,7 +28,7 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 
 use crate::encoding::{Coordinate, encode};
-use crate::fit::{Fit, Method, fit};
+use crate::fit::{Fit, Method, fit_unless};
 use crate::initial::initial;
 use crate::inputs_hash::inputs_hash;
 use crate::local_search::{LocalSearch, Valued};
@@ -118,6 +118,9 @@ pub enum SuggestError {
     /// A number that is not finite, or a variance below 0.
     #[error("{0} must be finite, and a variance at least 0")]
     NotFinite(String),
+    /// The caller said that it no longer wants one.
+    #[error("the suggestion is no longer wanted")]
+    Unwanted,
     /// A setting with which nothing can be computed.
     #[error("the setting {0} must be at least 1")]
     Setting(&'static str),
@@ -128,6 +131,17 @@ pub fn suggest(
     problem: &Problem,
     observations: &[Observation],
     pending: &[PeftConfiguration],
+) -> Result<Suggestion, SuggestError> {
+    suggest_unless(problem, observations, pending, &|| false)
+}
+
+/// The same, given up soon after `unwanted` says that nobody waits for it any more. What it answers
+/// before has no influence on the suggestion.
+pub fn suggest_unless(
+    problem: &Problem,
+    observations: &[Observation],
+    pending: &[PeftConfiguration],
+    unwanted: &dyn Fn() -> bool,
 ) -> Result<Suggestion, SuggestError> {
     let past = Past::new(problem, observations, pending)?;
     let set = CanonicalSet::new(&problem.space, problem.max_parameters);
@@ -151,7 +165,12 @@ pub fn suggest(
         .draw_unused(&past.used, &mut generator)
         .ok_or_else(exhausted)?;
     let mut report = None;
-    match bayesian(&past, &set, &mut report) {
+    let found = bayesian(&past, &set, &mut report, unwanted);
+    // A step that was cut short looks like one that failed.
+    if unwanted() {
+        return Err(SuggestError::Unwanted);
+    }
+    match found {
         Ok((configuration, acquisition, predicted)) => Ok(Suggestion {
             acquisition: Some(acquisition),
             predicted: Some(predicted),
@@ -334,6 +353,7 @@ fn bayesian(
     past: &Past<'_>,
     set: &CanonicalSet,
     report: &mut Option<SurrogateReport>,
+    unwanted: &dyn Fn() -> bool,
 ) -> Result<(PeftConfiguration, f64, Predicted), String> {
     let problem = past.problem;
     let settings = &problem.settings;
@@ -357,7 +377,14 @@ fn bayesian(
 
     let seed = stream(problem.seed, Purpose::Fit, past.index).next_u64();
     let extra_noise = extra_noise.as_deref();
-    let fitted = fit(inputs.as_ref(), &values, extra_noise, &settings.fit, seed);
+    let fitted = fit_unless(
+        inputs.as_ref(),
+        &values,
+        extra_noise,
+        &settings.fit,
+        seed,
+        unwanted,
+    );
     *report = Some(describe(&fitted, &coordinates));
     if fitted.samples.is_empty() {
         return Err(format!(
@@ -384,6 +411,9 @@ fn bayesian(
     .map_err(|error| format!("the front cannot be drawn: {error}"))?;
 
     let (chosen, value) = maximise(past, set, |configuration| {
+        if unwanted() {
+            return f64::NEG_INFINITY;
+        }
         acquisition.ln_value(&encoded(configuration), past.cost(configuration))
     })
     .ok_or("no configuration is expected to improve the front")?;

@@ -1,5 +1,6 @@
 //! The local search with the three defects of the released code as regressions, and suggestions.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 
 use autopeft_crds::space::LayerChoice;
@@ -10,7 +11,7 @@ use autopeft_engine::neighbours::neighbours;
 use autopeft_engine::sampling::CanonicalSet;
 use autopeft_engine::{
     InitialDesign, Observation, Origin, Outcome, Problem, ReferencePoint, ScoreTransform, Settings,
-    SuggestError, Suggestion, suggest,
+    SuggestError, Suggestion, suggest, suggest_unless,
 };
 use proptest::prelude::*;
 use rand::SeedableRng;
@@ -410,6 +411,31 @@ fn bad_inputs_are_errors() {
         suggest(&zero, &[], &[]),
         Err(SuggestError::Setting("restarts"))
     );
+}
+
+#[test]
+fn a_suggestion_that_is_no_longer_wanted_is_given_up() {
+    let problem = problem(base());
+    let observations = history(&problem, problem.settings.initial_trials + 2);
+    let asked = Cell::new(0_u32);
+    let unwanted_from = |most: u32| {
+        asked.set(0);
+        suggest_unless(&problem, &observations, &[], &|| {
+            asked.set(asked.get() + 1);
+            asked.get() > most
+        })
+    };
+    // Asked to the end, it says what `suggest` says.
+    let whole = unwanted_from(u32::MAX);
+    assert_eq!(whole, suggest(&problem, &observations, &[]));
+    let times = asked.get();
+    assert!(times > 100, "asked {times} times only");
+    // During the fit, during the local search, and when all is computed.
+    for most in [0, 20, times / 2, times - 1] {
+        assert_eq!(unwanted_from(most), Err(SuggestError::Unwanted), "{most}");
+        let later = asked.get() - most;
+        assert!(most > 20 || later < 5, "it went on: asked {later} times");
+    }
 }
 
 #[test]

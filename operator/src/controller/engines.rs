@@ -1,6 +1,7 @@
 //! The engine, off the async threads: a few searches' steps at a time, first come, first served. A
-//! step is dropped with its search.
+//! step ends with its search.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use autopeft_engine::Problem;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use crate::ask::{self, AskError, Asked};
+use crate::ask::{AskError, Asked};
 use crate::ledger::Ledger;
 
 /// Why a step has no answer.
@@ -32,21 +33,27 @@ pub struct Answer {
     pub seconds: f64,
 }
 
+/// What computes a step: `ask::ask`.
+pub type Ask = fn(&Problem, Metric, &Ledger, &dyn Fn() -> bool) -> Result<Asked, AskError>;
+
 /// The pool.
 #[derive(Clone, Debug)]
 pub struct Engines {
     permits: Arc<Semaphore>,
+    ask: Ask,
 }
 
-/// A step under way. Dropped before its turn, it never begins; its answer is dropped otherwise.
+/// A step under way. Dropped before its turn, it never begins; dropped later, it soon gives up.
 #[derive(Debug)]
 pub struct Step {
     task: JoinHandle<()>,
+    unwanted: Arc<AtomicBool>,
     answer: Arc<Mutex<Option<Answer>>>,
 }
 
 impl Drop for Step {
     fn drop(&mut self) {
+        self.unwanted.store(true, Ordering::Relaxed);
         self.task.abort();
     }
 }
@@ -63,9 +70,10 @@ impl Step {
 
 impl Engines {
     /// A pool of so many steps at a time.
-    pub fn new(steps: usize) -> Self {
+    pub fn new(steps: usize, ask: Ask) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(steps.max(1))),
+            ask,
         }
     }
 
@@ -80,13 +88,18 @@ impl Engines {
         let permits = Arc::clone(&self.permits);
         let answer = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&answer);
+        let unwanted = Arc::new(AtomicBool::new(false));
+        let dropped = Arc::clone(&unwanted);
+        let ask = self.ask;
         let task = tokio::spawn(async move {
             let turn = permits.acquire_owned().await;
             let begun = Instant::now();
             let computed = tokio::task::spawn_blocking(move || {
                 // Held while the thread computes, whoever still waits for it.
                 let _turn = turn;
-                ask::ask(&problem, metric, &ledger)
+                ask(&problem, metric, &ledger, &|| {
+                    dropped.load(Ordering::Relaxed)
+                })
             });
             let asked = match computed.await {
                 Ok(asked) => asked.map_err(EngineError::from),
@@ -96,7 +109,11 @@ impl Engines {
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Answer { asked, seconds });
             done();
         });
-        Step { task, answer }
+        Step {
+            task,
+            unwanted,
+            answer,
+        }
     }
 }
 

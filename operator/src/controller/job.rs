@@ -4,14 +4,14 @@
 //! only what the search names. Its name and its content follow from the search and the request, so
 //! that a Job found in its place can be compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use autopeft_crds::PeftSearch;
-use autopeft_crds::spec::{ClaimSource, PeftSearchSpec, Source, TrainerSpec};
+use autopeft_crds::spec::{ClaimSource, ImageSource, PeftSearchSpec, Source, TrainerSpec};
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource,
-    EnvVar, EnvVarSource, LocalObjectReference, ObjectFieldSelector,
+    EnvVar, EnvVarSource, ImageVolumeSource, LocalObjectReference, ObjectFieldSelector,
     PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec,
     ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext, Toleration, Volume,
     VolumeMount,
@@ -26,6 +26,10 @@ use crate::request::Places;
 
 /// Where claims are mounted in a trainer's pod.
 const CLAIMS: &str = "/mnt/claims";
+/// Where image volumes are mounted.
+const IMAGES: &str = "/mnt/images";
+/// Where the claim for artifacts is mounted.
+const ARTIFACTS: &str = "/mnt/artifacts";
 /// Where the request is mounted.
 const REQUEST_FOLDER: &str = "/etc/autopeft";
 /// The user that trainers run as: nobody on the node.
@@ -43,37 +47,68 @@ pub struct Defaults {
 pub enum PlaceError {
     /// A path on somebody's machine.
     #[error(
-        "{0}.source.path: a path on a machine is for `peft-operator run` only; in a cluster give claim or hub"
+        "{0}.source.path: a path on a machine is for `peft-operator run` only; in a cluster give claim, image or hub"
     )]
     Path(&'static str),
     /// None of the sources.
-    #[error("{0}.source: nothing is given; give claim or hub")]
+    #[error("{0}.source: nothing is given; give claim, image or hub")]
     Nothing(&'static str),
 }
 
-/// Where the trainer's pod finds model and data.
-pub fn places(spec: &PeftSearchSpec) -> Result<Places, PlaceError> {
+/// Where the trainer's pod finds model and data, and where it leaves adapters.
+pub fn places(search: &PeftSearch) -> Result<Places, PlaceError> {
+    let spec = &search.spec;
+    let artifacts = spec.trainer.artifacts_claim.as_ref();
     Ok(Places {
-        model: place(&spec.model.source, "spec.model")?,
-        data: place(&spec.task.source, "spec.task")?,
+        model: place(&spec.model.source, "spec.model", MODEL)?,
+        data: place(&spec.task.source, "spec.task", DATA)?,
+        artifacts: artifacts.map(|ClaimSource { name: _, path }| {
+            let search = names::search_mark(search);
+            format!("{}/{search}", inside(ARTIFACTS, path))
+        }),
     })
 }
 
-fn place(source: &Source, field: &'static str) -> Result<String, PlaceError> {
-    let Source { path, claim, hub } = source;
-    match (path, claim, hub) {
-        (None, Some(claim), None) => Ok(inside(claim)),
-        (None, None, Some(hub)) => Ok(format!("hf://{}@{}", hub.repository, hub.revision)),
+/// Where adapters are kept, for people: the claim and the folder on it.
+pub fn artifacts(search: &PeftSearch) -> Option<String> {
+    let ClaimSource { name, path } = search.spec.trainer.artifacts_claim.as_ref()?;
+    let folder = names::search_mark(search);
+    Some(match path.trim_matches('/') {
+        "" => format!("{name}: {folder}"),
+        path => format!("{name}: {path}/{folder}"),
+    })
+}
+
+/// The image volume of the model.
+const MODEL: &str = "model";
+/// The image volume of the data.
+const DATA: &str = "data";
+
+fn place(source: &Source, field: &'static str, volume: &str) -> Result<String, PlaceError> {
+    let Source {
+        path,
+        claim,
+        image,
+        hub,
+    } = source;
+    match (path, claim, image, hub) {
+        (None, Some(ClaimSource { name, path }), None, None) => {
+            Ok(inside(&format!("{CLAIMS}/{name}"), path))
+        }
+        (None, None, Some(ImageSource { reference: _, path }), None) => {
+            Ok(inside(&format!("{IMAGES}/{volume}"), path))
+        }
+        (None, None, None, Some(hub)) => Ok(format!("hf://{}@{}", hub.repository, hub.revision)),
         (Some(_), ..) => Err(PlaceError::Path(field)),
         _ => Err(PlaceError::Nothing(field)),
     }
 }
 
-fn inside(claim: &ClaimSource) -> String {
-    let ClaimSource { name, path } = claim;
+/// A path inside a directory.
+fn inside(directory: &str, path: &str) -> String {
     match path.trim_matches('/') {
-        "" => format!("{CLAIMS}/{name}"),
-        path => format!("{CLAIMS}/{name}/{path}"),
+        "" => directory.to_owned(),
+        path => format!("{directory}/{path}"),
     }
 }
 
@@ -143,6 +178,7 @@ fn pod(spec: &PeftSearchSpec, purpose: Purpose, defaults: &Defaults) -> PodSpec 
         priority_class_name,
         runtime_class_name,
         image_pull_secrets,
+        artifacts_claim,
         queue_name: _,
     } = &spec.trainer;
     let (volumes, mounts) = volumes(spec);
@@ -156,6 +192,9 @@ fn pod(spec: &PeftSearchSpec, purpose: Purpose, defaults: &Defaults) -> PodSpec 
             run_as_non_root: Some(true),
             run_as_user: Some(USER),
             run_as_group: Some(USER),
+            // Whatever is kept on a claim can be written by this group.
+            fs_group: artifacts_claim.as_ref().map(|_| USER),
+            fs_group_change_policy: artifacts_claim.as_ref().map(|_| "OnRootMismatch".into()),
             seccomp_profile: Some(SeccompProfile {
                 type_: "RuntimeDefault".into(),
                 ..SeccompProfile::default()
@@ -243,7 +282,7 @@ fn resources(spec: &PeftSearchSpec) -> ResourceRequirements {
         ),
     ]);
     if given.gpus > 0 {
-        amounts.insert("nvidia.com/gpu".into(), Quantity(given.gpus.to_string()));
+        amounts.insert(names::GPU.into(), Quantity(given.gpus.to_string()));
     }
     ResourceRequirements {
         limits: Some(amounts.clone()),
@@ -281,7 +320,7 @@ fn environment(spec: &PeftSearchSpec) -> Vec<EnvVar> {
     variables
 }
 
-/// The request, room for temporary files, and every claim once.
+/// The request, room for temporary files, every claim once, and images.
 fn volumes(spec: &PeftSearchSpec) -> (Vec<Volume>, Vec<VolumeMount>) {
     let mut volumes = vec![
         Volume {
@@ -316,20 +355,42 @@ fn volumes(spec: &PeftSearchSpec) -> (Vec<Volume>, Vec<VolumeMount>) {
         mount("request", REQUEST_FOLDER.into(), true),
         mount("tmp", "/tmp".into(), false),
     ];
-    let sources = [&spec.model.source, &spec.task.source];
-    let mut claims: Vec<&str> = sources
-        .into_iter()
-        .filter_map(|source| Some(source.claim.as_ref()?.name.as_str()))
+    let sources = [(MODEL, &spec.model.source), (DATA, &spec.task.source)];
+    let read: BTreeSet<&str> = sources
+        .iter()
+        .filter_map(|(_, source)| Some(source.claim.as_ref()?.name.as_str()))
         .collect();
-    claims.dedup();
+    let written = spec.trainer.artifacts_claim.as_ref();
+    let written = written.map(|claim| claim.name.as_str());
+    // Some storage drivers refuse a pod that names one claim in two volumes.
+    let claims: BTreeSet<&str> = read.iter().copied().chain(written).collect();
     for (index, claim) in claims.into_iter().enumerate() {
         let name = format!("claim-{index}");
-        mounts.push(mount(&name, format!("{CLAIMS}/{claim}"), true));
+        if read.contains(claim) {
+            mounts.push(mount(&name, format!("{CLAIMS}/{claim}"), true));
+        }
+        let is_written = written == Some(claim);
+        if is_written {
+            mounts.push(mount(&name, ARTIFACTS.into(), false));
+        }
         volumes.push(Volume {
             name,
             persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
                 claim_name: claim.into(),
-                read_only: Some(true),
+                read_only: (!is_written).then_some(true),
+            }),
+            ..Volume::default()
+        });
+    }
+    for (owner, source) in sources {
+        let Some(image) = &source.image else { continue };
+        let name = format!("image-{owner}");
+        mounts.push(mount(&name, format!("{IMAGES}/{owner}"), true));
+        volumes.push(Volume {
+            name,
+            image: Some(ImageVolumeSource {
+                reference: Some(image.reference.clone()),
+                pull_policy: None,
             }),
             ..Volume::default()
         });

@@ -44,13 +44,14 @@ struct Searches {
     front_size: GaugeVec,
     hypervolume: GaugeVec,
     train_seconds: GaugeVec,
+    gpu_seconds: GaugeVec,
     surrogate_healthy: GaugeVec,
     degraded: GaugeVec,
     finished: GaugeVec,
 }
 
 impl Searches {
-    fn all(&self) -> [&GaugeVec; 9] {
+    fn all(&self) -> [&GaugeVec; 10] {
         [
             &self.trials,
             &self.trials_wanted,
@@ -58,6 +59,7 @@ impl Searches {
             &self.front_size,
             &self.hypervolume,
             &self.train_seconds,
+            &self.gpu_seconds,
             &self.surrogate_healthy,
             &self.degraded,
             &self.finished,
@@ -96,6 +98,11 @@ impl Metrics {
             train_seconds: gauge(
                 "autopeft_search_train_seconds",
                 "Seconds of training and validation over all trials.",
+                &[],
+            )?,
+            gpu_seconds: gauge(
+                "autopeft_search_gpu_seconds",
+                "GPU seconds used by all attempts of all trials.",
                 &[],
             )?,
             surrogate_healthy: gauge(
@@ -199,6 +206,8 @@ impl Metrics {
             &searches.train_seconds,
             seconds.map(|value| value.get()).sum(),
         );
+        let used = status.gpu_seconds_used.map_or(0.0, |value| value.get());
+        set(&searches.gpu_seconds, used);
         let is = |kind: &str, wanted: &str| {
             let mut conditions = status.conditions.iter();
             conditions.any(|condition| condition.type_ == kind && condition.status == wanted)

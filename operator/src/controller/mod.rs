@@ -34,7 +34,7 @@ use kube::runtime::{Controller, WatchStreamExt, watcher};
 use kube::{Api, Client, Config, Resource, ResourceExt};
 use tokio::signal::unix::{SignalKind, signal};
 
-use engines::Engines;
+use engines::{Ask, Engines};
 use lead::{Leadership, Pulse};
 use memory::Memories;
 use metrics::Metrics;
@@ -68,6 +68,8 @@ pub struct Options {
     pub trainer_image: String,
     /// Suggestions that are computed at the same time.
     pub engine_threads: usize,
+    /// What computes them.
+    pub ask: Ask,
 }
 
 /// Why the operator cannot run.
@@ -105,9 +107,13 @@ pub struct Context {
     trigger: UnboundedSender<ObjectRef<Guarded>>,
 }
 
-/// Runs the operator until it is asked to stop or no longer leads.
+/// Runs the operator of the cluster that the environment names.
 pub async fn run(options: Options) -> Result<(), OperatorError> {
-    let client = Client::try_from(Config::infer().await?)?;
+    run_on(Client::try_from(Config::infer().await?)?, options).await
+}
+
+/// Runs the operator until it is asked to stop or no longer leads.
+pub async fn run_on(client: Client, options: Options) -> Result<(), OperatorError> {
     let metrics = Metrics::new()?;
     let pulse = Pulse::begin();
     let ready = Arc::new(AtomicBool::new(true));
@@ -210,7 +216,7 @@ async fn lead(
         jobs,
         pods,
         memories: Memories::default(),
-        engines: Engines::new(options.engine_threads),
+        engines: Engines::new(options.engine_threads, options.ask),
         metrics,
         defaults: job::Defaults {
             image: options.trainer_image,
@@ -345,6 +351,7 @@ async fn tell(pass: &Pass<'_>, event: &Event, ledger: &Ledger) {
             trial,
             attempt,
             cause,
+            gpu_seconds: _,
         } => {
             let why = match cause {
                 RetryCause::Interrupted => "it was taken away".to_owned(),
@@ -358,6 +365,7 @@ async fn tell(pass: &Pass<'_>, event: &Event, ledger: &Ledger) {
             trial,
             attempt,
             outcome,
+            gpu_seconds: _,
         } => match outcome {
             Recorded::Succeeded {
                 score,

@@ -1,5 +1,6 @@
 //! What our Jobs and pods are called and how they are marked. No I/O.
 
+use autopeft_crds::PeftSearch;
 use autopeft_crds::configuration::hex_prefix;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -21,6 +22,8 @@ pub const REQUEST: &str = "autopeft.dev/request";
 pub const FINALIZER: &str = "autopeft.dev/result";
 /// Kueue's label for the queue that admits a Job.
 pub const QUEUE: &str = "kueue.x-k8s.io/queue-name";
+/// The resource that GPUs are asked for by.
+pub const GPU: &str = "nvidia.com/gpu";
 /// The container of a trial's pod.
 pub const CONTAINER: &str = "trainer";
 
@@ -50,11 +53,24 @@ pub fn job_name(search: &str, uid: &str, purpose: Purpose, attempt: u32) -> Stri
         Purpose::Inspection => "i".into(),
         Purpose::Trial(trial) => trial.to_string(),
     };
+    format!("{}-{part}-{attempt}", mark(search, uid))
+}
+
+/// What tells a search from all others, in one word: its name and a mark of its UID.
+pub fn search_mark(search: &PeftSearch) -> String {
+    let metadata = &search.metadata;
+    mark(
+        metadata.name.as_deref().unwrap_or_default(),
+        metadata.uid.as_deref().unwrap_or_default(),
+    )
+}
+
+fn mark(search: &str, uid: &str) -> String {
     let name: String = search.chars().take(46).collect();
     let name = name.trim_end_matches(['-', '.']).replace('.', "-");
     let mut mark = hex_prefix(uid.as_bytes());
     mark.truncate(8);
-    format!("{name}-{mark}-{part}-{attempt}")
+    format!("{name}-{mark}")
 }
 
 /// Which attempt an object says it is of; `None` where it is not marked as ours.

@@ -81,10 +81,14 @@ pub fn observe(view: &View<'_>, wanted: impl Fn(&LedgerEntry) -> Job) -> Observe
     for entry in view.ledger.open() {
         let attempt = (entry.trial, entry.attempt);
         if let Some(state) = state_of(view, entry, &wanted, &mut observed) {
+            let adopted = observed.adopted.iter().find(|(key, _)| *key == attempt);
+            let uid = entry.job_uid.as_ref().or(adopted.map(|(_, uid)| uid));
+            let pods = uid.map(|uid| pods_controlled_by(view, uid));
             observed.runs.push(Run {
                 trial: attempt.0,
                 attempt: attempt.1,
                 state,
+                gpu_seconds: outcome::gpu_seconds(&pods.unwrap_or_default(), view.now),
             });
         }
     }
@@ -99,6 +103,7 @@ pub fn observe(view: &View<'_>, wanted: impl Fn(&LedgerEntry) -> Job) -> Observe
             trial: attempt.0,
             attempt: attempt.1,
             state: RunState::Interrupted,
+            gpu_seconds: None,
         });
     }
     observed

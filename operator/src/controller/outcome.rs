@@ -5,13 +5,14 @@
 //! pod ended without one, its end tells whether the configuration was at fault (out of memory, out of
 //! time), the node (evicted, preempted, lost), or nobody knows.
 
+use autopeft_crds::Decimal;
 use autopeft_crds::spec::Metric;
 use autopeft_crds::trial::{FailureReason, TrialIdentity, TrialOutcome, parse_result};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::names::CONTAINER;
+use super::names::{CONTAINER, GPU};
 
 /// How long the termination message of a pod that ended well may take to appear.
 const MESSAGE_DELAY: SignedDuration = SignedDuration::from_secs(60);
@@ -143,6 +144,31 @@ pub fn see(job: &Job, pods: &[&Pod], now: Timestamp) -> Seen {
         FailureReason::Lost,
         "the trial's pod is gone and has left no result".into(),
     ))
+}
+
+/// GPU seconds that a Job's pods have used until now: for as long as a trainer's container ran, the GPUs
+/// that it was given. `None` where they have none, or none has started.
+pub fn gpu_seconds(pods: &[&Pod], now: Timestamp) -> Option<Decimal> {
+    let used: Vec<f64> = pods.iter().filter_map(|pod| used_by(pod, now)).collect();
+    (!used.is_empty()).then(|| Decimal::new(used.iter().sum()).ok())?
+}
+
+fn used_by(pod: &Pod, now: Timestamp) -> Option<f64> {
+    let containers = &pod.spec.as_ref()?.containers;
+    let trainer = containers.iter().find(|found| found.name == CONTAINER)?;
+    let limits = trainer.resources.as_ref()?.limits.as_ref()?;
+    let gpus: f64 = limits.get(GPU)?.0.parse().ok()?;
+    let state = state(pod)?;
+    let (begun, ended) = match (&state.running, &state.terminated) {
+        (Some(running), _) => (running.started_at.as_ref()?.0, now),
+        (None, Some(end)) => (
+            end.started_at.as_ref()?.0,
+            end.finished_at.as_ref().map_or(now, |time| time.0),
+        ),
+        (None, None) => return None,
+    };
+    let seconds = ended.duration_since(begun).as_secs_f64();
+    (gpus > 0.0).then(|| gpus * seconds.max(0.0))
 }
 
 /// A pod of ours whose Job is gone.

@@ -42,6 +42,9 @@ pub type Guarded = DeserializeGuard<PeftSearch>;
 
 /// How soon to look again at what should have changed by itself.
 const SOON: Duration = Duration::from_secs(2);
+/// The size of an object, in bytes of JSON, from which on it gets no more trials: etcd takes no request of
+/// more than 1.5 MiB.
+const FULL: usize = 600_000;
 /// How soon to look again after losing a compare-and-swap.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
@@ -245,7 +248,7 @@ impl Pass<'_> {
             let errors = errors.iter().map(ToString::to_string).collect();
             return self.refuse(errors).await;
         }
-        let places = match job::places(&self.search.spec) {
+        let places = match job::places(&self.search) {
             Ok(places) => places,
             Err(error) => return self.refuse(vec![error.to_string()]).await,
         };
@@ -348,6 +351,7 @@ impl Pass<'_> {
                 engine: &self.memory.engine,
                 converged: measures::has_converged(subject, ledger),
                 ahead: true,
+                full: self.is_full(),
                 now: self.now,
             });
             let before = events.len();
@@ -364,6 +368,11 @@ impl Pass<'_> {
                 return Ok((plan, observed, events));
             }
         }
+    }
+
+    /// Whether the object has grown so large that no more trials should be added.
+    fn is_full(&self) -> bool {
+        serde_json::to_vec(&self.search).is_ok_and(|object| object.len() >= FULL)
     }
 
     fn observe(&self, places: &Places, ledger: &Ledger) -> Observed {
@@ -424,7 +433,8 @@ impl Pass<'_> {
         troubles: &[Trouble],
     ) -> Result<(), ReconcileError> {
         let before = self.search.status.as_ref();
-        let status = restore::settle(status, before, troubles, self.now);
+        let mut status = restore::settle(status, before, troubles, self.now);
+        status.artifacts = job::artifacts(&self.search);
         self.context.metrics.show(&self.search, &status);
         if before.is_some_and(|before| *before == status) {
             return Ok(());

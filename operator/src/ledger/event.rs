@@ -31,6 +31,9 @@ pub enum Event {
         attempt: u32,
         /// Why the one before came to nothing.
         cause: RetryCause,
+        /// GPU seconds that the one before used, where they are known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gpu_seconds: Option<Decimal>,
     },
     /// A trial's result: the last event of a trial.
     Recorded {
@@ -40,6 +43,9 @@ pub enum Event {
         attempt: u32,
         /// Its result.
         outcome: Recorded,
+        /// GPU seconds that this attempt used, where they are known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gpu_seconds: Option<Decimal>,
     },
     /// After bad input, the model and the data were looked at again and are good.
     Reopened,
@@ -194,6 +200,10 @@ pub enum ConclusionReason {
     SpaceExhausted,
     /// `activeDeadlineSeconds` have passed.
     DeadlineExceeded,
+    /// `maxGpuSeconds` are used.
+    MaxGpuSecondsReached,
+    /// The object can hold no more trials.
+    StatusFull,
     /// More than `maxFailedTrials` trials have failed.
     TooManyFailedTrials,
     /// The model or the data cannot be used. This end alone is taken back without a change of the

@@ -8,6 +8,7 @@ mod event;
 
 use std::collections::BTreeMap;
 
+use autopeft_crds::Decimal;
 use autopeft_crds::status::{LedgerEntry, SurrogateStatus, TrialOrigin, TrialState};
 use autopeft_crds::trial::FailureClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -239,6 +240,12 @@ impl Ledger {
             .filter(|entry| entry.origin != TrialOrigin::Baseline)
     }
 
+    /// GPU seconds that every attempt that ended has used.
+    pub fn gpu_seconds(&self) -> f64 {
+        let known = self.entries.iter().filter_map(|entry| entry.gpu_seconds);
+        known.map(Decimal::get).sum()
+    }
+
     /// Trials without a result.
     pub fn open(&self) -> impl Iterator<Item = &LedgerEntry> {
         self.entries.iter().filter(|entry| !entry.state.is_final())
@@ -271,12 +278,14 @@ impl Ledger {
                 trial,
                 attempt,
                 cause,
+                gpu_seconds,
             } => {
                 let entry = self.open_entry(*trial)?;
                 let ended = entry.attempt;
                 expect_attempt(*trial, ended + 1, *attempt)?;
                 entry.attempt = *attempt;
                 entry.job_uid = None;
+                add_gpu_seconds(entry, *gpu_seconds);
                 entry.failed_attempts += u32::from(cause.costs_a_retry());
                 self.started.remove(trial);
                 if let RetryCause::Failed { reason, message } = cause
@@ -293,8 +302,10 @@ impl Ledger {
                 trial,
                 attempt,
                 outcome,
+                gpu_seconds,
             } => {
                 let entry = self.open_at(*trial, *attempt)?;
+                add_gpu_seconds(entry, *gpu_seconds);
                 entry.finished_at = Some(Time(at));
                 record(entry, outcome);
                 self.started.remove(trial);
@@ -387,6 +398,7 @@ impl Ledger {
             trained_parameters: None,
             deployed_parameters: None,
             train_seconds: None,
+            gpu_seconds: None,
             peak_memory_bytes: None,
             validation_examples: None,
             reason: None,
@@ -416,6 +428,14 @@ impl Ledger {
         }
         Ok(entry)
     }
+}
+
+/// Adds what an attempt has used to its trial's sum.
+fn add_gpu_seconds(entry: &mut LedgerEntry, used: Option<Decimal>) {
+    let Some(used) = used else { return };
+    let before = entry.gpu_seconds.map_or(0.0, Decimal::get);
+    // A sum that is not finite cannot come from a clock; what was known stays.
+    entry.gpu_seconds = Decimal::new(before + used.get()).ok().or(entry.gpu_seconds);
 }
 
 fn expect_attempt(trial: u32, expected: u32, found: u32) -> Result<(), LedgerError> {

@@ -121,11 +121,13 @@ impl Progress {
                 trial,
                 attempt,
                 cause,
+                gpu_seconds: _,
             } => tell_retry(*trial, *attempt, cause),
             Event::Recorded {
                 trial,
                 attempt: _,
                 outcome: _,
+                gpu_seconds: _,
             } => {
                 if let Some(entry) = entry(*trial) {
                     tell_result(entry, status);

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use autopeft_crds::Decimal;
 use autopeft_crds::spec::Metric;
 use autopeft_crds::trial::{
     FailureReason, RESULT_MAX_BYTES, TrialIdentity, TrialOutcome, TrialRequest, parse_result,
@@ -225,11 +226,7 @@ impl Runs {
                 Err(_) => RunState::Interrupted,
             },
         };
-        Run {
-            trial,
-            attempt,
-            state,
-        }
+        run((trial, attempt), state)
     }
 
     /// The children that are none of `known`.
@@ -238,11 +235,7 @@ impl Runs {
         self.children
             .iter()
             .filter(|(key, _)| !is_known(key))
-            .map(|((trial, attempt), running)| Run {
-                trial: *trial,
-                attempt: *attempt,
-                state: running.state(),
-            })
+            .map(|(key, running)| run(*key, running.state()))
             .collect()
     }
 
@@ -322,6 +315,24 @@ impl Runs {
         parse_result(&bytes, identity, self.metric)
             .map(|result| result.outcome)
             .map_err(|error| format!("trials/{name}/{RESULT} is of no use: {error}"))
+    }
+}
+
+/// A run as the planner sees it. Only a result tells on what it was computed.
+fn run((trial, attempt): Key, state: RunState) -> Run {
+    let gpu_seconds = match &state {
+        RunState::Ended(TrialOutcome::Succeeded(measured))
+            if measured.device.starts_with("cuda") =>
+        {
+            Decimal::new(measured.total_seconds).ok()
+        }
+        _ => None,
+    };
+    Run {
+        trial,
+        attempt,
+        state,
+        gpu_seconds,
     }
 }
 

@@ -135,6 +135,7 @@ impl Search {
                 engine: &engine,
                 converged: measures::has_converged(&self.subject, self.journal.ledger()),
                 ahead: false,
+                full: false,
                 now,
             });
             let mut acted = false;
@@ -230,7 +231,7 @@ impl Search {
                 let metric = self.subject.spec.task.score_metric();
                 let ledger = self.journal.ledger().clone();
                 *suggesting = Some(tokio::task::spawn_blocking(move || {
-                    ask::ask(&problem, metric, &ledger)
+                    ask::ask(&problem, metric, &ledger, &|| false)
                 }));
                 *engine = Engine::Busy;
             }
@@ -273,6 +274,7 @@ impl Search {
                 trial,
                 attempt,
                 cause: RetryCause::Interrupted,
+                gpu_seconds: _,
             } if self.runs.holds(*trial, attempt.saturating_sub(1)) => {
                 self.progress.tell_stopped(*trial);
             }

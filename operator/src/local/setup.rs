@@ -414,7 +414,11 @@ fn compare_inputs(
             after: describe(now),
         });
     }
-    let Places { model, data } = places;
+    let Places {
+        model,
+        data,
+        artifacts: _,
+    } = places;
     for (what, place, before, after) in [
         (
             "model",

@@ -45,6 +45,16 @@ pub enum SourceError {
         /// The flag that takes the source's place.
         flag: &'static str,
     },
+    /// Nobody mounts images here.
+    #[error(
+        "{field}: an image volume is mounted by a cluster's kubelet, not on this machine; give {flag} DIR"
+    )]
+    Image {
+        /// The field.
+        field: String,
+        /// The flag that takes the source's place.
+        flag: &'static str,
+    },
     /// The source names no place.
     #[error(
         "{field}: it says nowhere where the files are; give one of path, claim and hub, or give {flag} DIR"
@@ -86,6 +96,7 @@ pub fn resolve(
             claims,
         )?,
         data: place(&spec.task.source, "spec.task", "--data", data, base, claims)?,
+        artifacts: None,
     })
 }
 
@@ -100,7 +111,12 @@ fn place(
     if let Some(path) = taken {
         return directory(path, flag.into(), "give an existing directory");
     }
-    let Source { path, claim, hub } = source;
+    let Source {
+        path,
+        claim,
+        image,
+        hub,
+    } = source;
     if let Some(path) = path {
         let field = format!("{owner}.source.path");
         let remedy = "a relative path is taken from the manifest's directory";
@@ -117,6 +133,12 @@ fn place(
         let field = format!("{owner}.source.claim.path");
         let remedy = "it is the claim's --claim directory with the path inside the claim";
         return directory(&root.join(path), field, remedy);
+    }
+    if image.is_some() {
+        return Err(SourceError::Image {
+            field: format!("{owner}.source.image"),
+            flag,
+        });
     }
     let Some(HubSource {
         repository,

@@ -8,6 +8,7 @@
 mod next;
 mod verdict;
 
+use autopeft_crds::Decimal;
 use autopeft_crds::spec::PeftSearchSpec;
 use autopeft_crds::status::{LedgerEntry, TrialOrigin, TrialState};
 use autopeft_crds::trial::{FailureClass, FailureReason, Inspection, TrialOutcome};
@@ -32,9 +33,11 @@ pub struct Situation<'a> {
     pub engine: &'a Engine,
     /// Whether the hypervolume has stopped growing, by `measures::has_converged`.
     pub converged: bool,
-    /// Whether the initial design is drawn before there is room for it: worth it where a start takes
-    /// round trips.
+    /// Whether the next trial is chosen before there is room for it, where it can be: worth it where a
+    /// start takes round trips.
     pub ahead: bool,
+    /// Whether what keeps the ledger can hold no more trials.
+    pub full: bool,
     /// The time.
     pub now: Timestamp,
 }
@@ -48,6 +51,8 @@ pub struct Run {
     pub attempt: u32,
     /// Where it stands.
     pub state: RunState,
+    /// GPU seconds that it has used so far, where they are known.
+    pub gpu_seconds: Option<Decimal>,
 }
 
 /// Where a run stands.
@@ -181,6 +186,7 @@ fn clear_away(situation: &Situation<'_>, plan: &mut Plan) {
         trial,
         attempt,
         state,
+        gpu_seconds: _,
     } in situation.runs
     {
         let (trial, attempt) = (*trial, *attempt);
@@ -202,8 +208,9 @@ fn take_in(situation: &Situation<'_>, plan: &mut Plan) {
             trial,
             attempt,
             state,
+            gpu_seconds,
         } = run;
-        let (trial, attempt) = (*trial, *attempt);
+        let (trial, attempt, used) = (*trial, *attempt, *gpu_seconds);
         let due = situation
             .ledger
             .entry(trial)
@@ -229,29 +236,35 @@ fn take_in(situation: &Situation<'_>, plan: &mut Plan) {
                 }
             }
             (Some(entry), RunState::Interrupted) => {
-                Action::Write(retry(entry, RetryCause::Interrupted))
+                Action::Write(retry(entry, RetryCause::Interrupted, used))
             }
             (Some(entry), RunState::Ended(outcome)) => {
-                Action::Write(judge(entry, outcome, situation.spec.max_retries))
+                Action::Write(judge(entry, outcome, situation.spec.max_retries, used))
             }
         };
         plan.actions.push(action);
     }
 }
 
-fn retry(entry: &LedgerEntry, cause: RetryCause) -> Event {
+fn retry(entry: &LedgerEntry, cause: RetryCause, gpu_seconds: Option<Decimal>) -> Event {
     Event::Retried {
         trial: entry.trial,
         attempt: entry.attempt + 1,
         cause,
+        gpu_seconds,
     }
 }
 
 /// What an ended attempt means for its trial.
-fn judge(entry: &LedgerEntry, outcome: &TrialOutcome, max_retries: u32) -> Event {
+fn judge(
+    entry: &LedgerEntry,
+    outcome: &TrialOutcome,
+    max_retries: u32,
+    used: Option<Decimal>,
+) -> Event {
     let (reason, message) = match outcome {
         TrialOutcome::Succeeded(measured) => match Recorded::from_measurements(measured) {
-            Some(outcome) => return recorded(entry, outcome),
+            Some(outcome) => return recorded(entry, outcome, used),
             None => (
                 FailureReason::NotFinite,
                 "a measurement is not finite".into(),
@@ -265,26 +278,37 @@ fn judge(entry: &LedgerEntry, outcome: &TrialOutcome, max_retries: u32) -> Event
         _ => max_retries,
     };
     match reason.class() {
-        FailureClass::Infeasible => recorded(entry, Recorded::Infeasible { reason, message }),
+        FailureClass::Infeasible => recorded(entry, Recorded::Infeasible { reason, message }, used),
         FailureClass::Infrastructure if entry.failed_attempts < retries => {
-            retry(entry, RetryCause::Failed { reason, message })
+            retry(entry, RetryCause::Failed { reason, message }, used)
         }
         // The user can mend the input, so it says nothing final of a trial of the search.
         FailureClass::Fatal if entry.origin != TrialOrigin::Baseline => {
-            retry(entry, RetryCause::Failed { reason, message })
+            retry(entry, RetryCause::Failed { reason, message }, used)
         }
         FailureClass::Infrastructure | FailureClass::Fatal => {
-            recorded(entry, Recorded::Failed { reason, message })
+            recorded(entry, Recorded::Failed { reason, message }, used)
         }
     }
 }
 
-fn recorded(entry: &LedgerEntry, outcome: Recorded) -> Event {
+fn recorded(entry: &LedgerEntry, outcome: Recorded, gpu_seconds: Option<Decimal>) -> Event {
     Event::Recorded {
         trial: entry.trial,
         attempt: entry.attempt,
         outcome,
+        gpu_seconds,
     }
+}
+
+/// Whether `maxGpuSeconds` are used, by what has ended and what runs: then nothing more starts.
+fn gpu_budget_is_spent(situation: &Situation<'_>) -> bool {
+    let Some(most) = situation.spec.max_gpu_seconds else {
+        return false;
+    };
+    let running = situation.runs.iter().filter_map(|run| run.gpu_seconds);
+    let running: f64 = running.map(Decimal::get).sum();
+    situation.ledger.gpu_seconds() + running >= most as f64
 }
 
 /// When the whole search has to end.

@@ -6,13 +6,13 @@ use autopeft_crds::spec::BaselineName;
 use autopeft_crds::status::TrialOrigin;
 use autopeft_crds::trial::Inspection;
 
-use super::{Action, Engine, Plan, RunState, Situation};
+use super::{Action, Engine, Plan, RunState, Situation, gpu_budget_is_spent};
 use crate::ledger::{Event, Planned};
 
 /// Starts trials that are written down and have no run, the oldest first, as far as `parallelism`
 /// allows.
 pub(super) fn start_planned(situation: &Situation<'_>, plan: &mut Plan) {
-    if situation.spec.suspend {
+    if situation.spec.suspend || gpu_budget_is_spent(situation) {
         return;
     }
     let running = situation
@@ -36,7 +36,7 @@ pub(super) fn start_planned(situation: &Situation<'_>, plan: &mut Plan) {
 /// Plans one more trial where there is room for it: the search's, or when all of those are planned,
 /// a baseline.
 pub(super) fn plan_more(situation: &Situation<'_>, plan: &mut Plan) {
-    if situation.spec.suspend {
+    if situation.spec.suspend || situation.full || gpu_budget_is_spent(situation) {
         return;
     }
     let trial = situation.ledger.next_trial();
@@ -64,14 +64,16 @@ pub(super) fn plan_more(situation: &Situation<'_>, plan: &mut Plan) {
     }
 }
 
-/// Whether the next trial can be chosen before there is room for it: the initial design does not
-/// depend on results.
+/// Whether the next trial is chosen before there is room for it. The initial design does not depend on
+/// results. Later, where several trials run, all of them are pending for the next one, so that no GPU waits
+/// for the surrogate; where one runs, its result is what the next one is chosen by.
 fn draws_ahead(situation: &Situation<'_>) -> bool {
     let planned = situation.ledger.search_trials().count();
     situation.ahead
         && *situation.engine == Engine::Idle
         && wants_search_trial(situation)
-        && planned < situation.spec.algorithm.initial_trials as usize
+        && (situation.spec.parallelism > 1
+            || planned < situation.spec.algorithm.initial_trials as usize)
 }
 
 /// Whether the search itself wants another trial.

@@ -2,7 +2,7 @@
 
 use autopeft_crds::status::TrialState;
 
-use super::{Engine, Plan, Situation, active_deadline, next};
+use super::{Engine, Plan, Situation, active_deadline, gpu_budget_is_spent, next};
 use crate::ledger::{BadInput, Conclusion, ConclusionReason};
 
 /// A reason to end at once, whatever runs.
@@ -56,9 +56,13 @@ pub(super) fn early_end(situation: &Situation<'_>) -> Option<Conclusion> {
 
 /// The regular end: nothing is open, nothing is to come.
 pub(super) fn end(situation: &Situation<'_>, plan: &Plan) -> Option<Conclusion> {
-    let over = plan.actions.is_empty()
-        && situation.runs.is_empty()
-        && situation.ledger.open().next().is_none()
+    if !plan.actions.is_empty() || !situation.runs.is_empty() {
+        return None;
+    }
+    if let Some(conclusion) = end_of_room(situation) {
+        return Some(conclusion);
+    }
+    let over = situation.ledger.open().next().is_none()
         && !next::wants_search_trial(situation)
         && next::next_baseline(situation).is_none();
     if !over {
@@ -100,6 +104,36 @@ pub(super) fn end(situation: &Situation<'_>, plan: &Plan) -> Option<Conclusion> 
         reason,
         succeeded: true,
         message: format!("{why}: {scored} of {trials} trials have a score"),
+    })
+}
+
+/// The end of a search that would go on and may not: its GPU seconds are used, or its ledger is full.
+fn end_of_room(situation: &Situation<'_>) -> Option<Conclusion> {
+    let trials = situation.ledger.search_trials();
+    let scored = trials.filter(|entry| entry.state == TrialState::Succeeded);
+    let scored = scored.count();
+    let (reason, why) = if gpu_budget_is_spent(situation) {
+        let used = situation.ledger.gpu_seconds();
+        let most = situation.spec.max_gpu_seconds.unwrap_or_default();
+        (
+            ConclusionReason::MaxGpuSecondsReached,
+            format!("{used:.0} GPU seconds are used, and maxGpuSeconds is {most}"),
+        )
+    } else if situation.full && situation.ledger.open().next().is_none() {
+        (
+            ConclusionReason::StatusFull,
+            "the object is too large to hold one more trial".to_owned(),
+        )
+    } else {
+        return None;
+    };
+    Some(Conclusion {
+        reason,
+        succeeded: scored > 0,
+        message: format!(
+            "{why}; {scored} of {} trials have a score",
+            situation.spec.max_trials
+        ),
     })
 }
 

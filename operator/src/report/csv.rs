@@ -7,7 +7,7 @@ use super::ReportError;
 use super::view;
 
 /// The columns and what they hold, in their order. Cells of what is not known are empty.
-pub(super) const COLUMNS: [(&str, &str); 29] = [
+pub(super) const COLUMNS: [(&str, &str); 30] = [
     ("trial", "the trial's number, from 0"),
     (
         "origin",
@@ -40,6 +40,7 @@ pub(super) const COLUMNS: [(&str, &str); 29] = [
         "parameters that an adapter adds at inference, biases included",
     ),
     ("trainSeconds", "seconds of training and validation"),
+    ("gpuSeconds", "GPU seconds of all its attempts"),
     ("peakMemoryBytes", "the most memory held"),
     ("validationExamples", "validation examples behind the score"),
     ("attempts", "how often it was started"),
@@ -94,6 +95,7 @@ fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> [String; COLUMNS.len()
         trained_parameters,
         deployed_parameters,
         train_seconds,
+        gpu_seconds,
         peak_memory_bytes,
         validation_examples,
         reason,
@@ -127,6 +129,7 @@ fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> [String; COLUMNS.len()
         known(trained_parameters),
         known(deployed_parameters),
         known(train_seconds),
+        known(gpu_seconds),
         known(peak_memory_bytes),
         known(validation_examples),
         attempt.to_string(),

@@ -70,6 +70,8 @@ fn model(view: &View<'_>) -> String {
         path.clone()
     } else if let Some(claim) = &source.claim {
         format!("{} on claim {}", claim.path, claim.name)
+    } else if let Some(image) = &source.image {
+        format!("{} in image {}", image.path, image.reference)
     } else if let Some(hub) = &source.hub {
         format!("{} at {}", hub.repository, hub.revision)
     } else {

@@ -64,6 +64,18 @@ fn claims_without_a_directory() {
 }
 
 #[test]
+fn images_that_nobody_mounts() {
+    let bench = Bench::new("");
+    let text = std::fs::read_to_string(bench.manifest()).expect("the manifest");
+    let image = "image: { reference: registry.example/model:1 }";
+    std::fs::write(bench.manifest(), text.replace("path: model", image)).expect("the manifest");
+    fail(
+        &mut bench.run(),
+        &["spec.model.source.image", "--model DIR"],
+    );
+}
+
+#[test]
 fn work_directories_that_cannot_be_used() {
     let bench = Bench::new("");
     fail(

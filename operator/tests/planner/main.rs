@@ -2,6 +2,7 @@
 //! crashes at every point.
 
 mod bad_input;
+mod limits;
 mod scenarios;
 mod simulator;
 mod world;

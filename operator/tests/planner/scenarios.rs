@@ -49,6 +49,9 @@ fn happen(world: &mut World, changes: &Value, command: &str) {
         }
         ["exhausted"] => world.exhausted = true,
         ["converged"] => world.converged = true,
+        ["ahead"] => world.ahead = true,
+        ["full"] => world.full = true,
+        ["gpus", gpus] => world.gpus = number(gpus),
         [field, "becomes", value] => {
             let mut changes = changes.clone();
             changes[*field] = serde_json::from_str(value).expect("JSON");

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
-use autopeft_crds::PeftConfiguration;
 use autopeft_crds::spec::{Metric, PeftSearchSpec};
 use autopeft_crds::status::TrialOrigin;
 use autopeft_crds::trial::{FailureReason, Inspection, TrialMeasurements, TrialOutcome};
+use autopeft_crds::{Decimal, PeftConfiguration};
 use autopeft_operator::ledger::{Event, Ledger, Planned, Recorded, RetryCause};
 use autopeft_operator::planner::{
     self, Action, Engine, Plan, Run, RunState, Situation, StopReason,
@@ -26,6 +26,12 @@ pub struct World {
     /// Whether the engine finds nothing more to suggest.
     pub exhausted: bool,
     pub converged: bool,
+    /// Whether trials are chosen ahead.
+    pub ahead: bool,
+    /// Whether the ledger can hold no more.
+    pub full: bool,
+    /// GPUs of each trial.
+    pub gpus: u32,
     pub now: Timestamp,
     /// The children: those that run, and how the others ended.
     pub children: BTreeMap<(u32, u32), Child>,
@@ -44,6 +50,7 @@ pub struct World {
 pub struct Child {
     pub since: Timestamp,
     pub ended: Option<RunState>,
+    pub ended_at: Option<Timestamp>,
     pub stopped: bool,
 }
 
@@ -86,6 +93,9 @@ impl World {
             engine: Engine::Idle,
             exhausted: false,
             converged: false,
+            ahead: false,
+            full: false,
+            gpus: 0,
             now: start,
             children: BTreeMap::new(),
             disk: BTreeMap::new(),
@@ -112,6 +122,7 @@ impl World {
                 trial: key.0,
                 attempt: key.1,
                 state,
+                gpu_seconds: self.gpu_seconds(key),
             });
         }
         for ((trial, attempt), child) in &self.children {
@@ -123,10 +134,18 @@ impl World {
                     trial: *trial,
                     attempt: *attempt,
                     state: child.state(),
+                    gpu_seconds: None,
                 });
             }
         }
         runs
+    }
+
+    fn gpu_seconds(&self, key: (u32, u32)) -> Option<Decimal> {
+        let child = self.children.get(&key).filter(|_| self.gpus > 0)?;
+        let end = child.ended_at.unwrap_or(self.now);
+        let seconds = end.duration_since(child.since).as_secs_f64();
+        Decimal::new(f64::from(self.gpus) * seconds).ok()
     }
 
     pub fn plan(&self) -> Plan {
@@ -137,7 +156,8 @@ impl World {
             runs: &self.observe(),
             engine: &self.engine,
             converged: self.converged,
-            ahead: false,
+            ahead: self.ahead,
+            full: self.full,
             now: self.now,
         })
     }
@@ -206,6 +226,7 @@ impl World {
                     Child {
                         since: self.now,
                         ended: None,
+                        ended_at: None,
                         stopped: false,
                     },
                 );
@@ -220,6 +241,7 @@ impl World {
                 if std::mem::replace(&mut child.stopped, true) {
                     return Ok(false);
                 }
+                child.ended_at = Some(self.now);
                 child.ended = Some(match why {
                     StopReason::NotNeeded => RunState::Interrupted,
                     StopReason::TrialDeadline => {
@@ -277,6 +299,7 @@ impl World {
         let attempt = self.ledger.entry(trial).expect("a trial").attempt;
         let child = self.children.get_mut(&(trial, attempt)).expect("a child");
         child.ended = Some(RunState::Ended(outcome.clone()));
+        child.ended_at = Some(self.now);
         if matches!(outcome, TrialOutcome::Succeeded(_)) {
             self.disk.insert((trial, attempt), outcome);
         }
@@ -352,6 +375,7 @@ fn describe(action: &Action) -> String {
             trial,
             attempt,
             cause,
+            gpu_seconds: _,
         }) => match cause {
             RetryCause::Interrupted => format!("again {trial}/{attempt} (interrupted)"),
             RetryCause::Failed { reason, message: _ } => {
@@ -362,6 +386,7 @@ fn describe(action: &Action) -> String {
             trial,
             attempt: _,
             outcome,
+            gpu_seconds: _,
         }) => match outcome {
             Recorded::Succeeded { score, .. } => format!("record {trial} score {score}"),
             Recorded::Infeasible { reason, message: _ } => {

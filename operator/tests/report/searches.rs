@@ -158,6 +158,7 @@ pub fn entry(trial: u32, configuration: PeftConfiguration) -> LedgerEntry {
         trained_parameters: None,
         deployed_parameters: None,
         train_seconds: None,
+        gpu_seconds: None,
         peak_memory_bytes: None,
         validation_examples: None,
         reason: None,

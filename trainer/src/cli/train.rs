@@ -115,7 +115,7 @@ pub(super) fn run(arguments: TrainArguments, started: Instant) -> Result<(), Fai
         None => request(arguments)?,
     };
     // Found now rather than after the training.
-    adapter::check_place(&out, overwrite).map_err(TrialError::from)?;
+    adapter::prepare_place(&out, overwrite).map_err(TrialError::from)?;
     let mut progress = Progress::new();
     progress.say(&format!("{:?}: {}", request.method, request.configuration));
     let prepared = trial::prepare(&request, device)?;
@@ -166,6 +166,7 @@ fn request(arguments: TrainArguments) -> Result<TrialRequest, Failure> {
         task: arguments.task.spec()?,
         fidelity,
         training,
+        artifacts: None,
     })
 }
 

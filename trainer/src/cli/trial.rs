@@ -1,7 +1,7 @@
 //! `peft-trainer trial`: what the operator starts. Every ending writes a result, where it can.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use autopeft_crds::trial::{TrialMeasurements, TrialRequest};
@@ -10,6 +10,7 @@ use clap::Args;
 use super::failure::{Failure, panic_reason};
 use super::progress::Progress;
 use super::{Machine, parent, read_request};
+use crate::adapter;
 use crate::result;
 use crate::trial::{self, TrialError};
 
@@ -62,10 +63,20 @@ fn train(
 ) -> Result<TrialMeasurements, TrialError> {
     let mut progress = Progress::new();
     progress.say(&format!("{:?}: {}", request.method, request.configuration));
+    // A retry replaces what an attempt before it has left.
+    let artifacts = request.artifacts.as_ref().map(Path::new);
+    if let Some(folder) = artifacts {
+        adapter::prepare_place(folder, true)?;
+    }
     let prepared = trial::prepare(request, device)?;
     for note in &prepared.notes {
         progress.say(note);
     }
     let (measured, _) = trial::run(&prepared, started, &mut progress)?;
+    if let Some(folder) = artifacts {
+        let description = trial::describe(request, &prepared, measured.score);
+        adapter::save(&prepared.model, &description, folder, true)?;
+        progress.say(&format!("the adapter is in {}", folder.display()));
+    }
     Ok(measured)
 }
