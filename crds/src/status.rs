@@ -131,7 +131,8 @@ impl TrialState {
 /// One trial, compactly.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("x-kubernetes-validations" = [{
+// Atomic: who manages which of its fields would take as much room as the ledger itself.
+#[schemars(extend("x-kubernetes-map-type" = "atomic", "x-kubernetes-validations" = [{
     "rule": "oldSelf.state == 'Planned' || self == oldSelf",
     "message": "a recorded result never changes"
 }]))]

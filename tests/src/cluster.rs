@@ -288,7 +288,8 @@ pub async fn within(limit: Duration, what: &str, holds: impl AsyncFn() -> bool) 
     }
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }

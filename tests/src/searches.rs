@@ -114,6 +114,13 @@ impl Searches {
         self.api.patch(name, &PatchParams::default(), &patch).await
     }
 
+    /// Changes its status, as an operator would.
+    pub async fn patch_status(&self, name: &str, status: &Value) {
+        let (parameters, patch) = (PatchParams::default(), Patch::Merge(status));
+        let patched = self.api.patch_status(name, &parameters, &patch);
+        patched.await.expect("the status is valid");
+    }
+
     /// Deletes it.
     pub async fn delete(&self, name: &str) {
         let parameters = DeleteParams::default();
@@ -224,6 +231,16 @@ pub fn created_jobs(audit: &Path, search: &PeftSearch) -> BTreeMap<String, usize
         }
     }
     created
+}
+
+/// What the operator wrote to a namespace, its events and its Lease left out.
+pub fn writes_of_the_operator(audit: &Path, namespace: &str) -> Vec<Value> {
+    let mut found = writes(audit, namespace);
+    found.retain(|event| {
+        let resource = &event["objectRef"]["resource"];
+        event["user"]["username"] == "operator" && resource != "events" && resource != "leases"
+    });
+    found
 }
 
 /// Every write to a namespace that the API server carried out, once.

@@ -8,7 +8,7 @@ use autopeft_crds::trial::{FailureReason, TrialRequest};
 use autopeft_integration_tests::cluster::{cluster, eventually, runtime};
 use autopeft_integration_tests::kubelet::{Act, Kubelet, success};
 use autopeft_integration_tests::searches::{
-    Searches, assert_sound, condition, manifest, story, writes,
+    Searches, assert_sound, condition, manifest, story, writes_of_the_operator,
 };
 use autopeft_operator::controller::names::{Purpose, job_name};
 use k8s_openapi::api::batch::v1::Job;
@@ -41,12 +41,7 @@ fn a_search_runs_to_its_front_with_few_writes_and_leaves_nothing_behind() {
         searches.is_clean().await;
         eventually("it is ready", async || operator.get("/readyz") == "ok\n").await;
         assert_sound(&searches.get("one").await, &cluster().audit);
-        let ours = writes(&cluster().audit, "front")
-            .into_iter()
-            .filter(|event| event["user"]["username"] == "operator")
-            .filter(|event| event["objectRef"]["resource"] != "events")
-            .filter(|event| event["objectRef"]["resource"] != "leases")
-            .count();
+        let ours = writes_of_the_operator(&cluster().audit, "front").len();
         let most = 6 * (trials as usize + 1);
         assert!(
             ours <= most,

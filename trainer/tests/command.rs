@@ -429,6 +429,43 @@ fn an_adapter_read_back_gives_the_same_score() {
 }
 
 #[test]
+fn a_trial_keeps_its_adapter_where_it_is_told_to_and_a_retry_replaces_it() {
+    let folder = small_trial();
+    let kept = folder.path().join("kept/one/trial-0");
+    let mut request = small_request(folder.path(), &modules(), &[("/fidelity/epochs", json!(1))]);
+    request["artifacts"] = json!(kept.to_string_lossy());
+    for _attempt in 0..2 {
+        let (code, result, said) = trial(folder.path(), &request);
+        assert_eq!(code, 0, "{said}");
+        let place = folder.path().to_string_lossy();
+        let adapter = kept.to_string_lossy();
+        let output = run(&[
+            "evaluate",
+            "--adapter",
+            &adapter,
+            "--model",
+            &place,
+            "--data",
+            &place,
+        ]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let evaluated: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(evaluated["score"].as_f64(), Some(measured(&result).score));
+    }
+    let beside = std::fs::read_dir(kept.parent().expect("a folder")).expect("a folder");
+    assert_eq!(beside.count(), 1, "something is left over");
+    // A file is in the way: known before the training, and not the configuration's fault.
+    request["artifacts"] = json!(kept.join("adapter.json/trial-1").to_string_lossy());
+    let (code, result, said) = trial(folder.path(), &request);
+    let TrialOutcome::Failed { reason, message } = result.outcome else {
+        panic!("it was kept nowhere: {said}");
+    };
+    assert_eq!((code, reason), (3, FailureReason::Internal), "{message}");
+    assert!(message.contains("adapter.json"), "{message}");
+    assert!(!said.contains("epoch"), "it was trained: {said}");
+}
+
+#[test]
 fn a_place_that_is_taken_is_refused_before_the_training() {
     let folder = small_trial();
     let place = folder.path().to_string_lossy();

@@ -1,0 +1,157 @@
+//! The Job of a trial, field by field where users and clusters depend on it.
+
+use autopeft_crds::PeftSearch;
+use autopeft_operator::controller::job::{Defaults, artifacts, is_the_same, job, places};
+use autopeft_operator::controller::names::Purpose;
+use k8s_openapi::api::batch::v1::Job;
+use serde_json::{Value, json};
+
+/// A search with these sources and this trainer.
+pub fn search(model: Value, data: Value, trainer: Value) -> PeftSearch {
+    serde_json::from_value(json!({
+        "apiVersion": "autopeft.dev/v1alpha1",
+        "kind": "PeftSearch",
+        "metadata": {"name": "one", "namespace": "lab", "uid": "5d1e4f60-0000-0000-0000-000000000001"},
+        "spec": {
+            "model": {"source": model},
+            "task": {"name": "rte", "source": data},
+            "trainer": trainer,
+        },
+    }))
+    .expect("a search")
+}
+
+fn made(search: &PeftSearch) -> Value {
+    serde_json::to_value(wanted(search)).expect("JSON")
+}
+
+fn wanted(search: &PeftSearch) -> Job {
+    let defaults = Defaults {
+        image: "localhost/trainer:1".into(),
+    };
+    job(search, Purpose::Trial(3), 2, "{}".into(), &defaults)
+}
+
+/// Where a pod's volumes come from and where they are mounted.
+fn mounted(job: &Value) -> Vec<(String, String, bool)> {
+    let pod = &job["spec"]["template"]["spec"];
+    let volume = |name: &Value| {
+        let volumes = pod["volumes"].as_array().expect("volumes");
+        let found = volumes.iter().find(|volume| volume["name"] == *name);
+        found.expect("a mount of a volume").clone()
+    };
+    let mounts = pod["containers"][0]["volumeMounts"].as_array();
+    mounts
+        .expect("mounts")
+        .iter()
+        .filter_map(|mount| {
+            let volume = volume(&mount["name"]);
+            let claim = volume["persistentVolumeClaim"]["claimName"].as_str();
+            let source = claim.or(volume["image"]["reference"].as_str())?;
+            let path = mount["mountPath"].as_str()?;
+            Some((source.into(), path.into(), mount["readOnly"] == true))
+        })
+        .collect()
+}
+
+fn claim(name: &str, path: &str) -> Value {
+    json!({"claim": {"name": name, "path": path}})
+}
+
+#[test]
+fn a_claim_is_one_volume_however_often_it_is_named() {
+    let same = search(
+        claim("store", "m"),
+        claim("store", "d"),
+        json!({"artifactsClaim": {"name": "store", "path": "kept"}}),
+    );
+    let job = made(&same);
+    let expected = [
+        ("store", "/mnt/claims/store", true),
+        ("store", "/mnt/artifacts", false),
+    ];
+    let expected = expected.map(|(claim, path, read)| (claim.to_owned(), path.to_owned(), read));
+    assert_eq!(mounted(&job), expected);
+    let pod = &job["spec"]["template"]["spec"];
+    let claims = pod["volumes"].as_array().expect("volumes").iter();
+    let claims: Vec<&Value> = claims
+        .map(|volume| &volume["persistentVolumeClaim"])
+        .filter(|claim| !claim.is_null())
+        .collect();
+    assert_eq!(claims, [&json!({"claimName": "store"})]);
+    assert_eq!(pod["securityContext"]["fsGroup"], 65_532);
+    let folder = artifacts(&same).expect("a claim");
+    assert!(folder.starts_with("store: kept/one-"), "{folder}");
+    let found = places(&same).expect("places");
+    let folder = folder.replace("store: ", "/mnt/artifacts/");
+    assert_eq!(found.artifacts, Some(folder));
+}
+
+#[test]
+fn claims_that_are_only_read_cannot_be_written() {
+    let apart = search(
+        claim("models", ""),
+        claim("data", "x/"),
+        json!({"artifactsClaim": {"name": "kept"}}),
+    );
+    let job = made(&apart);
+    let pod = &job["spec"]["template"]["spec"];
+    for volume in pod["volumes"].as_array().expect("volumes") {
+        let claim = &volume["persistentVolumeClaim"];
+        if !claim.is_null() {
+            let is_read = claim["claimName"] != "kept";
+            assert_eq!(claim["readOnly"] == true, is_read, "{claim}");
+        }
+    }
+    let found = places(&apart).expect("places");
+    assert_eq!(found.model, "/mnt/claims/models");
+    assert_eq!(found.data, "/mnt/claims/data/x");
+    let alone = made(&search(claim("a", ""), claim("a", ""), json!({})));
+    let security = &alone["spec"]["template"]["spec"]["securityContext"];
+    assert!(security["fsGroup"].is_null(), "{security}");
+}
+
+#[test]
+fn model_and_data_may_come_from_images() {
+    let image =
+        |reference: &str, path: &str| json!({"image": {"reference": reference, "path": path}});
+    let search = search(image("a/model:1", "bert"), image("a/data:1", ""), json!({}));
+    let found = places(&search).expect("places");
+    assert_eq!(found.model, "/mnt/images/model/bert");
+    assert_eq!(found.data, "/mnt/images/data");
+    let expected = [
+        ("a/model:1", "/mnt/images/model", true),
+        ("a/data:1", "/mnt/images/data", true),
+    ];
+    let expected = expected.map(|(image, path, read)| (image.to_owned(), path.to_owned(), read));
+    assert_eq!(mounted(&made(&search)), expected);
+}
+
+#[test]
+fn what_the_api_server_adds_makes_no_other_job_and_what_a_user_changes_does() {
+    let trainer = json!({"resources": {"cpu": "0.5", "gpus": 1}, "queueName": "team"});
+    let search = search(claim("a", ""), claim("a", ""), trainer);
+    let wanted = wanted(&search);
+    let mut stored = serde_json::to_value(&wanted).expect("JSON");
+    stored["spec"]["completionMode"] = json!("NonIndexed");
+    stored["spec"]["suspend"] = json!(false);
+    let container = &mut stored["spec"]["template"]["spec"]["containers"][0];
+    container["resources"]["limits"]["cpu"] = json!("500m");
+    container["terminationMessagePath"] = json!("/dev/termination-log");
+    let same: Job = serde_json::from_value(stored.clone()).expect("a Job");
+    assert!(is_the_same(&same, &wanted));
+    for (field, value) in [
+        ("/spec/template/spec/containers/0/image", json!("other:1")),
+        (
+            "/spec/template/metadata/annotations/autopeft.dev~1request",
+            json!("{\"x\":1}"),
+        ),
+        ("/metadata/labels/autopeft.dev~1trial", json!("4")),
+        ("/metadata/ownerReferences/0/uid", json!("another")),
+    ] {
+        let mut changed = stored.clone();
+        *changed.pointer_mut(field).expect(field) = value;
+        let other: Job = serde_json::from_value(changed).expect("a Job");
+        assert!(!is_the_same(&other, &wanted), "{field}");
+    }
+}

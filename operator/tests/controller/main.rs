@@ -1,0 +1,4 @@
+//! The pure parts of the controller: what a Job looks like, and what Jobs and pods amount to.
+
+mod job;
+mod outcome;

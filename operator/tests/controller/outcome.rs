@@ -1,0 +1,51 @@
+//! What pods say of an attempt.
+
+use autopeft_operator::controller::outcome::gpu_seconds;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_000_000 + second).expect("a time")
+}
+
+fn pod(gpus: Option<u32>, state: &Value) -> Pod {
+    let limits = match gpus {
+        Some(gpus) => json!({"cpu": "1", "nvidia.com/gpu": gpus.to_string()}),
+        None => json!({"cpu": "1"}),
+    };
+    serde_json::from_value(json!({
+        "spec": {"containers": [{"name": "trainer", "resources": {"limits": limits}}]},
+        "status": {"containerStatuses": [{
+            "name": "trainer", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": state,
+        }]},
+    }))
+    .expect("a pod")
+}
+
+fn used(pods: &[Pod]) -> Option<f64> {
+    let pods: Vec<&Pod> = pods.iter().collect();
+    gpu_seconds(&pods, at(100)).map(|used| used.get())
+}
+
+#[test]
+fn gpu_seconds_are_those_of_containers_that_held_gpus() {
+    let running = json!({"running": {"startedAt": at(70).to_string()}});
+    let ended = json!({"terminated": {
+        "exitCode": 137, "startedAt": at(10).to_string(), "finishedAt": at(25).to_string(),
+    }});
+    let waiting = json!({"waiting": {"reason": "ImagePullBackOff"}});
+    assert_eq!(used(&[pod(Some(1), &running)]), Some(30.0));
+    assert_eq!(used(&[pod(Some(2), &ended)]), Some(30.0));
+    assert_eq!(
+        used(&[pod(Some(1), &ended), pod(Some(1), &running)]),
+        Some(45.0)
+    );
+    assert_eq!(used(&[pod(Some(1), &waiting)]), None);
+    assert_eq!(used(&[pod(None, &ended)]), None);
+    assert_eq!(used(&[]), None);
+    // The node's clock is ahead of ours.
+    let ahead = json!({"running": {"startedAt": at(400).to_string()}});
+    assert_eq!(used(&[pod(Some(1), &ahead)]), Some(0.0));
+}

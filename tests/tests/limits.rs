@@ -1,0 +1,261 @@
+//! The operator at its limits, on a real API server: an engine that breaks down or never ends, a GPU
+//! budget, an object that is nearly too large. Rows are those of the fault table in docs/faults.md.
+
+use std::time::Duration;
+
+use autopeft_crds::spec::Metric;
+use autopeft_crds::status::TrialState;
+use autopeft_engine::Problem;
+use autopeft_integration_tests::cluster::{Operator, cluster, eventually, free_port, runtime};
+use autopeft_integration_tests::kubelet::{Act, Kubelet};
+use autopeft_integration_tests::searches::{
+    Searches, assert_sound, condition, manifest, writes_of_the_operator,
+};
+use autopeft_operator::ask::{self, AskError, Asked};
+use autopeft_operator::controller::{self, Options};
+use autopeft_operator::ledger::Ledger;
+use kube::Client;
+use serde_json::{Value, json};
+
+const SHORT: Duration = Duration::from_millis(100);
+/// The seed of a search whose engine panics.
+const PANICS: u64 = 13;
+/// The seed of a search whose engine computes for ever.
+const NEVER_ENDS: u64 = 14;
+
+fn troubled(
+    problem: &Problem,
+    metric: Metric,
+    ledger: &Ledger,
+    unwanted: &dyn Fn() -> bool,
+) -> Result<Asked, AskError> {
+    assert!(problem.seed != PANICS, "the optimiser divides by zero");
+    while problem.seed == NEVER_ENDS && !unwanted() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    ask::ask(problem, metric, ledger, unwanted)
+}
+
+/// An operator in this process, with an engine that is in trouble for two seeds.
+fn operator(client: Client, namespace: &str) -> tokio::task::JoinHandle<()> {
+    let options = Options {
+        namespace: Some(namespace.into()),
+        lease_namespace: namespace.into(),
+        lease_name: "autopeft-operator".into(),
+        identity: "here".into(),
+        address: ([127, 0, 0, 1], free_port()).into(),
+        trainer_image: "localhost/trainer:test".into(),
+        engine_threads: 1,
+        ask: troubled,
+    };
+    tokio::spawn(async move {
+        let ended = controller::run_on(client, options).await;
+        panic!("the operator has ended: {ended:?}");
+    })
+}
+
+fn seeded(name: &str, seed: u64) -> Value {
+    manifest(name, &json!({"algorithm": {"seed": seed}, "maxTrials": 6}))
+}
+
+/// Row 38.
+#[test]
+fn an_engine_that_panics_degrades_its_search_and_no_other() {
+    runtime().block_on(async {
+        let client = cluster().namespace("panics").await;
+        let _kubelet = Kubelet::play(client.clone(), "panics", SHORT, |_| Act::Succeed);
+        let operator = operator(client.clone(), "panics");
+        let searches = Searches::of(&client, "panics");
+        for search in [seeded("bad", PANICS), seeded("good", 7)] {
+            searches.create(&search).await.expect("valid");
+        }
+        let good = searches.ended("good").await;
+        assert_eq!(good.trials.succeeded, 6);
+        eventually("the breakdown is told", async || {
+            let status = searches.status("bad").await;
+            condition(&status, "Degraded") == ("True".into(), "EngineFailed".into())
+        })
+        .await;
+        let bad = searches.status("bad").await;
+        assert_eq!(condition(&bad, "Succeeded").0, "Unknown");
+        let degraded = bad
+            .conditions
+            .iter()
+            .find(|found| found.type_ == "Degraded");
+        let message = &degraded.expect("a condition").message;
+        assert!(message.contains("divides by zero"), "{message}");
+        operator.abort();
+    });
+}
+
+#[test]
+fn a_suggestion_is_given_up_when_its_search_is_deleted() {
+    runtime().block_on(async {
+        let client = cluster().namespace("endless").await;
+        let _kubelet = Kubelet::play(client.clone(), "endless", SHORT, |_| Act::Succeed);
+        let operator = operator(client.clone(), "endless");
+        let searches = Searches::of(&client, "endless");
+        searches
+            .create(&seeded("long", NEVER_ENDS))
+            .await
+            .expect("valid");
+        eventually("it is inspected", async || {
+            searches.status("long").await.inspection.is_some()
+        })
+        .await;
+        tokio::time::sleep(SHORT * 10).await;
+        searches.create(&seeded("next", 7)).await.expect("valid");
+        eventually("it is inspected", async || {
+            searches.status("next").await.inspection.is_some()
+        })
+        .await;
+        tokio::time::sleep(SHORT * 10).await;
+        let waiting = searches.status("next").await;
+        assert!(
+            waiting.ledger.is_empty(),
+            "there is one engine, and it is taken"
+        );
+        searches.delete("long").await;
+        assert_eq!(searches.ended("next").await.trials.succeeded, 6);
+        operator.abort();
+    });
+}
+
+#[test]
+fn a_search_ends_when_its_gpu_seconds_are_used() {
+    runtime().block_on(async {
+        let client = cluster().namespace("budget").await;
+        let two_seconds = Duration::from_secs(2);
+        let _kubelet = Kubelet::play(client.clone(), "budget", two_seconds, |_| Act::Succeed);
+        let operator = cluster().operator("budget", "a");
+        let searches = Searches::of(&client, "budget");
+        let budget = json!({"maxGpuSeconds": 3, "trainer": {"resources": {"gpus": 1}}});
+        searches
+            .create(&manifest("one", &budget))
+            .await
+            .expect("valid");
+        let status = searches.ended("one").await;
+        let reason = condition(&status, "Succeeded");
+        assert_eq!(reason, ("True".into(), "MaxGpuSecondsReached".into()));
+        let used = status.gpu_seconds_used.expect("GPUs were used").get();
+        assert!((3.0..30.0).contains(&used), "{used}");
+        assert!(
+            (1..=3).contains(&status.trials.succeeded),
+            "{:?}",
+            status.trials
+        );
+        let shown =
+            format!("autopeft_search_gpu_seconds{{name=\"one\",namespace=\"budget\"}} {used}");
+        eventually("the metric says so", async || {
+            operator.get("/metrics").contains(&shown)
+        })
+        .await;
+        assert_sound(&searches.get("one").await, &cluster().audit);
+    });
+}
+
+/// A ledger entry that ended, with a message of so many characters of four bytes.
+fn entry(trial: u32, message: usize) -> Value {
+    let mut entry = json!({
+        "trial": trial,
+        "configuration": {
+            "layers": "101101", "serialAdapter": 48, "parallelAdapter": 192, "prefix": 96,
+        },
+        "origin": "Bayesian",
+        "state": if message == 0 { "Succeeded" } else { "Failed" },
+        "attempt": 2,
+        "jobUid": "12345678-1234-1234-1234-123456789012",
+        "failedAttempts": 1,
+        "inputsHash": "0123456789abcdef",
+        "acquisition": "-12.345678901234567",
+        "predictedMean": "0.7123456789012345",
+        "predictedDeviation": "0.01234567890123456",
+        "parameters": 1_234_567 + trial,
+        "plannedAt": "2026-01-01T00:00:00Z",
+        "finishedAt": "2026-01-01T00:01:00Z",
+    });
+    let more = if message == 0 {
+        json!({
+            "score": "0.7123456789012345",
+            "bestEpoch": 1,
+            "trainedParameters": 1_234_567,
+            "deployedParameters": 1_234_567,
+            "trainSeconds": "123.45678901234567",
+            "gpuSeconds": "130",
+            "peakMemoryBytes": 1_234_567_890_u64,
+            "validationExamples": 1000,
+        })
+    } else {
+        json!({"reason": "NoResult", "message": "\u{1f600}".repeat(message)})
+    };
+    let more = more.as_object().cloned().unwrap_or_default();
+    entry.as_object_mut().expect("an object").extend(more);
+    entry
+}
+
+/// Puts a ledger into a suspended search, as an operator before this one might have written it.
+async fn with_ledger(searches: &Searches, name: &str, ledger: Vec<Value>) {
+    eventually("nothing more is written", async || {
+        condition(&searches.status(name).await, "Suspended").0 == "True"
+    })
+    .await;
+    let inspection = serde_json::to_value(autopeft_integration_tests::kubelet::inspection());
+    let status = json!({"status": {"inspection": inspection.expect("JSON"), "ledger": ledger}});
+    searches.patch_status(name, &status).await;
+}
+
+/// Row 39.
+#[test]
+fn a_search_whose_object_is_nearly_too_large_is_sealed() {
+    runtime().block_on(async {
+        let client = cluster().namespace("large").await;
+        let _kubelet = Kubelet::play(client.clone(), "large", SHORT, |_| Act::Succeed);
+        let searches = Searches::of(&client, "large");
+        let suspended = json!({"suspend": true, "maxTrials": 500, "maxFailedTrials": 500});
+        for name in ["usual", "padded"] {
+            searches
+                .create(&manifest(name, &suspended))
+                .await
+                .expect("valid");
+        }
+        let _operator: Operator = cluster().operator("large", "a");
+        // What 500 trials are likely to need fits.
+        let usual: Vec<Value> = (0..500).map(|trial| entry(trial, 0)).collect();
+        with_ledger(&searches, "usual", usual).await;
+        searches
+            .patch("usual", &json!({"suspend": false}))
+            .await
+            .expect("it may change");
+        let status = searches.ended("usual").await;
+        assert_eq!(condition(&status, "Succeeded").1, "MaxTrialsReached");
+        let size = serde_json::to_vec(&searches.get("usual").await)
+            .expect("JSON")
+            .len();
+        println!("an object with 500 trials has {size} bytes");
+        assert!(size < 600_000, "{size} bytes");
+
+        let padded = (0..300).map(|trial| entry(trial, if trial == 0 { 0 } else { 500 }));
+        with_ledger(&searches, "padded", padded.collect()).await;
+        searches
+            .patch("padded", &json!({"suspend": false}))
+            .await
+            .expect("it may change");
+        let status = searches.ended("padded").await;
+        let reason = condition(&status, "Succeeded");
+        assert_eq!(reason, ("True".into(), "StatusFull".into()));
+        assert!(
+            status
+                .ledger
+                .iter()
+                .all(|entry| entry.state != TrialState::Planned)
+        );
+        // It has come to rest.
+        tokio::time::sleep(SHORT * 30).await;
+        let before = writes_of_the_operator(&cluster().audit, "large").len();
+        tokio::time::sleep(SHORT * 30).await;
+        assert_eq!(
+            writes_of_the_operator(&cluster().audit, "large").len(),
+            before
+        );
+    });
+}
