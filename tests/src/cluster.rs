@@ -219,9 +219,16 @@ impl Operator {
         assert!(status.success(), "the operator is gone");
     }
 
-    /// Waits for its end.
+    /// Waits for its end, for a minute at most.
     pub fn wait(&mut self) -> std::process::ExitStatus {
-        self.child.wait().expect("it ends")
+        let begun = std::time::Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is ours") {
+                return status;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "it does not end");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// What it has said.

@@ -429,7 +429,7 @@ fn of_two_replicas_one_leads_and_the_other_takes_over() {
         let searches = Searches::of(&client, "replicas");
         let mut first = cluster().operator("replicas", "a");
         eventually("the first leads", async || {
-            first.get("/metrics").contains("autopeft_leader 1")
+            first.get("/metrics").contains("\nautopeft_leader 1\n")
         })
         .await;
         let second = cluster().operator("replicas", "b");
@@ -441,7 +441,7 @@ fn of_two_replicas_one_leads_and_the_other_takes_over() {
         searches.finished("one", 3).await;
         first.signal("STOP");
         eventually("the second leads", async || {
-            second.get("/metrics").contains("autopeft_leader 1")
+            second.get("/metrics").contains("\nautopeft_leader 1\n")
         })
         .await;
         let before = searches.status("one").await.trials.succeeded;
@@ -458,7 +458,7 @@ fn of_two_replicas_one_leads_and_the_other_takes_over() {
         second.signal("TERM");
         assert!(second.wait().success());
         eventually("the third leads", async || {
-            third.get("/metrics").contains("autopeft_leader 1")
+            third.get("/metrics").contains("\nautopeft_leader 1\n")
         })
         .await;
         assert!(

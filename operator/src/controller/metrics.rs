@@ -132,7 +132,7 @@ impl Metrics {
             registry.register(Box::new(histogram.clone()))?;
             Ok::<_, prometheus::Error>(histogram)
         };
-        let leads = IntGauge::new("autopeft_leader", "1 where this process leads.")?;
+        let leads = IntGauge::new("autopeft_leader", "Whether this process leads: 1 or 0.")?;
         registry.register(Box::new(leads.clone()))?;
         let quarantined = IntCounter::new(
             "autopeft_unreadable_searches_total",
