@@ -58,8 +58,13 @@ pub fn cluster() -> &'static Cluster {
 
 impl Cluster {
     fn up() -> Self {
+        Self::up_as("test")
+    }
+
+    /// A control plane beside that of the test program, for what breaks one.
+    pub fn up_as(kind: &str) -> Self {
         let own = std::process::id().to_string();
-        let name = format!("test-{own}");
+        let name = format!("{kind}-{own}");
         let printed = cluster_sh(&[
             "up",
             "--size",
@@ -150,8 +155,53 @@ impl Cluster {
         client
     }
 
+    /// The kubeconfig of the operator's user.
+    pub fn operator_kubeconfig(&self) -> PathBuf {
+        let name = format!("kubeconfig-{OPERATOR}");
+        self.kubeconfig.with_file_name(name)
+    }
+
     /// Starts an operator for one namespace. Its log goes to a file that a failing test prints.
     pub fn operator(&self, namespace: &str, replica: &str) -> Operator {
+        self.launch(namespace, replica).start()
+    }
+
+    /// How an operator for one namespace is started.
+    pub fn launch(&self, namespace: &str, replica: &str) -> Launch {
+        Launch {
+            namespace: namespace.into(),
+            replica: replica.into(),
+            kubeconfig: self.operator_kubeconfig(),
+            environment: Vec::new(),
+        }
+    }
+}
+
+/// How an operator is started, as often as need be.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    namespace: String,
+    replica: String,
+    kubeconfig: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+impl Launch {
+    /// It goes to the API server by this kubeconfig.
+    pub fn by(mut self, kubeconfig: &Path) -> Self {
+        self.kubeconfig = kubeconfig.into();
+        self
+    }
+
+    /// It has this variable in its environment.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Starts it.
+    pub fn start(&self) -> Operator {
+        let (namespace, replica) = (&self.namespace, &self.replica);
         let folder = std::env::temp_dir().join(format!("autopeft-test-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder for logs");
         let log = folder.join(format!("{namespace}-{replica}.log"));
@@ -181,11 +231,8 @@ impl Cluster {
                 "--log-format",
                 "text",
             ])
-            .env(
-                "KUBECONFIG",
-                self.kubeconfig
-                    .with_file_name(format!("kubeconfig-{OPERATOR}")),
-            )
+            .env("KUBECONFIG", &self.kubeconfig)
+            .envs(self.environment.iter().cloned())
             .stdout(Stdio::null())
             .stderr(file)
             .spawn()
@@ -224,6 +271,11 @@ impl Operator {
         self.child.wait().expect("it ends")
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_some()
+    }
+
     /// What it has said.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -233,7 +285,7 @@ impl Operator {
     pub fn get(&self, path: &str) -> String {
         let url = format!("http://127.0.0.1:{}{path}", self.port);
         let output = Command::new("curl")
-            .args(["-s", &url])
+            .args(["-s", "--max-time", "5", &url])
             .output()
             .expect("curl runs");
         String::from_utf8_lossy(&output.stdout).into_owned()
