@@ -135,6 +135,13 @@ impl Cluster {
         Client::try_from(config).expect("a client")
     }
 
+    /// What a file of its state folder says, such as `etcd-address`.
+    pub fn state(&self, file: &str) -> String {
+        let path = self.kubeconfig.with_file_name(file);
+        let text = std::fs::read_to_string(path).expect("a file of the state folder");
+        text.trim().into()
+    }
+
     /// A verb of cluster.sh for this cluster, such as `["stop", "etcd"]`.
     pub fn verb(&self, words: &[&str]) -> String {
         let mut arguments = words.to_vec();
