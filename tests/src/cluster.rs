@@ -288,6 +288,12 @@ impl Operator {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Whether it says that it leads.
+    pub fn leads(&self) -> bool {
+        let metrics = self.get("/metrics");
+        metrics.lines().any(|line| line == "autopeft_leader 1")
+    }
+
     /// The text behind a path, such as `/metrics`.
     pub fn get(&self, path: &str) -> String {
         let url = format!("http://127.0.0.1:{}{path}", self.port);

@@ -522,10 +522,7 @@ fn a_slow_and_lossy_api_server_slows_searches_and_changes_no_leader() {
                     .by(proxy.kubeconfig())
                     .start(),
             );
-            within(LIMIT, "the first leads", async || {
-                operators[0].get("/metrics").contains("autopeft_leader 1")
-            })
-            .await;
+            within(LIMIT, "the first leads", async || operators[0].leads()).await;
         }
         let leases: Api<Lease> = Api::namespaced(client.clone(), name);
         let lease = async || {

@@ -51,7 +51,8 @@ fn client(config: &Config, silence: Duration, tries_again: bool) -> Result<Clien
     Ok(Client::try_from(config)?)
 }
 
-/// Pauses of a watch that cannot be begun: half a second, doubled up to 8.
+/// Pauses of a watch that cannot be begun: half a second, doubled up to 4. They are the longest that a
+/// search waits for an API server that is back.
 #[derive(Debug, Default)]
 pub struct Pauses(u32);
 
@@ -60,7 +61,7 @@ impl Iterator for Pauses {
 
     fn next(&mut self) -> Option<Duration> {
         let pause = Duration::from_millis(500 << self.0);
-        self.0 = (self.0 + 1).min(4);
+        self.0 = (self.0 + 1).min(3);
         Some(pause)
     }
 }

@@ -16,6 +16,8 @@ pub const LEASE_SECONDS: u64 = 15;
 const GRACE_SECONDS: u64 = 10;
 /// How soon to ask again for a Lease that could not be read.
 const RETRY: Duration = Duration::from_secs(2);
+/// So many refusals of the Lease in a row end the process.
+const REFUSALS: u32 = 15;
 /// How often the pulse beats.
 const BEAT: Duration = Duration::from_millis(500);
 
@@ -35,6 +37,7 @@ impl Leadership {
         identity: &str,
     ) -> Result<Self, LeaseManagerError> {
         // An API server that is away is waited for: a process that ends instead is restarted later and later.
+        let mut refusals = 0;
         let manager = loop {
             let builder = LeaseManagerBuilder::new(client.clone(), name)
                 .with_namespace(namespace)
@@ -43,8 +46,14 @@ impl Leadership {
                 .with_grace(GRACE_SECONDS);
             match builder.build().await {
                 Ok(manager) => break manager,
-                Err(error) if is_refused(&error) => return Err(error),
-                Err(error) => tracing::warn!("the lease: {error}; trying again in {RETRY:?}"),
+                Err(error) => {
+                    // One that has just started may not know our rights yet.
+                    refusals = if is_refused(&error) { refusals + 1 } else { 0 };
+                    if refusals == REFUSALS {
+                        return Err(error);
+                    }
+                    tracing::warn!("the lease: {error}; trying again in {RETRY:?}");
+                }
             }
             tokio::time::sleep(RETRY).await;
         };

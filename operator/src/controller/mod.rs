@@ -188,6 +188,7 @@ async fn lead(
         .labels(&ours);
     let (jobs, job_writer) = reflector::store::<Job>();
     let (pods, pod_writer) = reflector::store::<Pod>();
+    let (searches, search_writer) = reflector::store::<Guarded>();
     let (trigger, triggers) = futures::channel::mpsc::unbounded();
     let Connections { calls, watches, .. } = connections;
     let job_changes = watcher(scoped::<Job>(&watches, namespace), marked.clone())
@@ -203,8 +204,12 @@ async fn lead(
         .touched_objects()
         .filter_map(|change| told("pods", change));
     let watched = watcher::Config::default().timeout(WATCH_SECONDS);
-    let controller = Controller::new(scoped::<Guarded>(&watches, namespace), watched)
-        .trigger_backoff(Pauses::default())
+    let search_changes = watcher(scoped::<Guarded>(&watches, namespace), watched)
+        .backoff(Pauses::default())
+        .reflect(search_writer)
+        .applied_objects()
+        .filter_map(|change| told("searches", change));
+    let controller = Controller::for_stream(search_changes, searches)
         .owns_stream(job_changes)
         .watches_stream(pod_changes, search_of)
         .reconcile_on(triggers)
@@ -251,8 +256,8 @@ async fn lead(
     forgetting.abort();
 }
 
-/// Takes a watch's trouble out of its changes, and tells it: all that wake the controller share one
-/// pause, and what one watch suffers from is no reason for the others to wait.
+/// Takes a watch's trouble out of its changes, and tells it. It has paused by itself; where the
+/// controller saw it, all that wake the controller would pause.
 async fn told<T>(
     of: &'static str,
     change: Result<T, watcher::Error>,
