@@ -75,6 +75,20 @@ build_prometheus() {
     (cd "$1" && apt-get download -qq -o APT::Sandbox::User=root prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb)
 }
 
+# faketime_folder: the folder with libfaketime.so.1, which shows a program another time; out of Debian's package.
+faketime_folder() {
+    local found
+    found=$(built faketime-debian build_faketime)
+    echo "$found/lib"
+}
+
+build_faketime() {
+    need apt-get "libfaketime comes from Debian's package of that name"
+    need dpkg-deb "Debian: apt-get install dpkg"
+    (cd "$1" && apt-get download -qq -o APT::Sandbox::User=root libfaketime && dpkg-deb -x libfaketime_*.deb . &&
+        mkdir lib && cp usr/lib/*/faketime/libfaketime.so.1 lib/ && rm -r usr libfaketime_*.deb)
+}
+
 # pause_folder: the folder with pause.oci, the image of the process that holds a pod's namespaces.
 pause_folder() {
     local hash

@@ -81,13 +81,18 @@ users() {
     done
 }
 
-# Who asked for what with which program, for every request: what the tests' oracle reads.
+# Who asked for what with which program, for every request, and each status that the operator writes: what the tests'
+# oracle reads.
 audit_policy() {
     cat >"$state/audit-policy.yaml" <<'POLICY'
 apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
+omitManagedFields: true
 rules:
+  - level: Request
+    verbs: [update]
+    resources: [{group: autopeft.dev, resources: [peftsearches/status]}]
   - level: Metadata
 POLICY
 }

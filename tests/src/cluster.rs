@@ -58,8 +58,13 @@ pub fn cluster() -> &'static Cluster {
 
 impl Cluster {
     fn up() -> Self {
+        Self::up_as("test")
+    }
+
+    /// A control plane beside that of the test program, for what breaks one.
+    pub fn up_as(kind: &str) -> Self {
         let own = std::process::id().to_string();
-        let name = format!("test-{own}");
+        let name = format!("{kind}-{own}");
         let printed = cluster_sh(&[
             "up",
             "--size",
@@ -123,11 +128,22 @@ impl Cluster {
 
     /// A client with every right.
     pub async fn client(&self) -> Client {
+        Client::try_from(self.config().await).expect("a client")
+    }
+
+    /// What such a client is made of.
+    pub async fn config(&self) -> Config {
         let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).expect("a kubeconfig");
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
             .await
-            .expect("a client's configuration");
-        Client::try_from(config).expect("a client")
+            .expect("a client's configuration")
+    }
+
+    /// What a file of its state folder says, such as `etcd-address`.
+    pub fn state(&self, file: &str) -> String {
+        let path = self.kubeconfig.with_file_name(file);
+        let text = std::fs::read_to_string(path).expect("a file of the state folder");
+        text.trim().into()
     }
 
     /// A verb of cluster.sh for this cluster, such as `["stop", "etcd"]`.
@@ -150,8 +166,53 @@ impl Cluster {
         client
     }
 
+    /// The kubeconfig of the operator's user.
+    pub fn operator_kubeconfig(&self) -> PathBuf {
+        let name = format!("kubeconfig-{OPERATOR}");
+        self.kubeconfig.with_file_name(name)
+    }
+
     /// Starts an operator for one namespace. Its log goes to a file that a failing test prints.
     pub fn operator(&self, namespace: &str, replica: &str) -> Operator {
+        self.launch(namespace, replica).start()
+    }
+
+    /// How an operator for one namespace is started.
+    pub fn launch(&self, namespace: &str, replica: &str) -> Launch {
+        Launch {
+            namespace: namespace.into(),
+            replica: replica.into(),
+            kubeconfig: self.operator_kubeconfig(),
+            environment: Vec::new(),
+        }
+    }
+}
+
+/// How an operator is started, as often as need be.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    namespace: String,
+    replica: String,
+    kubeconfig: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+impl Launch {
+    /// It goes to the API server by this kubeconfig.
+    pub fn by(mut self, kubeconfig: &Path) -> Self {
+        self.kubeconfig = kubeconfig.into();
+        self
+    }
+
+    /// It has this variable in its environment.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Starts it.
+    pub fn start(&self) -> Operator {
+        let (namespace, replica) = (&self.namespace, &self.replica);
         let folder = std::env::temp_dir().join(format!("autopeft-test-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder for logs");
         let log = folder.join(format!("{namespace}-{replica}.log"));
@@ -181,11 +242,8 @@ impl Cluster {
                 "--log-format",
                 "text",
             ])
-            .env(
-                "KUBECONFIG",
-                self.kubeconfig
-                    .with_file_name(format!("kubeconfig-{OPERATOR}")),
-            )
+            .env("KUBECONFIG", &self.kubeconfig)
+            .envs(self.environment.iter().cloned())
             .stdout(Stdio::null())
             .stderr(file)
             .spawn()
@@ -231,16 +289,27 @@ impl Operator {
         }
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_some()
+    }
+
     /// What it has said.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Whether it says that it leads.
+    pub fn leads(&self) -> bool {
+        let metrics = self.get("/metrics");
+        metrics.lines().any(|line| line == "autopeft_leader 1")
     }
 
     /// The text behind a path, such as `/metrics`.
     pub fn get(&self, path: &str) -> String {
         let url = format!("http://127.0.0.1:{}{path}", self.port);
         let output = Command::new("curl")
-            .args(["-s", &url])
+            .args(["-s", "--max-time", "5", &url])
             .output()
             .expect("curl runs");
         String::from_utf8_lossy(&output.stdout).into_owned()

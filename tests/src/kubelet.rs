@@ -11,9 +11,11 @@ use autopeft_crds::trial::{
     EpochMeasurements, Inspection, RESULT_VERSION, TrialMeasurements, TrialOutcome, TrialRequest,
     TrialResult,
 };
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
@@ -119,19 +121,21 @@ impl Kubelet {
         let known = Arc::clone(&started);
         let decide = Arc::new(decide);
         let task = tokio::spawn(async move {
-            loop {
-                // The API server may be down on purpose.
-                let listed = pods.list(&ListParams::default()).await;
-                for pod in listed.map(|list| list.items).unwrap_or_default() {
-                    let is_new = known
-                        .lock()
-                        .expect("no test has failed")
-                        .insert(pod.name_any());
-                    if is_new {
-                        tokio::spawn(run(pods.clone(), pod, time, Arc::clone(&decide)));
-                    }
+            let changes = watcher(pods.clone(), watcher::Config::default()).applied_objects();
+            let mut changes = std::pin::pin!(changes);
+            while let Some(change) = changes.next().await {
+                let Ok(pod) = change else {
+                    // The API server may be down on purpose.
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    continue;
+                };
+                let is_new = known
+                    .lock()
+                    .expect("no test has failed")
+                    .insert(pod.name_any());
+                if is_new {
+                    tokio::spawn(run(pods.clone(), pod, time, Arc::clone(&decide)));
                 }
-                tokio::time::sleep(Duration::from_millis(30)).await;
             }
         });
         Self { task, started }
@@ -204,7 +208,7 @@ async fn write(pods: &Api<Pod>, pod: &Pod, phase: &str, state: Value, reason: Op
         }],
     }});
     // A pod that is gone, or an API server that is down for a moment, is tried again.
-    for _ in 0..100 {
+    for _ in 0..600 {
         let parameters = PatchParams::default();
         match pods
             .patch_status(&pod.name_any(), &parameters, &Patch::Strategic(&status))

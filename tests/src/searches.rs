@@ -13,6 +13,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
+use crate::audit::assert_lawful;
 use crate::cluster::{eventually, within};
 
 /// How long a search of a test may take.
@@ -196,7 +197,7 @@ pub fn story(status: &PeftSearchStatus) -> Vec<String> {
     entries.collect()
 }
 
-/// Holds a search that ended against what must be true of every one (reliability.md, I1, I2, I5).
+/// Holds a search that ended against what must be true of every one (reliability.md, I1 to I6).
 pub fn assert_sound(search: &PeftSearch, audit: &Path) {
     let status = search.status.clone().unwrap_or_default();
     let name = search.metadata.name.clone().unwrap_or_default();
@@ -215,6 +216,44 @@ pub fn assert_sound(search: &PeftSearch, audit: &Path) {
     for (job, uids) in created_jobs(audit, search) {
         assert_eq!(uids, 1, "{name}: the Job {job} was created {uids} times");
     }
+    assert_front(&status, &name);
+    assert_lawful(search, audit);
+}
+
+/// I6: the front is what the ledger says, and nothing else.
+fn assert_front(status: &PeftSearchStatus, name: &str) {
+    let scored: Vec<(u32, u64, f64)> = status
+        .ledger
+        .iter()
+        .filter(|entry| entry.baseline.is_none())
+        .filter_map(|entry| Some((entry.trial, entry.parameters, entry.score?.get())))
+        .collect();
+    let is_better = |one: &(u32, u64, f64), other: &(u32, u64, f64)| {
+        one.1 <= other.1 && one.2 >= other.2 && (one.1 < other.1 || one.2 > other.2)
+    };
+    let front: BTreeSet<u32> = scored
+        .iter()
+        .filter(|this| !scored.iter().any(|other| is_better(other, this)))
+        .map(|this| this.0)
+        .collect();
+    let told: BTreeSet<u32> = status
+        .pareto_front
+        .iter()
+        .map(|point| point.trial)
+        .collect();
+    assert!(
+        told.is_subset(&front),
+        "I6: {name}: {told:?} is not the front {front:?}"
+    );
+    let points = |trials: &BTreeSet<u32>| -> BTreeSet<(u64, u64)> {
+        let of = scored.iter().filter(|this| trials.contains(&this.0));
+        of.map(|this| (this.1, this.2.to_bits())).collect()
+    };
+    assert_eq!(
+        points(&told),
+        points(&front),
+        "I6: {name}: the front is whole"
+    );
 }
 
 /// How often each Job of a search was created, from the audit log.
@@ -247,7 +286,10 @@ pub fn writes_of_the_operator(audit: &Path, namespace: &str) -> Vec<Value> {
 pub fn writes(audit: &Path, namespace: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(audit).expect("an audit log");
     let verbs: BTreeSet<&str> = ["create", "update", "patch", "delete"].into();
+    let named = format!("\"namespace\":\"{namespace}\"");
     text.lines()
+        // A log holds many namespaces, and reading JSON takes long.
+        .filter(|line| line.contains(&named) && !line.contains("\"verb\":\"list\""))
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter(|event| {
             event["stage"] == "ResponseComplete"

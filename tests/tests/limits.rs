@@ -14,7 +14,7 @@ use autopeft_integration_tests::searches::{
 use autopeft_operator::ask::{self, AskError, Asked};
 use autopeft_operator::controller::{self, Options};
 use autopeft_operator::ledger::Ledger;
-use kube::Client;
+use kube::Config;
 use serde_json::{Value, json};
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -37,7 +37,7 @@ fn troubled(
 }
 
 /// An operator in this process, with an engine that is in trouble for two seeds.
-fn operator(client: Client, namespace: &str) -> tokio::task::JoinHandle<()> {
+fn operator(config: Config, namespace: &str) -> tokio::task::JoinHandle<()> {
     let options = Options {
         namespace: Some(namespace.into()),
         lease_namespace: namespace.into(),
@@ -49,7 +49,7 @@ fn operator(client: Client, namespace: &str) -> tokio::task::JoinHandle<()> {
         ask: troubled,
     };
     tokio::spawn(async move {
-        let ended = controller::run_on(client, options).await;
+        let ended = controller::run_on(&config, options).await;
         panic!("the operator has ended: {ended:?}");
     })
 }
@@ -64,7 +64,7 @@ fn an_engine_that_panics_degrades_its_search_and_no_other() {
     runtime().block_on(async {
         let client = cluster().namespace("panics").await;
         let _kubelet = Kubelet::play(client.clone(), "panics", SHORT, |_| Act::Succeed);
-        let operator = operator(client.clone(), "panics");
+        let operator = operator(cluster().config().await, "panics");
         let searches = Searches::of(&client, "panics");
         for search in [seeded("bad", PANICS), seeded("good", 7)] {
             searches.create(&search).await.expect("valid");
@@ -93,7 +93,7 @@ fn a_suggestion_is_given_up_when_its_search_is_deleted() {
     runtime().block_on(async {
         let client = cluster().namespace("endless").await;
         let _kubelet = Kubelet::play(client.clone(), "endless", SHORT, |_| Act::Succeed);
-        let operator = operator(client.clone(), "endless");
+        let operator = operator(cluster().config().await, "endless");
         let searches = Searches::of(&client, "endless");
         searches
             .create(&seeded("long", NEVER_ENDS))

@@ -428,10 +428,7 @@ fn of_two_replicas_one_leads_and_the_other_takes_over() {
         let _kubelet = Kubelet::play(client.clone(), "replicas", SHORT * 3, |_| Act::Succeed);
         let searches = Searches::of(&client, "replicas");
         let mut first = cluster().operator("replicas", "a");
-        eventually("the first leads", async || {
-            first.get("/metrics").contains("\nautopeft_leader 1\n")
-        })
-        .await;
+        eventually("the first leads", async || first.leads()).await;
         let second = cluster().operator("replicas", "b");
         let long = json!({"maxTrials": 30, "algorithm": {"initialTrials": 30}});
         searches
@@ -440,10 +437,7 @@ fn of_two_replicas_one_leads_and_the_other_takes_over() {
             .expect("valid");
         searches.finished("one", 3).await;
         first.signal("STOP");
-        eventually("the second leads", async || {
-            second.get("/metrics").contains("\nautopeft_leader 1\n")
-        })
-        .await;
+        eventually("the second leads", async || second.leads()).await;
         let before = searches.status("one").await.trials.succeeded;
         searches.finished("one", before as usize + 2).await;
         first.signal("CONT");
@@ -457,10 +451,7 @@ fn of_two_replicas_one_leads_and_the_other_takes_over() {
         let asked = std::time::Instant::now();
         second.signal("TERM");
         assert!(second.wait().success());
-        eventually("the third leads", async || {
-            third.get("/metrics").contains("\nautopeft_leader 1\n")
-        })
-        .await;
+        eventually("the third leads", async || third.leads()).await;
         assert!(
             asked.elapsed() < Duration::from_secs(10),
             "{:?}",

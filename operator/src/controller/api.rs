@@ -7,11 +7,13 @@ use std::time::Duration;
 use autopeft_crds::PeftSearch;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
+use kube::api::{
+    DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
+};
 use kube::{Api, Client};
 use serde_json::json;
 
-use super::names::FINALIZER;
+use super::names::{FINALIZER, SEARCH_UID};
 
 /// The longest that one call may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -45,6 +47,11 @@ impl ApiError {
             },
             Self::Timeout { .. } => None,
         }
+    }
+
+    /// Whether the same may go well a moment later: no answer, an overload, trouble of its own.
+    pub fn is_passing(&self) -> bool {
+        !matches!(self.code(), Some(code) if code < 500 && code != 429)
     }
 
     /// What was asked.
@@ -126,6 +133,18 @@ pub async fn read_job(
 ) -> Result<Option<Job>, ApiError> {
     let api: Api<Job> = Api::namespaced(client.clone(), namespace);
     call("get job", api.get_opt(name)).await
+}
+
+/// A search's pods as etcd has them.
+pub async fn list_pods(
+    client: &Client,
+    namespace: &str,
+    search_uid: &str,
+) -> Result<Vec<Pod>, ApiError> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let parameters = ListParams::default().labels(&format!("{SEARCH_UID}={search_uid}"));
+    let listed = call("list pods", api.list(&parameters)).await?;
+    Ok(listed.items)
 }
 
 /// Deletes a Job and, in the background, its pods.

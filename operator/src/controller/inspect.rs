@@ -8,9 +8,11 @@ use autopeft_crds::inspection::{InspectionOutcome, parse_inspection};
 use autopeft_crds::trial::Inspection;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use kube::runtime::controller::Action as Next;
 
+use super::api;
 use super::job;
 use super::names::{self, Purpose};
 use super::outcome::{self, Ending, Seen, Trouble};
@@ -66,7 +68,26 @@ pub(super) async fn inspect(
         .cloned()
         .collect();
     let seen: Vec<&Pod> = pods.iter().map(AsRef::as_ref).collect();
-    let trouble = match outcome::see(&job, &seen, pass.now) {
+    let mut state = outcome::see(&job, &seen, pass.now);
+    if let Seen::Unclear { patience, then } = &state {
+        let since = *pass.memory.inspection_unclear.get_or_insert(pass.now);
+        let until = since.checked_add(*patience).unwrap_or(Timestamp::MAX);
+        if pass.now < until {
+            return Ok(Inspected::NotYet(Next::requeue(SOON)));
+        }
+        let ending = then.clone();
+        let live = api::list_pods(&pass.context.client, &pass.namespace(), &uid).await?;
+        let live = live
+            .iter()
+            .filter(|pod| names::controller_uid(&pod.metadata) == job_uid);
+        state = match outcome::see(&job, &live.collect::<Vec<_>>(), pass.now) {
+            Seen::Unclear { .. } => ending.map_or(Seen::Running, Seen::Ended),
+            clear => clear,
+        };
+    } else {
+        pass.memory.inspection_unclear = None;
+    }
+    let trouble = match state {
         Seen::Running | Seen::Unclear { .. } => None,
         Seen::Waiting(trouble) => Some(trouble),
         Seen::Ended(Ending::Document(text)) => match parse_inspection(text.as_bytes(), &uid) {

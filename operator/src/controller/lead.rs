@@ -14,6 +14,10 @@ use tokio::task::JoinHandle;
 pub const LEASE_SECONDS: u64 = 15;
 /// How long before its end it is renewed, seconds.
 const GRACE_SECONDS: u64 = 10;
+/// How soon to ask again for a Lease that could not be read.
+const RETRY: Duration = Duration::from_secs(2);
+/// So many refusals of the Lease in a row end the process.
+const REFUSALS: u32 = 15;
 /// How often the pulse beats.
 const BEAT: Duration = Duration::from_millis(500);
 
@@ -32,13 +36,27 @@ impl Leadership {
         name: &str,
         identity: &str,
     ) -> Result<Self, LeaseManagerError> {
-        let manager = LeaseManagerBuilder::new(client, name)
-            .with_namespace(namespace)
-            .with_identity(identity)
-            .with_duration(LEASE_SECONDS)
-            .with_grace(GRACE_SECONDS)
-            .build()
-            .await?;
+        // An API server that is away is waited for: a process that ends instead is restarted later and later.
+        let mut refusals = 0;
+        let manager = loop {
+            let builder = LeaseManagerBuilder::new(client.clone(), name)
+                .with_namespace(namespace)
+                .with_identity(identity)
+                .with_duration(LEASE_SECONDS)
+                .with_grace(GRACE_SECONDS);
+            match builder.build().await {
+                Ok(manager) => break manager,
+                Err(error) => {
+                    // One that has just started may not know our rights yet.
+                    refusals = if is_refused(&error) { refusals + 1 } else { 0 };
+                    if refusals == REFUSALS {
+                        return Err(error);
+                    }
+                    tracing::warn!("the lease: {error}; trying again in {RETRY:?}");
+                }
+            }
+            tokio::time::sleep(RETRY).await;
+        };
         let (leads, task) = manager.watch().await;
         Ok(Self { leads, task })
     }
@@ -64,6 +82,16 @@ impl Leadership {
             Ok(Err(error)) => tracing::warn!("the lease could not be given back: {error}"),
             Err(_) => tracing::warn!("the lease could not be given back in time"),
         }
+    }
+}
+
+/// Whether the API server says that the Lease is not for us.
+fn is_refused(error: &LeaseManagerError) -> bool {
+    match error {
+        LeaseManagerError::KubeError(kube::Error::Api(status)) => {
+            status.code < 500 && status.code != 429
+        }
+        _ => false,
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use autopeft_crds::PeftSearch;
+use k8s_openapi::jiff::Timestamp;
 
 use super::engines::Step;
 use super::observe::Attempt;
@@ -26,12 +27,16 @@ pub struct Memory {
     pub engine: Engine,
     /// The engine's step under way.
     pub step: Option<Step>,
-    /// UIDs of Jobs that were created here.
-    pub created: BTreeSet<String>,
+    /// UIDs of Jobs that were created here, and when.
+    pub created: BTreeMap<String, Timestamp>,
     /// Attempts whose Job the API server says is gone.
     pub gone: BTreeSet<Attempt>,
     /// Attempts whose Job's name is taken.
     pub taken: BTreeSet<Attempt>,
+    /// Since when the end of an attempt has not been clear.
+    pub unclear: BTreeMap<Attempt, Timestamp>,
+    /// Since when the end of the inspection has not been clear.
+    pub inspection_unclear: Option<Timestamp>,
     /// What a trial found of the input, until the spec changes.
     pub bad_input: Option<(Option<i64>, BadInput)>,
     /// The last refusal to create something.
@@ -52,9 +57,11 @@ impl Default for Memory {
             written: None,
             engine: Engine::Idle,
             step: None,
-            created: BTreeSet::new(),
+            created: BTreeMap::new(),
             gone: BTreeSet::new(),
             taken: BTreeSet::new(),
+            unclear: BTreeMap::new(),
+            inspection_unclear: None,
             bad_input: None,
             refusal: None,
             engine_trouble: None,

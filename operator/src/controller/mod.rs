@@ -1,9 +1,11 @@
 //! The thin shell between the planner and Kubernetes: observes PeftSearch objects, Jobs and pods,
 //! asks the planner, and carries its actions out. It decides nothing about a search.
 //!
-//! `names`, `job`, `outcome`, `observe` and `restore` are pure; `api` calls the API server.
+//! `names`, `job`, `outcome`, `observe` and `restore` are pure; `api` calls the API server by the clients
+//! of `connection`.
 
 mod api;
+mod connection;
 mod engines;
 mod inspect;
 pub mod job;
@@ -34,6 +36,7 @@ use kube::runtime::{Controller, WatchStreamExt, watcher};
 use kube::{Api, Client, Config, Resource, ResourceExt};
 use tokio::signal::unix::{SignalKind, signal};
 
+use connection::{Connections, Pauses, WATCH_SECONDS};
 use engines::{Ask, Engines};
 use lead::{Leadership, Pulse};
 use memory::Memories;
@@ -44,8 +47,6 @@ use serve::Served;
 
 use crate::ledger::{Event, Ledger, Recorded, RetryCause};
 
-/// The longest that a watch lives: a dead one is noticed soon after.
-const WATCH_SECONDS: u32 = 55;
 /// Searches that are reconciled at the same time.
 const CONCURRENCY: u16 = 16;
 /// How long caches may take to fill before it is said.
@@ -109,11 +110,12 @@ pub struct Context {
 
 /// Runs the operator of the cluster that the environment names.
 pub async fn run(options: Options) -> Result<(), OperatorError> {
-    run_on(Client::try_from(Config::infer().await?)?, options).await
+    run_on(&Config::infer().await?, options).await
 }
 
 /// Runs the operator until it is asked to stop or no longer leads.
-pub async fn run_on(client: Client, options: Options) -> Result<(), OperatorError> {
+pub async fn run_on(config: &Config, options: Options) -> Result<(), OperatorError> {
+    let connections = Connections::to(config)?;
     let metrics = Metrics::new()?;
     let pulse = Pulse::begin();
     let ready = Arc::new(AtomicBool::new(true));
@@ -125,14 +127,19 @@ pub async fn run_on(client: Client, options: Options) -> Result<(), OperatorErro
     let mut serving = tokio::spawn(serve::serve(options.address, served));
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut leadership = Leadership::campaign(
-        client.clone(),
+    tracing::info!(identity = options.identity, "waiting to lead");
+    let campaign = Leadership::campaign(
+        connections.lease.clone(),
         &options.lease_namespace,
         &options.lease_name,
         &options.identity,
-    )
-    .await?;
-    tracing::info!(identity = options.identity, "waiting to lead");
+    );
+    let mut leadership = tokio::select! {
+        leadership = campaign => leadership?,
+        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+        end = &mut serving => return Ok(end.map_err(std::io::Error::other)??),
+    };
     tokio::select! {
         () = leadership.won() => {}
         _ = interrupt.recv() => return Ok(()),
@@ -144,7 +151,7 @@ pub async fn run_on(client: Client, options: Options) -> Result<(), OperatorErro
     ready.store(false, Ordering::Relaxed);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let mut leading = tokio::spawn(lead(
-        client,
+        connections,
         options,
         metrics.clone(),
         pulse,
@@ -174,7 +181,7 @@ pub async fn run_on(client: Client, options: Options) -> Result<(), OperatorErro
 
 /// Reconciles until told to stop.
 async fn lead(
-    client: Client,
+    connections: Connections,
     options: Options,
     metrics: Metrics,
     pulse: Pulse,
@@ -188,19 +195,28 @@ async fn lead(
         .labels(&ours);
     let (jobs, job_writer) = reflector::store::<Job>();
     let (pods, pod_writer) = reflector::store::<Pod>();
+    let (searches, search_writer) = reflector::store::<Guarded>();
     let (trigger, triggers) = futures::channel::mpsc::unbounded();
-    let job_changes = watcher(scoped::<Job>(&client, namespace), marked.clone())
-        .default_backoff()
+    let Connections { calls, watches, .. } = connections;
+    let job_changes = watcher(scoped::<Job>(&watches, namespace), marked.clone())
+        .backoff(Pauses::default())
         .modify(|job| job.managed_fields_mut().clear())
         .reflect(job_writer)
-        .touched_objects();
-    let pod_changes = watcher(scoped::<Pod>(&client, namespace), marked)
-        .default_backoff()
+        .touched_objects()
+        .filter_map(|change| told("Jobs", change));
+    let pod_changes = watcher(scoped::<Pod>(&watches, namespace), marked)
+        .backoff(Pauses::default())
         .modify(|pod| pod.managed_fields_mut().clear())
         .reflect(pod_writer)
-        .touched_objects();
+        .touched_objects()
+        .filter_map(|change| told("pods", change));
     let watched = watcher::Config::default().timeout(WATCH_SECONDS);
-    let controller = Controller::new(scoped::<Guarded>(&client, namespace), watched)
+    let search_changes = watcher(scoped::<Guarded>(&watches, namespace), watched)
+        .backoff(Pauses::default())
+        .reflect(search_writer)
+        .applied_objects()
+        .filter_map(|change| told("searches", change));
+    let controller = Controller::for_stream(search_changes, searches)
         .owns_stream(job_changes)
         .watches_stream(pod_changes, search_of)
         .reconcile_on(triggers)
@@ -210,8 +226,8 @@ async fn lead(
             let _ = stopped.await;
         });
     let context = Arc::new(Context {
-        recorder: Recorder::new(client.clone(), &options.identity),
-        client,
+        recorder: Recorder::new(calls.clone(), &options.identity),
+        client: calls,
         searches: controller.store(),
         jobs,
         pods,
@@ -245,6 +261,21 @@ async fn lead(
     filling.abort();
     orphans.abort();
     forgetting.abort();
+}
+
+/// Takes a watch's trouble out of its changes, and tells it. It has paused by itself; where the
+/// controller saw it, all that wake the controller would pause.
+async fn told<T>(
+    of: &'static str,
+    change: Result<T, watcher::Error>,
+) -> Option<Result<T, watcher::Error>> {
+    match change {
+        Ok(change) => Some(Ok(change)),
+        Err(error) => {
+            tracing::warn!("watching {of}: {error}; may this operator list and watch them?");
+            None
+        }
+    }
 }
 
 /// Nothing is judged by a cache that is not filled.

@@ -9,7 +9,7 @@ use autopeft_crds::status::LedgerEntry;
 use autopeft_crds::trial::{FailureReason, TrialOutcome};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::job;
 use super::names::{self, Purpose};
@@ -41,7 +41,11 @@ pub struct Observed {
     pub missing: Vec<Attempt>,
     /// What waits for something that is not there.
     pub troubles: Vec<Trouble>,
-    /// When something unclear becomes clear.
+    /// Attempts whose end is not clear.
+    pub unclear: BTreeSet<Attempt>,
+    /// Those of them whose patience is over: the caller asks the API server for their pods.
+    pub unproven: Vec<Attempt>,
+    /// When the next patience is over.
     pub wake: Option<Timestamp>,
     /// What each attempt has.
     pub objects: BTreeMap<Attempt, Objects>,
@@ -62,14 +66,28 @@ pub struct View<'a> {
     pub jobs: &'a [Arc<Job>],
     /// The pods of the namespace that are marked as this search's.
     pub pods: &'a [Arc<Pod>],
-    /// UIDs of Jobs that were created and may not be in the cache yet.
-    pub created: &'a BTreeSet<String>,
+    /// UIDs of Jobs that were created a moment ago and may not be in the cache yet.
+    pub created: &'a BTreeMap<String, Timestamp>,
     /// Attempts whose Job the API server says is gone.
     pub gone: &'a BTreeSet<Attempt>,
     /// Attempts whose Job's name is taken by somebody else's.
     pub taken: &'a BTreeSet<Attempt>,
+    /// Since when the end of an attempt has not been clear.
+    pub unclear: &'a BTreeMap<Attempt, Timestamp>,
+    /// Attempts whose pods are as the API server has them, not as a cache does.
+    pub proven: &'a BTreeSet<Attempt>,
     /// The time.
     pub now: Timestamp,
+}
+
+/// How long a Job that was created may take to be in the cache before it is looked for.
+const JOB_DELAY: SignedDuration = SignedDuration::from_secs(10);
+
+impl View<'_> {
+    fn is_new(&self, job_uid: &str) -> bool {
+        let created = self.created.get(job_uid);
+        created.is_some_and(|at| self.now.duration_since(*at).abs() < JOB_DELAY)
+    }
 }
 
 /// Looks at a search. `wanted` is the Job that an open trial's attempt would be given.
@@ -173,7 +191,7 @@ fn state_of(
             let orphans = pods_controlled_by(view, noted);
             if !orphans.is_empty() {
                 outcome::see_orphan(&orphans, view.now)
-            } else if view.created.contains(noted) {
+            } else if view.is_new(noted) {
                 Seen::Running
             } else if view.gone.contains(&attempt) {
                 let message = format!("the Job {name} was deleted");
@@ -190,16 +208,31 @@ fn state_of(
             observed.troubles.push(trouble);
             RunState::Running { since: view.now }
         }
-        Seen::Unclear { until } => {
-            observed.wake = Some(observed.wake.map_or(until, |wake| wake.min(until)));
-            RunState::Running { since: view.now }
+        Seen::Unclear { patience, then } => {
+            observed.unclear.insert(attempt);
+            let since = view.unclear.get(&attempt).copied().unwrap_or(view.now);
+            let until = since.checked_add(patience).unwrap_or(Timestamp::MAX);
+            let is_proven = view.proven.contains(&attempt);
+            match then.filter(|_| is_proven && view.now >= until) {
+                Some(ending) => ended(view, entry, ending),
+                None => {
+                    if view.now < until {
+                        observed.wake = Some(observed.wake.map_or(until, |wake| wake.min(until)));
+                    } else if !is_proven {
+                        observed.unproven.push(attempt);
+                    }
+                    RunState::Running { since: view.now }
+                }
+            }
         }
-        Seen::Ended(ending) => {
-            let identity = request::identity(view.uid, entry);
-            RunState::Ended(outcome::outcome(ending, &identity, view.metric))
-        }
+        Seen::Ended(ending) => ended(view, entry, ending),
         Seen::Taken(_) => RunState::Interrupted,
     })
+}
+
+fn ended(view: &View<'_>, entry: &LedgerEntry, ending: outcome::Ending) -> RunState {
+    let identity = request::identity(view.uid, entry);
+    RunState::Ended(outcome::outcome(ending, &identity, view.metric))
 }
 
 /// A Job of somebody else stands where ours belongs: the attempt is lost, the next has another name.

@@ -16,8 +16,8 @@ use super::names::{CONTAINER, GPU};
 
 /// How long the termination message of a pod that ended well may take to appear.
 const MESSAGE_DELAY: SignedDuration = SignedDuration::from_secs(60);
-/// How long the pods of a Job that ended may take to be seen.
-const POD_DELAY: SignedDuration = SignedDuration::from_secs(10);
+/// How long the end of the pods of a Job that ended may take to be seen.
+const POD_DELAY: SignedDuration = SignedDuration::from_secs(3);
 /// How long an unscheduled pod waits before its user is told.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
 
@@ -28,10 +28,12 @@ pub enum Seen {
     Running,
     /// It waits for something that is not there; no time of its budget passes.
     Waiting(Trouble),
-    /// It has ended, and how becomes clear at the latest by then.
+    /// It has ended, and what is seen does not say how.
     Unclear {
-        /// When it is given up.
-        until: Timestamp,
+        /// How long to wait for more, from when this was first seen. Clocks are never compared.
+        patience: SignedDuration,
+        /// How it is judged when the API server itself then says no more; `None`: it still runs.
+        then: Option<Ending>,
     },
     /// It ended.
     Ended(Ending),
@@ -89,8 +91,15 @@ pub fn see(job: &Job, pods: &[&Pod], now: Timestamp) -> Seen {
     if let Some(text) = documents.into_iter().next() {
         return Seen::Ended(Ending::Document(text));
     }
+    let over = condition(job, "Complete").or_else(|| condition(job, "Failed"));
     let alive = pods.iter().find(|pod| !is_over(pod));
     if let Some(pod) = alive {
+        if over.is_some() {
+            return Seen::Unclear {
+                patience: POD_DELAY,
+                then: None,
+            };
+        }
         return match waiting(pod, now) {
             Some(trouble) => Seen::Waiting(trouble),
             None => Seen::Running,
@@ -126,24 +135,16 @@ pub fn see(job: &Job, pods: &[&Pod], now: Timestamp) -> Seen {
         created.map(|time| time.0)
     });
     if let Some(pod) = last {
-        return ended(pod, now);
+        return ended(pod);
     }
-    let over = condition(job, "Complete").or_else(|| condition(job, "Failed"));
-    let Some(over) = over else {
+    if over.is_none() {
         return unstarted(job, now).map_or(Seen::Running, Seen::Waiting);
-    };
-    let since = over
-        .last_transition_time
-        .as_ref()
-        .map_or(now, |time| time.0);
-    let until = later(since, POD_DELAY);
-    if now < until {
-        return Seen::Unclear { until };
     }
-    Seen::Ended(Ending::Without(
-        FailureReason::Lost,
-        "the trial's pod is gone and has left no result".into(),
-    ))
+    let message = "the trial's pod is gone and has left no result";
+    Seen::Unclear {
+        patience: POD_DELAY,
+        then: Some(Ending::Without(FailureReason::Lost, message.into())),
+    }
 }
 
 /// GPU seconds that a Job's pods have used until now: for as long as a trainer's container ran, the GPUs
@@ -267,7 +268,7 @@ fn waiting(pod: &Pod, now: Timestamp) -> Option<Trouble> {
 }
 
 /// What the end of a pod without a document tells.
-fn ended(pod: &Pod, now: Timestamp) -> Seen {
+fn ended(pod: &Pod) -> Seen {
     let status = pod.status.as_ref();
     let message = status.and_then(|status| status.message.as_deref());
     let reason = status.and_then(|status| status.reason.as_deref());
@@ -306,15 +307,17 @@ fn ended(pod: &Pod, now: Timestamp) -> Seen {
             format!("the container was killed (exit code {code})"),
         ),
         _ => {
-            let since = end.finished_at.as_ref().map_or(now, |time| time.0);
-            let until = later(since, MESSAGE_DELAY);
-            if code == 0 && now < until {
-                return Seen::Unclear { until };
-            }
-            without(
+            let ending = Ending::Without(
                 FailureReason::NoResult,
                 format!("the container ended with exit code {code} and without a result"),
-            )
+            );
+            if code != 0 {
+                return Seen::Ended(ending);
+            }
+            Seen::Unclear {
+                patience: MESSAGE_DELAY,
+                then: Some(ending),
+            }
         }
     }
 }

@@ -47,6 +47,8 @@ const SOON: Duration = Duration::from_secs(2);
 const FULL: usize = 600_000;
 /// How soon to look again after losing a compare-and-swap.
 const AT_ONCE: Duration = Duration::from_millis(100);
+/// The longest pause while the API server is away.
+const AWAY: Duration = Duration::from_secs(8);
 
 /// Why a reconcile came to nothing. Its kind is the metric's label and the Degraded condition's reason.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +113,9 @@ pub fn after_error(object: Arc<Guarded>, error: &ReconcileError, context: Arc<Co
                 AT_ONCE
             } else {
                 memory.failures = memory.failures.saturating_add(1);
-                backoff(memory.failures)
+                // An API server that is away or overloaded comes back without a word.
+                let is_away = matches!(error, ReconcileError::Api(error) if error.is_passing());
+                backoff(memory.failures).min(if is_away { AWAY } else { Duration::MAX })
             }
         }
         Err(_) => SOON,
@@ -165,6 +169,7 @@ async fn step(object: &Guarded, context: &Context) -> Result<Next, ReconcileErro
         search: current,
         jobs,
         pods,
+        proven: BTreeSet::new(),
         now: Timestamp::now(),
     };
     let next = pass.go().await?;
@@ -226,6 +231,8 @@ pub(super) struct Pass<'a> {
     pub jobs: Vec<Arc<Job>>,
     /// The search's pods in the cache.
     pub pods: Vec<Arc<Pod>>,
+    /// Attempts whose pods were asked for at the API server.
+    pub proven: BTreeSet<Attempt>,
     pub now: Timestamp,
 }
 
@@ -340,7 +347,18 @@ impl Pass<'_> {
             for ((trial, attempt), uid) in &observed.adopted {
                 ledger.note_job(*trial, *attempt, uid)?;
             }
-            if !observed.missing.is_empty() && self.look_for(&observed.missing).await? {
+            let unclear = &mut self.memory.unclear;
+            unclear.retain(|attempt, _| observed.unclear.contains(attempt));
+            for attempt in &observed.unclear {
+                let since = unclear.entry(*attempt).or_insert(self.now);
+                // A clock that was set back.
+                *since = self.now.min(*since);
+            }
+            if !observed.missing.is_empty() && self.look_for(&observed.missing, ledger).await? {
+                continue;
+            }
+            if !observed.unproven.is_empty() {
+                self.look_at_pods(&observed.unproven).await?;
                 continue;
             }
             let plan = planner::plan(&Situation {
@@ -387,6 +405,8 @@ impl Pass<'_> {
             created: &self.memory.created,
             gone: &self.memory.gone,
             taken: &self.memory.taken,
+            unclear: &self.memory.unclear,
+            proven: &self.proven,
             now: self.now,
         };
         observe(&view, |entry| {
@@ -412,18 +432,39 @@ impl Pass<'_> {
 
     /// Asks the API server for Jobs that the ledger knows and the cache does not. True where one is
     /// gone.
-    async fn look_for(&mut self, missing: &[Attempt]) -> Result<bool, ReconcileError> {
+    async fn look_for(
+        &mut self,
+        missing: &[Attempt],
+        ledger: &Ledger,
+    ) -> Result<bool, ReconcileError> {
         let mut found_gone = false;
         for &(trial, attempt) in missing {
             let purpose = Purpose::Trial(trial);
             let name = names::job_name(&self.name(), &self.uid(), purpose, attempt);
             let read = api::read_job(&self.context.client, &self.namespace(), &name).await?;
-            if read.is_none() {
+            let noted = ledger.entry(trial).and_then(|entry| entry.job_uid.as_ref());
+            let same = read.filter(|read| read.metadata.uid.as_ref() == noted);
+            if same.is_none() {
                 self.memory.gone.insert((trial, attempt));
                 found_gone = true;
             }
         }
         Ok(found_gone)
+    }
+
+    /// Puts what the API server has of these attempts' pods in the place of what the cache has. A
+    /// cache may lag behind by as long as it takes to notice a dead watch.
+    async fn look_at_pods(&mut self, attempts: &[Attempt]) -> Result<(), ReconcileError> {
+        let live = api::list_pods(&self.context.client, &self.namespace(), &self.uid()).await?;
+        let is_asked_for = |metadata: &ObjectMeta| match names::attempt_of(metadata) {
+            Some((Purpose::Trial(trial), attempt)) => attempts.contains(&(trial, attempt)),
+            _ => false,
+        };
+        self.pods.retain(|pod| !is_asked_for(&pod.metadata));
+        let found = live.into_iter().filter(|pod| is_asked_for(&pod.metadata));
+        self.pods.extend(found.map(Arc::new));
+        self.proven.extend(attempts);
+        Ok(())
     }
 
     /// Writes a status where it says something new.
@@ -471,7 +512,7 @@ impl Pass<'_> {
             }
             Created::Refused => return Ok(false),
         };
-        self.memory.created.insert(created.clone());
+        self.memory.created.insert(created.clone(), self.now);
         ledger.note_job(trial, attempt, &created)?;
         Ok(true)
     }
@@ -497,7 +538,7 @@ impl Pass<'_> {
                     Created::Made(job.metadata.uid.unwrap_or_default())
                 }))
             }
-            Err(error) if matches!(error.code(), Some(400..=499)) => {
+            Err(error) if matches!(error.code(), Some(400..=499)) && !error.is_passing() => {
                 let reason = match error.code() {
                     Some(403) if error.message().contains("quota") => "QuotaExceeded",
                     Some(403) => "Forbidden",

@@ -1,0 +1,238 @@
+//! What a fault is: which requests it strikes, and what becomes of them. Plain data, so that a fault
+//! plan can be generated, printed and run again.
+
+use std::time::Duration;
+
+use hyper::{Method, Uri};
+
+use super::stream::Change;
+
+/// What is asked of an API server, in its own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// One object.
+    Get,
+    /// All objects.
+    List,
+    /// Changes from now on.
+    Watch,
+    /// A new object.
+    Create,
+    /// An object replaced.
+    Update,
+    /// An object changed in part.
+    Patch,
+    /// An object deleted.
+    Delete,
+}
+
+/// One request, as far as rules look at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// What is asked.
+    pub verb: Verb,
+    /// Of which resource, such as `jobs` or `peftsearches/status`.
+    pub resource: String,
+}
+
+impl Asked {
+    /// Reads a request's first line.
+    pub fn of(method: &Method, uri: &Uri) -> Self {
+        let parts: Vec<&str> = uri.path().trim_matches('/').split('/').collect();
+        // /api/VERSION or /apis/GROUP/VERSION, then the namespace where there is one.
+        let skipped = if parts.first() == Some(&"api") { 2 } else { 3 };
+        let rest = parts.get(skipped..).unwrap_or_default();
+        let rest = match rest {
+            ["namespaces", _, rest @ ..] if !rest.is_empty() => rest,
+            rest => rest,
+        };
+        let (kind, name, part) = (rest.first(), rest.get(1), rest.get(2));
+        let mut resource = kind.copied().unwrap_or_default().to_owned();
+        if let Some(part) = part {
+            resource = format!("{resource}/{part}");
+        }
+        let query = uri.query().unwrap_or_default();
+        let watches = query
+            .split('&')
+            .any(|pair| pair == "watch=true" || pair == "watch=1");
+        let verb = match *method {
+            Method::POST => Verb::Create,
+            Method::PUT => Verb::Update,
+            Method::PATCH => Verb::Patch,
+            Method::DELETE => Verb::Delete,
+            _ if watches => Verb::Watch,
+            _ if name.is_some() => Verb::Get,
+            _ => Verb::List,
+        };
+        Self { verb, resource }
+    }
+}
+
+/// Which of the requests that a rule speaks of it strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Those from the `first`, counted from 0, for so many `times`.
+    Nth {
+        /// The first that is struck.
+        first: usize,
+        /// How many are.
+        times: usize,
+    },
+    /// Each with this chance.
+    Percent {
+        /// Of a hundred.
+        chance: u64,
+        /// Whoever repeats it gets the same.
+        seed: u64,
+    },
+}
+
+impl When {
+    /// The `first` and no other.
+    pub fn only(first: usize) -> Self {
+        Self::Nth { first, times: 1 }
+    }
+
+    /// Every one.
+    pub fn always() -> Self {
+        Self::Nth {
+            first: 0,
+            times: usize::MAX,
+        }
+    }
+
+    /// Whether the `count`-th request is struck.
+    pub fn strikes(self, count: usize) -> bool {
+        match self {
+            Self::Nth { first, times } => count >= first && count - first < times,
+            Self::Percent { chance, seed } => mix(seed ^ mix(count as u64)) % 100 < chance,
+        }
+    }
+}
+
+/// A number that looks like chance and is none (splitmix64).
+pub fn mix(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It is held back for a while.
+    Delay(Duration),
+    /// It is answered with this HTTP status and never carried out.
+    Answer(u16),
+    /// It is carried out and answered with this HTTP status.
+    AnswerAfter(u16),
+    /// The connection ends; it is never carried out.
+    LoseRequest,
+    /// It is carried out; the connection ends without an answer.
+    LoseReply,
+    /// Nothing comes of it, not even an end of the connection.
+    Hang,
+    /// The operator is killed before it is carried out.
+    KillBefore,
+    /// The operator is killed when it was carried out, before the answer.
+    KillAfter,
+    /// What every LIST of the operator would answer now is kept for `OldList`.
+    Keep,
+    /// A LIST is answered with what was kept.
+    OldList,
+    /// A watch is carried out, and its events come changed.
+    Events(Change),
+}
+
+/// A fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// What must be asked; anything where it is left out.
+    pub verb: Option<Verb>,
+    /// Of which resource; of any where it is left out.
+    pub resource: Option<&'static str>,
+    /// Which of these requests.
+    pub when: When,
+    /// What becomes of them.
+    pub effect: Effect,
+}
+
+impl Rule {
+    /// A fault of one verb and resource.
+    pub fn on(verb: Verb, resource: &'static str, when: When, effect: Effect) -> Self {
+        Self {
+            verb: Some(verb),
+            resource: Some(resource),
+            when,
+            effect,
+        }
+    }
+
+    /// A fault of any request.
+    pub fn on_any(when: When, effect: Effect) -> Self {
+        Self {
+            verb: None,
+            resource: None,
+            when,
+            effect,
+        }
+    }
+
+    /// Whether a request is one that the rule speaks of.
+    pub fn speaks_of(&self, asked: &Asked) -> bool {
+        self.verb.is_none_or(|verb| verb == asked.verb)
+            && self
+                .resource
+                .is_none_or(|resource| resource == asked.resource)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_read_as_the_api_server_reads_them() {
+        let check = |method: Method, path: &str, verb: Verb, resource: &str| {
+            let uri: Uri = path.parse().expect("an address");
+            let asked = Asked::of(&method, &uri);
+            let expected = Asked {
+                verb,
+                resource: resource.into(),
+            };
+            assert_eq!(asked, expected, "{method} {path}");
+        };
+        let get = Method::GET;
+        let jobs = "/apis/batch/v1/namespaces/n/jobs";
+        check(get.clone(), jobs, Verb::List, "jobs");
+        check(get.clone(), &format!("{jobs}/a"), Verb::Get, "jobs");
+        check(
+            get.clone(),
+            &format!("{jobs}?a=b&watch=true"),
+            Verb::Watch,
+            "jobs",
+        );
+        check(get, "/api/v1/pods", Verb::List, "pods");
+        check(Method::POST, jobs, Verb::Create, "jobs");
+        check(Method::DELETE, &format!("{jobs}/a"), Verb::Delete, "jobs");
+        check(
+            Method::PATCH,
+            "/api/v1/namespaces/n/pods/p",
+            Verb::Patch,
+            "pods",
+        );
+        let status = "/apis/autopeft.dev/v1alpha1/namespaces/n/peftsearches/x/status";
+        check(Method::PUT, status, Verb::Update, "peftsearches/status");
+    }
+
+    #[test]
+    fn a_rule_strikes_as_often_as_it_says() {
+        let when = When::Nth { first: 2, times: 3 };
+        let struck: Vec<usize> = (0..10).filter(|count| when.strikes(*count)).collect();
+        assert_eq!(struck, [2, 3, 4]);
+        let rare = When::Percent { chance: 5, seed: 1 };
+        let struck = (0..10_000).filter(|count| rare.strikes(*count)).count();
+        assert!((400..600).contains(&struck), "{struck} of 10,000");
+    }
+}
