@@ -152,6 +152,17 @@ impl Cluster {
 
     /// Starts an operator for one namespace. Its log goes to a file that a failing test prints.
     pub fn operator(&self, namespace: &str, replica: &str) -> Operator {
+        self.operator_with_log(namespace, replica, LogFormat::Text, "info")
+    }
+
+    /// The same with another log; `filter` is what `RUST_LOG` takes.
+    pub fn operator_with_log(
+        &self,
+        namespace: &str,
+        replica: &str,
+        format: LogFormat,
+        filter: &str,
+    ) -> Operator {
         let folder = std::env::temp_dir().join(format!("autopeft-test-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder for logs");
         let log = folder.join(format!("{namespace}-{replica}.log"));
@@ -175,12 +186,9 @@ impl Cluster {
                 "--trainer-image",
                 "localhost/trainer:test",
             ])
-            .args([
-                "--address",
-                &format!("127.0.0.1:{port}"),
-                "--log-format",
-                "text",
-            ])
+            .args(["--address", &format!("127.0.0.1:{port}")])
+            .args(["--log-format", format.word()])
+            .env("RUST_LOG", filter)
             .env(
                 "KUBECONFIG",
                 self.kubeconfig
@@ -191,6 +199,24 @@ impl Cluster {
             .spawn()
             .expect("the operator starts");
         Operator { child, log, port }
+    }
+}
+
+/// How an operator writes its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
     }
 }
 

@@ -7,3 +7,4 @@ pub mod helm;
 pub mod kubelet;
 pub mod programs;
 pub mod searches;
+pub mod sparing;
