@@ -58,8 +58,13 @@ pub fn cluster() -> &'static Cluster {
 
 impl Cluster {
     fn up() -> Self {
+        Self::up_as("test")
+    }
+
+    /// A control plane beside that of the test program, for what breaks one.
+    pub fn up_as(kind: &str) -> Self {
         let own = std::process::id().to_string();
-        let name = format!("test-{own}");
+        let name = format!("{kind}-{own}");
         let printed = cluster_sh(&[
             "up",
             "--size",
@@ -123,11 +128,7 @@ impl Cluster {
 
     /// A client with every right.
     pub async fn client(&self) -> Client {
-        let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).expect("a kubeconfig");
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .expect("a client's configuration");
-        Client::try_from(config).expect("a client")
+        client_of(&self.kubeconfig).await
     }
 
     /// A verb of cluster.sh for this cluster, such as `["stop", "etcd"]`.
@@ -150,19 +151,66 @@ impl Cluster {
         client
     }
 
-    /// Starts an operator for one namespace. Its log goes to a file that a failing test prints.
-    pub fn operator(&self, namespace: &str, replica: &str) -> Operator {
-        self.operator_with_log(namespace, replica, LogFormat::Text, "info")
+    /// The kubeconfig of the administrator.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
     }
 
-    /// The same with another log; `filter` is what `RUST_LOG` takes.
-    pub fn operator_with_log(
-        &self,
-        namespace: &str,
-        replica: &str,
-        format: LogFormat,
-        filter: &str,
-    ) -> Operator {
+    /// The kubeconfig of the operator's user.
+    pub fn operator_kubeconfig(&self) -> PathBuf {
+        let name = format!("kubeconfig-{OPERATOR}");
+        self.kubeconfig.with_file_name(name)
+    }
+
+    /// Starts an operator for one namespace. Its log goes to a file that a failing test prints.
+    pub fn operator(&self, namespace: &str, replica: &str) -> Operator {
+        self.launch(namespace, replica).start()
+    }
+
+    /// How an operator for one namespace is started.
+    pub fn launch(&self, namespace: &str, replica: &str) -> Launch {
+        Launch {
+            namespace: namespace.into(),
+            replica: replica.into(),
+            kubeconfig: self.operator_kubeconfig(),
+            environment: Vec::new(),
+            log_format: "text",
+        }
+    }
+}
+
+/// How an operator is started, as often as need be.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    namespace: String,
+    replica: String,
+    kubeconfig: PathBuf,
+    environment: Vec<(String, String)>,
+    log_format: &'static str,
+}
+
+impl Launch {
+    /// It goes to the API server by this kubeconfig.
+    pub fn by(mut self, kubeconfig: &Path) -> Self {
+        self.kubeconfig = kubeconfig.into();
+        self
+    }
+
+    /// It has this variable in its environment.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Its log is one JSON object a line.
+    pub fn in_json(mut self) -> Self {
+        self.log_format = "json";
+        self
+    }
+
+    /// Starts it.
+    pub fn start(&self) -> Operator {
+        let (namespace, replica) = (&self.namespace, &self.replica);
         let folder = std::env::temp_dir().join(format!("autopeft-test-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder for logs");
         let log = folder.join(format!("{namespace}-{replica}.log"));
@@ -187,36 +235,14 @@ impl Cluster {
                 "localhost/trainer:test",
             ])
             .args(["--address", &format!("127.0.0.1:{port}")])
-            .args(["--log-format", format.word()])
-            .env("RUST_LOG", filter)
-            .env(
-                "KUBECONFIG",
-                self.kubeconfig
-                    .with_file_name(format!("kubeconfig-{OPERATOR}")),
-            )
+            .args(["--log-format", self.log_format])
+            .env("KUBECONFIG", &self.kubeconfig)
+            .envs(self.environment.iter().cloned())
             .stdout(Stdio::null())
             .stderr(file)
             .spawn()
             .expect("the operator starts");
         Operator { child, log, port }
-    }
-}
-
-/// How an operator writes its log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-impl LogFormat {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        }
     }
 }
 
@@ -257,6 +283,11 @@ impl Operator {
         }
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_some()
+    }
+
     /// What it has said.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -266,7 +297,7 @@ impl Operator {
     pub fn get(&self, path: &str) -> String {
         let url = format!("http://127.0.0.1:{}{path}", self.port);
         let output = Command::new("curl")
-            .args(["-s", &url])
+            .args(["-s", "--max-time", "5", &url])
             .output()
             .expect("curl runs");
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -282,6 +313,15 @@ impl Drop for Operator {
             eprintln!("--- {}\n{}", self.log.display(), self.log());
         }
     }
+}
+
+/// A client for the user of a kubeconfig.
+pub async fn client_of(kubeconfig: &Path) -> Client {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .expect("a client's configuration");
+    Client::try_from(config).expect("a client")
 }
 
 /// Applies a manifest of one object.

@@ -227,6 +227,24 @@ fn toleration(given: &autopeft_crds::spec::TrainerToleration) -> Toleration {
     }
 }
 
+/// The images of a search that are named by a tag, not by a digest.
+pub fn tags<'a>(spec: &'a PeftSearchSpec, defaults: &'a Defaults) -> Vec<&'a str> {
+    let sources = [&spec.model.source, &spec.task.source];
+    let volumes = sources
+        .into_iter()
+        .filter_map(|source| Some(source.image.as_ref()?.reference.as_str()));
+    let mut tags: Vec<&str> = std::iter::once(trainer_image(spec, defaults))
+        .chain(volumes)
+        .filter(|image| !image.contains("@sha256:"))
+        .collect();
+    tags.dedup();
+    tags
+}
+
+fn trainer_image<'a>(spec: &'a PeftSearchSpec, defaults: &'a Defaults) -> &'a str {
+    spec.trainer.image.as_deref().unwrap_or(&defaults.image)
+}
+
 fn container(
     spec: &PeftSearchSpec,
     purpose: Purpose,
@@ -245,10 +263,9 @@ fn container(
         "--result",
         "/dev/termination-log",
     ];
-    let image = spec.trainer.image.clone();
     Container {
         name: CONTAINER.into(),
-        image: Some(image.unwrap_or_else(|| defaults.image.clone())),
+        image: Some(trainer_image(spec, defaults).into()),
         args: Some(arguments.map(String::from).into()),
         env: Some(environment(spec)),
         resources: Some(resources(spec)),

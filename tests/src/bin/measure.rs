@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use autopeft_crds::status::TrialOrigin;
-use autopeft_integration_tests::cluster::{LogFormat, cluster, runtime};
+use autopeft_integration_tests::cluster::{cluster, runtime};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::{Searches, manifest};
 use autopeft_integration_tests::sparing::{Cost, Subject, cost, percentile};
@@ -32,12 +32,11 @@ async fn measure(parallelism: usize) -> Cost {
     let namespace = format!("parallelism-{parallelism}");
     let client = cluster().namespace(&namespace).await;
     let _kubelet = Kubelet::play(client.clone(), &namespace, TRAINING, |_| Act::Succeed);
-    let operator = cluster().operator_with_log(
-        &namespace,
-        "a",
-        LogFormat::Json,
-        "info,autopeft_operator=debug",
-    );
+    let operator = cluster()
+        .launch(&namespace, "a")
+        .with("RUST_LOG", "info,autopeft_operator=debug")
+        .in_json()
+        .start();
     let searches = Searches::of(&client, &namespace);
     let mut wanted = manifest(
         "measured",
