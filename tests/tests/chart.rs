@@ -295,8 +295,8 @@ fn every_option_makes_its_object() {
         ("ConfigMap", 1),
         ("NetworkPolicy", 1),
         ("PodDisruptionBudget", 1),
-        ("ValidatingAdmissionPolicy", 1),
-        ("ValidatingAdmissionPolicyBinding", 1),
+        ("ValidatingAdmissionPolicy", 2),
+        ("ValidatingAdmissionPolicyBinding", 2),
         ("ClusterRole", 3),
     ] {
         assert_eq!(of_kind(&objects, kind).len(), count, "{kind}");

@@ -13,6 +13,7 @@ use autopeft_operator::controller::names::{FINALIZER, Purpose};
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
@@ -21,7 +22,8 @@ use serde_json::{Value, json};
 async fn install(namespace: &str, admin: &Client) -> PathBuf {
     run(helm()
         .args(["install", "one", "charts/autopeft", "-n", namespace])
-        .args(["--set", "crds.install=false"])
+        // This cluster has no node; the test starts the operator itself.
+        .args(["--set", "crds.install=false,replicas=0"])
         .env("KUBECONFIG", cluster().kubeconfig())
         .current_dir(root()));
     let accounts: Api<ServiceAccount> = Api::namespaced(admin.clone(), namespace);
@@ -294,6 +296,21 @@ fn genuine(search: &PeftSearch, trial: u32) -> Value {
     serde_json::to_value(job).expect("JSON")
 }
 
+async fn create(jobs: &Api<Job>, job: &Value) -> String {
+    let created = jobs.create(&PostParams::default(), &of(job)).await;
+    created.expect("a genuine Job is allowed").name_any()
+}
+
+/// More rights than the operator needs, so that the policy is asked and not the roles.
+fn by_mistake(namespace: &str) -> RoleBinding {
+    serde_json::from_value(json!({
+        "metadata": {"name": "by-mistake"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": "one-autopeft", "namespace": namespace}],
+    }))
+    .expect("a binding")
+}
+
 fn of(value: &Value) -> Job {
     serde_json::from_value(value.clone()).expect("a Job")
 }
@@ -330,12 +347,23 @@ fn the_operators_token_creates_only_jobs_that_a_search_could_ask_for() {
             assert_policy(what, words, &refusal(what, answer));
         }
         for search in ["rich", "hub"] {
-            let job = genuine(&searches.get(search).await, 1);
-            let created = jobs.create(&PostParams::default(), &of(&job)).await;
-            let name = created.expect("a genuine Job is allowed").name_any();
+            let name = create(&jobs, &genuine(&searches.get(search).await, 1)).await;
             let deleted = jobs.delete(&name, &DeleteParams::background()).await;
             deleted.expect("so is its deletion");
         }
+        let accounts: Api<RoleBinding> = Api::namespaced(admin.clone(), "forged-jobs");
+        accounts
+            .create(&PostParams::default(), &by_mistake("forged-jobs"))
+            .await
+            .expect("a binding");
+        let name = create(&jobs, &genuine(&searches.get("rich").await, 2)).await;
+        eventually("the mistaken rights are in force", async || {
+            let label = Patch::Merge(json!({"metadata": {"labels": {"a": "b"}}}));
+            let answer = jobs.patch(&name, &PatchParams::default(), &label).await;
+            let message = refusal("changing a Job", answer);
+            message.contains("creates and deletes Jobs, nothing else")
+        })
+        .await;
         // The administrator is not the operator.
         let everybody: Api<Job> = Api::namespaced(admin, "forged-jobs");
         let created = everybody.create(&PostParams::default(), &of(&forged)).await;
@@ -360,35 +388,31 @@ fn the_operators_token_takes_its_finalizer_off_pods_and_changes_nothing_else() {
                 "labels": {"team": "a"},
                 "finalizers": ["example.com/theirs", FINALIZER],
             },
-            "spec": {"containers": [{"name": "c", "image": "localhost/other:1"}]},
+            "spec": {
+                "automountServiceAccountToken": false,
+                "containers": [{"name": "c", "image": "localhost/other:1"}],
+            },
         }))
         .expect("a pod");
         eventually("pods can be created", async || {
             pods.create(&PostParams::default(), &pod).await.is_ok()
         })
         .await;
-        // Whatever it has been granted by mistake: the policy is asked, not the roles.
-        let binding = json!({
-            "metadata": {"name": "by-mistake"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-            "subjects": [{"kind": "ServiceAccount", "name": "one-autopeft", "namespace": "forged-pods"}],
-        });
-        let bindings: Api<k8s_openapi::api::rbac::v1::RoleBinding> =
-            Api::namespaced(admin, "forged-pods");
-        let binding = serde_json::from_value(binding).expect("a binding");
+        let bindings: Api<RoleBinding> = Api::namespaced(admin, "forged-pods");
         bindings
-            .create(&PostParams::default(), &binding)
+            .create(&PostParams::default(), &by_mistake("forged-pods"))
             .await
             .expect("a binding");
 
         let ours: Api<Pod> = Api::namespaced(operator, "forged-pods");
         let parameters = PatchParams::default();
-        let patch = async |change: &Value| {
-            ours.patch("held", &parameters, &Patch::Merge(change)).await
-        };
+        let patch =
+            async |change: &Value| ours.patch("held", &parameters, &Patch::Merge(change)).await;
         let label = json!({"metadata": {"labels": {"team": "b"}}});
         eventually("the policy is in force", async || {
-            patch(&label).await.is_err_and(|error| error.to_string().contains("Policy"))
+            patch(&label)
+                .await
+                .is_err_and(|error| error.to_string().contains("Policy"))
         })
         .await;
         let spec = json!({"spec": {"containers": [{"name": "c", "image": "localhost/mine:1"}]}});
@@ -402,9 +426,13 @@ fn the_operators_token_takes_its_finalizer_off_pods_and_changes_nothing_else() {
             ("another's finalizer", &theirs),
             ("a new finalizer", &more),
         ] {
-            assert_policy(what, "nothing of a pod", &refusal(what, patch(change).await));
+            assert_policy(
+                what,
+                "nothing of a pod",
+                &refusal(what, patch(change).await),
+            );
         }
-        let nothing_else = "creates and deletes Jobs and patches pods, nothing else";
+        let nothing_else = "patches pods, nothing else";
         let what = "a pod's status";
         let status = json!({"status": {"phase": "Succeeded"}});
         let answer = ours
@@ -445,7 +473,11 @@ fn a_search_runs_to_its_end_with_the_charts_rights_and_its_policy() {
                 _ => Act::Succeed,
             },
         );
-        let _operator = cluster().launch("policed", "a").by(account).start();
+        let _operator = cluster()
+            .launch("policed", "a")
+            .by(account)
+            .with("AUTOPEFT_LEASE", "one-autopeft")
+            .start();
         let searches = Searches::of(&admin, "policed");
         let changes = json!({"parallelism": 2, "ttlSecondsAfterFinished": 5});
         searches
