@@ -84,6 +84,10 @@ cluster-down: ## Take it down: [NAME=...]
 images: ## Build the images as OCI archives: operator, trainer, examples, in target/images
 	@for image in operator trainer examples; do charts/images/images.sh "$$image" "target/images/$$image.oci"; done
 
+.PHONY: release
+release: ## Images, what is in them, and the chart with their digests, in target/dist: REGISTRY=...
+	@charts/images/release.sh all target/dist
+
 .PHONY: cluster-demo
 cluster-demo: ## A search on a real Kubernetes, from the images to the front: [KEEP=1] [KUBECONFIG=...]
 	@tests/cluster/demo.sh
