@@ -21,7 +21,7 @@ CACHE = $$(docs/examples/fetch.sh)
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 18
 
 ## The two commands
 
@@ -84,9 +84,18 @@ cluster-down: ## Take it down: [NAME=...]
 images: ## Build the images as OCI archives: operator, trainer, examples, in target/images
 	@for image in operator trainer examples; do charts/images/images.sh "$$image" "target/images/$$image.oci"; done
 
+.PHONY: release
+release: ## Images, what is in them, and the chart with their digests, in target/dist: REGISTRY=...
+	@charts/images/release.sh all target/dist
+
 .PHONY: cluster-demo
 cluster-demo: ## A search on a real Kubernetes, from the images to the front: [KEEP=1] [KUBECONFIG=...]
 	@tests/cluster/demo.sh
+
+.PHONY: measure-cluster
+measure-cluster: build ## What the operator writes and reads for a trial, and how fast the next one starts
+	@LIBTORCH="$(LIBTORCH_DIR)"; AUTOPEFT_BIN="$$PWD/$(BIN)"; export LIBTORCH AUTOPEFT_BIN
+	$(CARGO) run --quiet --release --locked -p autopeft-integration-tests --bin measure
 
 ## For those who work on it
 

@@ -21,6 +21,8 @@ die() {
     say "$*"
     exit 1
 }
+# build ARGUMENT...: builds programs. With AUDITABLE set they list the crates that they are made of, for scanners.
+build() { cargo ${AUDITABLE:+auditable} build --quiet --release --locked --manifest-path "$root/Cargo.toml" "$@"; }
 need() { command -v "$1" >/dev/null || die "needs $1: $2"; }
 
 # debian FOLDER PACKAGE...: the files of Debian packages in FOLDER, without what a container has no use for. What was
@@ -68,8 +70,7 @@ operator() {
     need cargo "install Rust 1.95.0 with rustup"
     host=$(rustc -vV | sed -n 's/^host: //p')
     # With a target of its own, build scripts and macros stay dynamic, as they must.
-    RUSTFLAGS='-C target-feature=+crt-static' cargo build --quiet --release --locked --target "$host" \
-        --manifest-path "$root/Cargo.toml" -p autopeft-operator --bin peft-operator
+    RUSTFLAGS='-C target-feature=+crt-static' build --target "$host" -p autopeft-operator --bin peft-operator
     program=${CARGO_TARGET_DIR:-$root/target}/$host/release/peft-operator
     if LC_ALL=C ldd "$program" 2>/dev/null | grep -q '=>'; then die "$program is not static"; fi
     mkdir "$work/root"
@@ -81,8 +82,7 @@ trainer() {
     local file=$1 libtorch program folder=$work/root library missing
     need cargo "install Rust 1.95.0 with rustup"
     libtorch=$("$root/trainer/setup/libtorch.sh")
-    LIBTORCH=$libtorch cargo build --quiet --release --locked --manifest-path "$root/Cargo.toml" \
-        -p autopeft-trainer --bin peft-trainer
+    LIBTORCH=$libtorch build -p autopeft-trainer --bin peft-trainer
     program=${CARGO_TARGET_DIR:-$root/target}/release/peft-trainer
     mkdir -p "$folder/opt/autopeft/lib" "$folder/etc/ssl/certs" "$folder/proc" "$folder/tmp"
     chmod 1777 "$folder/tmp"
@@ -106,6 +106,10 @@ trainer() {
             if [[ $library == "$libtorch"/* ]]; then cp -L "$library" "$folder/opt/autopeft/lib/"; fi
         done
     fi
+    # Scanners know libtorch by the Python package that it comes from.
+    mkdir "$folder/opt/autopeft/torch.dist-info"
+    printf 'Metadata-Version: 2.1\nName: torch\nVersion: %s\nLicense: BSD-3-Clause\n' \
+        "$(sed -n 's/^version=//p' "$root/trainer/setup/libtorch.sh")" >"$folder/opt/autopeft/torch.dist-info/METADATA"
     # As the container will find them: nothing of this machine's.
     missing=$(in_root "$folder" /opt/autopeft/peft-trainer) || die "the trainer does not start in its image: $missing"
     image trainer "$folder" "$file" /opt/autopeft/peft-trainer \

@@ -58,6 +58,14 @@ build_helm() {
     GOBIN=$1 with_go "$1" go install "helm.sh/helm/v4/cmd/helm@v$HELM_VERSION"
 }
 
+# syft_folder: the folder with syft, which lists what is in an image.
+syft_folder() { built "syft-$SYFT_VERSION" build_syft; }
+
+build_syft() {
+    say "Building syft $SYFT_VERSION; this takes 10 minutes, once."
+    GOBIN=$1 with_go "$1" go install -trimpath -ldflags "-s -w" "github.com/anchore/syft/cmd/syft@v$SYFT_VERSION"
+}
+
 # prometheus_folder: the folder with prometheus and promtool: the machine's own, else out of Debian's package, which is
 # not installed, because it would start a server.
 prometheus_folder() {

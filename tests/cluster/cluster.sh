@@ -16,7 +16,7 @@
 #   cluster.sh stop|cont|kill|start COMPONENT [--name NAME]   SIGSTOP, SIGCONT, SIGKILL, and started again
 #   cluster.sh restart-apiserver [--name NAME]                killed, started, and waited for
 #   cluster.sh image PROGRAM NAME:TAG FILE                    an OCI archive with one static program in it
-#   cluster.sh build kubernetes|helm|prometheus|faketime   build what is not built yet; prints its folder
+#   cluster.sh build kubernetes|helm|prometheus|faketime|syft   build what is not built yet; prints its folder
 #
 # KUBECONFIG set: `up` checks that cluster and uses it; load-image runs the command in CLUSTER_LOAD_IMAGE on the file.
 # KUBEBUILDER_ASSETS set: the api size takes etcd and kube-apiserver from that folder.
@@ -239,7 +239,8 @@ case $verb in
             helm) helm_folder ;;
             prometheus) prometheus_folder ;;
             faketime) faketime_folder ;;
-            *) die "build takes kubernetes, helm, prometheus or faketime" ;;
+            syft) syft_folder ;;
+            *) die "build takes kubernetes, helm, prometheus, faketime or syft" ;;
         esac
         ;;
     help) usage ;;

@@ -114,7 +114,8 @@ control_plane_components() {
         --service-cluster-ip-range 10.96.0.0/16 --allow-privileged \
         --service-account-issuer https://kubernetes.default.svc --service-account-key-file "$pki/service-accounts.pub" \
         --service-account-signing-key-file "$pki/service-accounts.key" \
-        --token-auth-file "$state/tokens.csv" --authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction \
+        --token-auth-file "$state/tokens.csv" --authorization-mode Node,RBAC \
+        --enable-admission-plugins NodeRestriction,OwnerReferencesPermissionEnforcement \
         --kubelet-client-certificate "$pki/kubelet-client.crt" --kubelet-client-key "$pki/kubelet-client.key" \
         --kubelet-preferred-address-types InternalIP \
         --audit-policy-file "$state/audit-policy.yaml" --audit-log-path "$state/audit.log" --audit-log-maxsize 4096 \

@@ -5,6 +5,7 @@ set -euo pipefail
 
 KUBERNETES_VERSION=1.37.2
 HELM_VERSION=4.3.1
+SYFT_VERSION=1.57.1
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/autopeft

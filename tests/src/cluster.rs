@@ -133,10 +133,7 @@ impl Cluster {
 
     /// What such a client is made of.
     pub async fn config(&self) -> Config {
-        let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).expect("a kubeconfig");
-        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .expect("a client's configuration")
+        config_of(&self.kubeconfig).await
     }
 
     /// What a file of its state folder says, such as `etcd-address`.
@@ -166,6 +163,11 @@ impl Cluster {
         client
     }
 
+    /// The kubeconfig of the administrator.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
     /// The kubeconfig of the operator's user.
     pub fn operator_kubeconfig(&self) -> PathBuf {
         let name = format!("kubeconfig-{OPERATOR}");
@@ -184,6 +186,7 @@ impl Cluster {
             replica: replica.into(),
             kubeconfig: self.operator_kubeconfig(),
             environment: Vec::new(),
+            log_format: "text",
         }
     }
 }
@@ -195,6 +198,7 @@ pub struct Launch {
     replica: String,
     kubeconfig: PathBuf,
     environment: Vec<(String, String)>,
+    log_format: &'static str,
 }
 
 impl Launch {
@@ -207,6 +211,12 @@ impl Launch {
     /// It has this variable in its environment.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Its log is one JSON object a line.
+    pub fn in_json(mut self) -> Self {
+        self.log_format = "json";
         self
     }
 
@@ -236,12 +246,8 @@ impl Launch {
                 "--trainer-image",
                 "localhost/trainer:test",
             ])
-            .args([
-                "--address",
-                &format!("127.0.0.1:{port}"),
-                "--log-format",
-                "text",
-            ])
+            .args(["--address", &format!("127.0.0.1:{port}")])
+            .args(["--log-format", self.log_format])
             .env("KUBECONFIG", &self.kubeconfig)
             .envs(self.environment.iter().cloned())
             .stdout(Stdio::null())
@@ -325,6 +331,18 @@ impl Drop for Operator {
             eprintln!("--- {}\n{}", self.log.display(), self.log());
         }
     }
+}
+
+/// A client for the user of a kubeconfig.
+pub async fn client_of(kubeconfig: &Path) -> Client {
+    Client::try_from(config_of(kubeconfig).await).expect("a client")
+}
+
+async fn config_of(kubeconfig: &Path) -> Config {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .expect("a client's configuration")
 }
 
 /// Applies a manifest of one object.

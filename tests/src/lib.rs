@@ -11,4 +11,5 @@ pub mod plans;
 pub mod programs;
 pub mod proxy;
 pub mod searches;
+pub mod sparing;
 pub mod supervisor;

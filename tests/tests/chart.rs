@@ -59,7 +59,7 @@ fn strings(value: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// Each right as `verb resource.group/name`, of the roles of these kinds.
+/// Each right as a line of tests/chart/rights.txt, of the roles of these kinds.
 fn rights(objects: &[Value], kinds: &[&str]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for role in objects
@@ -67,11 +67,17 @@ fn rights(objects: &[Value], kinds: &[&str]) -> BTreeSet<String> {
         .filter(|object| kinds.iter().any(|kind| object["kind"] == *kind))
     {
         for rule in role["rules"].as_array().expect("rules") {
-            let names = strings(&rule["resourceNames"]).join(",");
+            assert!(rule["nonResourceURLs"].is_null(), "{role}");
             for group in strings(&rule["apiGroups"]) {
                 for resource in strings(&rule["resources"]) {
                     for verb in strings(&rule["verbs"]) {
-                        found.insert(format!("{verb} {resource}.{group}/{names}"));
+                        let dot = if group.is_empty() { "" } else { "." };
+                        let names = strings(&rule["resourceNames"]).join(",");
+                        let alone = if names.is_empty() { "" } else { " alone" };
+                        let comma = if names.is_empty() { "" } else { ", " };
+                        found.insert(format!(
+                            "{verb} {resource}{dot}{group}{comma}{names}{alone}"
+                        ));
                     }
                 }
             }
@@ -80,23 +86,15 @@ fn rights(objects: &[Value], kinds: &[&str]) -> BTreeSet<String> {
     found
 }
 
+/// The golden list: what reliability demands of the operator's roles, and nothing else.
+fn golden_rights() -> BTreeSet<String> {
+    let file = read("tests/chart/rights.txt");
+    file.lines().map(str::to_owned).collect()
+}
+
 #[test]
 fn the_operator_may_do_what_it_needs_and_nothing_else() {
-    let mut wanted = BTreeSet::new();
-    for (resource, verbs) in [
-        ("peftsearches.autopeft.dev/", "get list watch delete"),
-        ("peftsearches/status.autopeft.dev/", "get update patch"),
-        ("jobs.batch/", "get list watch create delete"),
-        ("pods./", "get list watch patch"),
-        ("events.events.k8s.io/", "create patch"),
-        (
-            "leases.coordination.k8s.io/one-autopeft",
-            "get patch update",
-        ),
-        ("leases.coordination.k8s.io/", "create"),
-    ] {
-        wanted.extend(verbs.split(' ').map(|verb| format!("{verb} {resource}")));
-    }
+    let wanted = golden_rights();
     let namespaced = rendered(&[]);
     assert_eq!(rights(&namespaced, &["Role"]), wanted);
     assert!(
@@ -111,6 +109,37 @@ fn the_operator_may_do_what_it_needs_and_nothing_else() {
         rights(&everywhere, &["Role"]).iter().all(leases),
         "only the Lease has a Role"
     );
+}
+
+#[test]
+fn the_tests_operator_has_the_rights_of_the_charts() {
+    let file = read("tests/cluster/operator-rights.yaml");
+    let documents: Vec<Value> = file.split("\n---\n").map(yaml).collect();
+    // Operators of tests have a Lease in each namespace.
+    let wanted = golden_rights()
+        .into_iter()
+        .map(|right| right.replace(", one-autopeft alone", ""))
+        .collect();
+    assert_eq!(rights(&documents, &["ClusterRole"]), wanted);
+}
+
+#[test]
+fn no_role_has_a_wildcard() {
+    let mut values = ALL.to_vec();
+    for watch in ["watch.clusterWide=true", "watch.clusterWide=false"] {
+        values.push(watch);
+        let all = rights(&rendered(&values), &["Role", "ClusterRole"]);
+        assert!(all.is_superset(&golden_rights()));
+        let wild: Vec<&String> = all.iter().filter(|right| right.contains('*')).collect();
+        assert_eq!(wild, Vec::<&String>::new());
+        for forbidden in ["secrets", "exec", "impersonate", "escalate", "bind "] {
+            let found: Vec<&String> = all
+                .iter()
+                .filter(|right| right.contains(forbidden))
+                .collect();
+            assert_eq!(found, Vec::<&String>::new(), "{forbidden}");
+        }
+    }
 }
 
 #[test]
@@ -266,6 +295,8 @@ fn every_option_makes_its_object() {
         ("ConfigMap", 1),
         ("NetworkPolicy", 1),
         ("PodDisruptionBudget", 1),
+        ("ValidatingAdmissionPolicy", 2),
+        ("ValidatingAdmissionPolicyBinding", 2),
         ("ClusterRole", 3),
     ] {
         assert_eq!(of_kind(&objects, kind).len(), count, "{kind}");
@@ -275,6 +306,8 @@ fn every_option_makes_its_object() {
     let dashboard = of_kind(&objects, "ConfigMap")[0]["data"]["autopeft.json"].as_str();
     let dashboard: Value = serde_json::from_str(dashboard.expect("text")).expect("JSON");
     assert_eq!(dashboard["uid"], "autopeft");
+    let without = rendered(&["admissionPolicy.enabled=false"]);
+    assert!(of_kind(&without, "ValidatingAdmissionPolicy").is_empty());
     // Trainers of one namespace can be fenced in; those of every namespace cannot.
     assert_eq!(
         of_kind(&rendered(&["networkPolicy.enabled=true"]), "NetworkPolicy").len(),
@@ -368,6 +401,7 @@ fn every_reason_is_in_the_failure_table() {
         for before in [
             "Trouble::new(\"",
             "warn(about,\"",
+            "warn(reference,\"",
             "(object.object_ref(&()),\"",
         ] {
             reasons.extend(words_after(&source, before).into_iter().map(str::to_owned));

@@ -1,5 +1,5 @@
-//! A real Prometheus scrapes a real operator: every panel of the dashboard has data, and every alert
-//! can be evaluated.
+//! What the operator tells. A real Prometheus scrapes a real operator: every panel of the dashboard
+//! has data, and every alert can be evaluated. Log lines and events name what they are about.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -9,6 +9,9 @@ use autopeft_integration_tests::cluster::{cluster, eventually, runtime};
 use autopeft_integration_tests::generated::root;
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::{Searches, manifest};
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::ListParams;
 use serde_json::{Value, json};
 
 /// A Prometheus as a process; killed when it is dropped.
@@ -166,5 +169,90 @@ fn every_panel_has_data_and_every_alert_is_evaluated() {
             prometheus.numbers("autopeft_search_finished").is_empty()
         })
         .await;
+    });
+}
+
+#[test]
+fn each_line_of_the_log_names_its_search_and_trial_as_fields_once() {
+    runtime().block_on(async {
+        let client = cluster().namespace("logged").await;
+        let time = Duration::from_millis(100);
+        let _kubelet = Kubelet::play(client.clone(), "logged", time, |request| {
+            match (request.identity.trial, request.identity.attempt) {
+                (1, 1) => Act::Evicted,
+                (2, _) => Act::OomKilled,
+                _ => Act::Succeed,
+            }
+        });
+        let operator = cluster().launch("logged", "a").in_json().start();
+        let searches = Searches::of(&client, "logged");
+        searches
+            .create(&manifest("one", &json!({})))
+            .await
+            .expect("valid");
+        searches.ended("one").await;
+        let log = operator.log();
+        let mut trials = std::collections::BTreeSet::new();
+        for text in log.lines() {
+            let line: Value = serde_json::from_str(text).expect("JSON");
+            // A document of fields that come twice is JSON, and nobody reads both.
+            for field in ["namespace", "search", "trial", "span", "object.ref"] {
+                let count = text.matches(&format!("\"{field}\":")).count();
+                assert!(count <= 1, "{field} comes {count} times: {text}");
+            }
+            let spans = line["spans"].as_array().cloned().unwrap_or_default();
+            assert!(spans.len() <= 1, "{text}");
+            let message = line["message"].as_str().expect("a message");
+            let trial = message.strip_prefix("trial ").map(|rest| {
+                let number = rest.split(' ').next().unwrap_or_default();
+                number.parse::<u64>().expect("a number")
+            });
+            if trial.is_some() || !spans.is_empty() {
+                assert_eq!(line["search"], "one", "{text}");
+                assert_eq!(line["namespace"], "logged", "{text}");
+            }
+            if let Some(trial) = trial {
+                assert_eq!(line["trial"], trial, "{text}");
+            }
+            trials.extend(line["trial"].as_u64());
+        }
+        assert_eq!(trials, (0..8).collect(), "{log}");
+    });
+}
+
+#[test]
+fn an_image_that_is_named_by_a_tag_is_told_once_a_search() {
+    runtime().block_on(async {
+        let client = cluster().namespace("tagged").await;
+        let time = Duration::from_millis(100);
+        let _kubelet = Kubelet::play(client.clone(), "tagged", time, |_| Act::Succeed);
+        let mut operator = cluster().operator("tagged", "a");
+        let searches = Searches::of(&client, "tagged");
+        let digest = format!("localhost/trainer@sha256:{}", "a".repeat(64));
+        for (name, trainer) in [
+            ("by-tag", json!({})),
+            ("by-digest", json!({"image": digest})),
+        ] {
+            let changes = json!({"trainer": trainer, "maxTrials": 5});
+            searches
+                .create(&manifest(name, &changes))
+                .await
+                .expect("valid");
+        }
+        searches.finished("by-tag", 1).await;
+        operator.kill();
+        let _operator = cluster().operator("tagged", "b");
+        for name in ["by-tag", "by-digest"] {
+            searches.ended(name).await;
+        }
+        let events: Api<Event> = Api::namespaced(client, "tagged");
+        let events = events.list(&ListParams::default()).await.expect("events");
+        let told: Vec<(Option<String>, Option<String>)> = events
+            .items
+            .into_iter()
+            .filter(|event| event.reason.as_deref() == Some("ImageByTag"))
+            .map(|event| (event.regarding.and_then(|about| about.name), event.type_))
+            .collect();
+        assert_eq!(told, [(Some("by-tag".into()), Some("Warning".into()))]);
     });
 }

@@ -60,7 +60,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   verbs: [get, list, watch, delete]
 - apiGroups: [autopeft.dev]
   resources: [peftsearches/status]
-  verbs: [get, update, patch]
+  verbs: [update]
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, delete]

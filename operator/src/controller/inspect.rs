@@ -152,6 +152,19 @@ async fn again(
 }
 
 async fn create(pass: &mut Pass<'_>, places: &Places) -> Result<Inspected, ReconcileError> {
+    let tags = job::tags(&pass.search.spec, &pass.context.defaults);
+    // What has a status has been told.
+    if pass.search.status.is_none() && !tags.is_empty() {
+        let note = format!(
+            "{}: a tag may come to mean another image while the search runs; name images by digest (NAME@sha256:...)",
+            tags.join(", ")
+        );
+        let reference = pass.search.object_ref(&());
+        pass.context
+            .recorder
+            .warn(reference, "ImageByTag", note)
+            .await;
+    }
     let mut next = Next::requeue(SOON);
     if pass.search.spec.suspend {
         next = Next::await_change();

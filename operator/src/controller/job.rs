@@ -17,7 +17,7 @@ use k8s_openapi::api::core::v1::{
     VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 use serde_json::Value;
 
@@ -142,7 +142,14 @@ pub fn job(
             name: Some(names::job_name(&name, &uid, purpose, attempt)),
             namespace: search.metadata.namespace.clone(),
             labels: Some(job_labels),
-            owner_references: search.controller_owner_ref(&()).map(|owner| vec![owner]),
+            owner_references: search.controller_owner_ref(&()).map(|owner| {
+                vec![OwnerReference {
+                    // Where the API server guards this (OpenShift does), it takes a right over the search
+                    // that the operator does not have.
+                    block_owner_deletion: None,
+                    ..owner
+                }]
+            }),
             ..ObjectMeta::default()
         },
         spec: Some(JobSpec {
@@ -227,6 +234,24 @@ fn toleration(given: &autopeft_crds::spec::TrainerToleration) -> Toleration {
     }
 }
 
+/// The images of a search that are named by a tag, not by a digest.
+pub fn tags<'a>(spec: &'a PeftSearchSpec, defaults: &'a Defaults) -> Vec<&'a str> {
+    let sources = [&spec.model.source, &spec.task.source];
+    let volumes = sources
+        .into_iter()
+        .filter_map(|source| Some(source.image.as_ref()?.reference.as_str()));
+    let mut tags: Vec<&str> = std::iter::once(trainer_image(spec, defaults))
+        .chain(volumes)
+        .filter(|image| !image.contains("@sha256:"))
+        .collect();
+    tags.dedup();
+    tags
+}
+
+fn trainer_image<'a>(spec: &'a PeftSearchSpec, defaults: &'a Defaults) -> &'a str {
+    spec.trainer.image.as_deref().unwrap_or(&defaults.image)
+}
+
 fn container(
     spec: &PeftSearchSpec,
     purpose: Purpose,
@@ -245,10 +270,9 @@ fn container(
         "--result",
         "/dev/termination-log",
     ];
-    let image = spec.trainer.image.clone();
     Container {
         name: CONTAINER.into(),
-        image: Some(image.unwrap_or_else(|| defaults.image.clone())),
+        image: Some(trainer_image(spec, defaults).into()),
         args: Some(arguments.map(String::from).into()),
         env: Some(environment(spec)),
         resources: Some(resources(spec)),

@@ -9,6 +9,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
 use super::api::{self, ApiError};
+use super::names::Purpose;
 use super::reconcile::Guarded;
 use super::{Context, filled, names};
 
@@ -33,7 +34,7 @@ pub async fn sweep(context: Arc<Context>) {
             if !is_going && is_ours && is_orphan(&context, &job.metadata).await {
                 let uid = job.uid().unwrap_or_default();
                 complain(
-                    &name,
+                    &job.metadata,
                     api::delete_job(client, &namespace, &name, &uid).await,
                 );
             }
@@ -42,7 +43,7 @@ pub async fn sweep(context: Arc<Context>) {
             if names::is_held(&pod.metadata) && is_orphan(&context, &pod.metadata).await {
                 let namespace = pod.namespace().unwrap_or_default();
                 complain(
-                    &pod.name_any(),
+                    &pod.metadata,
                     api::release_pod(client, &namespace, &pod).await,
                 );
             }
@@ -72,16 +73,25 @@ async fn is_orphan(context: &Context, metadata: &ObjectMeta) -> bool {
     match api::read_search(&context.client, &namespace, name).await {
         Ok(found) => !found.is_some_and(|search| is_its(&search.metadata)),
         Err(error) => {
-            complain(name, Err(error));
+            complain(metadata, Err(error));
             false
         }
     }
 }
 
-fn complain(name: &str, done: Result<(), ApiError>) {
+/// `metadata` is that of the object that is still there.
+fn complain(metadata: &ObjectMeta, done: Result<(), ApiError>) {
     if let Err(error) = done {
+        let labels = metadata.labels.as_ref();
+        let trial = match names::attempt_of(metadata) {
+            Some((Purpose::Trial(trial), _)) => Some(trial),
+            _ => None,
+        };
         tracing::warn!(
-            name,
+            namespace = metadata.namespace,
+            search = labels.and_then(|labels| labels.get(names::SEARCH)),
+            trial,
+            name = metadata.name,
             "what belongs to a search that is gone is still there: {error}"
         );
     }

@@ -592,6 +592,16 @@ impl Pass<'_> {
         self.context.metrics.engine_seconds.observe(answer.seconds);
         let trouble = match answer.asked {
             Ok(asked) => {
+                if let Asked::Suggestion(planned) = &asked {
+                    let (trial, seconds) = (planned.trial, answer.seconds);
+                    tracing::debug!(
+                        namespace = self.namespace(),
+                        search = self.name(),
+                        trial,
+                        seconds,
+                        "suggested"
+                    );
+                }
                 self.memory.engine_answered(match asked {
                     Asked::Suggestion(planned) => Engine::Ready(planned),
                     Asked::Exhausted => Engine::Exhausted,

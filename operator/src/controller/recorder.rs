@@ -42,10 +42,16 @@ impl Recorder {
         };
         let limit = std::time::Duration::from_secs(10);
         let published = tokio::time::timeout(limit, self.0.publish(&event, &about)).await;
-        match published {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(reason, "an event could not be written: {error}"),
-            Err(_) => tracing::warn!(reason, "an event could not be written in {limit:?}"),
-        }
+        let why = match published {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {limit:?}"),
+        };
+        tracing::warn!(
+            namespace = about.namespace,
+            search = about.name,
+            reason,
+            "an event could not be written: {why}"
+        );
     }
 }

@@ -53,7 +53,12 @@ impl Progress {
         // A program that embeds this one may have set up its own lines before.
         let _ = match format {
             LogFormat::Text => lines.fmt_fields(debug_fn(words)).try_init(),
-            LogFormat::Json => lines.json().flatten_event(true).try_init(),
+            // Each span once: the innermost one is in the list of them.
+            LogFormat::Json => lines
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .try_init(),
         };
         progress
     }
