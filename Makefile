@@ -95,14 +95,14 @@ cluster-demo: ## A search on a real Kubernetes, from the images to the front: [K
 .PHONY: measure-cluster
 measure-cluster: build ## What the operator writes and reads for a trial, and how fast the next one starts
 	@LIBTORCH="$(LIBTORCH_DIR)"; AUTOPEFT_BIN="$$PWD/$(BIN)"; export LIBTORCH AUTOPEFT_BIN
-	$(CARGO) run --quiet --release --locked -p autopeft-integration-tests --bin measure
+	$(CARGO) run --quiet --release --locked --bin measure
 
 ## For those who work on it
 
 .PHONY: generate
 generate: setup ## Write what is generated: the CRD, the field reference
 	@LIBTORCH="$(LIBTORCH_DIR)"; export LIBTORCH
-	$(CARGO) run --quiet --release -p autopeft-integration-tests --bin generate
+	$(CARGO) run --quiet --release --bin generate
 
 .PHONY: bench
 bench: ## Time the surrogate's fit (Criterion)
