@@ -12,7 +12,7 @@ use autopeft_integration_tests::cluster::{cluster, runtime};
 use autopeft_integration_tests::plans::Plan;
 
 /// Plans that run at the same time.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 12;
 
 fn number(variable: &str, otherwise: u64) -> u64 {
     match std::env::var(variable) {

@@ -3,17 +3,19 @@
 
 use std::time::Duration;
 
+use kube::client::ClientBuilder;
 use kube::runtime::utils::Backoff;
 use kube::{Client, Config};
+use tower::timeout::TimeoutLayer;
 
 use super::OperatorError;
 
 /// The longest that a watch lives, seconds: a dead one is noticed soon after.
 pub const WATCH_SECONDS: u32 = 55;
-/// How long nothing may come from a watch: longer than it lives.
+/// How long an answer may take to begin, a watch's too.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How long nothing may come from a watch that has begun: longer than it lives.
 const WATCH_SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 5);
-/// How long nothing may come from a call.
-const CALL_SILENCE: Duration = Duration::from_secs(10);
 /// How long nothing may come from a renewal of the Lease: there must be time for another.
 const LEASE_SILENCE: Duration = Duration::from_secs(4);
 
@@ -33,7 +35,7 @@ impl Connections {
     /// Those to one API server.
     pub fn to(config: &Config) -> Result<Self, OperatorError> {
         Ok(Self {
-            calls: client(config, CALL_SILENCE, true)?,
+            calls: client(config, ANSWER, true)?,
             watches: client(config, WATCH_SILENCE, false)?,
             lease: client(config, LEASE_SILENCE, false)?,
         })
@@ -42,12 +44,14 @@ impl Connections {
 
 fn client(config: &Config, silence: Duration, tries_again: bool) -> Result<Client, OperatorError> {
     let mut config = config.clone();
-    config.connect_timeout = Some(silence.min(CALL_SILENCE));
+    let answer = silence.min(ANSWER);
+    config.connect_timeout = Some(answer);
     config.read_timeout = Some(silence);
     config.reset_reader_on_write = true;
     // Its pauses double without end: after a long outage the last of 15 is minutes long.
     config.default_retry = tries_again;
-    Ok(Client::try_from(config)?)
+    let builder = ClientBuilder::try_from(config)?;
+    Ok(builder.with_layer(&TimeoutLayer::new(answer)).build())
 }
 
 /// Pauses of a watch that cannot be begun: half a second, doubled up to 4. They are the longest that a

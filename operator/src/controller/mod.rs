@@ -294,7 +294,10 @@ async fn reconcile_when_filled(
             search = metadata.name,
             "Jobs and pods cannot be watched; may this operator list and watch them?"
         );
-        return Ok(kube::runtime::controller::Action::requeue(PATIENCE));
+        // It waits again, and goes on as soon as they are filled.
+        return Ok(kube::runtime::controller::Action::requeue(
+            Duration::from_millis(100),
+        ));
     }
     reconcile::reconcile(object, context).await
 }

@@ -38,7 +38,8 @@ use crate::supervisor::Victim;
 #[error("the connection was ended on purpose")]
 struct Ended;
 
-type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+type Content = UnsyncBoxBody<Bytes, Infallible>;
+type Answer = Response<Content>;
 
 /// A proxy; it ends when it is dropped.
 #[derive(Debug)]
@@ -244,23 +245,25 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
         }
     }
     let request = Request::from_parts(parts, Body::from(body.to_vec()));
-    let reply = shared.server.send(request).await.map_err(|_| Ended)?;
-    let (mut head, body) = reply.into_parts();
-    // Hyper writes how the body is framed by itself.
-    head.headers.remove(hyper::header::TRANSFER_ENCODING);
-    head.headers.remove(hyper::header::CONTENT_LENGTH);
-    if asked.verb == Verb::Watch && head.status == StatusCode::OK {
-        let (sender, receiver) = mpsc::channel(1);
-        let held = (asked.resource, shared.held_back.subscribe());
-        tokio::spawn(stream::pass(body, sender, changes, held));
-        let events = futures_stream::unfold(receiver, async |mut receiver| {
-            let event = receiver.recv().await?;
-            Some((Ok::<_, Infallible>(Frame::data(event)), receiver))
-        });
-        let body = UnsyncBoxBody::new(StreamBody::new(events.boxed()));
-        return Ok(Response::from_parts(head, body));
+    if asked.verb == Verb::Watch {
+        let reply = shared.server.send(request).await.map_err(|_| Ended)?;
+        let (mut head, body) = reply.into_parts();
+        unframe(&mut head);
+        if head.status == StatusCode::OK {
+            let events = watch(&shared, asked.resource, body, changes);
+            return Ok(Response::from_parts(head, events));
+        }
+        let body = body.collect().await.map_err(|_| Ended)?.to_bytes();
+        return Ok(Response::from_parts(head, whole(body)));
     }
-    let body = body.collect().await.map_err(|_| Ended)?.to_bytes();
+    // What was sent is carried out, also where the operator is killed meanwhile: the audit log knows no
+    // outcome of a request that was broken off.
+    let server = shared.server.clone();
+    let carried_out = tokio::spawn(async move {
+        let (head, body) = server.send(request).await.ok()?.into_parts();
+        Some((head, body.collect().await.ok()?.to_bytes()))
+    });
+    let (mut head, body) = carried_out.await.ok().flatten().ok_or(Ended)?;
     match instead {
         Some(Effect::AnswerAfter(code)) => Ok(refusal(code)),
         Some(Effect::KillAfter) => {
@@ -268,11 +271,32 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
             Err(Ended)
         }
         Some(_) => Err(Ended),
-        None => Ok(Response::from_parts(
-            head,
-            UnsyncBoxBody::new(Full::new(body)),
-        )),
+        None => {
+            unframe(&mut head);
+            Ok(Response::from_parts(head, whole(body)))
+        }
     }
+}
+
+fn watch(shared: &Shared, resource: String, body: Body, changes: Vec<Change>) -> Content {
+    let (sender, receiver) = mpsc::channel(1);
+    let held = (resource, shared.held_back.subscribe());
+    tokio::spawn(stream::pass(body, sender, changes, held));
+    let events = futures_stream::unfold(receiver, async |mut receiver| {
+        let event = receiver.recv().await?;
+        Some((Ok::<_, Infallible>(Frame::data(event)), receiver))
+    });
+    UnsyncBoxBody::new(StreamBody::new(events.boxed()))
+}
+
+fn whole(body: Bytes) -> Content {
+    UnsyncBoxBody::new(Full::new(body))
+}
+
+/// Hyper writes how a body is framed by itself.
+fn unframe(head: &mut hyper::http::response::Parts) {
+    head.headers.remove(hyper::header::TRANSFER_ENCODING);
+    head.headers.remove(hyper::header::CONTENT_LENGTH);
 }
 
 impl Shared {
@@ -320,7 +344,7 @@ impl Shared {
 }
 
 fn document(status: StatusCode, body: Bytes) -> Answer {
-    let mut answer = Response::new(UnsyncBoxBody::new(Full::new(body)));
+    let mut answer = Response::new(whole(body));
     *answer.status_mut() = status;
     let json = hyper::header::HeaderValue::from_static("application/json");
     answer.headers_mut().insert(CONTENT_TYPE, json);
