@@ -82,7 +82,8 @@ trainer() {
     local file=$1 libtorch program folder=$work/root library missing
     need cargo "install Rust 1.95.0 with rustup"
     libtorch=$("$root/trainer/setup/libtorch.sh")
-    LIBTORCH=$libtorch build -p autopeft-trainer --bin peft-trainer
+    # All programs, as `make build` does: one package by itself would have its libraries compiled again, with less in them.
+    LIBTORCH=$libtorch build --bins
     program=${CARGO_TARGET_DIR:-$root/target}/release/peft-trainer
     mkdir -p "$folder/opt/autopeft/lib" "$folder/etc/ssl/certs" "$folder/proc" "$folder/tmp"
     chmod 1777 "$folder/tmp"

@@ -28,12 +28,14 @@ images() {
 }
 
 sboms() {
-    local image syft
+    local image syft count
     syft=$("$root/tests/cluster/cluster.sh" build syft)/syft
     for image in "${images[@]}"; do
         SYFT_CHECK_FOR_APP_UPDATE=false "$syft" scan --quiet "oci-archive:$folder/$image.oci" \
             --source-name "autopeft-$image" --source-version "$(version)" -o "cyclonedx-json=$folder/$image.cdx.json"
-        say "$folder/$image.cdx.json: $(grep -c '"purl"' "$folder/$image.cdx.json") components"
+        count=$(grep -o '"purl"' "$folder/$image.cdx.json" | wc -l)
+        ((count)) || die "$image.oci lists nothing of what it is made of: make it by \`release.sh images $folder\`"
+        say "$folder/$image.cdx.json: $count components"
     done
 }
 

@@ -132,9 +132,22 @@ fn check_object(
     field: &str,
     errors: &mut Vec<FieldError>,
 ) {
+    let most = schema["maxProperties"].as_u64();
+    if most.is_some_and(|most| fields.len() as u64 > most) {
+        let problem = format!("it has {} entries", fields.len());
+        errors.push(FieldError::new(
+            field,
+            problem,
+            bounds_words("give", None, most, "entries"),
+        ));
+    }
+    // Where the names are the user's own, such as labels, their values alone are described.
+    let any = schema
+        .get("additionalProperties")
+        .filter(|any| any.is_object());
     for (name, value) in fields {
         let path = format!("{field}.{name}");
-        match schema["properties"].get(name) {
+        match schema["properties"].get(name).or(any) {
             Some(property) => check_value(value, property, &path, errors),
             None => errors.push(FieldError::new(
                 path,

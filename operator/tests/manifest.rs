@@ -39,6 +39,26 @@ fn a_good_manifest_is_read() {
 }
 
 #[test]
+fn every_example_is_a_good_manifest() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples");
+    let mut read = 0;
+    for folder in [examples.clone(), examples.join("cluster")] {
+        for entry in std::fs::read_dir(folder).expect("the examples") {
+            let path = entry.expect("a file").path();
+            let is_yaml = path
+                .extension()
+                .is_some_and(|extension| extension == "yaml");
+            if is_yaml && path.file_name().is_some_and(|name| name != "claim.yaml") {
+                let text = std::fs::read_to_string(&path).expect("text");
+                manifest::parse(&text, &path).unwrap_or_else(|error| panic!("{error}"));
+                read += 1;
+            }
+        }
+    }
+    assert!(read >= 6, "the examples were not found");
+}
+
+#[test]
 fn what_it_says_of_itself() {
     check(
         "v1alpha1",
@@ -97,7 +117,7 @@ fn fields_are_named_with_their_line() {
     check(
         "source: { path: model }",
         "source: {}",
-        "search.yaml:7: spec.model.source: it says nowhere where the files are; give exactly one of path, claim and hub",
+        "search.yaml:7: spec.model.source: it says nowhere where the files are; give exactly one of path, claim, image and hub",
     );
     check(
         "    source: { path: data }",

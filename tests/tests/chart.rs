@@ -306,6 +306,9 @@ fn every_option_makes_its_object() {
     let dashboard = of_kind(&objects, "ConfigMap")[0]["data"]["autopeft.json"].as_str();
     let dashboard: Value = serde_json::from_str(dashboard.expect("text")).expect("JSON");
     assert_eq!(dashboard["uid"], "autopeft");
+    // As `helm upgrade --reuse-values` renders it, coming from a chart without this value.
+    let older = rendered(&["admissionPolicy=null"]);
+    assert_eq!(of_kind(&older, "ValidatingAdmissionPolicy").len(), 2);
     let without = rendered(&["admissionPolicy.enabled=false"]);
     assert!(of_kind(&without, "ValidatingAdmissionPolicy").is_empty());
     // Trainers of one namespace can be fenced in; those of every namespace cannot.

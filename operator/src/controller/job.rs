@@ -17,7 +17,7 @@ use k8s_openapi::api::core::v1::{
     VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde_json::Value;
 
@@ -142,14 +142,7 @@ pub fn job(
             name: Some(names::job_name(&name, &uid, purpose, attempt)),
             namespace: search.metadata.namespace.clone(),
             labels: Some(job_labels),
-            owner_references: search.controller_owner_ref(&()).map(|owner| {
-                vec![OwnerReference {
-                    // Where the API server guards this (OpenShift does), it takes a right over the search
-                    // that the operator does not have.
-                    block_owner_deletion: None,
-                    ..owner
-                }]
-            }),
+            owner_references: search.controller_owner_ref(&()).map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
         spec: Some(JobSpec {
