@@ -78,9 +78,9 @@ pub(super) async fn inspect(
         }
         let ending = then.clone();
         let live = api::list_pods(&pass.context.client, &pass.namespace(), &uid).await?;
-        let live = live
-            .iter()
-            .filter(|pod| names::is_our_pod(pod, &search, &uid) && names::is_pod_of(&pod.metadata, job_uid));
+        let live = live.iter().filter(|pod| {
+            names::is_our_pod(pod, &search, &uid) && names::is_pod_of(&pod.metadata, job_uid)
+        });
         state = match outcome::see(&job, &live.collect::<Vec<_>>(), pass.now) {
             Seen::Unclear { .. } => ending.map_or(Seen::Running, Seen::Ended),
             clear => clear,

@@ -601,6 +601,12 @@ impl Pass<'_> {
                 self.context.metrics.count_api_error(error.verb());
                 let reference = self.search.object_ref(&());
                 let (reason, message) = (trouble.reason, trouble.message.clone());
+                tracing::warn!(
+                    namespace = self.namespace(),
+                    search = self.name(),
+                    reason,
+                    "{message}"
+                );
                 self.context.recorder.warn(reference, reason, message).await;
                 self.memory.refuse(trouble);
                 Ok(Created::Refused)
