@@ -40,6 +40,9 @@ pub fn parse_inspection(bytes: &[u8], search_uid: &str) -> Result<InspectionResu
     same("version", found, expected)?;
     same("searchUid", result.search_uid.clone(), search_uid.into())?;
     if let InspectionOutcome::Found(found) = &result.outcome {
+        if let Some(field) = found.other.keys().next() {
+            return Err(ResultError::Malformed(format!("unknown field `{field}`")));
+        }
         let sizes = [
             ("layers", u64::from(found.layers)),
             ("hiddenSize", u64::from(found.hidden_size)),

@@ -1,9 +1,12 @@
 //! `PeftSearchStatus`: what the search has done and found. The ledger is the search's memory: one
 //! entry per trial, whose recorded result never changes.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::configuration::PeftConfiguration;
 use crate::decimal::Decimal;
@@ -72,7 +75,16 @@ pub struct PeftSearchStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 504), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["trial"]))]
     pub ledger: Vec<LedgerEntry>,
+    /// Fields of another version of this program, kept as they came.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub other: OtherFields,
 }
+
+/// What another version of this program has written down and this one does not know. A status is read
+/// after an upgrade and after a rollback, and what was recorded never changes: such fields are carried
+/// along.
+pub type OtherFields = BTreeMap<String, Value>;
 
 /// Trials by state. Baselines are not counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -130,7 +142,7 @@ impl TrialState {
 
 /// One trial, compactly.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 // Atomic: who manages which of its fields would take as much room as the ledger itself.
 #[schemars(extend("x-kubernetes-map-type" = "atomic", "x-kubernetes-validations" = [{
     "rule": "oldSelf.state == 'Planned' || self == oldSelf",
@@ -210,6 +222,10 @@ pub struct LedgerEntry {
     /// When its result was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
+    /// Fields of another version of this program, kept as they came.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub other: OtherFields,
 }
 
 /// One configuration of the Pareto front.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::configuration::PeftConfiguration;
 use crate::spec::{FidelitySpec, Metric, TaskSpec, TrainingSpec};
+use crate::status::OtherFields;
 
 /// The largest result document, bytes.
 pub const RESULT_MAX_BYTES: usize = 4096;
@@ -70,7 +71,7 @@ pub struct TrialIdentity {
 
 /// Facts about a model and a task's data, found by `peft-trainer inspect` before a search starts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Inspection {
     /// The encoder's architecture: `bert` or `roberta`.
     pub architecture: String,
@@ -92,6 +93,10 @@ pub struct Inspection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub data_fingerprint: Option<String>,
+    /// Fields of another version of this program, kept as they came; a trainer's document has none.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub other: OtherFields,
 }
 
 /// Why a trial failed by its own fault.

@@ -76,6 +76,7 @@ pub fn status(subject: &Subject, ledger: &Ledger) -> PeftSearchStatus {
         artifacts: None,
         surrogate: ledger.surrogate().cloned(),
         ledger: ledger.entries().to_vec(),
+        other: Default::default(),
     }
 }
 

@@ -43,6 +43,7 @@ fn header() -> Header {
             validation_examples: 5,
             model_fingerprint: None,
             data_fingerprint: None,
+            other: Default::default(),
         },
     }
 }

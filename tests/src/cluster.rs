@@ -187,6 +187,8 @@ impl Cluster {
             kubeconfig: self.operator_kubeconfig(),
             environment: Vec::new(),
             log_format: "text",
+            lease_namespace: namespace.into(),
+            is_everywhere: false,
         }
     }
 }
@@ -199,6 +201,8 @@ pub struct Launch {
     kubeconfig: PathBuf,
     environment: Vec<(String, String)>,
     log_format: &'static str,
+    lease_namespace: String,
+    is_everywhere: bool,
 }
 
 impl Launch {
@@ -220,6 +224,18 @@ impl Launch {
         self
     }
 
+    /// Its Lease is in this namespace.
+    pub fn lease_in(mut self, namespace: &str) -> Self {
+        self.lease_namespace = namespace.into();
+        self
+    }
+
+    /// It looks after every namespace.
+    pub fn everywhere(mut self) -> Self {
+        self.is_everywhere = true;
+        self
+    }
+
     /// Starts it.
     pub fn start(&self) -> Operator {
         let (namespace, replica) = (&self.namespace, &self.replica);
@@ -233,13 +249,8 @@ impl Launch {
             .expect("a log");
         let port = free_port();
         let child = Command::new(program("peft-operator"))
-            .args([
-                "controller",
-                "--namespace",
-                namespace,
-                "--lease-namespace",
-                namespace,
-            ])
+            .args(["controller", "--lease-namespace", &self.lease_namespace])
+            .args((!self.is_everywhere).then_some(format!("--namespace={namespace}")))
             .args([
                 "--identity",
                 replica,
@@ -281,6 +292,14 @@ impl Operator {
             .status()
             .expect("kill runs");
         assert!(status.success(), "the operator is gone");
+    }
+
+    /// The number behind a metric's name and labels; 0 where it is not there.
+    pub fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics");
+        let mut values = text.lines().filter_map(|line| line.strip_prefix(name));
+        let value = values.next().and_then(|rest| rest.trim().parse().ok());
+        value.unwrap_or(0.0)
     }
 
     /// Waits for its end, for a minute at most.

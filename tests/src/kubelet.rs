@@ -34,7 +34,7 @@ pub enum Act {
     Unknown,
     /// Its image is not there.
     NoImage,
-    /// It runs on.
+    /// It runs on until it is stopped from outside.
     Hang,
 }
 
@@ -49,6 +49,7 @@ pub fn inspection() -> Inspection {
         validation_examples: 500,
         model_fingerprint: None,
         data_fingerprint: None,
+        other: Default::default(),
     }
 }
 
@@ -148,7 +149,10 @@ async fn run<D: Fn(&TrialRequest) -> Act>(
     time: Duration,
     decide: Arc<D>,
 ) {
-    let document = &pod.annotations()["autopeft.dev/request"];
+    // A pod of somebody else.
+    let Some(document) = pod.annotations().get("autopeft.dev/request") else {
+        return;
+    };
     let request: TrialRequest = serde_json::from_str(document).expect("a request");
     let begun = Timestamp::now();
     let is_inspection = pod.labels()["autopeft.dev/trial"] == "inspection";
@@ -165,6 +169,12 @@ async fn run<D: Fn(&TrialRequest) -> Act>(
     let running = json!({"running": {"startedAt": begun.to_string()}});
     write(&pods, &pod, "Running", running, None).await;
     tokio::time::sleep(time).await;
+    let act = match act {
+        Act::Hang if !is_stopped(&pods, &pod).await => return,
+        // As after SIGKILL.
+        Act::Hang => Act::Say(String::new(), 137),
+        act => act,
+    };
     let (message, code) = match act.clone() {
         Act::Hang | Act::NoImage => return,
         Act::Succeed if is_inspection => {
@@ -195,6 +205,18 @@ async fn run<D: Fn(&TrialRequest) -> Act>(
     let phase = if code == 0 { "Succeeded" } else { "Failed" };
     let evicted = (act == Act::Evicted).then_some("Evicted");
     write(&pods, &pod, phase, terminated, evicted).await;
+}
+
+/// Waits until a pod is being deleted. False where it is gone.
+async fn is_stopped(pods: &Api<Pod>, pod: &Pod) -> bool {
+    loop {
+        match pods.get_opt(&pod.name_any()).await {
+            Ok(None) => return false,
+            Ok(Some(found)) if found.metadata.deletion_timestamp.is_some() => return true,
+            // The API server may be down on purpose.
+            _ => tokio::time::sleep(Duration::from_millis(300)).await,
+        }
+    }
 }
 
 async fn write(pods: &Api<Pod>, pod: &Pod, phase: &str, state: Value, reason: Option<&str>) {

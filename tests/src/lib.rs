@@ -1,9 +1,11 @@
 //! What needs several rooms at once. `generated` makes the files that follow from the types; the
 //! tests hold the walls between the rooms and run whole searches.
 
+pub mod accounts;
 pub mod audit;
 pub mod calm;
 pub mod cluster;
+pub mod etcd;
 pub mod generated;
 pub mod helm;
 pub mod kubelet;

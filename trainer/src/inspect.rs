@@ -43,6 +43,7 @@ pub fn inspect(request: &TrialRequest) -> Result<Inspection, TrialError> {
         validation_examples: task.validation.len() as u64,
         model_fingerprint: Some(model_fingerprint(&places.model)?),
         data_fingerprint: Some(data_fingerprint(&request.task, &places.data)?),
+        other: Default::default(),
     })
 }
 

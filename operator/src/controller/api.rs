@@ -15,6 +15,8 @@ use serde_json::json;
 
 use super::names::{FINALIZER, SEARCH_UID};
 
+/// How writing a status is called.
+pub const UPDATE_STATUS: &str = "update peftsearch status";
 /// The longest that one call may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -61,6 +63,21 @@ impl ApiError {
         }
     }
 
+    /// Whether it is refused by what others have set up, and stays so until somebody changes that:
+    /// the reason for the Degraded condition.
+    pub fn refusal(&self) -> Option<&'static str> {
+        let webhook = self.message().contains("failed calling webhook");
+        match self.code()? {
+            500.. if webhook => Some("WebhookFailed"),
+            403 if self.message().contains("quota") => Some("QuotaExceeded"),
+            403 => Some("Forbidden"),
+            // Gone, or changed meanwhile.
+            404 | 409 => None,
+            400..=499 => Some("Refused"),
+            _ => None,
+        }
+    }
+
     /// What the API server says, without the client's words around it.
     pub fn message(&self) -> String {
         match self {
@@ -104,7 +121,7 @@ pub async fn replace_status(client: &Client, search: &PeftSearch) -> Result<Peft
     let api: Api<PeftSearch> = Api::namespaced(client.clone(), namespace.unwrap_or_default());
     let parameters = PostParams::default();
     let put = api.replace_status(name.unwrap_or_default(), &parameters, search);
-    call("update peftsearch status", put).await
+    call(UPDATE_STATUS, put).await
 }
 
 /// Deletes a search whose time is over.

@@ -42,8 +42,7 @@ pub(super) async fn inspect(
     let (search, uid) = (pass.name(), pass.uid());
     let name = names::job_name(&search, &uid, Purpose::Inspection, 1);
     let found = pass.jobs.iter().find(|job| {
-        job.metadata.name.as_ref() == Some(&name)
-            && names::controller_uid(&job.metadata) == Some(&uid)
+        job.metadata.name.as_ref() == Some(&name) && names::is_our_job(job, &search, &uid)
     });
     let is_inspection =
         |metadata| matches!(names::attempt_of(metadata), Some((Purpose::Inspection, _)));
@@ -61,12 +60,14 @@ pub(super) async fn inspect(
     let Some(job) = found.cloned() else {
         return create(pass, places).await;
     };
-    let job_uid = job.metadata.uid.as_deref();
+    let job_uid = job.metadata.uid.as_deref().unwrap_or_default();
     let pods = pass.pods.iter();
     let pods: Vec<Arc<Pod>> = pods
-        .filter(|pod| names::controller_uid(&pod.metadata) == job_uid)
+        .filter(|pod| names::is_pod_of(&pod.metadata, job_uid))
         .cloned()
         .collect();
+    let wanted = wanted(pass, places)?;
+    let is_made = pass.memory.created.contains_key(job_uid) || job::is_the_same(&job, &wanted);
     let seen: Vec<&Pod> = pods.iter().map(AsRef::as_ref).collect();
     let mut state = outcome::see(&job, &seen, pass.now);
     if let Seen::Unclear { patience, then } = &state {
@@ -77,9 +78,9 @@ pub(super) async fn inspect(
         }
         let ending = then.clone();
         let live = api::list_pods(&pass.context.client, &pass.namespace(), &uid).await?;
-        let live = live
-            .iter()
-            .filter(|pod| names::controller_uid(&pod.metadata) == job_uid);
+        let live = live.iter().filter(|pod| {
+            names::is_our_pod(pod, &search, &uid) && names::is_pod_of(&pod.metadata, job_uid)
+        });
         state = match outcome::see(&job, &live.collect::<Vec<_>>(), pass.now) {
             Seen::Unclear { .. } => ending.map_or(Seen::Running, Seen::Ended),
             clear => clear,
@@ -88,6 +89,15 @@ pub(super) async fn inspect(
         pass.memory.inspection_unclear = None;
     }
     let trouble = match state {
+        // The spec has changed since: what it waits for may be mended.
+        _ if !is_made => {
+            clear(pass, &pods, Some(&job)).await?;
+            None
+        }
+        Seen::Waiting(_) if job::is_outdated(&job, &wanted) => {
+            clear(pass, &pods, Some(&job)).await?;
+            None
+        }
         Seen::Running | Seen::Unclear { .. } => None,
         Seen::Waiting(trouble) => Some(trouble),
         Seen::Ended(Ending::Document(text)) => match parse_inspection(text.as_bytes(), &uid) {
@@ -171,20 +181,37 @@ async fn create(pass: &mut Pass<'_>, places: &Places) -> Result<Inspected, Recon
     } else if let Some(pause) = pass.memory.pause() {
         next = Next::requeue(pause.min(SOON));
     } else {
-        let request = request::inspection(&pass.search.spec, places, &pass.uid())?;
-        let document = serde_json::to_string(&request)?;
-        let defaults = &pass.context.defaults;
-        let wanted = job::job(&pass.search, Purpose::Inspection, 1, document, defaults);
-        if pass.create(&wanted).await? == Created::Taken {
-            let name = wanted.metadata.name.unwrap_or_default();
-            let message = format!("a Job {name} exists that is not this search's; delete it");
-            pass.memory.refuse(Trouble::new("Conflict", message));
+        let wanted = wanted(pass, places)?;
+        match pass.create(&wanted).await? {
+            Created::Made(uid) => {
+                pass.memory.created.insert(uid, pass.now);
+            }
+            Created::Taken => {
+                let name = wanted.metadata.name.unwrap_or_default();
+                let message = format!("a Job {name} exists that is not this search's; delete it");
+                pass.memory.refuse(Trouble::new("Conflict", message));
+            }
+            Created::Refused => {}
         }
     }
     let status = restore::early(&pass.search, &Early::Inspecting, pass.now);
     let troubles = pass.memory.troubles();
     pass.record(status, &troubles).await?;
     Ok(Inspected::NotYet(next))
+}
+
+/// The Job of the inspection.
+fn wanted(pass: &Pass<'_>, places: &Places) -> Result<Job, ReconcileError> {
+    let request = request::inspection(&pass.search.spec, places, &pass.uid())?;
+    let document = serde_json::to_string(&request)?;
+    let defaults = &pass.context.defaults;
+    Ok(job::job(
+        &pass.search,
+        Purpose::Inspection,
+        1,
+        document,
+        defaults,
+    ))
 }
 
 async fn clear(

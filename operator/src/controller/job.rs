@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use autopeft_crds::PeftSearch;
+use autopeft_crds::configuration::hex_prefix;
 use autopeft_crds::spec::{ClaimSource, ImageSource, PeftSearchSpec, Source, TrainerSpec};
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{
@@ -132,7 +133,8 @@ pub fn job(
         (names::TRIAL.into(), purpose.label()),
         (names::ATTEMPT.into(), attempt.to_string()),
     ]);
-    let mut job_labels = labels.clone();
+    let spec = job_spec(search, purpose, request, labels.clone(), defaults);
+    let mut job_labels = labels;
     let queue = search.spec.trainer.queue_name.as_ref();
     if let Some(queue) = queue {
         job_labels.insert(names::QUEUE.into(), queue.clone());
@@ -142,30 +144,58 @@ pub fn job(
             name: Some(names::job_name(&name, &uid, purpose, attempt)),
             namespace: search.metadata.namespace.clone(),
             labels: Some(job_labels),
+            annotations: Some(BTreeMap::from([(names::MADE.into(), hash(&spec))])),
             owner_references: search.controller_owner_ref(&()).map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
-        spec: Some(JobSpec {
-            backoff_limit: Some(0),
-            completions: Some(1),
-            parallelism: Some(1),
-            // A pod that still runs is never doubled.
-            pod_replacement_policy: Some("Failed".into()),
-            active_deadline_seconds: i64::try_from(search.spec.trial_deadline_seconds).ok(),
-            // Kueue admits a Job by ending its suspension.
-            suspend: queue.map(|_| true),
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels),
-                    annotations: Some(BTreeMap::from([(names::REQUEST.into(), request)])),
-                    finalizers: Some(vec![FINALIZER.into()]),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(pod(&search.spec, purpose, defaults)),
-            },
-            ..JobSpec::default()
-        }),
+        spec: Some(spec),
         status: None,
+    }
+}
+
+fn job_spec(
+    search: &PeftSearch,
+    purpose: Purpose,
+    request: String,
+    labels: BTreeMap<String, String>,
+    defaults: &Defaults,
+) -> JobSpec {
+    JobSpec {
+        backoff_limit: Some(0),
+        completions: Some(1),
+        parallelism: Some(1),
+        // A pod that still runs is never doubled.
+        pod_replacement_policy: Some("Failed".into()),
+        active_deadline_seconds: i64::try_from(search.spec.trial_deadline_seconds).ok(),
+        // Kueue admits a Job by ending its suspension.
+        suspend: search.spec.trainer.queue_name.as_ref().map(|_| true),
+        template: PodTemplateSpec {
+            metadata: Some(ObjectMeta {
+                labels: Some(labels),
+                annotations: Some(BTreeMap::from([(names::REQUEST.into(), request)])),
+                finalizers: Some(vec![FINALIZER.into()]),
+                ..ObjectMeta::default()
+            }),
+            spec: Some(pod(&search.spec, purpose, defaults)),
+        },
+        ..JobSpec::default()
+    }
+}
+
+/// What tells one Job's content from another's.
+fn hash(spec: &JobSpec) -> String {
+    // A JobSpec is plain data: it always has a JSON form.
+    hex_prefix(&serde_json::to_vec(spec).unwrap_or_default())
+}
+
+/// Whether a Job was made from another spec than the wanted one. What admission or Kueue have changed
+/// in it does not count.
+pub fn is_outdated(found: &Job, wanted: &Job) -> bool {
+    let made = |job: &Job| job.metadata.annotations.as_ref()?.get(names::MADE).cloned();
+    let queue = |job: &Job| job.metadata.labels.as_ref()?.get(names::QUEUE).cloned();
+    match (made(found), made(wanted)) {
+        (Some(before), Some(now)) => before != now || queue(found) != queue(wanted),
+        _ => false,
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Memory {
     pub bad_input: Option<(Option<i64>, BadInput)>,
     /// The last refusal to create something.
     pub refusal: Option<Refusal>,
+    /// What the API server does not let us do, since a reconcile came through without.
+    pub denial: Option<Trouble>,
     /// What the engine suffers from.
     pub engine_trouble: Option<Trouble>,
     /// Reconciles that failed in a row.
@@ -64,6 +66,7 @@ impl Default for Memory {
             inspection_unclear: None,
             bad_input: None,
             refusal: None,
+            denial: None,
             engine_trouble: None,
             failures: 0,
             engine_failures: 0,
@@ -96,6 +99,11 @@ impl Memory {
         true
     }
 
+    /// Notes that a removal was refused, so that the next reconcile asks for it again.
+    pub fn not_removed(&mut self, name: &str) {
+        self.removing.remove(name);
+    }
+
     /// Whether removals are on their way, which may have to be asked for again.
     pub fn is_removing(&self) -> bool {
         !self.removing.is_empty()
@@ -114,7 +122,8 @@ impl Memory {
     /// What the engine and the API server refuse, for the user to know.
     pub fn troubles(&self) -> Vec<Trouble> {
         let refusal = self.refusal.iter().map(|refusal| &refusal.trouble);
-        self.engine_trouble.iter().chain(refusal).cloned().collect()
+        let engine = self.engine_trouble.iter();
+        engine.chain(refusal).cloned().collect()
     }
 
     /// Notes what the engine found.

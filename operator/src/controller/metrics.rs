@@ -168,6 +168,11 @@ impl Metrics {
         })
     }
 
+    /// Counts a call that the API server refused or left unanswered.
+    pub fn count_api_error(&self, verb: &str) {
+        self.api_errors.with_label_values(&[verb]).inc();
+    }
+
     /// Shows a search as its status has it.
     pub fn show(&self, search: &PeftSearch, status: &PeftSearchStatus) {
         let (namespace, name) = key(search);

@@ -6,6 +6,7 @@
 
 mod api;
 mod connection;
+mod denials;
 mod engines;
 mod inspect;
 pub mod job;
@@ -20,6 +21,7 @@ mod reconcile;
 mod recorder;
 pub mod restore;
 mod serve;
+mod watches;
 
 use std::any::Any;
 use std::net::SocketAddr;
@@ -44,6 +46,7 @@ use metrics::Metrics;
 use reconcile::{Guarded, Pass};
 use recorder::Recorder;
 use serve::Served;
+use watches::Watches;
 
 use crate::ledger::{Event, Ledger, Recorded, RetryCause};
 
@@ -51,6 +54,11 @@ use crate::ledger::{Event, Ledger, Recorded, RetryCause};
 const CONCURRENCY: u16 = 16;
 /// How long caches may take to fill before it is said.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the end of this process may wait for pods that are going away.
+const LINGER: Duration = Duration::from_secs(10);
+/// How long the deletion of a namespace may take to reach all of its pods.
+const NOTICE: Duration = Duration::from_millis(500);
 
 /// How the operator is run.
 #[derive(Clone, Debug)]
@@ -103,6 +111,7 @@ pub struct Context {
     engines: Engines,
     metrics: Metrics,
     recorder: Recorder,
+    watches: Watches,
     defaults: job::Defaults,
     pulse: Pulse,
     trigger: UnboundedSender<ObjectRef<Guarded>>,
@@ -174,7 +183,7 @@ pub async fn run_on(config: &Config, options: Options) -> Result<(), OperatorErr
     tracing::info!("stopping: what runs goes on without the operator");
     // The controller may have ended by itself.
     let _ = stop.send(());
-    let _ = tokio::time::timeout(Duration::from_secs(1), leading).await;
+    let _ = tokio::time::timeout(LINGER + Duration::from_secs(1), leading).await;
     leadership.resign().await;
     Ok(())
 }
@@ -197,36 +206,45 @@ async fn lead(
     let (pods, pod_writer) = reflector::store::<Pod>();
     let (searches, search_writer) = reflector::store::<Guarded>();
     let (trigger, triggers) = futures::channel::mpsc::unbounded();
-    let Connections { calls, watches, .. } = connections;
-    let job_changes = watcher(scoped::<Job>(&watches, namespace), marked.clone())
+    let Connections {
+        calls,
+        watches: client,
+        ..
+    } = connections;
+    let watches = Watches::new(metrics.clone());
+    let (of_jobs, of_pods, of_searches) = (watches.clone(), watches.clone(), watches.clone());
+    let job_changes = watcher(scoped::<Job>(&client, namespace), marked.clone())
         .backoff(Pauses::default())
         .modify(|job| job.managed_fields_mut().clear())
         .reflect(job_writer)
         .touched_objects()
-        .filter_map(|change| told("Jobs", change));
-    let pod_changes = watcher(scoped::<Pod>(&watches, namespace), marked)
+        .filter_map(move |change| std::future::ready(of_jobs.told("Jobs", change)));
+    let pod_changes = watcher(scoped::<Pod>(&client, namespace), marked)
         .backoff(Pauses::default())
         .modify(|pod| pod.managed_fields_mut().clear())
         .reflect(pod_writer)
         .touched_objects()
-        .filter_map(|change| told("pods", change));
+        .filter_map(move |change| std::future::ready(of_pods.told("pods", change)));
+    let held = pods.clone();
     let watched = watcher::Config::default().timeout(WATCH_SECONDS);
-    let search_changes = watcher(scoped::<Guarded>(&watches, namespace), watched)
+    let search_changes = watcher(scoped::<Guarded>(&client, namespace), watched)
         .backoff(Pauses::default())
         .reflect(search_writer)
         .applied_objects()
-        .filter_map(|change| told("searches", change));
+        .filter_map(move |change| std::future::ready(of_searches.told("PeftSearches", change)));
     let controller = Controller::for_stream(search_changes, searches)
         .owns_stream(job_changes)
         .watches_stream(pod_changes, search_of)
         .reconcile_on(triggers)
         .with_config(kube::runtime::controller::Config::default().concurrency(CONCURRENCY))
-        .graceful_shutdown_on(async {
+        .graceful_shutdown_on(async move {
             // A sender that is gone asks for the same.
             let _ = stopped.await;
+            linger(&held).await;
         });
     let context = Arc::new(Context {
-        recorder: Recorder::new(calls.clone(), &options.identity),
+        recorder: Recorder::new(calls.clone(), &options.identity, metrics.clone()),
+        watches,
         client: calls,
         searches: controller.store(),
         jobs,
@@ -263,18 +281,19 @@ async fn lead(
     forgetting.abort();
 }
 
-/// Takes a watch's trouble out of its changes, and tells it. It has paused by itself; where the
-/// controller saw it, all that wake the controller would pause.
-async fn told<T>(
-    of: &'static str,
-    change: Result<T, watcher::Error>,
-) -> Option<Result<T, watcher::Error>> {
-    match change {
-        Ok(change) => Some(Ok(change)),
-        Err(error) => {
-            tracing::warn!("watching {of}: {error}; may this operator list and watch them?");
-            None
+/// Sees pods off that our finalizer holds and that are being deleted. Where a whole namespace goes,
+/// this process goes too, no other takes its place, and the finalizer would keep the namespace.
+async fn linger(pods: &Store<Pod>) {
+    let begun = std::time::Instant::now();
+    loop {
+        let held = pods.state().into_iter();
+        let mut held = held.filter(|pod| names::is_held(&pod.metadata)).peekable();
+        let is_early = begun.elapsed() < NOTICE && held.peek().is_some();
+        let is_going = held.any(|pod| pod.metadata.deletion_timestamp.is_some());
+        if !is_early && !is_going || begun.elapsed() >= LINGER {
+            return;
         }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -294,6 +313,9 @@ async fn reconcile_when_filled(
             search = metadata.name,
             "Jobs and pods cannot be watched; may this operator list and watch them?"
         );
+        if let Err(error) = reconcile::tell_blind(&object, &context).await {
+            tracing::warn!("the Degraded condition could not be written: {error}");
+        }
         // It waits again, and goes on as soon as they are filled.
         return Ok(kube::runtime::controller::Action::requeue(
             Duration::from_millis(100),

@@ -62,9 +62,9 @@ pub struct View<'a> {
     pub ledger: &'a Ledger,
     /// The metric that is the score.
     pub metric: Metric,
-    /// The Jobs of the namespace that are marked as this search's.
+    /// The Jobs of the namespace that are labelled as this search's.
     pub jobs: &'a [Arc<Job>],
-    /// The pods of the namespace that are marked as this search's.
+    /// This search's pods.
     pub pods: &'a [Arc<Pod>],
     /// UIDs of Jobs that were created a moment ago and may not be in the cache yet.
     pub created: &'a BTreeMap<String, Timestamp>,
@@ -135,12 +135,10 @@ fn objects(view: &View<'_>) -> BTreeMap<Attempt, Objects> {
         let Some((Purpose::Trial(trial), attempt)) = names::attempt_of(metadata) else {
             continue;
         };
-        let name = names::job_name(view.name, view.uid, Purpose::Trial(trial), attempt);
-        if metadata.name.as_ref() != Some(&name)
-            || names::controller_uid(metadata) != Some(view.uid)
-        {
+        if !names::is_our_job(job, view.name, view.uid) {
             continue;
         }
+        let name = metadata.name.clone().unwrap_or_default();
         let uid = metadata.uid.clone().unwrap_or_default();
         found.entry((trial, attempt)).or_default().job = Some((name, uid));
     }
@@ -176,12 +174,15 @@ fn state_of(
         (None, None) if view.taken.contains(&attempt) => return Some(conflict(&name)),
         (None, None) => return None,
         (None, Some(job)) => {
-            let is_ours = names::controller_uid(&job.metadata) == Some(view.uid)
-                && job::is_the_same(job, &wanted(entry));
-            if !is_ours {
-                return Some(conflict(&name));
+            let uid = uid.unwrap_or_default();
+            let is_ours = names::is_our_job(job, view.name, view.uid);
+            let is_it = view.created.contains_key(&uid) || job::is_the_same(job, &wanted(entry));
+            match (is_ours, is_it) {
+                (true, true) => observed.adopted.push((attempt, uid)),
+                // The spec has changed before the Job could be noted.
+                (true, false) => return Some(RunState::Interrupted),
+                (false, _) => return Some(conflict(&name)),
             }
-            observed.adopted.push((attempt, uid.unwrap_or_default()));
             outcome::see(job, &pods_of(view, job), view.now)
         }
         (Some(noted), Some(job)) if Some(noted) == uid.as_ref() => {
@@ -204,6 +205,10 @@ fn state_of(
     };
     Some(match seen {
         Seen::Running => RunState::Running { since: view.now },
+        // What it waits for may be what its user has mended since.
+        Seen::Waiting(_) if job.is_some_and(|job| job::is_outdated(job, &wanted(entry))) => {
+            RunState::Interrupted
+        }
         Seen::Waiting(trouble) => {
             observed.troubles.push(trouble);
             RunState::Running { since: view.now }
@@ -252,6 +257,6 @@ fn pods_controlled_by<'a>(view: &View<'a>, job_uid: &str) -> Vec<&'a Pod> {
     view.pods
         .iter()
         .map(AsRef::as_ref)
-        .filter(|pod| names::controller_uid(&pod.metadata) == Some(job_uid))
+        .filter(|pod| names::is_pod_of(&pod.metadata, job_uid))
         .collect()
 }

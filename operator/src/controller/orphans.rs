@@ -21,46 +21,63 @@ pub async fn sweep(context: Arc<Context>) {
     filled(&context.searches).await;
     filled(&context.jobs).await;
     filled(&context.pods).await;
-    let mut ticks = tokio::time::interval(SWEEP);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut failures = 0;
     loop {
-        ticks.tick().await;
-        let client = &context.client;
-        for job in context.jobs.state() {
-            let (namespace, name) = (job.namespace().unwrap_or_default(), job.name_any());
-            let is_going = job.metadata.deletion_timestamp.is_some();
-            let is_ours = names::controller_uid(&job.metadata)
-                == job.labels().get(names::SEARCH_UID).map(String::as_str);
-            if !is_going && is_ours && is_orphan(&context, &job.metadata).await {
-                let uid = job.uid().unwrap_or_default();
-                complain(
-                    &job.metadata,
-                    api::delete_job(client, &namespace, &name, &uid).await,
-                );
-            }
-        }
-        for pod in context.pods.state() {
-            if names::is_held(&pod.metadata) && is_orphan(&context, &pod.metadata).await {
-                let namespace = pod.namespace().unwrap_or_default();
-                complain(
-                    &pod.metadata,
-                    api::release_pod(client, &namespace, &pod).await,
-                );
-            }
-        }
+        // Where something may not be removed, the pause doubles up to 32 seconds.
+        tokio::time::sleep(SWEEP * (1 << failures)).await;
+        failures = if sweep_once(&context).await {
+            0
+        } else {
+            (failures + 1).min(4)
+        };
     }
 }
 
+/// Whether everything that was found could be cleared away.
+async fn sweep_once(context: &Context) -> bool {
+    let client = &context.client;
+    let mut well = true;
+    for job in context.jobs.state() {
+        let (namespace, name) = (job.namespace().unwrap_or_default(), job.name_any());
+        let is_going = job.metadata.deletion_timestamp.is_some();
+        let is_ours = owner_of(&job.metadata)
+            .is_some_and(|(search, uid)| names::is_our_job(&job, search, uid));
+        if !is_going && is_ours && is_orphan(context, &job.metadata, &mut well).await {
+            let uid = job.uid().unwrap_or_default();
+            let deleted = api::delete_job(client, &namespace, &name, &uid).await;
+            well &= is_done(context, &job.metadata, deleted);
+        }
+    }
+    for pod in context.pods.state() {
+        let is_ours = owner_of(&pod.metadata)
+            .is_some_and(|(search, uid)| names::is_our_pod(&pod, search, uid));
+        if is_ours
+            && names::is_held(&pod.metadata)
+            && is_orphan(context, &pod.metadata, &mut well).await
+        {
+            let namespace = pod.namespace().unwrap_or_default();
+            let released = api::release_pod(client, &namespace, &pod).await;
+            well &= is_done(context, &pod.metadata, released);
+        }
+    }
+    well
+}
+
+/// Name and UID of the search that an object is labelled with.
+fn owner_of(metadata: &ObjectMeta) -> Option<(&str, &str)> {
+    let labels = metadata.labels.as_ref()?;
+    Some((labels.get(names::SEARCH)?, labels.get(names::SEARCH_UID)?))
+}
+
 /// Whether an object's search is gone, or another has its name.
-async fn is_orphan(context: &Context, metadata: &ObjectMeta) -> bool {
-    let labels = metadata.labels.as_ref();
-    let label = |key: &str| labels.and_then(|labels| labels.get(key));
-    let (Some(name), Some(uid)) = (label(names::SEARCH), label(names::SEARCH_UID)) else {
+async fn is_orphan(context: &Context, metadata: &ObjectMeta, well: &mut bool) -> bool {
+    let Some((name, uid)) = owner_of(metadata) else {
         return false;
     };
     let namespace = metadata.namespace.clone().unwrap_or_default();
-    let is_its =
-        |found: &ObjectMeta| found.uid.as_ref() == Some(uid) && found.deletion_timestamp.is_none();
+    let is_its = |found: &ObjectMeta| {
+        found.uid.as_deref() == Some(uid) && found.deletion_timestamp.is_none()
+    };
     let reference = ObjectRef::<Guarded>::new(name).within(&namespace);
     if context
         .searches
@@ -73,15 +90,16 @@ async fn is_orphan(context: &Context, metadata: &ObjectMeta) -> bool {
     match api::read_search(&context.client, &namespace, name).await {
         Ok(found) => !found.is_some_and(|search| is_its(&search.metadata)),
         Err(error) => {
-            complain(metadata, Err(error));
+            *well = is_done(context, metadata, Err(error));
             false
         }
     }
 }
 
-/// `metadata` is that of the object that is still there.
-fn complain(metadata: &ObjectMeta, done: Result<(), ApiError>) {
-    if let Err(error) = done {
+/// Whether an answer is none to complain of. `metadata` is that of the object that is still there.
+fn is_done(context: &Context, metadata: &ObjectMeta, answer: Result<(), ApiError>) -> bool {
+    if let Err(error) = &answer {
+        context.metrics.count_api_error(error.verb());
         let labels = metadata.labels.as_ref();
         let trial = match names::attempt_of(metadata) {
             Some((Purpose::Trial(trial), _)) => Some(trial),
@@ -95,4 +113,5 @@ fn complain(metadata: &ObjectMeta, done: Result<(), ApiError>) {
             "what belongs to a search that is gone is still there: {error}"
         );
     }
+    answer.is_ok()
 }

@@ -114,9 +114,7 @@ pub fn see(job: &Job, pods: &[&Pod], now: Timestamp) -> Seen {
     {
         return Seen::Taken("its Job was suspended".into());
     }
-    if let Some(end) = condition(job, "Failed")
-        && end.reason.as_deref() == Some("DeadlineExceeded")
-    {
+    if is_late(job, pods) {
         // Time that passed before the container started says nothing of the configuration.
         return if pods.iter().any(|pod| terminated(pod).is_some()) {
             without(
@@ -170,6 +168,36 @@ fn used_by(pod: &Pod, now: Timestamp) -> Option<f64> {
     };
     let seconds = ended.duration_since(begun).as_secs_f64();
     (gpus > 0.0).then(|| gpus * seconds.max(0.0))
+}
+
+/// Whether the Job's activeDeadlineSeconds ended it. The Job controller first says so by
+/// `FailureTarget`, then stops the pods, then says `Failed`; its word may arrive after the pod's end.
+fn is_late(job: &Job, pods: &[&Pod]) -> bool {
+    let said = condition(job, "Failed").or_else(|| condition(job, "FailureTarget"));
+    if let Some(end) = said {
+        return end.reason.as_deref() == Some("DeadlineExceeded");
+    }
+    let started = job
+        .status
+        .as_ref()
+        .and_then(|status| status.start_time.as_ref());
+    let seconds = job
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.active_deadline_seconds);
+    let (Some(started), Some(seconds)) = (started, seconds) else {
+        return false;
+    };
+    let due = later(started.0, SignedDuration::from_secs(seconds));
+    pods.iter().any(|pod| {
+        let metadata = &pod.metadata;
+        let Some(deletion) = metadata.deletion_timestamp.as_ref() else {
+            return false;
+        };
+        // It is the time by which the pod has to be gone.
+        let grace = metadata.deletion_grace_period_seconds.unwrap_or(0);
+        deletion.0 >= later(due, SignedDuration::from_secs(grace))
+    })
 }
 
 /// A pod of ours whose Job is gone.

@@ -22,6 +22,7 @@ use kube::runtime::controller::Action as Next;
 use kube::runtime::reflector::ObjectRef;
 
 use super::api::{self, ApiError};
+use super::denials;
 use super::inspect::{self, Inspected};
 use super::job;
 use super::memory::{Memory, backoff};
@@ -89,7 +90,7 @@ pub async fn reconcile(
     let result = if done.is_ok() { "ok" } else { "error" };
     metrics.reconciles.with_label_values(&[result]).inc();
     if let Err(ReconcileError::Api(error)) = &done {
-        metrics.api_errors.with_label_values(&[error.verb()]).inc();
+        metrics.count_api_error(error.verb());
     }
     done.map_err(Arc::new)
 }
@@ -159,8 +160,10 @@ async fn step(object: &Guarded, context: &Context) -> Result<Next, ReconcileErro
         memory.step = None;
         return Ok(Next::await_change());
     }
-    let Some(current) = newest(search, &mut memory, context).await? else {
-        return Ok(Next::await_change());
+    let (current, read) = match newest(search, &mut memory, context).await {
+        Ok(Some(current)) => (current, Ok(())),
+        Ok(None) => return Ok(Next::await_change()),
+        Err(error) => (search.clone(), Err(error)),
     };
     let (jobs, pods) = cached(&current, context);
     let mut pass = Pass {
@@ -172,9 +175,50 @@ async fn step(object: &Guarded, context: &Context) -> Result<Next, ReconcileErro
         proven: BTreeSet::new(),
         now: Timestamp::now(),
     };
-    let next = pass.go().await?;
-    memory.failures = 0;
-    Ok(next)
+    let done = match read {
+        Ok(()) => pass.go().await,
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(next) => {
+            memory.failures = 0;
+            // What was denied is allowed again; the condition says so at once.
+            let was_denied = memory.denial.take().is_some();
+            Ok(if was_denied {
+                Next::requeue(AT_ONCE)
+            } else {
+                next
+            })
+        }
+        Err(error) => {
+            pass.tell_refused(&error).await;
+            Err(error)
+        }
+    }
+}
+
+/// Tells a search's user that nothing can be done, because Jobs and pods are not known.
+pub(super) async fn tell_blind(object: &Guarded, context: &Context) -> Result<(), ReconcileError> {
+    let Ok(search) = &object.0 else {
+        return Ok(());
+    };
+    let memory = context
+        .memories
+        .of(search.metadata.uid.as_deref().unwrap_or_default());
+    let mut memory = memory.lock().await;
+    if let Some(current) = newest(search, &mut memory, context).await? {
+        let mut pass = Pass {
+            context,
+            memory: &mut memory,
+            search: current,
+            jobs: Vec::new(),
+            pods: Vec::new(),
+            proven: BTreeSet::new(),
+            now: Timestamp::now(),
+        };
+        pass.tell_degraded().await;
+    }
+    Ok(())
 }
 
 /// The newest that is known of a search: what the cache has, or what the API server last answered.
@@ -210,6 +254,8 @@ async fn newest(
 /// What the caches hold of a search.
 fn cached(search: &PeftSearch, context: &Context) -> (Vec<Arc<Job>>, Vec<Arc<Pod>>) {
     let (namespace, uid) = (&search.metadata.namespace, &search.metadata.uid);
+    let (name, own) = (search.metadata.name.as_deref(), uid.as_deref());
+    let (name, own) = (name.unwrap_or_default(), own.unwrap_or_default());
     let is_ours = |metadata: &ObjectMeta| {
         let labels = metadata.labels.as_ref();
         metadata.namespace == *namespace
@@ -218,7 +264,7 @@ fn cached(search: &PeftSearch, context: &Context) -> (Vec<Arc<Job>>, Vec<Arc<Pod
     let mut jobs = context.jobs.state();
     jobs.retain(|job| is_ours(&job.metadata));
     let mut pods = context.pods.state();
-    pods.retain(|pod| is_ours(&pod.metadata));
+    pods.retain(|pod| is_ours(&pod.metadata) && names::is_our_pod(pod, name, own));
     (jobs, pods)
 }
 
@@ -227,7 +273,7 @@ pub(super) struct Pass<'a> {
     pub context: &'a Context,
     pub memory: &'a mut Memory,
     pub search: PeftSearch,
-    /// The search's Jobs in the cache.
+    /// The Jobs in the cache that are labelled as the search's.
     pub jobs: Vec<Arc<Job>>,
     /// The search's pods in the cache.
     pub pods: Vec<Arc<Pod>>,
@@ -461,7 +507,10 @@ impl Pass<'_> {
             _ => false,
         };
         self.pods.retain(|pod| !is_asked_for(&pod.metadata));
-        let found = live.into_iter().filter(|pod| is_asked_for(&pod.metadata));
+        let (name, uid) = (self.name(), self.uid());
+        let found = live
+            .into_iter()
+            .filter(|pod| is_asked_for(&pod.metadata) && names::is_our_pod(pod, &name, &uid));
         self.pods.extend(found.map(Arc::new));
         self.proven.extend(attempts);
         Ok(())
@@ -474,7 +523,12 @@ impl Pass<'_> {
         troubles: &[Trouble],
     ) -> Result<(), ReconcileError> {
         let before = self.search.status.as_ref();
-        let mut status = restore::settle(status, before, troubles, self.now);
+        let mut all: Vec<Trouble> = self.memory.denial.iter().cloned().collect();
+        if status.completion_time.is_none() {
+            all.extend(self.context.watches.trouble());
+        }
+        all.extend_from_slice(troubles);
+        let mut status = restore::settle(status, before, &all, self.now);
         status.artifacts = job::artifacts(&self.search);
         self.context.metrics.show(&self.search, &status);
         if before.is_some_and(|before| *before == status) {
@@ -531,35 +585,32 @@ impl Pass<'_> {
                 let found = api::read_job(client, &namespace, name).await?;
                 let uid = self.uid();
                 let ours = found.filter(|found| {
+                    let made = found.metadata.uid.as_ref();
                     names::controller_uid(&found.metadata) == Some(&uid)
-                        && job::is_the_same(found, wanted)
+                        && (made.is_some_and(|made| self.memory.created.contains_key(made))
+                            || job::is_the_same(found, wanted))
                 });
                 Ok(ours.map_or(Created::Taken, |job| {
                     Created::Made(job.metadata.uid.unwrap_or_default())
                 }))
             }
-            Err(error) if matches!(error.code(), Some(400..=499)) && !error.is_passing() => {
-                let reason = match error.code() {
-                    Some(403) if error.message().contains("quota") => "QuotaExceeded",
-                    Some(403) => "Forbidden",
-                    _ => "JobRefused",
+            Err(error) => {
+                let Some(trouble) = denials::of_creation(&error) else {
+                    return Err(error.into());
                 };
-                let message = format!("the Job cannot be created: {}", error.message());
-                let message: String = message.chars().take(600).collect();
-                self.context
-                    .metrics
-                    .api_errors
-                    .with_label_values(&[error.verb()])
-                    .inc();
+                self.context.metrics.count_api_error(error.verb());
                 let reference = self.search.object_ref(&());
-                self.context
-                    .recorder
-                    .warn(reference, reason, message.clone())
-                    .await;
-                self.memory.refuse(Trouble::new(reason, message));
+                let (reason, message) = (trouble.reason, trouble.message.clone());
+                tracing::warn!(
+                    namespace = self.namespace(),
+                    search = self.name(),
+                    reason,
+                    "{message}"
+                );
+                self.context.recorder.warn(reference, reason, message).await;
+                self.memory.refuse(trouble);
                 Ok(Created::Refused)
             }
-            Err(error) => Err(error.into()),
         }
     }
 
@@ -645,19 +696,29 @@ impl Pass<'_> {
 
     /// Takes our finalizer off a pod that has it, unless that was asked a moment ago.
     pub async fn let_go(&mut self, pod: &Pod) -> Result<(), ReconcileError> {
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        if names::is_held(&pod.metadata) && self.memory.may_remove(&format!("pod/{name}")) {
-            api::release_pod(&self.context.client, &self.namespace(), pod).await?;
+        let key = format!("pod/{}", pod.metadata.name.as_deref().unwrap_or_default());
+        if !names::is_held(&pod.metadata) || !self.memory.may_remove(&key) {
+            return Ok(());
         }
-        Ok(())
+        let released = api::release_pod(&self.context.client, &self.namespace(), pod).await;
+        self.asked(&key, released)
     }
 
     /// Deletes a Job, unless that was asked a moment ago.
     pub async fn delete_job(&mut self, name: &str, uid: &str) -> Result<(), ReconcileError> {
-        if self.memory.may_remove(&format!("job/{uid}")) {
-            api::delete_job(&self.context.client, &self.namespace(), name, uid).await?;
+        let key = format!("job/{uid}");
+        if !self.memory.may_remove(&key) {
+            return Ok(());
         }
-        Ok(())
+        let deleted = api::delete_job(&self.context.client, &self.namespace(), name, uid).await;
+        self.asked(&key, deleted)
+    }
+
+    fn asked(&mut self, key: &str, answer: Result<(), ApiError>) -> Result<(), ReconcileError> {
+        if answer.is_err() {
+            self.memory.not_removed(key);
+        }
+        Ok(answer?)
     }
 
     /// When to look again; deletes the object when its time is over.

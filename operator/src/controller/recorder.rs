@@ -4,21 +4,29 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder as KubeRecorder, Reporter};
 
+use super::metrics::Metrics;
+
 /// The longest note that the API server takes.
 const NOTE: usize = 1024;
 
 /// Where events go.
 #[derive(Clone)]
-pub struct Recorder(KubeRecorder);
+pub struct Recorder {
+    events: KubeRecorder,
+    metrics: Metrics,
+}
 
 impl Recorder {
     /// Events reported by this process.
-    pub fn new(client: Client, instance: &str) -> Self {
+    pub fn new(client: Client, instance: &str, metrics: Metrics) -> Self {
         let reporter = Reporter {
             controller: "autopeft.dev/operator".into(),
             instance: Some(instance.into()),
         };
-        Self(KubeRecorder::new(client, reporter))
+        Self {
+            events: KubeRecorder::new(client, reporter),
+            metrics,
+        }
     }
 
     /// Something that went as it should.
@@ -31,7 +39,7 @@ impl Recorder {
         self.publish(about, EventType::Warning, reason, note).await;
     }
 
-    /// An event that cannot be written is a line in the log: nothing depends on it.
+    /// An event that cannot be written is a line in the log and counted: nothing depends on it.
     async fn publish(&self, about: ObjectReference, type_: EventType, reason: &str, note: String) {
         let event = Event {
             type_,
@@ -41,7 +49,7 @@ impl Recorder {
             secondary: None,
         };
         let limit = std::time::Duration::from_secs(10);
-        let published = tokio::time::timeout(limit, self.0.publish(&event, &about)).await;
+        let published = tokio::time::timeout(limit, self.events.publish(&event, &about)).await;
         let why = match published {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
@@ -53,5 +61,6 @@ impl Recorder {
             reason,
             "an event could not be written: {why}"
         );
+        self.metrics.count_api_error("write event");
     }
 }

@@ -72,6 +72,14 @@ pub fn settle(
             condition.last_transition_time = Time(now);
         }
     }
+    status.other = before.map_or_else(Default::default, |before| before.other.clone());
+    // An edit that gives nothing more to do is no new end.
+    if let Some(before) = before
+        && let (Some(at), Some(_)) = (&before.completion_time, &status.completion_time)
+        && before.ledger == status.ledger
+    {
+        status.completion_time = Some(at.clone());
+    }
     let known = before.map_or(&[][..], |before| &before.conditions);
     for condition in &mut status.conditions {
         let same = find(known, &condition.type_).filter(|old| old.status == condition.status);

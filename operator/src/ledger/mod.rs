@@ -405,6 +405,7 @@ impl Ledger {
             message: None,
             planned_at: Some(Time(at)),
             finished_at: None,
+            other: BTreeMap::new(),
         });
         Ok(())
     }

@@ -460,6 +460,7 @@ fn describe(inspection: &Inspection) -> String {
         validation_examples,
         model_fingerprint: _,
         data_fingerprint: _,
+        other: _,
     } = inspection;
     format!(
         "a {architecture} model of {layers} layers, hidden size {hidden_size} and {backbone_parameters} parameters with {train_examples} training and {validation_examples} validation examples"

@@ -203,6 +203,8 @@ fn clear_away(situation: &Situation<'_>, plan: &mut Plan) {
 
 /// Judges every run: writes down results and retries, stops what is late, removes what is done.
 fn take_in(situation: &Situation<'_>, plan: &mut Plan) {
+    // What is stopped at the end of the search has not failed.
+    let ends = verdict::early_end(situation).is_some();
     for run in situation.runs {
         let Run {
             trial,
@@ -236,6 +238,11 @@ fn take_in(situation: &Situation<'_>, plan: &mut Plan) {
                 }
             }
             (Some(entry), RunState::Interrupted) => {
+                Action::Write(retry(entry, RetryCause::Interrupted, used))
+            }
+            (Some(entry), RunState::Ended(TrialOutcome::Failed { reason, .. }))
+                if ends && reason.class() == FailureClass::Infrastructure =>
+            {
                 Action::Write(retry(entry, RetryCause::Interrupted, used))
             }
             (Some(entry), RunState::Ended(outcome)) => {

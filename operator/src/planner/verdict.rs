@@ -39,7 +39,9 @@ pub(super) fn early_end(situation: &Situation<'_>) -> Option<Conclusion> {
             ),
         });
     }
-    if active_deadline(situation).is_some_and(|end| situation.now >= end) {
+    let is_late = active_deadline(situation).is_some_and(|end| situation.now >= end);
+    // A search that had everything in time is not late.
+    if is_late && !is_complete(situation) {
         let succeeded = count(TrialState::Succeeded);
         return Some(Conclusion {
             reason: ConclusionReason::DeadlineExceeded,
@@ -62,9 +64,7 @@ pub(super) fn end(situation: &Situation<'_>, plan: &Plan) -> Option<Conclusion> 
     if let Some(conclusion) = end_of_room(situation) {
         return Some(conclusion);
     }
-    let over = situation.ledger.open().next().is_none()
-        && !next::wants_search_trial(situation)
-        && next::next_baseline(situation).is_none();
+    let over = is_complete(situation);
     if !over {
         return None;
     }
@@ -135,6 +135,13 @@ fn end_of_room(situation: &Situation<'_>) -> Option<Conclusion> {
             situation.spec.max_trials
         ),
     })
+}
+
+/// Whether no trial is open or to come.
+fn is_complete(situation: &Situation<'_>) -> bool {
+    situation.ledger.open().next().is_none()
+        && !next::wants_search_trial(situation)
+        && next::next_baseline(situation).is_none()
 }
 
 /// The trial that failed last, and why, to be put behind a sentence.

@@ -102,6 +102,7 @@ fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> [String; COLUMNS.len()
         message,
         planned_at,
         finished_at,
+        other: _,
     } = entry;
     let on_front = status
         .pareto_front

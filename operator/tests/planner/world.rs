@@ -87,6 +87,7 @@ impl World {
                 validation_examples: 50,
                 model_fingerprint: None,
                 data_fingerprint: None,
+                other: BTreeMap::new(),
             },
             journal: Vec::new(),
             ledger: Ledger::new(start),

@@ -108,6 +108,7 @@ pub fn with_ledger(
             validation_examples: 1000,
             model_fingerprint: None,
             data_fingerprint: None,
+            other: Default::default(),
         }),
         trials,
         best_score: best.map(decimal),
@@ -165,6 +166,7 @@ pub fn entry(trial: u32, configuration: PeftConfiguration) -> LedgerEntry {
         message: None,
         planned_at: None,
         finished_at: None,
+        other: Default::default(),
     }
 }
 

@@ -1,0 +1,81 @@
+//! Whether the watches may watch. What the API server denies a watch no call shows, so that it is told
+//! here: in the log, the metrics, and the searches' conditions.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use kube::runtime::watcher;
+
+use super::metrics::Metrics;
+use super::outcome::Trouble;
+
+/// How long a denial is told: a watch that is allowed again says nothing until something changes.
+const MEMORY: Duration = Duration::from_secs(60);
+
+/// What the API server last denied, by what was watched.
+#[derive(Clone, Debug)]
+pub struct Watches {
+    metrics: Metrics,
+    denied: Arc<Mutex<BTreeMap<&'static str, (Instant, String)>>>,
+}
+
+impl Watches {
+    /// Before anything was watched.
+    pub fn new(metrics: Metrics) -> Self {
+        Self {
+            metrics,
+            denied: Arc::default(),
+        }
+    }
+
+    /// Takes a watch's trouble out of its changes, and tells it. It has paused by itself; where the
+    /// controller saw it, all that wake the controller would pause.
+    pub fn told<T>(
+        &self,
+        of: &'static str,
+        change: Result<T, watcher::Error>,
+    ) -> Option<Result<T, watcher::Error>> {
+        match change {
+            Ok(change) => {
+                self.denied().remove(of);
+                Some(Ok(change))
+            }
+            Err(error) => {
+                self.note(of, &error);
+                None
+            }
+        }
+    }
+
+    fn note(&self, of: &'static str, error: &watcher::Error) {
+        tracing::warn!("watching {of}: {error}; may this operator list and watch them?");
+        self.metrics.count_api_error(&format!("watch {of}"));
+        if is_denied(error) {
+            let message = format!("{of} cannot be watched: {error}");
+            let message = message.chars().take(600).collect();
+            self.denied().insert(of, (Instant::now(), message));
+        }
+    }
+
+    /// What the user of a search should know.
+    pub fn trouble(&self) -> Option<Trouble> {
+        let mut denied = self.denied();
+        denied.retain(|_, (at, _)| at.elapsed() < MEMORY);
+        let (_, message) = denied.values().next()?;
+        Some(Trouble::new("NotWatching", message.clone()))
+    }
+
+    fn denied(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, (Instant, String)>> {
+        self.denied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_denied(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 403,
+        watcher::Error::WatchError(status) => status.code == 403,
+        _ => false,
+    }
+}

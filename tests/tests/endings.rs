@@ -1,0 +1,333 @@
+//! How trials and searches end on a real API server with the real Job controller. Rows are those of the
+//! fault table in docs/faults.md.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use autopeft_crds::status::{PeftSearchStatus, TrialState};
+use autopeft_crds::trial::{FailureReason, RESULT_MAX_BYTES, TrialRequest};
+use autopeft_integration_tests::cluster::{cluster, eventually, runtime, within};
+use autopeft_integration_tests::kubelet::{Act, Kubelet, success};
+use autopeft_integration_tests::searches::{Searches, assert_sound, condition, manifest};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+const SHORT: Duration = Duration::from_millis(100);
+
+fn document(request: &TrialRequest) -> String {
+    serde_json::to_string(&success(request)).expect("JSON")
+}
+
+/// State, attempt and failed attempts of every trial.
+fn told(status: &PeftSearchStatus) -> Vec<(TrialState, u32, u32)> {
+    let entries = status.ledger.iter();
+    entries
+        .map(|entry| (entry.state, entry.attempt, entry.failed_attempts))
+        .collect()
+}
+
+fn outcome(status: &PeftSearchStatus) -> (String, String) {
+    condition(status, "Succeeded")
+}
+
+/// Row 24.
+#[test]
+fn a_trial_that_ends_well_and_says_nothing_has_a_minute_to_say_it() {
+    runtime().block_on(async {
+        let namespace = "silent";
+        let client = cluster().namespace(namespace).await;
+        let _kubelet = Kubelet::play(client.clone(), namespace, SHORT, |request| {
+            match (request.identity.trial, request.identity.attempt) {
+                (1 | 2, 1) => Act::Say(String::new(), 0),
+                _ => Act::Succeed,
+            }
+        });
+        let _operator = cluster().operator(namespace, "a");
+        let searches = Searches::of(&client, namespace);
+        let wide = json!({"maxTrials": 3, "parallelism": 3, "algorithm": {"initialTrials": 3}});
+        searches
+            .create(&manifest("one", &wide))
+            .await
+            .expect("valid");
+        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        let silent = async |trial: u32| {
+            let of_trial = format!("autopeft.dev/trial={trial}");
+            let listed = pods.list(&ListParams::default().labels(&of_trial)).await;
+            let found = listed.expect("pods").items.into_iter().next();
+            let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
+            found.filter(|pod| phase(pod).as_deref() == Some("Succeeded"))
+        };
+        eventually("both are silent", async || {
+            silent(1).await.is_some() && silent(2).await.is_some()
+        })
+        .await;
+        let begun = Instant::now();
+        tokio::time::sleep(SHORT * 80).await;
+        // The kubelet catches up with one of them.
+        let late = silent(2).await.expect("it is held");
+        let request = &late.annotations()["autopeft.dev/request"];
+        let request: TrialRequest = serde_json::from_str(request).expect("a request");
+        let status = json!({"status": {"containerStatuses": [{
+            "name": "trainer", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 0, "message": document(&request)}},
+        }]}});
+        let patch = Patch::Strategic(&status);
+        let parameters = PatchParams::default();
+        pods.patch_status(&late.name_any(), &parameters, &patch)
+            .await
+            .expect("it is there");
+        within(SHORT * 1200, "the other is tried again", async || {
+            searches.status("one").await.ledger[1].attempt == 2
+        })
+        .await;
+        assert!(begun.elapsed() >= SHORT * 500, "{:?}", begun.elapsed());
+        let good = TrialState::Succeeded;
+        let status = searches.ended("one").await;
+        assert_eq!(told(&status), [(good, 1, 0), (good, 2, 1), (good, 1, 0)]);
+        let events: Api<Event> = Api::namespaced(client.clone(), namespace);
+        let events = events.list(&ListParams::default()).await.expect("events");
+        let notes = events
+            .items
+            .iter()
+            .filter_map(|event| event.note.as_deref());
+        assert!(notes.into_iter().any(|note| note.contains("NoResult")));
+        assert_sound(&searches.get("one").await, &cluster().audit);
+    });
+}
+
+/// Row 26.
+#[test]
+fn a_result_that_was_cut_garbled_or_nested_without_end_is_refused() {
+    runtime().block_on(async {
+        let namespace = "garbled";
+        let client = cluster().namespace(namespace).await;
+        let _kubelet = Kubelet::play(client.clone(), namespace, SHORT, |request| {
+            let document = document(request);
+            let metrics = "\"metrics\":{";
+            let long = document.replace(metrics, &format!("{metrics}{}", " ".repeat(4000)));
+            let message = match (request.identity.trial, request.identity.attempt) {
+                // As a kubelet cuts it, and as one would that does not.
+                (0, 1) => long.chars().take(RESULT_MAX_BYTES).collect(),
+                (1, 1) => long,
+                // What bytes that are no UTF-8 become on their way.
+                (2, 1) => {
+                    let mut bytes = document.into_bytes();
+                    bytes[40] = 0xff;
+                    String::from_utf8_lossy(&bytes).into_owned()
+                }
+                (3, 1) => "[".repeat(RESULT_MAX_BYTES),
+                (4, 1) => document.replace(
+                    metrics,
+                    &format!("{metrics}\"x\":{}", "{\"a\":".repeat(600)),
+                ),
+                (5, 1) => "\u{0}".repeat(100_000),
+                _ => document,
+            };
+            Act::Say(message, 0)
+        });
+        let operator = cluster().operator(namespace, "a");
+        let searches = Searches::of(&client, namespace);
+        let wide = json!({"maxTrials": 6, "parallelism": 3, "algorithm": {"initialTrials": 6}});
+        searches
+            .create(&manifest("one", &wide))
+            .await
+            .expect("valid");
+        let status = searches.ended("one").await;
+        assert_eq!(told(&status), [(TrialState::Succeeded, 2, 1); 6]);
+        assert!(!operator.log().contains("panic"));
+        assert_sound(&searches.get("one").await, &cluster().audit);
+    });
+}
+
+/// Row 29.
+#[test]
+fn a_trainer_that_hangs_is_stopped_at_its_deadline_and_is_infeasible() {
+    runtime().block_on(async {
+        let namespace = "hanging";
+        let client = cluster().namespace(namespace).await;
+        let _kubelet = Kubelet::play(client.clone(), namespace, SHORT, |request| {
+            match request.identity.trial {
+                1 => Act::Hang,
+                _ => Act::Succeed,
+            }
+        });
+        let _operator = cluster().operator(namespace, "a");
+        let searches = Searches::of(&client, namespace);
+        // Long enough for every other trial, on a machine that has much else to do.
+        let short = json!({
+            "maxTrials": 3, "trialDeadlineSeconds": 15, "algorithm": {"initialTrials": 3},
+        });
+        searches
+            .create(&manifest("one", &short))
+            .await
+            .expect("valid");
+        let status = searches.ended("one").await;
+        let good = (TrialState::Succeeded, 1, 0);
+        assert_eq!(told(&status), [good, (TrialState::Infeasible, 1, 0), good]);
+        assert_eq!(
+            status.ledger[1].reason,
+            Some(FailureReason::DeadlineExceeded)
+        );
+        searches.is_clean().await;
+        assert_sound(&searches.get("one").await, &cluster().audit);
+    });
+}
+
+/// Runs a search whose trials, but for the first and those that fail, hang until it has ended early, and
+/// lets it go on by `mend`. Nothing that was stopped has failed.
+async fn stopped_and_resumed(
+    namespace: &str,
+    changes: serde_json::Value,
+    reason: (&str, &str),
+    mend: serde_json::Value,
+    failing: u32,
+) {
+    let client = cluster().namespace(namespace).await;
+    let is_mended = Arc::new(AtomicBool::new(false));
+    let is_well = Arc::clone(&is_mended);
+    let _kubelet = Kubelet::play(
+        client.clone(),
+        namespace,
+        SHORT,
+        move |request| match request.identity.trial {
+            trial if trial > 0 && trial <= failing => Act::Say("not a document".into(), 1),
+            trial if trial > 0 && !is_well.load(Ordering::Relaxed) => Act::Hang,
+            _ => Act::Succeed,
+        },
+    );
+    let _operator = cluster().operator(namespace, "a");
+    let searches = Searches::of(&client, namespace);
+    let mut spec = json!({
+        "maxTrials": 6, "parallelism": 3, "maxRetries": 0, "algorithm": {"initialTrials": 6},
+    });
+    for (name, value) in changes.as_object().expect("fields") {
+        spec[name] = value.clone();
+    }
+    searches
+        .create(&manifest("one", &spec))
+        .await
+        .expect("valid");
+    let status = searches.ended("one").await;
+    assert_eq!(outcome(&status), (reason.0.into(), reason.1.into()));
+    assert_eq!(status.trials.succeeded, 1, "{namespace}");
+    searches.is_clean().await;
+    let status = searches.status("one").await;
+    let open = status.ledger.iter().filter(|entry| !entry.state.is_final());
+    assert!(open.clone().count() > 0, "{namespace}: trials were running");
+    for entry in open {
+        assert_eq!(entry.failed_attempts, 0, "{namespace}: {entry:?}");
+    }
+    assert_eq!(status.trials.failed, failing, "{namespace}");
+
+    is_mended.store(true, Ordering::Relaxed);
+    searches.patch("one", &mend).await.expect("it may change");
+    within(
+        SHORT * 900,
+        &format!("{namespace} has gone on"),
+        async || {
+            let status = searches.status("one").await;
+            outcome(&status) == ("True".into(), "MaxTrialsReached".into())
+        },
+    )
+    .await;
+    let status = searches.status("one").await;
+    assert_eq!(status.trials.succeeded, 6 - failing, "{:?}", status.ledger);
+    searches.is_clean().await;
+    assert_sound(&searches.get("one").await, &cluster().audit);
+}
+
+#[test]
+fn a_search_whose_time_is_over_stops_its_trials_and_can_be_given_more() {
+    runtime().block_on(stopped_and_resumed(
+        "overtime",
+        json!({"activeDeadlineSeconds": 12}),
+        ("True", "DeadlineExceeded"),
+        json!({"activeDeadlineSeconds": null}),
+        0,
+    ));
+}
+
+#[test]
+fn a_search_with_too_many_failures_stops_its_trials_and_can_be_forgiven() {
+    runtime().block_on(stopped_and_resumed(
+        "failing",
+        json!({"maxFailedTrials": 1}),
+        ("False", "TooManyFailedTrials"),
+        json!({"maxFailedTrials": 2}),
+        2,
+    ));
+}
+
+#[test]
+fn an_edit_after_the_end_that_gives_nothing_to_do_changes_nothing() {
+    runtime().block_on(async {
+        let namespace = "settled";
+        let client = cluster().namespace(namespace).await;
+        let _kubelet = Kubelet::play(client.clone(), namespace, SHORT, |_| Act::Succeed);
+        let _operator = cluster().operator(namespace, "a");
+        let searches = Searches::of(&client, namespace);
+        let short = json!({"maxTrials": 2, "algorithm": {"initialTrials": 2}});
+        searches
+            .create(&manifest("one", &short))
+            .await
+            .expect("valid");
+        let before = searches.ended("one").await;
+        tokio::time::sleep(SHORT * 15).await;
+        // The search took longer than that.
+        let edited = json!({"activeDeadlineSeconds": 1, "trainer": {"queueName": "team"}});
+        let edited = searches.patch("one", &edited).await.expect("valid");
+        eventually("the edit was taken in", async || {
+            searches.status("one").await.observed_generation == edited.metadata.generation
+        })
+        .await;
+        let after = searches.status("one").await;
+        assert_eq!(outcome(&after), outcome(&before));
+        assert_eq!(after.completion_time, before.completion_time);
+        assert_eq!(after.ledger, before.ledger);
+    });
+}
+
+/// Row 45. What a Job waits for may be what its user has mended in the spec.
+#[test]
+fn a_job_that_waits_is_replaced_when_its_spec_is_mended() {
+    runtime().block_on(async {
+        let namespace = "mended";
+        let client = cluster().namespace(namespace).await;
+        let _kubelet = Kubelet::play(client.clone(), namespace, SHORT, |request| {
+            match (request.identity.trial, request.identity.attempt) {
+                (1, 1) => Act::NoImage,
+                _ => Act::Succeed,
+            }
+        });
+        let _operator = cluster().operator(namespace, "a");
+        let searches = Searches::of(&client, namespace);
+        let queued = json!({
+            "maxTrials": 3, "maxRetries": 0, "algorithm": {"initialTrials": 3},
+            "trainer": {"queueName": "nobody-admits"},
+        });
+        searches
+            .create(&manifest("one", &queued))
+            .await
+            .expect("valid");
+        let degraded = async |reason: &str| {
+            eventually(reason, async || {
+                searches.condition("one", "Degraded").await == ("True".into(), reason.into())
+            })
+            .await;
+        };
+        degraded("Queued").await;
+        let freed = json!({"trainer": {"queueName": null}});
+        searches.patch("one", &freed).await.expect("it may change");
+        degraded("ImageNotPulled").await;
+        let image = json!({"trainer": {"image": "localhost/trainer:mended"}});
+        searches.patch("one", &image).await.expect("it may change");
+        let status = searches.ended("one").await;
+        let good = TrialState::Succeeded;
+        assert_eq!(told(&status), [(good, 1, 0), (good, 2, 0), (good, 1, 0)]);
+        searches.is_clean().await;
+    });
+}

@@ -1,0 +1,291 @@
+//! Objects that another version has written, and objects that nobody can read. Rows are those of the
+//! fault table in docs/faults.md.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use autopeft_crds::trial::TrialRequest;
+use autopeft_integration_tests::cluster::{apply, cluster, eventually, runtime};
+use autopeft_integration_tests::etcd::{Etcd, key_of_search};
+use autopeft_integration_tests::generated::root;
+use autopeft_integration_tests::kubelet::{Act, Kubelet};
+use autopeft_integration_tests::searches::{Searches, assert_sound, condition, manifest};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{ListParams, PostParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+const SHORT: Duration = Duration::from_millis(100);
+
+/// Spec and status of a search in its middle, as version 0.1.0 left them.
+fn golden_file() -> PathBuf {
+    root().join("tests/golden/search-0.1.0.json")
+}
+
+fn golden() -> Value {
+    let text = std::fs::read_to_string(golden_file()).expect("the golden file");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+fn ends_of_the_golden_search(request: &TrialRequest) -> Act {
+    match (request.identity.trial, request.identity.attempt) {
+        (1, _) => Act::OomKilled,
+        (2, _) => Act::Say("not a document".into(), 1),
+        (3, 1) => Act::Evicted,
+        (6.., _) => Act::Hang,
+        _ => Act::Succeed,
+    }
+}
+
+/// How the golden file was made; a new version gets one of its own.
+#[test]
+#[ignore = "writes tests/golden; run once a version"]
+fn write_the_golden_file() {
+    runtime().block_on(async {
+        let client = cluster().namespace("golden").await;
+        let end = ends_of_the_golden_search;
+        let _kubelet = Kubelet::play(client.clone(), "golden", SHORT, end);
+        let _operator = cluster().operator("golden", "a");
+        let searches = Searches::of(&client, "golden");
+        let spec = json!({
+            "maxTrials": 8, "maxRetries": 1, "baselines": ["SerialAdapter"],
+            "trainer": {"nodeSelector": {"pool": "gpu"}},
+        });
+        searches
+            .create(&manifest("one", &spec))
+            .await
+            .expect("valid");
+        searches.finished("one", 6).await;
+        eventually("trial 6 has its Job", async || {
+            let ledger = searches.status("one").await.ledger;
+            ledger.get(6).is_some_and(|entry| entry.job_uid.is_some())
+        })
+        .await;
+        let stored = Etcd::of(cluster()).get(&key_of_search("golden", "one"));
+        let kept = json!({"spec": stored["spec"], "status": stored["status"]});
+        let text = serde_json::to_string_pretty(&kept).expect("JSON");
+        std::fs::write(golden_file(), text + "\n").expect("the golden file");
+    });
+}
+
+/// A search that has this status before any operator sees it.
+async fn restored(searches: &Searches, name: &str, golden: &Value, status: &Value) {
+    let mut spec = golden["spec"].clone();
+    spec["suspend"] = json!(true);
+    let object = json!({
+        "apiVersion": "autopeft.dev/v1alpha1", "kind": "PeftSearch",
+        "metadata": {"name": name}, "spec": spec,
+    });
+    let mut object = searches.create(&object).await.expect("valid");
+    object["status"] = status.clone();
+    let folder = folder(searches);
+    let body = serde_json::to_vec(&object).expect("JSON");
+    let request = kube::core::Request::new(folder)
+        .replace_subresource("status", name, &PostParams::default(), body)
+        .expect("a request");
+    searches
+        .client
+        .request::<Value>(request)
+        .await
+        .expect("the status is accepted");
+}
+
+fn folder(searches: &Searches) -> String {
+    format!(
+        "/apis/autopeft.dev/v1alpha1/namespaces/{}/peftsearches",
+        searches.namespace
+    )
+}
+
+/// A search as the API server serves it, whatever this version knows of it.
+async fn raw(searches: &Searches, name: &str) -> Value {
+    let request = kube::core::Request::new(folder(searches))
+        .get(name, &kube::api::GetParams::default())
+        .expect("a request");
+    let answer = searches.client.request::<Value>(request).await;
+    answer.expect("the search is there")
+}
+
+fn entries(status: &Value) -> Vec<Value> {
+    status["ledger"].as_array().expect("a ledger").clone()
+}
+
+/// Lets a restored search go on to its end; what was recorded before is still there.
+async fn go_on(searches: &Searches, name: &str, before: &Value) {
+    searches
+        .patch(name, &json!({"suspend": false}))
+        .await
+        .expect("it may change");
+    let status = searches.ended(name).await;
+    assert_eq!(
+        condition(&status, "Succeeded"),
+        ("True".into(), "MaxTrialsReached".into())
+    );
+    assert_eq!(status.ledger.len(), 9, "eight trials and a baseline");
+    let after = entries(&raw(searches, name).await["status"]);
+    for (old, new) in entries(before).iter().zip(&after) {
+        if old["state"] != "Planned" {
+            assert_eq!(old, new, "a recorded result never changes");
+        } else {
+            assert_eq!(old["configuration"], new["configuration"]);
+            assert_eq!(new["attempt"], 2, "its Job was in another cluster");
+        }
+    }
+    searches.is_clean().await;
+    assert_sound(&searches.get(name).await, &cluster().audit);
+}
+
+/// Row 46.
+#[test]
+fn a_search_that_version_0_1_0_began_is_gone_on_with() {
+    runtime().block_on(async {
+        let client = cluster().namespace("older").await;
+        let searches = Searches::of(&client, "older");
+        let golden = golden();
+        restored(&searches, "one", &golden, &golden["status"]).await;
+        let _kubelet = Kubelet::play(client.clone(), "older", SHORT, |_| Act::Succeed);
+        let _operator = cluster().operator("older", "a");
+        go_on(&searches, "one", &golden["status"]).await;
+    });
+}
+
+/// The CRD of a later version: it knows more of the status.
+async fn later_crd(client: &Client) {
+    let mut crd = serde_json::to_value(autopeft_crds::crd()).expect("JSON");
+    let status = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties";
+    let mut add = |place: &str, name: &str, schema: Value| {
+        let place = format!("{status}{place}");
+        crd.pointer_mut(&place).expect("a schema")[name] = schema;
+    };
+    let free = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    add("", "energy", free);
+    add(
+        "/inspection/properties",
+        "vocabulary",
+        json!({"type": "integer"}),
+    );
+    add(
+        "/ledger/items/properties",
+        "gpuModel",
+        json!({"type": "string"}),
+    );
+    let folder = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    apply(client, &crd.to_string(), folder).await;
+}
+
+/// Row 46. The operator is rolled back, the CRD and the objects are a later version's.
+#[test]
+fn a_search_that_a_later_version_began_is_gone_on_with_and_nothing_is_lost() {
+    runtime().block_on(async {
+        let client = cluster().namespace("later").await;
+        later_crd(&client).await;
+        let searches = Searches::of(&client, "later");
+        let golden = golden();
+        let mut later = golden["status"].clone();
+        later["energy"] = json!({"joules": "1.5e6"});
+        later["inspection"]["vocabulary"] = json!(30522);
+        for entry in later["ledger"].as_array_mut().expect("a ledger") {
+            entry["gpuModel"] = json!("H100");
+        }
+        let mut tries = 0;
+        // The API server serves a changed CRD a moment later.
+        loop {
+            tries += 1;
+            let name = format!("one-{tries}");
+            restored(&searches, &name, &golden, &later).await;
+            if raw(&searches, &name).await["status"]["energy"].is_object() {
+                break;
+            }
+            searches.delete(&name).await;
+            assert!(tries < 100, "the later CRD is not served");
+            tokio::time::sleep(SHORT).await;
+        }
+        let name = format!("one-{tries}");
+        let _kubelet = Kubelet::play(client.clone(), "later", SHORT, |_| Act::Succeed);
+        let _operator = cluster().operator("later", "a");
+        go_on(&searches, &name, &later).await;
+        let status = raw(&searches, &name).await["status"].clone();
+        assert_eq!(status["energy"], later["energy"]);
+        assert_eq!(status["inspection"], later["inspection"]);
+        let open = entries(&later)
+            .iter()
+            .position(|entry| entry["state"] == "Planned")
+            .expect("a trial that ran");
+        assert_eq!(entries(&status)[open]["gpuModel"], "H100");
+    });
+}
+
+async fn is_told_unreadable(client: &Client, namespace: &str, name: &str) {
+    let events: Api<Event> = Api::namespaced(client.clone(), namespace);
+    eventually(&format!("{name} is told"), async || {
+        let listed = events.list(&ListParams::default()).await;
+        let listed = listed.map(|list| list.items).unwrap_or_default();
+        listed.iter().any(|event| {
+            let regarding = event.regarding.as_ref();
+            event.reason.as_deref() == Some("Unreadable")
+                && regarding.and_then(|object| object.name.as_deref()) == Some(name)
+        })
+    })
+    .await;
+}
+
+/// Row 37.
+#[test]
+fn a_stored_object_that_cannot_be_read_is_left_alone_until_it_is_mended() {
+    runtime().block_on(async {
+        let namespace = "unreadable";
+        let client = cluster().namespace(namespace).await;
+        let searches = Searches::of(&client, namespace);
+        let etcd = Etcd::of(cluster());
+        let suspended = json!({"suspend": true, "maxTrials": 4, "algorithm": {"initialTrials": 4}});
+        for name in ["good", "type", "ledger"] {
+            searches
+                .create(&manifest(name, &suspended))
+                .await
+                .expect("valid");
+        }
+        // One is there before the operator starts, in the first list that it reads.
+        let key = key_of_search(namespace, "type");
+        let mut object = etcd.get(&key);
+        object["spec"]["maxTrials"] = json!("four");
+        etcd.put(&key, &object);
+        let _kubelet = Kubelet::play(client.clone(), namespace, SHORT, |_| Act::Succeed);
+        let operator = cluster().operator(namespace, "a");
+        is_told_unreadable(&client, namespace, "type").await;
+        let go = json!({"suspend": false});
+        searches.patch("ledger", &go).await.expect("it may change");
+        searches.finished("ledger", 1).await;
+        let stop = json!({"suspend": true});
+        searches
+            .patch("ledger", &stop)
+            .await
+            .expect("it may change");
+        eventually("nothing of it runs", async || {
+            let status = searches.status("ledger").await;
+            condition(&status, "Suspended").0 == "True" && status.trials.running == 0
+        })
+        .await;
+        // The other becomes unreadable while the operator watches.
+        let key = key_of_search(namespace, "ledger");
+        let well = etcd.get(&key);
+        let mut object = well.clone();
+        object["status"]["ledger"][0]["state"] = json!("Sleeping");
+        etcd.put(&key, &object);
+        is_told_unreadable(&client, namespace, "ledger").await;
+
+        searches.patch("good", &go).await.expect("it may change");
+        assert_eq!(searches.ended("good").await.trials.succeeded, 4);
+        assert!(operator.metric("autopeft_unreadable_searches_total") >= 2.0);
+        assert_eq!(operator.get("/healthz"), "ok\n");
+
+        etcd.put(&key, &well);
+        let mended = json!({"maxTrials": 4, "suspend": false});
+        searches.patch("type", &mended).await.expect("it is mended");
+        searches.patch("ledger", &go).await.expect("it may change");
+        for name in ["type", "ledger"] {
+            assert_eq!(searches.ended(name).await.trials.succeeded, 4, "{name}");
+            assert_sound(&searches.get(name).await, &cluster().audit);
+        }
+        searches.is_clean().await;
+    });
+}
