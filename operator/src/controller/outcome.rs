@@ -261,7 +261,8 @@ fn is_over(pod: &Pod) -> bool {
         && pod
             .spec
             .as_ref()
-            .is_none_or(|spec| spec.node_name.is_none());
+            .is_none_or(|spec| spec.node_name.is_none())
+        && state(pod).is_none_or(|state| state.running.is_none());
     matches!(phase(pod), "Succeeded" | "Failed") || terminated(pod).is_some() || deleted_unstarted
 }
 
