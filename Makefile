@@ -109,9 +109,9 @@ bench: ## Time the surrogate's fit (Criterion)
 	@$(CARGO) bench -p autopeft-engine
 
 .PHONY: deny
-deny: ## Licences, sources and duplicate crates (installs cargo-deny 0.20.2 where it is missing)
+deny: ## Licences, sources and bans; advisories too with ADVISORIES=1 (installs cargo-deny 0.20.2 where it is missing)
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny@0.20.2
-	$(CARGO) deny check
+	$(CARGO) deny check licenses bans sources $(if $(ADVISORIES),advisories)
 
 .PHONY: env
 env: ## Print the variable that a cargo command by hand needs: eval "$(make env)"

@@ -11,7 +11,7 @@ use autopeft_operator::controller::names::{Purpose, job_name};
 use serde_json::Value;
 
 use crate::cluster::within;
-use crate::searches::writes;
+use crate::searches::{is_operator, writes};
 
 /// A trial and its attempt.
 type Attempt = (u32, u32);
@@ -183,7 +183,7 @@ fn revision(event: &Value, uid: &str) -> Option<Revision> {
 /// What the operator has written in a namespace, in the order in which the API server got it.
 fn by_operator(audit: &Path, namespace: &str) -> Vec<Value> {
     let mut events = writes(audit, namespace);
-    events.retain(|event| event["user"]["username"] == "operator");
+    events.retain(is_operator);
     events.sort_by_key(|event| {
         event["requestReceivedTimestamp"]
             .as_str()
