@@ -314,15 +314,15 @@ fn an_api_server_that_is_away_and_has_forgotten_delays_a_search_and_nothing_more
     let (cluster, _turn) = fragile();
     runtime().block_on(async {
         let client = cluster.namespace("away").await;
-        let _kubelet = Kubelet::play(client.clone(), "away", SHORT * 20, |_| Act::Succeed);
+        let _kubelet = Kubelet::play(client.clone(), "away", SHORT * 10, |_| Act::Succeed);
         let mut operator = cluster.operator("away", "a");
         let searches = Searches::of(&client, "away");
-        let wide = json!({"parallelism": 2, "maxTrials": 8, "algorithm": {"initialTrials": 8}});
+        let wide = json!({"parallelism": 2, "maxTrials": 6, "algorithm": {"initialTrials": 6}});
         searches
             .create(&manifest("one", &wide))
             .await
             .expect("valid");
-        searches.finished("one", 2).await;
+        searches.finished("one", 1).await;
         let lists = || asked(cluster, "away", "list", "jobs");
         let before = lists();
 
@@ -350,7 +350,7 @@ fn an_api_server_that_is_away_and_has_forgotten_delays_a_search_and_nothing_more
         );
         let status = searches.ended("one").await;
         let attempts: Vec<u32> = status.ledger.iter().map(|entry| entry.attempt).collect();
-        assert_eq!(attempts, [1; 8], "what ran has survived");
+        assert_eq!(attempts, [1; 6], "what ran has survived");
         assert!(lists() > before, "what etcd has forgotten is listed anew");
         assert!(!second.has_ended(), "{}", second.log());
         assert_sound(&searches.get("one").await, &cluster.audit);
@@ -435,7 +435,7 @@ fn without_the_right_to_watch_pods_searches_go_on_and_with_it_again_they_are_as_
         let stage = (client.clone(), "forbidden");
         let stage = Stage::with(cluster, stage, &[cut], kubelet, &[]).await;
         let searches = &stage.searches;
-        let few = json!({"maxTrials": 8, "algorithm": {"initialTrials": 8}});
+        let few = json!({"maxTrials": 6, "algorithm": {"initialTrials": 6}});
         searches
             .create(&manifest("one", &few))
             .await
@@ -469,7 +469,7 @@ fn without_the_right_to_watch_pods_searches_go_on_and_with_it_again_they_are_as_
             refused() > before + 1
         })
         .await;
-        searches.finished("one", 5).await;
+        searches.finished("one", 3).await;
         let other = json!({"maxTrials": 2, "algorithm": {"initialTrials": 2}});
         searches
             .create(&manifest("two", &other))
@@ -480,7 +480,7 @@ fn without_the_right_to_watch_pods_searches_go_on_and_with_it_again_they_are_as_
         replace(&role).await;
         let status = searches.ended("one").await;
         let attempts: Vec<u32> = status.ledger.iter().map(|entry| entry.attempt).collect();
-        assert_eq!(attempts, [1; 8]);
+        assert_eq!(attempts, [1; 6]);
         // A pause that doubles: no more than a few dozen tries, however long the trials took.
         assert!(tries - before < 40, "{} tries", tries - before);
         searches.is_clean().await;
@@ -506,7 +506,7 @@ fn a_slow_and_lossy_api_server_slows_searches_and_changes_no_leader() {
             let chance = |chance| When::Percent { chance, seed };
             let slowly = Effect::Delay(Duration::from_secs(2));
             let mut rules = vec![
-                Rule::on_any(When::always(), Effect::Delay(SHORT * 3)),
+                Rule::on_any(When::always(), Effect::Delay(SHORT * 2)),
                 Rule::on_any(chance(3), Effect::LoseRequest),
                 Rule::on_any(chance(2), Effect::LoseReply),
                 Rule::on_any(chance(5), Effect::Answer(429)),
@@ -532,7 +532,7 @@ fn a_slow_and_lossy_api_server_slows_searches_and_changes_no_leader() {
         };
         let before = lease().await;
         let searches = Searches::of(&client, name);
-        let many = 16;
+        let many = 12;
         for number in 0..many {
             let one = json!({"maxTrials": 2, "algorithm": {"initialTrials": 2}});
             let search = manifest(&format!("s{number}"), &one);
@@ -545,8 +545,8 @@ fn a_slow_and_lossy_api_server_slows_searches_and_changes_no_leader() {
             let attempts: Vec<u32> = status.ledger.iter().map(|entry| entry.attempt).collect();
             assert_eq!(attempts, [1, 1], "{name}");
         }
-        // Longer than a lease holds, three times over.
-        tokio::time::sleep(Duration::from_secs(45).saturating_sub(begun.elapsed())).await;
+        // Longer than a lease holds, twice over.
+        tokio::time::sleep(Duration::from_secs(32).saturating_sub(begun.elapsed())).await;
         assert_eq!(lease().await, before, "the leader stays");
         assert!(operators.iter_mut().all(|operator| !operator.has_ended()));
         // 16 reconciles at once, the sweep, the Lease, three lists.
