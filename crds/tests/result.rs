@@ -119,7 +119,64 @@ fn impossible_and_malformed_results_are_refused() {
     }
 }
 
+/// A document that is too long, and the beginning of it that a kubelet leaves.
+fn cut(padding: usize) -> String {
+    let long = document()
+        .to_string()
+        .replace("{\"version", &format!("{{{}\"version", " ".repeat(padding)));
+    long.chars().take(RESULT_MAX_BYTES).collect()
+}
+
+/// Row 26.
+#[test]
+fn a_document_that_was_cut_at_the_limit_is_refused() {
+    let length = document().to_string().len();
+    assert!(
+        parse(&cut(RESULT_MAX_BYTES - length)).is_ok(),
+        "it just fits"
+    );
+    for over in [1, 2, 100, length - 1] {
+        assert!(
+            parse(&cut(RESULT_MAX_BYTES - length + over)).is_err(),
+            "{over}"
+        );
+    }
+}
+
+/// Row 26. No stack is deep enough for what a document could ask for.
+#[test]
+fn json_that_is_nested_to_the_limit_is_refused() {
+    for (open, close) in [("[", "]"), ("{\"outcome\":", "}"), ("{\"a\":[", "]}")] {
+        let depth = RESULT_MAX_BYTES / (open.len() + close.len());
+        let nested = format!("{}{}", open.repeat(depth), close.repeat(depth));
+        assert!(parse(&nested).is_err(), "{open}");
+        let text = document().to_string();
+        let inside = text.replace(
+            "\"Accuracy\":0.75",
+            &format!("\"x\":{}1{}", open.repeat(150), close.repeat(150)),
+        );
+        assert!(inside.len() > text.len(), "it was put in");
+        assert!(parse(&inside).is_err(), "{open} inside");
+    }
+}
+
 proptest! {
+    /// Row 26. What is no UTF-8 is refused, and so is what it becomes on its way through a pod's status.
+    #[test]
+    fn bytes_that_are_no_text_are_refused(position in 0_usize..500, bytes in proptest::collection::vec(0x80_u8..=0xff, 1..9)) {
+        let mut garbled = document().to_string().into_bytes();
+        let position = position % garbled.len();
+        garbled.splice(position..position, bytes);
+        if String::from_utf8(garbled.clone()).is_err() {
+            prop_assert!(parse_result(&garbled, &identity(), Metric::Accuracy).is_err());
+            let lossy = String::from_utf8_lossy(&garbled).into_owned();
+            if let Ok(result) = parse_result(lossy.as_bytes(), &identity(), Metric::Accuracy) {
+                // Inside a text that says nothing of the result.
+                prop_assert!(matches!(result.outcome, TrialOutcome::Succeeded(_)));
+            }
+        }
+    }
+
     #[test]
     fn no_bytes_make_the_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         let _ = parse_result(&bytes, &identity(), Metric::Accuracy);

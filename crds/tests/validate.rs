@@ -48,6 +48,19 @@ fn a_good_spec_has_no_errors() {
     assert_eq!(validate(&spec), []);
 }
 
+/// The names of a map are the user's own.
+#[test]
+fn a_node_selector_may_have_any_label() {
+    let labels = json!({"nvidia.com/gpu.present": "true"});
+    assert!(errors("/trainer/nodeSelector", labels).is_empty());
+    let number = json!({"pool": 5});
+    let found = errors("/trainer/nodeSelector", number);
+    assert!(
+        found[0].starts_with("spec.trainer.nodeSelector.pool: "),
+        "{found:?}"
+    );
+}
+
 #[test]
 fn counts_out_of_range() {
     for (pointer, values) in [

@@ -9,7 +9,9 @@ use autopeft_crds::status::{PeftSearchStatus, TrialState};
 use autopeft_crds::trial::{FailureReason, RESULT_MAX_BYTES, TrialRequest};
 use autopeft_integration_tests::cluster::{cluster, eventually, runtime, within};
 use autopeft_integration_tests::kubelet::{Act, Kubelet, success};
-use autopeft_integration_tests::searches::{Searches, assert_sound, condition, manifest};
+use autopeft_integration_tests::searches::{
+    Searches, assert_sound, assert_whole, condition, manifest,
+};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{ListParams, Patch, PatchParams};
@@ -237,7 +239,7 @@ async fn stopped_and_resumed(
     let status = searches.status("one").await;
     assert_eq!(status.trials.succeeded, 6 - failing, "{:?}", status.ledger);
     searches.is_clean().await;
-    assert_sound(&searches.get("one").await, &cluster().audit);
+    assert_whole(&searches.get("one").await, &cluster().audit);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use autopeft_integration_tests::accounts::{account, grant, user};
 use autopeft_integration_tests::cluster::{Cluster, cluster, eventually, runtime};
 use autopeft_integration_tests::etcd::Etcd;
 use autopeft_integration_tests::kubelet::{Act, Kubelet, score, success};
-use autopeft_integration_tests::searches::{Searches, assert_sound, manifest, story};
+use autopeft_integration_tests::searches::{Searches, assert_sound, assert_whole, manifest, story};
 use autopeft_operator::controller::names::{Purpose, job_name};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Secret};
@@ -59,7 +59,7 @@ fn operators_of_two_namespaces_see_nothing_of_each_other() {
         assert_ne!(stories[0], stories[1], "each has its own seed");
         for (namespace, searches, operator, _) in &running {
             searches.is_clean().await;
-            assert_sound(&searches.get("same").await, &cluster().audit);
+            assert_whole(&searches.get("same").await, &cluster().audit);
             let shown = operator.get("/metrics");
             assert!(shown.contains(&format!("namespace=\"{namespace}\"")));
             let asked = requests_of(cluster(), &user(namespace));

@@ -110,7 +110,7 @@ async fn without(right: Right) {
     });
     let searches = Searches::of(&client, &namespace);
     let goes = right.resource == "peftsearches" && right.verb == "delete";
-    let launch = cluster().launch(&namespace, "a").by(&kubeconfig);
+    let launch = cluster().launch(&namespace, "a").by(&kubeconfig).in_json();
     let mut operator = Restarted {
         operator: launch.start(),
         launch,

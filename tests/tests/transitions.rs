@@ -12,7 +12,7 @@ use autopeft_crds::status::{LedgerEntry, TrialState};
 use autopeft_crds::trial::TrialRequest;
 use autopeft_integration_tests::cluster::{Operator, cluster, runtime, within};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
-use autopeft_integration_tests::searches::{Searches, assert_sound, condition, manifest};
+use autopeft_integration_tests::searches::{Searches, assert_whole, condition, manifest};
 use futures::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{ListParams, Patch, PatchParams};
@@ -316,7 +316,7 @@ async fn sequence(searches: &Searches, seen: &Seen, seed: u64, expected: &[Strin
     .await;
     let search = searches.get(&name).await;
     assert_ends_as_its_spec_says(&search, &told);
-    assert_sound(&search, &cluster().audit);
+    assert_whole(&search, &cluster().audit);
     let found = configurations(&search);
     let same = if calm {
         found.len()

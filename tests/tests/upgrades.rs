@@ -9,7 +9,7 @@ use autopeft_integration_tests::cluster::{apply, cluster, eventually, runtime};
 use autopeft_integration_tests::etcd::{Etcd, key_of_search};
 use autopeft_integration_tests::generated::root;
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
-use autopeft_integration_tests::searches::{Searches, assert_sound, condition, manifest};
+use autopeft_integration_tests::searches::{Searches, assert_whole, condition, manifest};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client};
@@ -132,7 +132,7 @@ async fn go_on(searches: &Searches, name: &str, before: &Value) {
         }
     }
     searches.is_clean().await;
-    assert_sound(&searches.get(name).await, &cluster().audit);
+    assert_whole(&searches.get(name).await, &cluster().audit);
 }
 
 /// Row 46.
@@ -284,7 +284,7 @@ fn a_stored_object_that_cannot_be_read_is_left_alone_until_it_is_mended() {
         searches.patch("ledger", &go).await.expect("it may change");
         for name in ["type", "ledger"] {
             assert_eq!(searches.ended(name).await.trials.succeeded, 4, "{name}");
-            assert_sound(&searches.get(name).await, &cluster().audit);
+            assert_whole(&searches.get(name).await, &cluster().audit);
         }
         searches.is_clean().await;
     });
