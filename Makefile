@@ -14,6 +14,10 @@ DATA ?=
 # More flags for `peft-operator run`, such as ARGS='--claim team-data=/mnt/team'.
 ARGS ?=
 
+# `make soak`: how many fault plans, and the seed of the first.
+PLANS ?= 480
+SEED ?= 0
+
 CARGO := cargo
 BIN := target/release
 LIBTORCH_DIR = $$(trainer/setup/libtorch.sh)
@@ -65,6 +69,12 @@ unit: build # Every test of every room, the end-to-end search included
 	@LIBTORCH="$(LIBTORCH_DIR)"; AUTOPEFT_CACHE="$(CACHE)"; AUTOPEFT_BIN="$$PWD/$(BIN)"
 	export LIBTORCH AUTOPEFT_CACHE AUTOPEFT_BIN
 	$(CARGO) test --release --locked --workspace
+
+.PHONY: soak
+soak: build ## Fault plans against the operator: [PLANS=480] [SEED=0, the first]
+	@LIBTORCH="$(LIBTORCH_DIR)"; AUTOPEFT_BIN="$$PWD/$(BIN)"; AUTOPEFT_FAULT_PLANS=$(PLANS); AUTOPEFT_FAULT_SEED=$(SEED)
+	export LIBTORCH AUTOPEFT_BIN AUTOPEFT_FAULT_PLANS AUTOPEFT_FAULT_SEED
+	$(CARGO) test --release --locked --workspace --test faults_plans -- --nocapture
 
 ## A real Kubernetes on this machine (docs/cluster-tests.md)
 

@@ -119,6 +119,7 @@ fn what_the_operator_has_written_and_does_not_see_yet_is_not_written_again() {
         stage.ends_well(Small::Wide).await;
         stage.searches.is_clean().await;
         assert_quiet(&cluster().audit, "late").await;
+        assert!(stage.proxy.all_struck(), "{:?}", stage.proxy);
     });
 }
 
@@ -242,6 +243,7 @@ fn events_that_come_twice_or_in_another_order_cause_no_write() {
             assert_eq!(of("create jobs"), runs, "{written:#?}");
             assert_eq!(of("delete jobs"), runs, "{written:#?}");
             assert_eq!(of("patch pods"), runs, "{written:#?}");
+            assert!(stage.proxy.all_struck(), "{:?}", stage.proxy);
             let updates = of("update peftsearches/status");
             assert!(updates <= 3 * runs, "{updates} statuses: {written:#?}");
         };
@@ -552,8 +554,7 @@ fn a_slow_and_lossy_api_server_slows_searches_and_changes_no_leader() {
         // 16 reconciles at once, the sweep, the Lease, three lists.
         let most = proxies[0].most_in_flight();
         assert!(most <= 24, "{most} requests at once");
-        let struck = proxies[0].struck();
-        assert!(struck.iter().all(|struck| *struck > 0), "{struck:?}");
+        assert!(proxies[0].all_struck(), "{:?}", proxies[0]);
         for search in searches.list().await {
             assert_sound(&search, &cluster().audit);
         }
@@ -596,6 +597,7 @@ fn a_clock_that_is_five_minutes_wrong_changes_nothing() {
             }
             stage.ends_well(Small::Narrow).await;
             stage.ends_well(Small::Wide).await;
+            assert!(stage.proxy.all_struck(), "{:?}", stage.proxy);
             let leases: Api<Lease> = Api::namespaced(client, name);
             let leases = leases.list(&ListParams::default()).await.expect("leases");
             let spec = leases.items[0].spec.clone().expect("a spec");

@@ -162,6 +162,11 @@ impl Proxy {
         rules.iter().map(|counted| counted.struck).collect()
     }
 
+    /// Whether each rule has struck.
+    pub fn all_struck(&self) -> bool {
+        self.struck().iter().all(|struck| *struck > 0)
+    }
+
     /// The most requests that were under way at once, watches left out.
     pub fn most_in_flight(&self) -> usize {
         self.shared.most_in_flight.load(Ordering::Relaxed)
