@@ -235,7 +235,7 @@ fn sources() {
         "/model/source",
         json!({}),
         field,
-        "exactly one of path, claim and hub",
+        "exactly one of path, claim, image and hub",
     );
     let both = json!({"path": "x", "claim": {"name": "c"}});
     refused(
