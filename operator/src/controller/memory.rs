@@ -47,6 +47,8 @@ pub struct Memory {
     pub engine_trouble: Option<Trouble>,
     /// Reconciles that failed in a row.
     pub failures: u32,
+    /// Until when the pause after the last of them lasts.
+    retry: Option<Instant>,
     /// Steps of the engine that failed in a row, and when to try again.
     engine_failures: u32,
     engine_retry: Option<Instant>,
@@ -69,6 +71,7 @@ impl Default for Memory {
             denial: None,
             engine_trouble: None,
             failures: 0,
+            retry: None,
             engine_failures: 0,
             engine_retry: None,
             removing: BTreeMap::new(),
@@ -153,6 +156,25 @@ impl Memory {
     /// How long until a failed engine may be asked again.
     pub fn engine_pause(&self) -> Option<Duration> {
         self.engine_retry?.checked_duration_since(Instant::now())
+    }
+
+    /// Notes a reconcile that failed, and gives the pause, of `most` at most. What is tried during a
+    /// pause, because something has changed, does not make it longer.
+    pub fn pause_after_failure(&mut self, most: Duration) -> Duration {
+        let now = Instant::now();
+        let left = self
+            .retry
+            .and_then(|retry| retry.checked_duration_since(now));
+        let pause = match left {
+            Some(left) if self.failures > 0 => left,
+            _ => {
+                self.failures = self.failures.saturating_add(1);
+                backoff(self.failures)
+            }
+        };
+        let pause = pause.min(most);
+        self.retry = Some(now + pause);
+        pause
     }
 
     /// How long until creating may be tried again.

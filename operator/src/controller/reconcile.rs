@@ -25,7 +25,7 @@ use super::api::{self, ApiError};
 use super::denials;
 use super::inspect::{self, Inspected};
 use super::job;
-use super::memory::{Memory, backoff};
+use super::memory::Memory;
 use super::names::{self, Purpose};
 use super::observe::{Attempt, Observed, View, observe};
 use super::outcome::Trouble;
@@ -113,10 +113,9 @@ pub fn after_error(object: Arc<Guarded>, error: &ReconcileError, context: Arc<Co
             {
                 AT_ONCE
             } else {
-                memory.failures = memory.failures.saturating_add(1);
                 // An API server that is away or overloaded comes back without a word.
                 let is_away = matches!(error, ReconcileError::Api(error) if error.is_passing());
-                backoff(memory.failures).min(if is_away { AWAY } else { Duration::MAX })
+                memory.pause_after_failure(if is_away { AWAY } else { Duration::MAX })
             }
         }
         Err(_) => SOON,
