@@ -46,7 +46,8 @@ pub fn manifest(name: &str, changes: &Value) -> Value {
     })
 }
 
-fn merge(into: &mut Value, changes: &Value) {
+/// Puts changes over a document, as a JSON merge patch does, but keeps what is null.
+pub fn merge(into: &mut Value, changes: &Value) {
     match (into, changes) {
         (Value::Object(into), Value::Object(changes)) => {
             for (name, change) in changes {
