@@ -6,7 +6,8 @@
 #   images.sh examples FILE   example weights and text with a program that copies them onto a claim (busybox)
 #
 # The names are REGISTRY/autopeft-VERB:VERSION; REGISTRY is localhost by default. LIBTORCH is what trainer/setup finds;
-# where it is a libtorch for CUDA, the trainer's image holds the CUDA libraries too.
+# where it is a libtorch for CUDA, the trainer's image holds the CUDA libraries too. An archive is made anew only when
+# something of what it is made of has changed: FILE.made-of remembers.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -46,6 +47,20 @@ debian() {
     if [[ ! -e $folder/lib64 && -d $folder/usr/lib64 ]]; then ln -s usr/lib64 "$folder/lib64"; fi
 }
 
+# is_made_of FILE PROGRAM LIBRARY-FOLDER|"" PACKAGE...: whether FILE holds just these, in their present versions, as this
+# script puts them together. `image` notes it in FILE.made-of.
+is_made_of() {
+    local file=$1 program=$2 libraries=$3
+    shift 3
+    made_of=$({
+        echo "$registry $version"
+        sha256sum "${BASH_SOURCE[0]}" "$program" | cut -d' ' -f1
+        if [[ -n $libraries ]]; then find -L "$libraries" -type f -printf '%P %s %T@\n' | sort; fi
+        if (($#)); then apt-cache show --no-all-versions "$@" | sed -n '/^\(Package\|Version\): /p'; fi
+    } | sha256sum | cut -d' ' -f1)
+    [[ -e $file && $(cat "$file.made-of" 2>/dev/null) == "$made_of" ]] && say "$file is as it should be"
+}
+
 # image VERB FOLDER FILE PROGRAM [BUILDAH-CONFIG...]: FOLDER as the image's whole file system.
 image() {
     local verb=$1 folder=$2 file=$3 program=$4 name=$registry/autopeft-$1:$version container
@@ -59,9 +74,10 @@ image() {
         --label "org.opencontainers.image.title=autopeft-$verb" \
         --label "org.opencontainers.image.version=$version" "$@" "$container"
     mkdir -p "$(dirname "$file")"
-    rm -f "$file"
+    rm -f "$file" "$file.made-of"
     # The same files give the same digest.
     in_store commit --quiet --timestamp 0 "$container" "oci-archive:$file:$name" >/dev/null
+    echo "$made_of" >"$file.made-of"
     say "$name: $(du -m "$file" | cut -f1) MB in $file"
 }
 
@@ -73,6 +89,7 @@ operator() {
     RUSTFLAGS='-C target-feature=+crt-static' build --target "$host" -p autopeft-operator --bin peft-operator
     program=${CARGO_TARGET_DIR:-$root/target}/$host/release/peft-operator
     if LC_ALL=C ldd "$program" 2>/dev/null | grep -q '=>'; then die "$program is not static"; fi
+    if is_made_of "$file" "$program" ""; then return; fi
     mkdir "$work/root"
     strip -o "$work/root/peft-operator" "$program"
     image operator "$work/root" "$file" /peft-operator
@@ -80,14 +97,16 @@ operator() {
 
 trainer() {
     local file=$1 libtorch program folder=$work/root library missing
+    local -a packages=(libc6 libgcc-s1 libstdc++6 ca-certificates)
     need cargo "install Rust 1.95.0 with rustup"
     libtorch=$("$root/trainer/setup/libtorch.sh")
     # All programs, as `make build` does: one package by itself would have its libraries compiled again, with less in them.
     LIBTORCH=$libtorch build --bins
     program=${CARGO_TARGET_DIR:-$root/target}/release/peft-trainer
+    if is_made_of "$file" "$program" "$libtorch/lib" "${packages[@]}"; then return; fi
     mkdir -p "$folder/opt/autopeft/lib" "$folder/etc/ssl/certs" "$folder/proc" "$folder/tmp"
     chmod 1777 "$folder/tmp"
-    debian "$folder" libc6 libgcc-s1 libstdc++6 ca-certificates
+    debian "$folder" "${packages[@]}"
     # What the package's installation script would make.
     cat "$folder"/usr/share/ca-certificates/mozilla/*.crt >"$folder/etc/ssl/certs/ca-certificates.crt"
     echo 'nonroot:x:65532:65532::/tmp:/sbin/nologin' >"$folder/etc/passwd"
@@ -128,6 +147,7 @@ in_root() {
 examples() {
     local file=$1 folder=$work/root cache
     cache=$("$root/docs/examples/fetch.sh")
+    if is_made_of "$file" "$cache/models/all-MiniLM-L6-v2/.stamp" "$cache/data" busybox-static; then return; fi
     debian "$folder" busybox-static
     mkdir "$folder/examples"
     cp -RL "$cache/models" "$cache/data" "$folder/examples/"

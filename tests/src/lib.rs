@@ -9,6 +9,7 @@ pub mod etcd;
 pub mod generated;
 pub mod helm;
 pub mod kubelet;
+pub mod node;
 pub mod plans;
 pub mod programs;
 pub mod proxy;

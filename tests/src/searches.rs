@@ -46,7 +46,8 @@ pub fn manifest(name: &str, changes: &Value) -> Value {
     })
 }
 
-fn merge(into: &mut Value, changes: &Value) {
+/// Puts changes over a document, as a JSON merge patch does, but keeps what is null.
+pub fn merge(into: &mut Value, changes: &Value) {
     match (into, changes) {
         (Value::Object(into), Value::Object(changes)) => {
             for (name, change) in changes {
@@ -268,7 +269,7 @@ fn assert_front(status: &PeftSearchStatus, name: &str) {
 /// chart's release `one`.
 pub fn is_operator(event: &Value) -> bool {
     let user = event["user"]["username"].as_str().unwrap_or_default();
-    user == "operator" || user.ends_with(":one-autopeft")
+    user == "operator" || user.starts_with("system:serviceaccount:") && user.ends_with("autopeft")
 }
 
 /// How often each Job of a search was created, from the audit log.

@@ -344,7 +344,14 @@ fn environment(spec: &PeftSearchSpec) -> Vec<EnvVar> {
         value: Some(value.into()),
         value_from: None,
     };
-    let mut variables = vec![plain("HOME", "/tmp"), plain("HF_HOME", "/tmp/huggingface")];
+    // Else libtorch takes a thread for each core of the node, which then wait for one another's share of
+    // the limit; and the score, which depends on their number, would depend on the node.
+    let threads = threads(&spec.trainer.resources.cpu).to_string();
+    let mut variables = vec![
+        plain("HOME", "/tmp"),
+        plain("HF_HOME", "/tmp/huggingface"),
+        plain("OMP_NUM_THREADS", &threads),
+    ];
     let hubs = [&spec.model.source, &spec.task.source];
     let token = hubs
         .into_iter()
@@ -365,6 +372,16 @@ fn environment(spec: &PeftSearchSpec) -> Vec<EnvVar> {
         });
     }
     variables
+}
+
+/// The threads of a trainer with so many cores: these, rounded up.
+fn threads(cpu: &str) -> u32 {
+    let cores: f64 = match cpu.strip_suffix('m') {
+        Some(thousandths) => thousandths.parse().unwrap_or(0.0) / 1000.0,
+        None => cpu.parse().unwrap_or(0.0),
+    };
+    // More would take all the processes that a pod is allowed.
+    cores.ceil().clamp(1.0, 512.0) as u32
 }
 
 /// The request, room for temporary files, every claim once, and images.
@@ -480,5 +497,25 @@ fn contains(found: &Value, wanted: &Value) -> bool {
                     .all(|(found, wanted)| contains(found, wanted))
         }
         (found, wanted) => found == wanted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::threads;
+
+    #[test]
+    fn a_trainer_has_a_thread_for_each_of_its_cores_and_a_part_of_one() {
+        for (cpu, expected) in [
+            ("2", 2),
+            ("1500m", 2),
+            ("2000m", 2),
+            ("50m", 1),
+            ("0.5", 1),
+            ("3.001", 4),
+            ("0", 1),
+        ] {
+            assert_eq!(threads(cpu), expected, "{cpu}");
+        }
     }
 }

@@ -1,0 +1,302 @@
+//! A cluster of the node size for a test program: a real kubelet that runs the images that
+//! charts/images makes, and a trainer's image that misbehaves on demand (tests/cluster/actor.c).
+
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, OnceLock};
+
+use autopeft_crds::PeftSearch;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+
+use crate::cluster::{client_of, cluster_sh, eventually, within};
+use crate::generated::root;
+use crate::helm::{helm, run, said};
+use crate::searches::{self, Searches};
+
+/// The image that plays a trainer.
+pub const ACTOR: &str = "localhost/actor:1";
+
+/// How long something on a busy machine may take that is a matter of seconds.
+pub const LONG: std::time::Duration = std::time::Duration::from_secs(240);
+
+/// A node that ends with this process.
+#[derive(Debug)]
+pub struct Node {
+    kubeconfig: PathBuf,
+    kubectl: PathBuf,
+    name: String,
+    /// Whether the CRD is there. Held while a chart is installed.
+    has_crd: Mutex<bool>,
+}
+
+/// Says something that is seen whether or not the test passes.
+pub fn tell(text: &str) {
+    // The harness holds back what `eprintln!` prints.
+    writeln!(std::io::stderr(), "{text}").expect("standard error is open");
+}
+
+/// The node of this test program, brought up when it is first asked for. `None`, and a line that
+/// says so, where this user may not have one.
+pub fn node() -> Option<&'static Node> {
+    static NODE: OnceLock<Option<Node>> = OnceLock::new();
+    NODE.get_or_init(|| {
+        let user = std::fs::metadata("/proc/self").expect("/proc").uid();
+        if user != 0 {
+            tell("LEFT OUT: the tests on a real kubelet (tests/tests/node) need root");
+            return None;
+        }
+        Some(Node::up())
+    })
+    .as_ref()
+}
+
+/// An image of the project as an archive, made anew where something of it has changed.
+pub fn archive(image: &str) -> PathBuf {
+    let file = root().join(format!("target/images/{image}.oci"));
+    run(Command::new(root().join("charts/images/images.sh"))
+        .arg(image)
+        .arg(&file));
+    file
+}
+
+impl Node {
+    fn up() -> Self {
+        let own = std::process::id().to_string();
+        let name = format!("node-{own}");
+        let up = [
+            "up", "--size", "node", "--name", &name, "--owner", &own, "--gpus", "2",
+        ];
+        let node = Self {
+            kubeconfig: cluster_sh(&up).into(),
+            kubectl: Path::new(&cluster_sh(&["build", "kubernetes"])).join("kubectl"),
+            name,
+            has_crd: Mutex::new(false),
+        };
+        node.load(&archive("operator"));
+        node.load(&node.actor());
+        node
+    }
+
+    /// Compiles and wraps the actor.
+    fn actor(&self) -> PathBuf {
+        let (program, file) = (self.state().join("actor"), self.state().join("actor.oci"));
+        let source = root().join("tests/cluster/actor.c");
+        let flags = ["-O1", "-static", "-Wall", "-Wextra", "-Werror", "-o"];
+        run(Command::new("gcc").args(flags).arg(&program).arg(source));
+        let (program, archive) = (program.to_string_lossy(), file.to_string_lossy());
+        cluster_sh(&["image", &program, ACTOR, &archive]);
+        file
+    }
+
+    /// The folder of the cluster's files.
+    pub fn state(&self) -> &Path {
+        self.kubeconfig.parent().expect("the state folder")
+    }
+
+    /// The API server's audit log.
+    pub fn audit(&self) -> PathBuf {
+        self.state().join("audit.log")
+    }
+
+    /// Gives an image archive to the node.
+    pub fn load(&self, archive: &Path) {
+        let file = archive.to_string_lossy();
+        cluster_sh(&["load-image", &file, "--name", &self.name]);
+    }
+
+    /// Gives the actor to the node under one more name.
+    pub fn load_actor_as(&self, name: &str) {
+        let program = self.state().join("actor");
+        let file = self.state().join("another.oci");
+        let (program, archive) = (program.to_string_lossy(), file.to_string_lossy());
+        cluster_sh(&["image", &program, name, &archive]);
+        self.load(&file);
+    }
+
+    /// A client with every right.
+    pub async fn client(&self) -> Client {
+        client_of(&self.kubeconfig).await
+    }
+
+    /// Runs kubectl, given what it reads.
+    pub fn kubectl_with(&self, arguments: &[&str], input: &str) -> Output {
+        let mut child = Command::new(&self.kubectl)
+            .args(arguments)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .current_dir(root())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("kubectl starts");
+        let mut pipe = child.stdin.take().expect("a pipe");
+        // Whoever reads nothing may be gone already.
+        let _ = pipe.write_all(input.as_bytes());
+        drop(pipe);
+        child.wait_with_output().expect("kubectl ends")
+    }
+
+    /// Runs kubectl, which has to succeed, and gives what it prints.
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        let output = self.kubectl_with(arguments, "");
+        let text = said(&output);
+        assert!(output.status.success(), "kubectl {arguments:?}: {text}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// `kubectl apply` of one object.
+    pub fn apply(&self, namespace: &str, object: &Value) {
+        let output = self.kubectl_with(&["apply", "-n", namespace, "-f", "-"], &object.to_string());
+        assert!(output.status.success(), "{object}: {}", said(&output));
+    }
+
+    /// A namespace whose pods must be restricted.
+    pub fn namespace(&self, name: &str) {
+        self.kubectl(&["create", "namespace", name]);
+        let profile = "pod-security.kubernetes.io/enforce=restricted";
+        self.kubectl(&["label", "namespace", name, profile]);
+        // Until it is there, pods are refused.
+        let account = ["serviceaccount/default", "-n", name, "--timeout=60s"];
+        self.kubectl(&[&["wait", "--for=create"], &account[..]].concat());
+    }
+
+    /// Installs the chart into a namespace, with these values, and waits until the operator leads.
+    pub fn install(&self, namespace: &str, values: &[&str]) {
+        let mut has_crd = self.has_crd.lock().expect("no installation has failed");
+        let install = format!("crds.install={}", !*has_crd);
+        let mut command = helm();
+        command
+            .args(["install", "autopeft", "charts/autopeft", "-n", namespace])
+            .args(["--wait", "--timeout", "3m", "--set", &install])
+            // The node has two processors for all tests together.
+            .args(["--set", "resources.requests.cpu=10m"])
+            .env("KUBECONFIG", &self.kubeconfig)
+            .current_dir(root());
+        for value in values {
+            command.args(["--set", value]);
+        }
+        run(&mut command);
+        *has_crd = true;
+    }
+
+    /// A restricted namespace with an operator in it: its searches.
+    pub async fn with_operator(&self, namespace: &str) -> Searches {
+        self.namespace(namespace);
+        self.install(namespace, &[]);
+        Searches::of(&self.client().await, namespace)
+    }
+
+    /// The programs of a pod that run, pause apart: their numbers in /proc.
+    pub fn processes(&self, pod: &Pod) -> Vec<u32> {
+        let mark = format!("pod{}", pod.uid().expect("a UID"));
+        let numbers = std::fs::read_dir("/proc").expect("/proc").flatten();
+        let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        // Whatever ends meanwhile has no files any more.
+        let read =
+            |number: u32, file: &str| std::fs::read_to_string(format!("/proc/{number}/{file}"));
+        numbers
+            .filter(|number| read(*number, "cgroup").is_ok_and(|text| text.contains(&mark)))
+            .filter(|number| read(*number, "cmdline").is_ok_and(|text| !text.starts_with("/pause")))
+            .collect()
+    }
+}
+
+/// A search whose trainer is the actor, in this part. `changes` are merged into its spec.
+fn acted(name: &str, part: &str, changes: &Value) -> Value {
+    let source = json!({"claim": null, "hub": {"repository": "tests/actor", "revision": part}});
+    let mut spec = json!({
+        "model": {"source": source},
+        "task": {"source": source},
+        "trainer": {
+            "image": ACTOR,
+            "resources": {"cpu": "50m", "memory": "32Mi", "ephemeralStorage": "16Mi"},
+        },
+    });
+    searches::merge(&mut spec, changes);
+    searches::manifest(name, &spec)
+}
+
+/// What tests on a real kubelet wait for.
+impl Searches {
+    /// Creates a search whose trainer is the actor.
+    pub async fn begin(&self, name: &str, part: &str, changes: &Value) {
+        let manifest = acted(name, part, changes);
+        self.create(&manifest).await.expect("it is valid");
+    }
+
+    /// The pods of trials and inspections.
+    pub async fn pods(&self) -> Vec<Pod> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+        api.list(&ours()).await.expect("pods can be listed").items
+    }
+
+    /// Their Jobs.
+    pub async fn jobs(&self) -> Vec<Job> {
+        let api: Api<Job> = Api::namespaced(self.client.clone(), &self.namespace);
+        api.list(&ours()).await.expect("Jobs can be listed").items
+    }
+
+    /// The running pod of a trial's attempt, when it runs.
+    pub async fn running(&self, search: &str, trial: u32, attempt: u32) -> Pod {
+        let found = async || {
+            let pods = self.pods().await;
+            pods.into_iter().find(|pod| {
+                let label = |name: &str| pod.labels().get(&format!("autopeft.dev/{name}")).cloned();
+                label("search").as_deref() == Some(search)
+                    && label("trial") == Some(trial.to_string())
+                    && label("attempt") == Some(attempt.to_string())
+                    && is_in_phase(pod, "Running")
+            })
+        };
+        let what = format!("attempt {attempt} of trial {trial} of {search} runs");
+        within(LONG, &what, async || found().await.is_some()).await;
+        found().await.expect("it ran a moment ago")
+    }
+
+    /// Waits for its end, for as long as pods on a busy machine may take; gives the object.
+    pub async fn over(&self, name: &str) -> PeftSearch {
+        within(LONG, &format!("{name} has ended"), async || {
+            self.status(name).await.completion_time.is_some()
+        })
+        .await;
+        self.get(name).await
+    }
+
+    /// Waits until a search says that it is degraded for this reason; gives the message.
+    pub async fn degraded(&self, name: &str, reason: &str) -> String {
+        within(LONG, &format!("{name} says {reason}"), async || {
+            self.condition(name, "Degraded").await == ("True".into(), reason.into())
+        })
+        .await;
+        let status = self.status(name).await;
+        let mut conditions = status.conditions.into_iter();
+        let degraded = conditions.find(|condition| condition.type_ == "Degraded");
+        degraded
+            .map(|condition| condition.message)
+            .unwrap_or_default()
+    }
+
+    /// Waits until no Job and no pod of any search is left.
+    pub async fn left_nothing(&self) {
+        eventually("no Job and no pod of a search is left", async || {
+            self.jobs().await.is_empty() && self.pods().await.is_empty()
+        })
+        .await;
+    }
+}
+
+/// Whether a pod is in this phase.
+pub fn is_in_phase(pod: &Pod, phase: &str) -> bool {
+    let status = pod.status.as_ref();
+    status.and_then(|status| status.phase.as_deref()) == Some(phase)
+}
+
+fn ours() -> ListParams {
+    ListParams::default().labels("app.kubernetes.io/managed-by=autopeft")
+}

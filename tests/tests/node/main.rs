@@ -1,0 +1,7 @@
+//! The operator in its pod and trainers in theirs, on a real kubelet (docs/cluster-tests.md). Rows are
+//! those of the fault table in docs/faults.md. Without root these tests are left out, and say so.
+
+mod endings;
+mod example;
+mod going;
+mod waiting;
