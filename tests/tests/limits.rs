@@ -231,8 +231,7 @@ fn a_search_whose_object_is_nearly_too_large_is_sealed() {
         let size = serde_json::to_vec(&searches.get("usual").await)
             .expect("JSON")
             .len();
-        println!("an object with 500 trials has {size} bytes");
-        assert!(size < 600_000, "{size} bytes");
+        assert!(size < 600_000, "500 trials take {size} bytes");
 
         let padded = (0..300).map(|trial| entry(trial, if trial == 0 { 0 } else { 500 }));
         with_ledger(&searches, "padded", padded.collect()).await;

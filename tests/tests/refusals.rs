@@ -281,7 +281,10 @@ fn a_dead_webhook_on_the_status_is_told_by_an_event_and_outlasted() {
             listed.iter().any(is_it)
         })
         .await;
-        assert!(operator.log().contains("failed calling webhook"));
+        eventually("it is in the log", async || {
+            operator.log().contains("failed calling webhook")
+        })
+        .await;
         let counted = "autopeft_api_errors_total{verb=\"update peftsearch status\"}";
         assert!(operator.metric(counted) > 0.0);
         remove_webhook(&client, namespace).await;

@@ -59,7 +59,7 @@ fn draw_edit(draw: &mut Draw, calm: bool) -> Edit {
     let trainer = |field: &str, value: Value| Edit::Spec(json!({"trainer": {field: value}}));
     match draw.below(18) {
         0 if !calm => spec("parallelism", json!(1 + draw.below(4))),
-        0 | 1 | 2 => spec("maxTrials", json!(2 + draw.below(MOST - 1))),
+        0..=2 => spec("maxTrials", json!(2 + draw.below(MOST - 1))),
         3 | 4 => spec("suspend", json!(draw.below(2) == 0)),
         5 => spec(
             "maxFailedTrials",
@@ -274,7 +274,7 @@ fn has_settled(search: &PeftSearch) -> bool {
 
 /// One search, edited at random until its end.
 async fn sequence(searches: &Searches, seen: &Seen, seed: u64, expected: &[String]) {
-    let calm = seed % 2 == 0;
+    let calm = seed.is_multiple_of(2);
     let name = format!("s{seed}");
     let mut draw = Draw(seed);
     let begin = json!({"maxTrials": 6, "parallelism": if calm { 1 } else { 2 }, "maxRetries": 2});

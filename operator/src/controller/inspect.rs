@@ -12,11 +12,12 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use kube::runtime::controller::Action as Next;
 
+use super::act::Created;
 use super::api;
 use super::job;
 use super::names::{self, Purpose};
 use super::outcome::{self, Ending, Seen, Trouble};
-use super::reconcile::{Created, Pass, ReconcileError};
+use super::reconcile::{Pass, ReconcileError};
 use super::restore::{self, Early};
 use crate::request::{self, Places};
 

@@ -4,6 +4,7 @@
 //! `names`, `job`, `outcome`, `observe` and `restore` are pure; `api` calls the API server by the clients
 //! of `connection`.
 
+mod act;
 mod api;
 mod connection;
 mod denials;

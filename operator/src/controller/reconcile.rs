@@ -19,10 +19,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action as Next;
-use kube::runtime::reflector::ObjectRef;
 
 use super::api::{self, ApiError};
-use super::denials;
 use super::inspect::{self, Inspected};
 use super::job;
 use super::memory::Memory;
@@ -31,7 +29,6 @@ use super::observe::{Attempt, Observed, View, observe};
 use super::outcome::Trouble;
 use super::restore::{self, Early};
 use super::{Context, tell};
-use crate::ask::Asked;
 use crate::ledger::{Event, Ledger, LedgerError};
 use crate::measures::{self, Subject};
 use crate::planner::{self, Action, Engine, Situation};
@@ -461,7 +458,7 @@ impl Pass<'_> {
     }
 
     /// The Job of a trial's due attempt.
-    fn job(&self, places: &Places, entry: &LedgerEntry) -> Result<Job, serde_json::Error> {
+    pub fn job(&self, places: &Places, entry: &LedgerEntry) -> Result<Job, serde_json::Error> {
         let request = request::trial(&self.search.spec, places, &self.uid(), entry);
         let document = serde_json::to_string(&request)?;
         let purpose = Purpose::Trial(entry.trial);
@@ -543,183 +540,6 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Starts an attempt. False where nothing was started.
-    async fn start(
-        &mut self,
-        ledger: &mut Ledger,
-        places: &Places,
-        (trial, attempt): Attempt,
-    ) -> Result<bool, ReconcileError> {
-        let Some(entry) = ledger.entry(trial).cloned() else {
-            return Ok(false);
-        };
-        if self.memory.pause().is_some() || !self.context.pulse.is_steady() {
-            return Ok(false);
-        }
-        let wanted = self.job(places, &entry)?;
-        let created = match self.create(&wanted).await? {
-            Created::Made(uid) => uid,
-            Created::Taken => {
-                self.memory.taken.insert((trial, attempt));
-                return Ok(false);
-            }
-            Created::Refused => return Ok(false),
-        };
-        self.memory.created.insert(created.clone(), self.now);
-        ledger.note_job(trial, attempt, &created)?;
-        Ok(true)
-    }
-
-    /// Creates a Job, or finds that it was created before.
-    pub async fn create(&mut self, wanted: &Job) -> Result<Created, ReconcileError> {
-        let namespace = self.namespace();
-        let client = &self.context.client;
-        match api::create_job(client, &namespace, wanted).await {
-            Ok(job) => {
-                self.memory.refusal = None;
-                Ok(Created::Made(job.metadata.uid.unwrap_or_default()))
-            }
-            Err(error) if error.code() == Some(409) => {
-                let name = wanted.metadata.name.as_deref().unwrap_or_default();
-                let found = api::read_job(client, &namespace, name).await?;
-                let uid = self.uid();
-                let ours = found.filter(|found| {
-                    let made = found.metadata.uid.as_ref();
-                    names::controller_uid(&found.metadata) == Some(&uid)
-                        && (made.is_some_and(|made| self.memory.created.contains_key(made))
-                            || job::is_the_same(found, wanted))
-                });
-                Ok(ours.map_or(Created::Taken, |job| {
-                    Created::Made(job.metadata.uid.unwrap_or_default())
-                }))
-            }
-            Err(error) => {
-                let Some(trouble) = denials::of_creation(&error) else {
-                    return Err(error.into());
-                };
-                self.context.metrics.count_api_error(error.verb());
-                let reference = self.search.object_ref(&());
-                let (reason, message) = (trouble.reason, trouble.message.clone());
-                tracing::warn!(
-                    namespace = self.namespace(),
-                    search = self.name(),
-                    reason,
-                    "{message}"
-                );
-                self.context.recorder.warn(reference, reason, message).await;
-                self.memory.refuse(trouble);
-                Ok(Created::Refused)
-            }
-        }
-    }
-
-    /// Asks the engine for the next trial.
-    fn suggest(&mut self, subject: &Subject, ledger: &Ledger) {
-        let trigger = self.context.trigger.clone();
-        let reference = ObjectRef::<Guarded>::new(&self.name()).within(&self.namespace());
-        let done = move || {
-            // Nobody listens when the process ends.
-            let _ = trigger.unbounded_send(reference);
-        };
-        let metric = subject.spec.task.score_metric();
-        let engines = &self.context.engines;
-        self.memory.step =
-            Some(engines.begin(subject.problem.clone(), metric, ledger.clone(), done));
-        self.memory.engine = Engine::Busy;
-    }
-
-    /// Takes in what the engine has found.
-    async fn take_answer(&mut self) {
-        let Some(answer) = self
-            .memory
-            .step
-            .as_ref()
-            .and_then(super::engines::Step::take)
-        else {
-            return;
-        };
-        self.memory.step = None;
-        self.context.metrics.engine_seconds.observe(answer.seconds);
-        let trouble = match answer.asked {
-            Ok(asked) => {
-                if let Asked::Suggestion(planned) = &asked {
-                    let (trial, seconds) = (planned.trial, answer.seconds);
-                    tracing::debug!(
-                        namespace = self.namespace(),
-                        search = self.name(),
-                        trial,
-                        seconds,
-                        "suggested"
-                    );
-                }
-                self.memory.engine_answered(match asked {
-                    Asked::Suggestion(planned) => Engine::Ready(planned),
-                    Asked::Exhausted => Engine::Exhausted,
-                });
-                None
-            }
-            Err(error) => {
-                self.memory.engine_failed();
-                let message = error.to_string();
-                let reference = self.search.object_ref(&());
-                self.context
-                    .recorder
-                    .warn(reference, "EngineFailed", message.clone())
-                    .await;
-                Some(Trouble::new("EngineFailed", message))
-            }
-        };
-        self.memory.engine_trouble = trouble;
-    }
-
-    /// Lets an attempt's pods go and deletes its Job.
-    async fn clear(&mut self, attempt: Attempt, observed: &Observed) -> Result<(), ReconcileError> {
-        let Some(objects) = observed.objects.get(&attempt) else {
-            return Ok(());
-        };
-        for pod in self.pods.clone() {
-            if objects
-                .held
-                .iter()
-                .any(|name| pod.metadata.name.as_ref() == Some(name))
-            {
-                self.let_go(&pod).await?;
-            }
-        }
-        if let Some((name, uid)) = &objects.job {
-            self.delete_job(name, uid).await?;
-            self.memory.created.remove(uid);
-        }
-        Ok(())
-    }
-
-    /// Takes our finalizer off a pod that has it, unless that was asked a moment ago.
-    pub async fn let_go(&mut self, pod: &Pod) -> Result<(), ReconcileError> {
-        let key = format!("pod/{}", pod.metadata.name.as_deref().unwrap_or_default());
-        if !names::is_held(&pod.metadata) || !self.memory.may_remove(&key) {
-            return Ok(());
-        }
-        let released = api::release_pod(&self.context.client, &self.namespace(), pod).await;
-        self.asked(&key, released)
-    }
-
-    /// Deletes a Job, unless that was asked a moment ago.
-    pub async fn delete_job(&mut self, name: &str, uid: &str) -> Result<(), ReconcileError> {
-        let key = format!("job/{uid}");
-        if !self.memory.may_remove(&key) {
-            return Ok(());
-        }
-        let deleted = api::delete_job(&self.context.client, &self.namespace(), name, uid).await;
-        self.asked(&key, deleted)
-    }
-
-    fn asked(&mut self, key: &str, answer: Result<(), ApiError>) -> Result<(), ReconcileError> {
-        if answer.is_err() {
-            self.memory.not_removed(key);
-        }
-        Ok(answer?)
-    }
-
     /// When to look again; deletes the object when its time is over.
     async fn finish(
         &mut self,
@@ -777,15 +597,4 @@ impl Pass<'_> {
                 Next::requeue(delay.max(Duration::from_millis(20)))
             }))
     }
-}
-
-/// How creating a Job ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Created {
-    /// It exists and is ours: its UID.
-    Made(String),
-    /// Somebody else's has its name.
-    Taken,
-    /// The API server does not allow it; the memory says why and until when.
-    Refused,
 }
