@@ -169,7 +169,12 @@ fn a_trainer_that_hangs_is_stopped_at_its_deadline_and_is_infeasible() {
             .expect("valid");
         let status = searches.ended("one").await;
         let good = (TrialState::Succeeded, 1, 0);
-        assert_eq!(told(&status), [good, (TrialState::Infeasible, 1, 0), good], "{:?}", status.ledger[1]);
+        assert_eq!(
+            told(&status),
+            [good, (TrialState::Infeasible, 1, 0), good],
+            "{:?}",
+            status.ledger[1]
+        );
         assert_eq!(
             status.ledger[1].reason,
             Some(FailureReason::DeadlineExceeded)
