@@ -99,7 +99,7 @@ pub struct Inspection {
     pub other: OtherFields,
 }
 
-/// Why a trial failed by its own fault.
+/// Why a trial failed, in one word.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]

@@ -120,7 +120,7 @@ pub struct ConvergenceSpec {
     /// The number of finished trials, after the initial design, to look back on.
     #[schemars(range(min = 1, max = 500))]
     pub trials: u32,
-    /// The search ends when the hypervolume has grown by less than this share over them.
+    /// The search ends when the hypervolume has grown by less than this share over those trials.
     #[serde(default = "defaults::tolerance")]
     pub tolerance: Decimal,
 }

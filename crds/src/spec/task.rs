@@ -96,7 +96,7 @@ pub enum CustomTaskType {
     Regression,
 }
 
-/// A validation metric.
+/// A validation metric: one of the task is its score.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]

@@ -78,7 +78,7 @@ pub enum Precision {
     BFloat16,
 }
 
-/// Methods trained beside the search for comparison.
+/// A method that is trained beside the search for comparison.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
