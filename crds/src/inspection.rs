@@ -31,6 +31,11 @@ pub enum InspectionOutcome {
         /// Why, in one sentence.
         message: String,
     },
+    /// They are not there, or cannot be read now: what is looked for may come.
+    Unavailable {
+        /// What is missing, in one sentence.
+        message: String,
+    },
 }
 
 /// Reads an inspection's document and checks whose it is.

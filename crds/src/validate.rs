@@ -305,8 +305,23 @@ fn algorithm(algorithm: &AlgorithmSpec, errors: &mut Vec<FieldError>) {
             ),
             "keep every how many-th sample, at most samples",
         ));
+    } else if nuts.samples > KEPT_MAX.saturating_mul(nuts.thinning) {
+        errors.push(FieldError::new(
+            "spec.algorithm.nuts.thinning",
+            format!(
+                "of {} samples, one in {} is kept: more than {KEPT_MAX}",
+                nuts.samples, nuts.thinning
+            ),
+            format!(
+                "keep at most {KEPT_MAX}: each kept sample is one more Gaussian process in memory"
+            ),
+        ));
     }
 }
+
+/// The most samples of the surrogate's hyperparameters that are kept: with 500 trials each takes
+/// megabytes.
+const KEPT_MAX: u32 = 64;
 
 fn training(training: &TrainingSpec, errors: &mut Vec<FieldError>) {
     let TrainingSpec {

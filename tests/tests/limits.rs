@@ -9,7 +9,7 @@ use autopeft_engine::Problem;
 use autopeft_integration_tests::cluster::{Operator, cluster, eventually, free_port, runtime};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::{
-    Searches, assert_sound, condition, manifest, writes_of_the_operator,
+    Searches, assert_sound, condition, created_jobs, manifest, writes_of_the_operator,
 };
 use autopeft_operator::ask::{self, AskError, Asked};
 use autopeft_operator::controller::{self, Options};
@@ -117,6 +117,52 @@ fn a_suggestion_is_given_up_when_its_search_is_deleted() {
         );
         searches.delete("long").await;
         assert_eq!(searches.ended("next").await.trials.succeeded, 6);
+        operator.abort();
+    });
+}
+
+#[test]
+fn a_space_that_does_not_fit_the_model_is_refused_after_one_inspection() {
+    runtime().block_on(async {
+        let client = cluster().namespace("unfit").await;
+        let _kubelet = Kubelet::play(client.clone(), "unfit", SHORT, |_| Act::Succeed);
+        let _operator = cluster().operator("unfit", "a");
+        let searches = Searches::of(&client, "unfit");
+        // The model has six layers.
+        let mask = json!({"searchSpace": {"dimensions": [
+            {"name": "layers", "mask": "****"}, {"name": "serialAdapter", "sizes": [0, 8]},
+        ]}});
+        searches
+            .create(&manifest("one", &mask))
+            .await
+            .expect("valid");
+        eventually("it is refused", async || {
+            searches.condition("one", "Succeeded").await == ("False".into(), "InvalidSpec".into())
+        })
+        .await;
+        searches.is_clean().await;
+        tokio::time::sleep(SHORT * 40).await;
+        let search = searches.get("one").await;
+        let made = created_jobs(&cluster().audit, &search);
+        assert_eq!(made.values().copied().collect::<Vec<_>>(), [1], "{made:?}");
+        let status = search.status.expect("a status");
+        assert!(status.inspection.is_some(), "what was found is kept");
+        assert_eq!(condition(&status, "Succeeded").1, "InvalidSpec");
+    });
+}
+
+#[test]
+fn a_suggestion_that_takes_very_long_does_not_hold_up_the_other_searches() {
+    runtime().block_on(async {
+        let client = cluster().namespace("slow").await;
+        let _kubelet = Kubelet::play(client.clone(), "slow", SHORT, |_| Act::Succeed);
+        let operator = operator(cluster().config().await, "slow");
+        let searches = Searches::of(&client, "slow");
+        for search in [seeded("long", NEVER_ENDS), seeded("next", 7)] {
+            searches.create(&search).await.expect("valid");
+        }
+        assert_eq!(searches.ended("next").await.trials.succeeded, 6);
+        assert!(searches.status("long").await.ledger.is_empty());
         operator.abort();
     });
 }

@@ -368,7 +368,7 @@ fn what_a_namespace_refuses_is_told_and_tried_again() {
 fn a_queued_search_waits_until_its_jobs_are_admitted_and_bears_preemption() {
     runtime().block_on(async {
         let client = cluster().namespace("queued").await;
-        let _kubelet = Kubelet::play(client.clone(), "queued", SHORT * 8, |_| Act::Succeed);
+        let _kubelet = Kubelet::play(client.clone(), "queued", SHORT * 30, |_| Act::Succeed);
         let _operator = cluster().operator("queued", "a");
         let searches = Searches::of(&client, "queued");
         let queued = json!({"maxTrials": 2, "trainer": {"queueName": "team"}});

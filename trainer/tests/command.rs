@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use autopeft_crds::PeftConfiguration;
+use autopeft_crds::inspection::{InspectionOutcome, parse_inspection};
 use autopeft_crds::spec::Metric;
 use autopeft_crds::trial::{
     FailureClass, FailureReason, Inspection, RESULT_MAX_BYTES, TrialMeasurements, TrialOutcome,
@@ -156,9 +157,22 @@ fn what_is_gone_in_the_middle_of_a_search_does_not_end_it() {
         assert_eq!((code, reason), (3, FailureReason::Internal), "{message}");
         assert_eq!(reason.class(), FailureClass::Infrastructure);
         assert!(message.contains(file), "{message}");
-        // By hand, it is the user's to put right.
+        // By hand, it is the user's to put right; in a cluster, what is missing may come.
         let said = inspect(folder.path(), &request).expect_err("refused");
         assert!(said.contains(file), "{said}");
+        let (request_file, document) = (folder.path().join("i.json"), folder.path().join("o.json"));
+        std::fs::write(&request_file, request.to_string()).expect("a request");
+        let (asked, told) = (request_file.to_string_lossy(), document.to_string_lossy());
+        run(&["inspect", "--request", &asked, "--result", &told]);
+        let uid = request["identity"]["searchUid"].as_str().expect("a UID");
+        let document = std::fs::read(&document).expect("a document");
+        let outcome = parse_inspection(&document, uid)
+            .expect("a valid document")
+            .outcome;
+        let InspectionOutcome::Unavailable { message } = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert!(message.contains(file), "{message}");
     }
 }
 

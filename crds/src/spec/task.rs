@@ -96,7 +96,7 @@ pub enum CustomTaskType {
     Regression,
 }
 
-/// A validation metric: one of the task is its score.
+/// A validation metric. In `task.metric`: the one that is the score, the task's own by default.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use autopeft_crds::spec::Metric;
 use autopeft_engine::Problem;
@@ -32,6 +32,9 @@ pub struct Answer {
     /// Seconds.
     pub seconds: f64,
 }
+
+/// How long a step keeps the others waiting. One whose settings make it take longer goes on beside them.
+const SLICE: Duration = Duration::from_secs(30);
 
 /// What computes a step: `ask::ask`.
 pub type Ask = fn(&Problem, Metric, &Ledger, &dyn Fn() -> bool) -> Result<Asked, AskError>;
@@ -94,14 +97,19 @@ impl Engines {
         let task = tokio::spawn(async move {
             let turn = permits.acquire_owned().await;
             let begun = Instant::now();
-            let computed = tokio::task::spawn_blocking(move || {
-                // Held while the thread computes, whoever still waits for it.
-                let _turn = turn;
+            let mut computing = tokio::task::spawn_blocking(move || {
                 ask(&problem, metric, &ledger, &|| {
                     dropped.load(Ordering::Relaxed)
                 })
             });
-            let asked = match computed.await {
+            let computed = match tokio::time::timeout(SLICE, &mut computing).await {
+                Ok(computed) => computed,
+                Err(_) => {
+                    drop(turn);
+                    computing.await
+                }
+            };
+            let asked = match computed {
                 Ok(asked) => asked.map_err(EngineError::from),
                 Err(error) => Err(EngineError::Panicked(panic_text(error))),
             };

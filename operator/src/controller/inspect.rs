@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autopeft_crds::inspection::{InspectionOutcome, parse_inspection};
+use autopeft_crds::status::PeftSearchStatus;
 use autopeft_crds::trial::Inspection;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -102,28 +103,25 @@ pub(super) async fn inspect(
         Seen::Running | Seen::Unclear { .. } => None,
         Seen::Waiting(trouble) => Some(trouble),
         Seen::Ended(Ending::Document(text)) => match parse_inspection(text.as_bytes(), &uid) {
-            Ok(result) => {
-                let mut status = restore::early(&pass.search, &Early::Inspecting, pass.now);
-                match result.outcome {
-                    InspectionOutcome::Found(inspection) => {
-                        status.inspection = Some(inspection);
-                        pass.record(status, &[]).await?;
-                    }
-                    InspectionOutcome::Refused { message } => {
-                        let refused = Early::BadInput(message.clone());
-                        let status = restore::early(&pass.search, &refused, pass.now);
-                        pass.record(status, &[]).await?;
-                        let reference = pass.search.object_ref(&());
-                        pass.context
-                            .recorder
-                            .warn(reference, "BadInput", message)
-                            .await;
-                    }
+            Ok(result) => match result.outcome {
+                InspectionOutcome::Found(inspection) => {
+                    let mut status = restore::early(&pass.search, &Early::Inspecting, pass.now);
+                    status.inspection = Some(inspection);
+                    return settled(pass, status, &pods, &job).await;
                 }
-                clear(pass, &pods, Some(&job)).await?;
-                // What was recorded comes back as a change.
-                return Ok(Inspected::NotYet(Next::requeue(Duration::from_millis(20))));
-            }
+                InspectionOutcome::Refused { message } => {
+                    let refused = Early::BadInput(message.clone());
+                    let status = restore::early(&pass.search, &refused, pass.now);
+                    let next = settled(pass, status, &pods, &job).await?;
+                    let reference = pass.search.object_ref(&());
+                    let recorder = &pass.context.recorder;
+                    recorder.warn(reference, "BadInput", message).await;
+                    return Ok(next);
+                }
+                InspectionOutcome::Unavailable { message } => {
+                    Some(again(pass, &job, &pods, message).await?)
+                }
+            },
             Err(error) => Some(again(pass, &job, &pods, error.to_string()).await?),
         },
         Seen::Ended(Ending::Without(_, message)) | Seen::Taken(message) => {
@@ -133,6 +131,18 @@ pub(super) async fn inspect(
     let status = restore::early(&pass.search, &Early::Inspecting, pass.now);
     pass.record(status, trouble.as_slice()).await?;
     Ok(Inspected::NotYet(Next::requeue(SOON)))
+}
+
+/// Records what an inspection has found and clears it away. What was recorded comes back as a change.
+async fn settled(
+    pass: &mut Pass<'_>,
+    status: PeftSearchStatus,
+    pods: &[Arc<Pod>],
+    job: &Job,
+) -> Result<Inspected, ReconcileError> {
+    pass.record(status, &[]).await?;
+    clear(pass, pods, Some(job)).await?;
+    Ok(Inspected::NotYet(Next::requeue(Duration::from_millis(20))))
 }
 
 /// The message of an inspection that refused the spec as it is now.

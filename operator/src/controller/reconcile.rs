@@ -319,8 +319,13 @@ impl Pass<'_> {
     }
 
     async fn refuse(&mut self, errors: Vec<String>) -> Result<Next, ReconcileError> {
+        let message = errors.join("; ");
         let status = restore::early(&self.search, &Early::Invalid(errors), self.now);
-        self.record(status, &[]).await?;
+        if self.record(status, &[]).await? {
+            let reference = self.search.object_ref(&());
+            let recorder = &self.context.recorder;
+            recorder.warn(reference, "InvalidSpec", message).await;
+        }
         Ok(Next::await_change())
     }
 
@@ -512,12 +517,12 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Writes a status where it says something new.
+    /// Writes a status where it says something new; whether it did.
     pub async fn record(
         &mut self,
         status: PeftSearchStatus,
         troubles: &[Trouble],
-    ) -> Result<(), ReconcileError> {
+    ) -> Result<bool, ReconcileError> {
         let before = self.search.status.as_ref();
         let mut all: Vec<Trouble> = self.memory.denial.iter().cloned().collect();
         if status.completion_time.is_none() {
@@ -528,7 +533,7 @@ impl Pass<'_> {
         status.artifacts = job::artifacts(&self.search);
         self.context.metrics.show(&self.search, &status);
         if before.is_some_and(|before| *before == status) {
-            return Ok(());
+            return Ok(false);
         }
         let wanted = PeftSearch {
             status: Some(status),
@@ -537,7 +542,7 @@ impl Pass<'_> {
         let written = api::replace_status(&self.context.client, &wanted).await?;
         self.memory.written = Some(written.clone());
         self.search = written;
-        Ok(())
+        Ok(true)
     }
 
     /// When to look again; deletes the object when its time is over.

@@ -164,11 +164,15 @@ pub fn early(search: &PeftSearch, early: &Early, now: Timestamp) -> PeftSearchSt
         ],
         start_time: Some(before.start_time.unwrap_or(Time(now))),
         completion_time: over.then_some(completion),
-        trials: TrialCounts {
-            progress: format!("0/{}", search.spec.max_trials),
-            ..TrialCounts::default()
+        trials: if before.ledger.is_empty() {
+            TrialCounts {
+                progress: format!("0/{}", search.spec.max_trials),
+                ..TrialCounts::default()
+            }
+        } else {
+            before.trials
         },
-        ledger: before.ledger,
-        ..PeftSearchStatus::default()
+        // What was found is kept, the inspection too: it is not made again.
+        ..before
     }
 }

@@ -139,20 +139,19 @@ fn inspect(request: &Path, file: Option<&Path>) -> Result<(), Failure> {
     let request = read_request(request)?;
     let found = crate::inspect::inspect(&request);
     if let Some(file) = file {
+        let message =
+            |error: &crate::trial::TrialError| error.to_string().chars().take(1000).collect();
         let outcome = match &found {
-            Ok(inspection) => Some(InspectionOutcome::Found(inspection.clone())),
-            Err(error) if error.reason() == FailureReason::BadInput => {
-                let message = error.to_string();
-                Some(InspectionOutcome::Refused {
-                    message: message.chars().take(1000).collect(),
-                })
-            }
-            Err(_) => None,
+            Ok(inspection) => InspectionOutcome::Found(inspection.clone()),
+            Err(error) if error.reason() == FailureReason::BadInput => InspectionOutcome::Refused {
+                message: message(error),
+            },
+            Err(error) => InspectionOutcome::Unavailable {
+                message: message(error),
+            },
         };
-        if let Some(outcome) = outcome {
-            result::write_inspection(file, &request.identity.search_uid, outcome)
-                .map_err(|error| Failure::Internal(error.to_string()))?;
-        }
+        result::write_inspection(file, &request.identity.search_uid, outcome)
+            .map_err(|error| Failure::Internal(error.to_string()))?;
     }
     print_json(&found?)
 }
