@@ -227,6 +227,7 @@ async fn lead(
         .touched_objects()
         .filter_map(move |change| std::future::ready(of_pods.told("pods", change)));
     let held = pods.clone();
+    let (seen_off, ending) = tokio::sync::oneshot::channel::<()>();
     let watched = watcher::Config::default().timeout(WATCH_SECONDS);
     let search_changes = watcher(scoped::<Guarded>(&client, namespace), watched)
         .backoff(Pauses::default())
@@ -242,6 +243,8 @@ async fn lead(
             // A sender that is gone asks for the same.
             let _ = stopped.await;
             linger(&held).await;
+            // Nobody listens where the controller has ended.
+            let _ = seen_off.send(());
         });
     let context = Arc::new(Context {
         recorder: Recorder::new(calls.clone(), &options.identity, metrics.clone()),
@@ -262,7 +265,7 @@ async fn lead(
     let filling = tokio::spawn(fill(Arc::clone(&context), ready));
     let orphans = tokio::spawn(orphans::sweep(Arc::clone(&context)));
     let forgetting = tokio::spawn(forget(Arc::clone(&context)));
-    controller
+    let reconciling = controller
         .run(
             reconcile_when_filled,
             |object, error, context| reconcile::after_error(object, error, context),
@@ -275,8 +278,12 @@ async fn lead(
                 Ok(_) | Err(Error::ReconcilerFailed(..) | Error::ObjectNotFound(_)) => {}
                 Err(error) => tracing::warn!("watching: {error}"),
             }
-        })
-        .await;
+        });
+    tokio::select! {
+        () = reconciling => {}
+        // What is reconciled has a moment to come to its end.
+        _ = async { let _ = ending.await; tokio::time::sleep(Duration::from_secs(1)).await } => {}
+    }
     filling.abort();
     orphans.abort();
     forgetting.abort();

@@ -116,7 +116,7 @@ pub fn see(job: &Job, pods: &[&Pod], now: Timestamp) -> Seen {
     }
     if is_late(job, pods) {
         // Time that passed before the container started says nothing of the configuration.
-        return if pods.iter().any(|pod| terminated(pod).is_some()) {
+        return if pods.iter().any(|pod| has_started(pod)) {
             without(
                 FailureReason::DeadlineExceeded,
                 "the trial took longer than trialDeadlineSeconds",
@@ -243,6 +243,10 @@ fn terminated(pod: &Pod) -> Option<&ContainerStateTerminated> {
     state(pod)?.terminated.as_ref()
 }
 
+fn has_started(pod: &Pod) -> bool {
+    state(pod).is_some_and(|state| state.running.is_some() || state.terminated.is_some())
+}
+
 fn document(pod: &Pod) -> Option<String> {
     let message = terminated(pod)?.message.as_ref()?;
     (!message.is_empty()).then(|| message.clone())
@@ -261,8 +265,7 @@ fn is_over(pod: &Pod) -> bool {
         && pod
             .spec
             .as_ref()
-            .is_none_or(|spec| spec.node_name.is_none())
-        && state(pod).is_none_or(|state| state.running.is_none());
+            .is_none_or(|spec| spec.node_name.is_none());
     matches!(phase(pod), "Succeeded" | "Failed") || terminated(pod).is_some() || deleted_unstarted
 }
 
