@@ -300,6 +300,20 @@ pub fn writes_of_the_operator(audit: &Path, namespace: &str) -> Vec<Value> {
 
 /// Every write to a namespace that the API server carried out, once.
 pub fn writes(audit: &Path, namespace: &str) -> Vec<Value> {
+    let mut found = requests(audit, namespace);
+    found.retain(was_carried_out);
+    found
+}
+
+/// Whether the API server says that it did what an audit event asked for.
+pub fn was_carried_out(event: &Value) -> bool {
+    event["responseStatus"]["code"]
+        .as_u64()
+        .is_some_and(|code| code < 300)
+}
+
+/// Every request to write to a namespace, once, whatever became of it.
+pub fn requests(audit: &Path, namespace: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(audit).expect("an audit log");
     let verbs: BTreeSet<&str> = ["create", "update", "patch", "delete"].into();
     let named = format!("\"namespace\":\"{namespace}\"");
@@ -311,9 +325,6 @@ pub fn writes(audit: &Path, namespace: &str) -> Vec<Value> {
             event["stage"] == "ResponseComplete"
                 && event["objectRef"]["namespace"] == namespace
                 && verbs.contains(event["verb"].as_str().unwrap_or_default())
-                && event["responseStatus"]["code"]
-                    .as_u64()
-                    .is_some_and(|code| code < 300)
         })
         .collect()
 }

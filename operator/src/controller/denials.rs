@@ -18,14 +18,13 @@ impl Pass<'_> {
             return;
         };
         let message = format!("{}: {}", error.verb(), error.message());
-        let message: String = message.chars().take(600).collect();
         if error.verb() == UPDATE_STATUS {
             if self.memory.failures == 0 {
                 self.warn("StatusNotWritten", message).await;
             }
             return;
         }
-        let trouble = Trouble::new(reason, message.clone());
+        let trouble = Trouble::new(reason, &message);
         if self.memory.denial.as_ref() != Some(&trouble) {
             self.memory.denial = Some(trouble);
             self.warn(reason, message).await;
@@ -65,6 +64,5 @@ pub(super) fn of_creation(error: &api::ApiError) -> Option<Trouble> {
         None => return None,
     };
     let message = format!("the Job cannot be created: {}", error.message());
-    let message: String = message.chars().take(600).collect();
-    Some(Trouble::new(reason, message))
+    Some(Trouble::new(reason, &message))
 }

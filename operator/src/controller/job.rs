@@ -1,8 +1,8 @@
 //! The Job of a trial. No I/O.
 //!
 //! It asks for nothing that the restricted Pod Security profile refuses, holds no token, and mounts
-//! only what the search names. Its name and its content follow from the search and the request, so
-//! that a Job found in its place can be compared.
+//! only what the search names. Its name and its content follow from the search and the request, and it
+//! carries a hash of them, so that a Job found in its place can be compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,6 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use serde_json::Value;
 
 use super::names::{self, CONTAINER, FINALIZER, Purpose};
 use crate::request::Places;
@@ -188,15 +187,39 @@ fn hash(spec: &JobSpec) -> String {
     hex_prefix(&serde_json::to_vec(spec).unwrap_or_default())
 }
 
+/// The hash that a Job carries.
+fn made(job: &Job) -> Option<&String> {
+    job.metadata.annotations.as_ref()?.get(names::MADE)
+}
+
+/// A label of a Job.
+fn label<'a>(job: &'a Job, name: &str) -> Option<&'a String> {
+    job.metadata.labels.as_ref()?.get(name)
+}
+
 /// Whether a Job was made from another spec than the wanted one. What admission or Kueue have changed
 /// in it does not count.
 pub fn is_outdated(found: &Job, wanted: &Job) -> bool {
-    let made = |job: &Job| job.metadata.annotations.as_ref()?.get(names::MADE).cloned();
-    let queue = |job: &Job| job.metadata.labels.as_ref()?.get(names::QUEUE).cloned();
+    let queue = |job| label(job, names::QUEUE).cloned();
     match (made(found), made(wanted)) {
         (Some(before), Some(now)) => before != now || queue(found) != queue(wanted),
         _ => false,
     }
+}
+
+/// Whether a Job that was found is the wanted one: made by the same search, of the same spec, for the
+/// same request. What the API server, admission or Kueue have changed in it does not count.
+pub fn is_the_same(found: &Job, wanted: &Job) -> bool {
+    let request = |job: &Job| {
+        let template = job.spec.as_ref()?.template.metadata.as_ref()?;
+        template.annotations.as_ref()?.get(names::REQUEST).cloned()
+    };
+    let mut labels = wanted.metadata.labels.iter().flatten();
+    made(found).is_some()
+        && made(found) == made(wanted)
+        && names::controller_uid(&found.metadata) == names::controller_uid(&wanted.metadata)
+        && labels.all(|(name, value)| label(found, name) == Some(value))
+        && request(found) == request(wanted)
 }
 
 fn pod(spec: &PeftSearchSpec, purpose: Purpose, defaults: &Defaults) -> PodSpec {
@@ -460,44 +483,6 @@ fn volumes(spec: &PeftSearchSpec) -> (Vec<Volume>, Vec<VolumeMount>) {
         });
     }
     (volumes, mounts)
-}
-
-/// Whether a Job that was found holds everything that the wanted one says. The API server adds
-/// fields, and Kueue changes `suspend`.
-pub fn is_the_same(found: &Job, wanted: &Job) -> bool {
-    let comparable = |job: &Job| {
-        let mut value = serde_json::json!({
-            "labels": job.metadata.labels,
-            "owners": job.metadata.owner_references,
-            "spec": job.spec,
-        });
-        if let Some(spec) = value["spec"].as_object_mut() {
-            spec.remove("suspend");
-        }
-        // The API server writes quantities its own way ("0.5" becomes "500m").
-        let container = value.pointer_mut("/spec/template/spec/containers/0");
-        if let Some(container) = container.and_then(Value::as_object_mut) {
-            container.remove("resources");
-        }
-        value
-    };
-    contains(&comparable(found), &comparable(wanted))
-}
-
-fn contains(found: &Value, wanted: &Value) -> bool {
-    match (found, wanted) {
-        (Value::Object(found), Value::Object(wanted)) => wanted
-            .iter()
-            .all(|(name, wanted)| found.get(name).is_some_and(|found| contains(found, wanted))),
-        (Value::Array(found), Value::Array(wanted)) => {
-            found.len() == wanted.len()
-                && found
-                    .iter()
-                    .zip(wanted)
-                    .all(|(found, wanted)| contains(found, wanted))
-        }
-        (found, wanted) => found == wanted,
-    }
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use kube::Client;
-use kube_lease_manager::{LeaseManagerBuilder, LeaseManagerError};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, Client};
+use kube_lease_manager::{LeaseManager, LeaseManagerBuilder, LeaseManagerError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -16,6 +17,8 @@ pub const LEASE_SECONDS: u64 = 15;
 const GRACE_SECONDS: u64 = 10;
 /// How soon to ask again for a Lease that could not be read.
 const RETRY: Duration = Duration::from_secs(2);
+/// How often who waits looks whether the Lease was given back.
+const LOOK: Duration = Duration::from_secs(1);
 /// So many refusals of the Lease in a row end the process.
 const REFUSALS: u32 = 15;
 /// How often the pulse beats.
@@ -25,7 +28,7 @@ const BEAT: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Leadership {
     leads: watch::Receiver<bool>,
-    task: JoinHandle<Result<kube_lease_manager::LeaseManager, LeaseManagerError>>,
+    task: JoinHandle<Result<(), LeaseManagerError>>,
 }
 
 impl Leadership {
@@ -36,15 +39,17 @@ impl Leadership {
         name: &str,
         identity: &str,
     ) -> Result<Self, LeaseManagerError> {
+        let candidate = Candidate {
+            leases: Api::namespaced(client.clone(), namespace),
+            client,
+            namespace: namespace.into(),
+            name: name.into(),
+            identity: identity.into(),
+        };
         // An API server that is away is waited for: a process that ends instead is restarted later and later.
         let mut refusals = 0;
         let manager = loop {
-            let builder = LeaseManagerBuilder::new(client.clone(), name)
-                .with_namespace(namespace)
-                .with_identity(identity)
-                .with_duration(LEASE_SECONDS)
-                .with_grace(GRACE_SECONDS);
-            match builder.build().await {
+            match candidate.manager().await {
                 Ok(manager) => break manager,
                 Err(error) => {
                     // One that has just started may not know our rights yet.
@@ -57,7 +62,8 @@ impl Leadership {
             }
             tokio::time::sleep(RETRY).await;
         };
-        let (leads, task) = manager.watch().await;
+        let (tell, leads) = watch::channel(false);
+        let task = tokio::spawn(candidate.hold(manager, tell));
         Ok(Self { leads, task })
     }
 
@@ -77,10 +83,78 @@ impl Leadership {
         let Self { leads, task } = self;
         drop(leads);
         match tokio::time::timeout(Duration::from_secs(3), task).await {
-            Ok(Ok(Ok(_))) => {}
+            Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(error))) => tracing::warn!("the lease could not be given back: {error}"),
             Ok(Err(error)) => tracing::warn!("the lease could not be given back: {error}"),
             Err(_) => tracing::warn!("the lease could not be given back in time"),
+        }
+    }
+}
+
+/// Who campaigns for which Lease.
+struct Candidate {
+    client: Client,
+    leases: Api<Lease>,
+    namespace: String,
+    name: String,
+    identity: String,
+}
+
+impl Candidate {
+    /// A manager that knows the Lease as it is now.
+    async fn manager(&self) -> Result<LeaseManager, LeaseManagerError> {
+        let builder = LeaseManagerBuilder::new(self.client.clone(), &self.name)
+            .with_namespace(&self.namespace)
+            .with_identity(&self.identity)
+            .with_duration(LEASE_SECONDS)
+            .with_grace(GRACE_SECONDS);
+        builder.build().await
+    }
+
+    /// Campaigns, renews and tells of changes until nobody listens any more; then gives the Lease back.
+    async fn hold(
+        self,
+        mut manager: LeaseManager,
+        tell: watch::Sender<bool>,
+    ) -> Result<(), LeaseManagerError> {
+        let mut patience = LOOK;
+        loop {
+            let leads = *tell.borrow();
+            let step = tokio::select! {
+                biased;
+                () = tell.closed() => return manager.release().await,
+                changed = manager.changed() => {
+                    patience = LOOK;
+                    changed.map(|leads| { tell.send_replace(leads); })
+                }
+                // A manager sleeps until the end of the lease that it has seen; a new one looks. The next
+                // look is far away, so that a slow API server has the time to answer it.
+                () = self.given_back(patience), if !leads => {
+                    patience = Duration::from_secs(LEASE_SECONDS);
+                    self.manager().await.map(|anew| manager = anew)
+                }
+            };
+            if let Err(error) = step {
+                tracing::warn!("the lease: {error}; trying again in {RETRY:?}");
+                tokio::select! {
+                    () = tell.closed() => {}
+                    () = tokio::time::sleep(RETRY) => {}
+                }
+            }
+        }
+    }
+
+    /// Waits until nobody holds the Lease. The first look is after `patience`.
+    async fn given_back(&self, patience: Duration) {
+        tokio::time::sleep(patience).await;
+        loop {
+            // The manager sees to errors, and to a Lease that is gone.
+            let lease = self.leases.get(&self.name).await.ok();
+            let holder = lease.map(|lease| lease.spec.and_then(|spec| spec.holder_identity));
+            if holder.is_some_and(|holder| holder.is_none_or(|name| name.is_empty())) {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 }

@@ -184,12 +184,12 @@ pub async fn run_on(config: &Config, options: Options) -> Result<(), OperatorErr
     tracing::info!("stopping: what runs goes on without the operator");
     // The controller may have ended by itself.
     let _ = stop.send(());
-    let _ = tokio::time::timeout(LINGER + Duration::from_secs(1), leading).await;
+    let _ = leading.await;
     leadership.resign().await;
     Ok(())
 }
 
-/// Reconciles until told to stop.
+/// Reconciles until told to stop, and at most `LINGER` and a second longer.
 async fn lead(
     connections: Connections,
     options: Options,

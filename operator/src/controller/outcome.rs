@@ -50,21 +50,24 @@ pub enum Ending {
     Without(FailureReason, String),
 }
 
+/// The longest message of a trouble, characters: an object's size is limited.
+const TOLD: usize = 600;
+
 /// Something that a person should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     /// One of the reasons in docs/failures.md.
     pub reason: &'static str,
-    /// In one sentence.
+    /// In one sentence, of at most `TOLD` characters.
     pub message: String,
 }
 
 impl Trouble {
-    /// A trouble.
-    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+    /// A trouble. What is too long of its message is cut off.
+    pub fn new(reason: &'static str, message: impl AsRef<str>) -> Self {
         Self {
             reason,
-            message: message.into(),
+            message: message.as_ref().chars().take(TOLD).collect(),
         }
     }
 }

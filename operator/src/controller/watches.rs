@@ -53,7 +53,6 @@ impl Watches {
         self.metrics.count_api_error(&format!("watch {of}"));
         if is_denied(error) {
             let message = format!("{of} cannot be watched: {error}");
-            let message = message.chars().take(600).collect();
             self.denied().insert(of, (Instant::now(), message));
         }
     }
@@ -63,7 +62,7 @@ impl Watches {
         let mut denied = self.denied();
         denied.retain(|_, (at, _)| at.elapsed() < MEMORY);
         let (_, message) = denied.values().next()?;
-        Some(Trouble::new("NotWatching", message.clone()))
+        Some(Trouble::new("NotWatching", message))
     }
 
     fn denied(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, (Instant, String)>> {

@@ -128,20 +128,23 @@ fn model_and_data_may_come_from_images() {
 }
 
 #[test]
-fn what_the_api_server_adds_makes_no_other_job_and_what_a_user_changes_does() {
+fn what_a_cluster_adds_makes_no_other_job_and_what_a_user_changes_does() {
     let trainer = json!({"resources": {"cpu": "0.5", "gpus": 1}, "queueName": "team"});
     let search = search(claim("a", ""), claim("a", ""), trainer);
     let wanted = wanted(&search);
     let mut stored = serde_json::to_value(&wanted).expect("JSON");
     stored["spec"]["completionMode"] = json!("NonIndexed");
     stored["spec"]["suspend"] = json!(false);
+    // Kueue and mutating webhooks.
+    stored["spec"]["template"]["spec"]["tolerations"] = json!([{"key": "a", "operator": "Exists"}]);
     let container = &mut stored["spec"]["template"]["spec"]["containers"][0];
     container["resources"]["limits"]["cpu"] = json!("500m");
-    container["terminationMessagePath"] = json!("/dev/termination-log");
+    container["image"] = json!("a-mirror/trainer:1");
+    container["env"] = json!([{"name": "HTTPS_PROXY", "value": "http://proxy"}]);
     let same: Job = serde_json::from_value(stored.clone()).expect("a Job");
     assert!(is_the_same(&same, &wanted));
     for (field, value) in [
-        ("/spec/template/spec/containers/0/image", json!("other:1")),
+        ("/metadata/annotations/autopeft.dev~1made", json!("another")),
         (
             "/spec/template/metadata/annotations/autopeft.dev~1request",
             json!("{\"x\":1}"),
