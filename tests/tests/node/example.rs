@@ -1,5 +1,7 @@
 //! The whole way, as a user goes it: images, chart, claim, `kubectl apply`, the front.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use autopeft_crds::PeftSearch;
@@ -70,10 +72,9 @@ fn essence(status: &PeftSearchStatus) -> Value {
     })
 }
 
-/// Makes the claim with weights and text, from this machine's cache.
-fn claim(node: &Node) {
-    let folder = node.state().join("claim");
-    std::fs::create_dir(&folder).expect("a folder for the claim");
+/// Makes the claim with weights and text from this machine's cache, and the one that adapters go to.
+fn claims(node: &Node) {
+    let folder = claim(node, "autopeft");
     let copy = |from: &str| {
         let mut cp = Command::new("cp");
         cp.arg("-R").arg(cache().join(from)).arg(&folder);
@@ -81,16 +82,26 @@ fn claim(node: &Node) {
     };
     copy("models");
     copy("data");
+    let kept = claim(node, "kept");
+    // A folder of the node is not given to the pods' group, as other volumes are.
+    let anyone = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(kept, anyone).expect("its mode can be set");
+}
+
+/// Makes a claim whose volume is a folder of the node.
+fn claim(node: &Node, name: &str) -> PathBuf {
+    let folder = node.state().join("claims").join(name);
+    std::fs::create_dir_all(&folder).expect("a folder for the claim");
     node.apply(
         NAMESPACE,
         &json!({
             "apiVersion": "v1",
             "kind": "PersistentVolume",
-            "metadata": {"name": "autopeft"},
+            "metadata": {"name": name},
             "spec": {
                 "capacity": {"storage": "1Gi"},
                 "accessModes": ["ReadWriteOnce"],
-                "claimRef": {"namespace": NAMESPACE, "name": "autopeft"},
+                "claimRef": {"namespace": NAMESPACE, "name": name},
                 "hostPath": {"path": folder, "type": "Directory"},
             },
         }),
@@ -100,7 +111,7 @@ fn claim(node: &Node) {
         &json!({
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
-            "metadata": {"name": "autopeft"},
+            "metadata": {"name": name},
             "spec": {
                 "storageClassName": "",
                 "accessModes": ["ReadWriteOnce"],
@@ -108,6 +119,24 @@ fn claim(node: &Node) {
             },
         }),
     );
+    folder
+}
+
+/// Every trial with a score, baselines too, has left its adapter where the status says.
+fn assert_adapters_are_kept(node: &Node, status: &PeftSearchStatus) {
+    let told = status.artifacts.as_deref().expect("where adapters are");
+    let folder = told.strip_prefix("kept: ").expect("the claim's name first");
+    assert!(folder.starts_with("adapters/short-"), "{told}");
+    for entry in &status.ledger {
+        let trial = format!("claims/kept/{folder}/trial-{}", entry.trial);
+        let trial = node.state().join(trial);
+        let about = std::fs::read_to_string(trial.join("adapter.json")).expect("adapter.json");
+        let about: Value = serde_json::from_str(&about).expect("JSON");
+        let configuration = serde_json::to_value(&entry.configuration).expect("JSON");
+        assert_eq!(about["configuration"], configuration, "{}", trial.display());
+        let weights = std::fs::read(trial.join("adapter.safetensors")).expect("weights");
+        assert!(!weights.is_empty());
+    }
 }
 
 fn proc(number: u32, file: &str) -> String {
@@ -305,12 +334,15 @@ fn the_example_finds_in_a_cluster_exactly_what_it_finds_on_one_machine() {
     node.load(&archive("trainer"));
     runtime().block_on(async {
         let searches = node.with_operator(NAMESPACE).await;
-        claim(node);
-        node.kubectl(&["apply", "-n", NAMESPACE, "-f", &file.to_string_lossy()]);
+        claims(node);
+        let mut kept = manifest();
+        kept["spec"]["trainer"]["artifactsClaim"] = json!({"name": "kept", "path": "adapters"});
+        node.apply(NAMESPACE, &kept);
         look_at_a_trainer(node, &searches).await;
         let search = searches.over("short").await;
         let status = search.status.clone().unwrap_or_default();
         assert_eq!(essence(&status), essence(&expected));
+        assert_adapters_are_kept(node, &status);
         look_as_a_user(node);
         searches.left_nothing().await;
         assert_sound(&search, &node.audit());
