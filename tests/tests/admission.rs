@@ -217,6 +217,21 @@ fn refused_specs() -> Vec<(&'static str, Value, &'static str)> {
             "memory",
         ),
         (
+            "memory without a unit",
+            resources("memory", json!("2")),
+            "write 2Gi, not 2",
+        ),
+        (
+            "memory for no trainer",
+            resources("memory", json!("15Mi")),
+            "less than 16Mi",
+        ),
+        (
+            "storage without a unit",
+            resources("ephemeralStorage", json!("2")),
+            "write 2Gi, not 2",
+        ),
+        (
             "request and limit",
             resources("limits", json!({"cpu": "1"})),
             "limits",
