@@ -351,7 +351,7 @@ fn trainer(trainer: &TrainerSpec, errors: &mut Vec<FieldError>) {
         image: _,
         resources:
             TrainerResources {
-                cpu: _,
+                cpu,
                 memory,
                 ephemeral_storage,
                 gpus: _,
@@ -366,6 +366,14 @@ fn trainer(trainer: &TrainerSpec, errors: &mut Vec<FieldError>) {
     } = trainer;
     if let Some(claim) = artifacts_claim {
         relative(&claim.path, "spec.trainer.artifactsClaim.path", errors);
+    }
+    // "0", "0.0" and "0m" all are none; what is no quantity is told by the schema.
+    if cpu.starts_with('0') && !cpu.contains(|c| matches!(c, '1'..='9')) {
+        errors.push(FieldError::new(
+            "spec.trainer.resources.cpu",
+            format!("{cpu:?} is no core"),
+            "write cores, such as 2 or 500m",
+        ));
     }
     let field = "spec.trainer.resources.memory";
     at_least(memory, 16, field, errors);

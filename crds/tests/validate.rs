@@ -117,6 +117,11 @@ fn quantities_that_lack_their_unit() {
     for good in ["16Mi", "17M", "16777216", "2Gi", "1T"] {
         assert_eq!(errors("/trainer/resources/memory", json!(good)), [""; 0]);
     }
+    for none in ["0", "0m", "0.00"] {
+        let field = "spec.trainer.resources.cpu";
+        refused("/trainer/resources/cpu", json!(none), field, "is no core");
+    }
+    assert_eq!(errors("/trainer/resources/cpu", json!("0.1")), [""; 0]);
     // Told once, by the schema.
     refused(
         "/trainer/resources/memory",

@@ -77,7 +77,11 @@ pub struct TrainerResources {
     /// Cores, such as `2` or `500m`.
     #[schemars(
         length(min = 1, max = 16),
-        regex(pattern = r"^[0-9]+(\.[0-9]{1,3}|m)?$")
+        regex(pattern = r"^[0-9]+(\.[0-9]{1,3}|m)?$"),
+        extend("x-kubernetes-validations" = [{
+            "rule": "!isQuantity(self) || quantity(self).isGreaterThan(quantity('0'))",
+            "message": "no trainer runs on no core: write 2 or 500m"
+        }])
     )]
     pub cpu: String,
     /// Memory, such as `4Gi`; at least `16Mi`.
