@@ -7,7 +7,8 @@ use crate::schema::{self, FieldError};
 use crate::space::{DimensionName, DimensionSpec};
 use crate::spec::{
     AlgorithmSpec, ConvergenceSpec, CustomTask, CustomTaskType, Metric, ObjectiveName,
-    ObjectiveSpec, PeftSearchSpec, Source, TaskName, TaskSpec, TrainingSpec,
+    ObjectiveSpec, PeftSearchSpec, Source, TaskName, TaskSpec, TrainerResources, TrainerSpec,
+    TrainingSpec,
 };
 
 /// Every error of a spec; empty where it can be searched.
@@ -36,9 +37,7 @@ pub fn rules(spec: &PeftSearchSpec) -> Vec<FieldError> {
     objectives(&spec.objectives, spec.task.score_metric(), &mut errors);
     algorithm(&spec.algorithm, &mut errors);
     training(&spec.training, &mut errors);
-    if let Some(claim) = &spec.trainer.artifacts_claim {
-        relative(&claim.path, "spec.trainer.artifactsClaim.path", &mut errors);
-    }
+    trainer(&spec.trainer, &mut errors);
     if spec.max_trials > 0 && spec.parallelism > spec.max_trials {
         errors.push(FieldError::new(
             "spec.parallelism",
@@ -345,6 +344,79 @@ fn training(training: &TrainingSpec, errors: &mut Vec<FieldError>) {
     }
     let field = "spec.training.weightDecay";
     in_range(*weight_decay, 0.0, 1.0, field, "0 to 1", errors);
+}
+
+fn trainer(trainer: &TrainerSpec, errors: &mut Vec<FieldError>) {
+    let TrainerSpec {
+        image: _,
+        resources:
+            TrainerResources {
+                cpu,
+                memory,
+                ephemeral_storage,
+                gpus: _,
+            },
+        node_selector: _,
+        tolerations: _,
+        priority_class_name: _,
+        runtime_class_name: _,
+        image_pull_secrets: _,
+        artifacts_claim,
+        queue_name: _,
+    } = trainer;
+    if let Some(claim) = artifacts_claim {
+        relative(&claim.path, "spec.trainer.artifactsClaim.path", errors);
+    }
+    // "0", "0.0" and "0m" all are none; what is no quantity is told by the schema.
+    if cpu.starts_with('0') && !cpu.contains(|c| matches!(c, '1'..='9')) {
+        errors.push(FieldError::new(
+            "spec.trainer.resources.cpu",
+            format!("{cpu:?} is no core"),
+            "write cores, such as 2 or 500m",
+        ));
+    }
+    let field = "spec.trainer.resources.memory";
+    at_least(memory, 16, field, errors);
+    let field = "spec.trainer.resources.ephemeralStorage";
+    at_least(ephemeral_storage, 1, field, errors);
+}
+
+/// A quantity of at least so many MiB. What is no quantity is told by the schema.
+fn at_least(quantity: &str, least: u32, field: &str, errors: &mut Vec<FieldError>) {
+    let digits = quantity.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = &quantity[digits.len()..];
+    let (Ok(count), Some(bytes)) = (digits.parse::<f64>(), bytes_of(unit)) else {
+        return;
+    };
+    if count * bytes >= f64::from(least) * 1_048_576.0 {
+        return;
+    }
+    let remedy = if unit.is_empty() && count < 1024.0 {
+        format!("a number without a unit is bytes: did you mean {digits}Gi?")
+    } else {
+        format!("give at least {least}Mi")
+    };
+    errors.push(FieldError::new(
+        field,
+        format!("{quantity:?} is too little for any trainer"),
+        remedy,
+    ));
+}
+
+/// The bytes of a unit.
+fn bytes_of(unit: &str) -> Option<f64> {
+    Some(match unit {
+        "" => 1.0,
+        "k" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "T" => 1e12,
+        "Ki" => 1024.0,
+        "Mi" => 1_048_576.0,
+        "Gi" => 1_073_741_824.0,
+        "Ti" => 1_099_511_627_776.0,
+        _ => return None,
+    })
 }
 
 fn in_range(

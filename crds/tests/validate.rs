@@ -96,6 +96,42 @@ fn counts_out_of_range() {
 }
 
 #[test]
+fn quantities_that_lack_their_unit() {
+    for (pointer, values) in [
+        ("/trainer/resources/memory", ["2", "512k", "15Mi", "16M"]),
+        (
+            "/trainer/resources/ephemeralStorage",
+            ["2", "900", "1M", "1023Ki"],
+        ),
+    ] {
+        let field = format!("spec{}", pointer.replace('/', "."));
+        for value in values {
+            let words = if value.parse::<u32>().is_ok() {
+                format!("did you mean {value}Gi?")
+            } else {
+                "give at least".into()
+            };
+            refused(pointer, json!(value), &field, &words);
+        }
+    }
+    for good in ["16Mi", "17M", "16777216", "2Gi", "1T"] {
+        assert_eq!(errors("/trainer/resources/memory", json!(good)), [""; 0]);
+    }
+    for none in ["0", "0m", "0.00"] {
+        let field = "spec.trainer.resources.cpu";
+        refused("/trainer/resources/cpu", json!(none), field, "is no core");
+    }
+    assert_eq!(errors("/trainer/resources/cpu", json!("0.1")), [""; 0]);
+    // Told once, by the schema.
+    refused(
+        "/trainer/resources/memory",
+        json!("much"),
+        "spec.trainer.resources.memory",
+        "characters or a shape",
+    );
+}
+
+#[test]
 fn wrong_types() {
     refused(
         "/maxTrials",

@@ -18,6 +18,7 @@ fn refused_specs() -> Vec<(&'static str, Value, &'static str)> {
         |field: &str, value: &str| json!({"objectives": [{"name": "score", field: value}]});
     let claim = |claim: Value| json!({"model": {"source": {"claim": claim}}});
     let trainer = |trainer: Value| json!({"trainer": trainer});
+    let training = |field: &str, value: Value| json!({"training": {field: value}});
     let resources = |field: &str, value: Value| json!({"trainer": {"resources": {field: value}}});
     vec![
         ("maxTrials 0", json!({"maxTrials": 0}), "maxTrials"),
@@ -153,6 +154,93 @@ fn refused_specs() -> Vec<(&'static str, Value, &'static str)> {
             "bound",
         ),
         ("a bound with a newline", objective("bound", "1\n"), "bound"),
+        ("a bound of 1e400", objective("bound", "1e400"), "bound"),
+        ("a score of 7", objective("bound", "7"), "from -1 to 1"),
+        (
+            "a reference below every score",
+            objective("reference", "-1.01"),
+            "from -1 to 1",
+        ),
+        (
+            "a share below 0",
+            json!({"objectives": [{"name": "trainableParameters", "bound": "-1"}]}),
+            "from 0 to 10000",
+        ),
+        (
+            "a share beyond all",
+            json!({"objectives": [{"name": "trainableParameters", "reference": "1e5"}]}),
+            "from 0 to 10000",
+        ),
+        (
+            "learning rate 0",
+            training("learningRate", json!("0")),
+            "above 0",
+        ),
+        (
+            "learning rate below 0",
+            training("learningRate", json!("-1e-4")),
+            "above 0",
+        ),
+        (
+            "learning rate over 1",
+            training("learningRate", json!("1.5")),
+            "above 0",
+        ),
+        (
+            "weight decay below 0",
+            training("weightDecay", json!("-0.1")),
+            "from 0 to 1",
+        ),
+        (
+            "weight decay over 1",
+            training("weightDecay", json!("2")),
+            "from 0 to 1",
+        ),
+        ("batch 0", training("batchSize", json!(0)), "batchSize"),
+        ("length 3", training("maxLength", json!(3)), "maxLength"),
+        (
+            "warm-up over 100 %",
+            training("warmupPercent", json!(101)),
+            "warmupPercent",
+        ),
+        (
+            "warm-up below 0",
+            training("warmupPercent", json!(-1)),
+            "warmupPercent",
+        ),
+        ("patience 0", training("patience", json!(0)), "patience"),
+        ("epochs 0", json!({"fidelity": {"epochs": 0}}), "epochs"),
+        (
+            "no steps",
+            json!({"fidelity": {"stepsPercent": 0}}),
+            "stepsPercent",
+        ),
+        (
+            "no examples",
+            json!({"fidelity": {"trainExamples": 0}}),
+            "trainExamples",
+        ),
+        (
+            "tolerance below 0",
+            json!({"convergence": {"trials": 2, "tolerance": "-0.1"}}),
+            "from 0 to 1",
+        ),
+        (
+            "tolerance over 1",
+            json!({"convergence": {"trials": 2, "tolerance": "1.01"}}),
+            "from 0 to 1",
+        ),
+        (
+            "no sample kept",
+            json!({"algorithm": {"nuts": {"samples": 16, "thinning": 17}}}),
+            "at most samples",
+        ),
+        (
+            "too many samples kept",
+            json!({"algorithm": {"nuts": {"samples": 65, "thinning": 1}}}),
+            "at most 64 samples",
+        ),
+        ("no core", resources("cpu", json!("0m")), "on no core"),
         (
             "no source",
             json!({"model": {"source": {"claim": null}}}),
@@ -215,6 +303,21 @@ fn refused_specs() -> Vec<(&'static str, Value, &'static str)> {
             "memory in words",
             resources("memory", json!("much")),
             "memory",
+        ),
+        (
+            "memory without a unit",
+            resources("memory", json!("2")),
+            "write 2Gi, not 2",
+        ),
+        (
+            "memory for no trainer",
+            resources("memory", json!("15Mi")),
+            "less than 16Mi",
+        ),
+        (
+            "storage without a unit",
+            resources("ephemeralStorage", json!("2")),
+            "write 2Gi, not 2",
         ),
         (
             "request and limit",
@@ -323,19 +426,14 @@ fn what_only_the_operator_can_judge_is_told_by_a_condition_and_starts_nothing() 
         let _operator = cluster().operator("judged", "a");
         let cases = [
             (
-                "huge-bound",
-                json!({"objectives": [{"name": "score", "bound": "7"}]}),
+                "low-bound",
+                json!({"objectives": [{"name": "score", "bound": "-0.5"}]}),
                 "bound",
             ),
             (
                 "one-reference",
                 json!({"objectives": [{"name": "score", "reference": "0.5"}]}),
                 "reference",
-            ),
-            (
-                "fast",
-                json!({"training": {"learningRate": "0"}}),
-                "learningRate",
             ),
             (
                 "wrong-file",

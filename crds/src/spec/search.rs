@@ -19,6 +19,10 @@ pub enum ObjectiveName {
 /// A bound or a reference point for one objective.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "!has(self.bound) || (self.name == 'score' ? double(self.bound) >= -1.0 && double(self.bound) <= 1.0 : double(self.bound) >= 0.0 && double(self.bound) <= 10000.0)", "message": "a bound is a score from -1 to 1, or from 0 to 10000 percent of the parameters"},
+    {"rule": "!has(self.reference) || (self.name == 'score' ? double(self.reference) >= -1.0 && double(self.reference) <= 1.0 : double(self.reference) >= 0.0 && double(self.reference) <= 10000.0)", "message": "a reference is a score from -1 to 1, or from 0 to 10000 percent of the parameters"}
+]))]
 pub struct ObjectiveSpec {
     /// Which objective.
     pub name: ObjectiveName,
@@ -65,6 +69,10 @@ pub enum InitialDesign {
 /// The settings of the No-U-Turn sampler that fits the surrogate (paper, appendix).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "self.thinning <= self.samples", "message": "thinning is at most samples: no sample would be kept"},
+    {"rule": "self.samples <= 64 * self.thinning", "message": "at most 64 samples are kept: raise thinning, or lower samples"}
+]))]
 pub struct NutsSpec {
     /// Warm-up steps.
     #[schemars(range(min = 16, max = 4096))]
@@ -122,6 +130,10 @@ pub struct ConvergenceSpec {
     pub trials: u32,
     /// The search ends when the hypervolume has grown by less than this share over those trials.
     #[serde(default = "defaults::tolerance")]
+    #[schemars(extend("x-kubernetes-validations" = [{
+        "rule": "double(self) >= 0.0 && double(self) <= 1.0",
+        "message": "a tolerance is a number from 0 to 1"
+    }]))]
     pub tolerance: Decimal,
 }
 

@@ -77,19 +77,31 @@ pub struct TrainerResources {
     /// Cores, such as `2` or `500m`.
     #[schemars(
         length(min = 1, max = 16),
-        regex(pattern = r"^[0-9]+(\.[0-9]{1,3}|m)?$")
+        regex(pattern = r"^[0-9]+(\.[0-9]{1,3}|m)?$"),
+        extend("x-kubernetes-validations" = [{
+            "rule": "!isQuantity(self) || quantity(self).isGreaterThan(quantity('0'))",
+            "message": "no trainer runs on no core: write 2 or 500m"
+        }])
     )]
     pub cpu: String,
-    /// Memory, such as `4Gi`.
+    /// Memory, such as `4Gi`; at least `16Mi`.
     #[schemars(
         length(min = 1, max = 16),
-        regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$")
+        regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$"),
+        extend("x-kubernetes-validations" = [{
+            "rule": "!isQuantity(self) || !quantity(self).isLessThan(quantity('16Mi'))",
+            "message": "no trainer starts with less than 16Mi; a number without a unit is bytes: write 2Gi, not 2"
+        }])
     )]
     pub memory: String,
-    /// Room for temporary files, such as `2Gi`.
+    /// Room for temporary files, such as `2Gi`; at least `1Mi`.
     #[schemars(
         length(min = 1, max = 16),
-        regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$")
+        regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$"),
+        extend("x-kubernetes-validations" = [{
+            "rule": "!isQuantity(self) || !quantity(self).isLessThan(quantity('1Mi'))",
+            "message": "no trainer gets along with less than 1Mi; a number without a unit is bytes: write 2Gi, not 2"
+        }])
     )]
     pub ephemeral_storage: String,
     /// GPUs (`nvidia.com/gpu`); 0 trains on the processor.

@@ -32,6 +32,10 @@ pub struct FidelitySpec {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TrainingSpec {
     /// The peak learning rate.
+    #[schemars(extend("x-kubernetes-validations" = [{
+        "rule": "double(self) > 0.0 && double(self) <= 1.0",
+        "message": "a learning rate is above 0 and at most 1, such as 1e-4"
+    }]))]
     pub learning_rate: Decimal,
     /// Examples per step.
     #[schemars(range(min = 1, max = 4096))]
@@ -42,6 +46,10 @@ pub struct TrainingSpec {
     /// Pad to the longest example of a batch, or to `maxLength` as the authors did.
     pub padding: Padding,
     /// Weight decay of AdamW; biases and layer norms are left out of it.
+    #[schemars(extend("x-kubernetes-validations" = [{
+        "rule": "double(self) >= 0.0 && double(self) <= 1.0",
+        "message": "weight decay is a number from 0 to 1"
+    }]))]
     pub weight_decay: Decimal,
     /// The share of the steps over which the learning rate rises, in percent.
     #[schemars(range(min = 0, max = 100))]

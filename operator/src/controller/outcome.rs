@@ -20,6 +20,8 @@ const MESSAGE_DELAY: SignedDuration = SignedDuration::from_secs(60);
 const POD_DELAY: SignedDuration = SignedDuration::from_secs(3);
 /// How long an unscheduled pod waits before its user is told.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
+/// How long a pod that has a node may take to start: the first time, a node fetches the image meanwhile.
+const START: SignedDuration = SignedDuration::from_secs(120);
 
 /// What is seen of an attempt.
 #[derive(Clone, Debug, PartialEq)]
@@ -289,17 +291,38 @@ fn waiting(pod: &Pod, now: Timestamp) -> Option<Trouble> {
         let message = condition.message.as_deref().unwrap_or("no node fits");
         return Some(Trouble::new("Unschedulable", short(message)));
     }
-    let stuck = state(pod)?.waiting.as_ref()?;
+    let Some(state) = state(pod) else {
+        return not_started(pod, now);
+    };
+    let stuck = state.waiting.as_ref()?;
     let message = stuck.message.as_deref().unwrap_or("no message");
-    match stuck.reason.as_deref()? {
+    match stuck.reason.as_deref().unwrap_or_default() {
         "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
             Some(Trouble::new("ImageNotPulled", short(message)))
         }
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
             Some(Trouble::new("ContainerNotCreated", short(message)))
         }
-        _ => None,
+        _ => not_started(pod, now),
     }
+}
+
+/// A pod that was given a node long ago and whose container has not begun. Why is in the pod's events
+/// alone, which this operator may not read.
+fn not_started(pod: &Pod, now: Timestamp) -> Option<Trouble> {
+    let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
+    let scheduled = conditions
+        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "True")?;
+    let since = scheduled.last_transition_time.as_ref()?.0;
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    (now >= later(since, START)).then(|| {
+        Trouble::new(
+            "PodNotStarted",
+            format!(
+                "the pod {name} was given a node more than 2 minutes ago and has not started; `kubectl describe pod {name}` says why"
+            ),
+        )
+    })
 }
 
 /// What the end of a pod without a document tells.

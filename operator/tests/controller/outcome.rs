@@ -1,6 +1,7 @@
 //! What pods say of an attempt.
 
-use autopeft_operator::controller::outcome::gpu_seconds;
+use autopeft_operator::controller::outcome::{Seen, Trouble, gpu_seconds, see};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
@@ -48,4 +49,54 @@ fn gpu_seconds_are_those_of_containers_that_held_gpus() {
     // The node's clock is ahead of ours.
     let ahead = json!({"running": {"startedAt": at(400).to_string()}});
     assert_eq!(used(&[pod(Some(1), &ahead)]), Some(0.0));
+}
+
+/// A pod that got its node at second 0, with these statuses of its container, at a later second.
+fn trouble(second: i64, statuses: &Value, is_scheduled: bool) -> Option<Trouble> {
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "one-0-1-abcde", "creationTimestamp": at(0).to_string()},
+        "spec": {"nodeName": "node-1", "containers": [{"name": "trainer"}]},
+        "status": {
+            "phase": "Pending",
+            "conditions": [{
+                "type": "PodScheduled",
+                "status": if is_scheduled { "True" } else { "False" },
+                "lastTransitionTime": at(0).to_string(),
+            }],
+            "containerStatuses": statuses,
+        },
+    }))
+    .expect("a pod");
+    match see(&Job::default(), &[&pod], at(second)) {
+        Seen::Waiting(trouble) => Some(trouble),
+        seen => {
+            assert_eq!(seen, Seen::Running);
+            None
+        }
+    }
+}
+
+#[test]
+fn a_pod_that_has_a_node_and_does_not_start_is_told_after_two_minutes() {
+    let status = |state: Value| {
+        json!([{
+            "name": "trainer", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": state,
+        }])
+    };
+    let creating = status(json!({"waiting": {"reason": "ContainerCreating"}}));
+    let running = status(json!({"running": {"startedAt": at(5).to_string()}}));
+    for stuck in [&creating, &json!([])] {
+        assert_eq!(trouble(119, stuck, true), None);
+        let told = trouble(120, stuck, true).expect("two minutes are over");
+        assert_eq!(told.reason, "PodNotStarted");
+        assert!(
+            told.message
+                .contains("`kubectl describe pod one-0-1-abcde`"),
+            "{}",
+            told.message
+        );
+        assert_eq!(trouble(500, stuck, false), None);
+    }
+    assert_eq!(trouble(500, &running, true), None);
 }
