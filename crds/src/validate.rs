@@ -292,9 +292,18 @@ fn algorithm(algorithm: &AlgorithmSpec, errors: &mut Vec<FieldError>) {
         initial_trials: _,
         initial_design: _,
         nuts,
-        acquisition: _,
+        acquisition,
         local_search: _,
     } = algorithm;
+    let kept = nuts.samples / nuts.thinning.max(1);
+    let draws = kept.saturating_mul(acquisition.monte_carlo_samples);
+    if draws > DRAWS_MAX {
+        errors.push(FieldError::new(
+            "spec.algorithm.acquisition.monteCarloSamples",
+            format!("{kept} kept samples of nuts make {draws} draws of the front"),
+            format!("at most {DRAWS_MAX}: each is kept in memory"),
+        ));
+    }
     if nuts.thinning > nuts.samples {
         errors.push(FieldError::new(
             "spec.algorithm.nuts.thinning",
@@ -321,6 +330,9 @@ fn algorithm(algorithm: &AlgorithmSpec, errors: &mut Vec<FieldError>) {
 /// The most samples of the surrogate's hyperparameters that are kept: with 500 trials each takes
 /// megabytes.
 const KEPT_MAX: u32 = 64;
+/// The most draws of the front, over all kept samples. With 500 trials that are nothing but noise, these
+/// take half a gigabyte.
+const DRAWS_MAX: u32 = 65_536;
 
 fn training(training: &TrainingSpec, errors: &mut Vec<FieldError>) {
     let TrainingSpec {

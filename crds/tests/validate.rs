@@ -483,6 +483,14 @@ fn fields_that_do_not_go_together() {
         "spec.algorithm.nuts.thinning",
         "no sample would be kept",
     );
+    let many =
+        json!({"nuts": {"samples": 64, "thinning": 1}, "acquisition": {"monteCarloSamples": 1025}});
+    refused(
+        "/algorithm",
+        many,
+        "spec.algorithm.acquisition.monteCarloSamples",
+        "at most 65536",
+    );
     let convergence = json!({"trials": 5, "tolerance": "-1"});
     refused(
         "/convergence",

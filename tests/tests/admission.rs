@@ -240,6 +240,14 @@ fn refused_specs() -> Vec<(&'static str, Value, &'static str)> {
             json!({"algorithm": {"nuts": {"samples": 65, "thinning": 1}}}),
             "at most 64 samples",
         ),
+        (
+            "too many draws of the front",
+            json!({"algorithm": {
+                "nuts": {"samples": 64, "thinning": 1},
+                "acquisition": {"monteCarloSamples": 1025},
+            }}),
+            "at most 65536",
+        ),
         ("no core", resources("cpu", json!("0m")), "on no core"),
         (
             "no source",

@@ -39,6 +39,9 @@ pub struct ObjectiveSpec {
 /// How the search chooses configurations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "self.nuts.samples / self.nuts.thinning * self.acquisition.monteCarloSamples <= 65536", "message": "kept samples times monteCarloSamples are at most 65536: lower one of them"}
+]))]
 pub struct AlgorithmSpec {
     /// Every random choice of the search follows from this seed.
     #[schemars(range(min = 0, max = 9_007_199_254_740_992_u64))]
