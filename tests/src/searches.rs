@@ -99,6 +99,12 @@ impl Searches {
         self.api.get(name).await.expect("the search is there")
     }
 
+    /// Creates the fast one of `manifest`, which has to be taken.
+    pub async fn submit(&self, name: &str, changes: &Value) {
+        let created = self.create(&manifest(name, changes)).await;
+        created.expect("the manifest is valid");
+    }
+
     /// All of them.
     pub async fn list(&self) -> Vec<PeftSearch> {
         let listed = self.api.list(&ListParams::default()).await;

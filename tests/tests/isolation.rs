@@ -166,10 +166,7 @@ fn a_token_is_nowhere_but_in_its_secret() {
         let message = refused.expect_err("there is no such field").to_string();
         assert!(message.contains("namespace"), "{message}");
         let here = hub(json!({"name": "hub", "key": "token"}));
-        searches
-            .create(&manifest("one", &here))
-            .await
-            .expect("valid");
+        searches.submit("one", &here).await;
         let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
         eventually("the Job names the Secret and no token", async || {
             let listed = jobs.list(&ListParams::default()).await.expect("Jobs");
@@ -352,10 +349,7 @@ fn what_somebody_has_made_to_look_like_ours_is_neither_read_nor_touched() {
         let suspended = json!({
             "suspend": true, "maxTrials": 5, "parallelism": 2, "algorithm": {"initialTrials": 5},
         });
-        searches
-            .create(&manifest("one", &suspended))
-            .await
-            .expect("valid");
+        searches.submit("one", &suspended).await;
         let search = searches.get("one").await;
         let uid = search.uid().expect("a UID");
         let name = |trial| job_name("one", &uid, Purpose::Trial(trial), 1);

@@ -132,10 +132,7 @@ fn a_space_that_does_not_fit_the_model_is_refused_after_one_inspection() {
         let mask = json!({"searchSpace": {"dimensions": [
             {"name": "layers", "mask": "****"}, {"name": "serialAdapter", "sizes": [0, 8]},
         ]}});
-        searches
-            .create(&manifest("one", &mask))
-            .await
-            .expect("valid");
+        searches.submit("one", &mask).await;
         eventually("it is refused", async || {
             searches.condition("one", "Succeeded").await == ("False".into(), "InvalidSpec".into())
         })
@@ -176,10 +173,7 @@ fn a_search_ends_when_its_gpu_seconds_are_used() {
         let operator = cluster().operator("budget", "a");
         let searches = Searches::of(&client, "budget");
         let budget = json!({"maxGpuSeconds": 3, "trainer": {"resources": {"gpus": 1}}});
-        searches
-            .create(&manifest("one", &budget))
-            .await
-            .expect("valid");
+        searches.submit("one", &budget).await;
         let status = searches.ended("one").await;
         let reason = condition(&status, "Succeeded");
         assert_eq!(reason, ("True".into(), "MaxGpuSecondsReached".into()));
@@ -259,10 +253,7 @@ fn a_search_whose_object_is_nearly_too_large_is_sealed() {
         let searches = Searches::of(&client, "large");
         let suspended = json!({"suspend": true, "maxTrials": 500, "maxFailedTrials": 500});
         for name in ["usual", "padded"] {
-            searches
-                .create(&manifest(name, &suspended))
-                .await
-                .expect("valid");
+            searches.submit(name, &suspended).await;
         }
         let _operator: Operator = cluster().operator("large", "a");
         // What 500 trials are likely to need fits.

@@ -27,10 +27,7 @@ fn a_search_runs_to_its_front_with_few_writes_and_leaves_nothing_behind() {
         let operator = cluster().operator("front", "a");
         let searches = Searches::of(&client, "front");
         let trials = 8;
-        searches
-            .create(&manifest("one", &json!({"maxTrials": trials})))
-            .await
-            .expect("valid");
+        searches.submit("one", &json!({"maxTrials": trials})).await;
         let status = searches.ended("one").await;
         assert_eq!(
             condition(&status, "Succeeded"),
@@ -59,16 +56,10 @@ fn an_operator_that_is_killed_at_any_moment_loses_and_doubles_nothing() {
         let searches = Searches::of(&client, "killed");
         let mut operator = cluster().operator("killed", "a");
         let long = json!({"maxTrials": 24, "algorithm": {"initialTrials": 16}});
-        searches
-            .create(&manifest("calm", &long))
-            .await
-            .expect("valid");
+        searches.submit("calm", &long).await;
         let calm = searches.ended("calm").await;
 
-        searches
-            .create(&manifest("stormy", &long))
-            .await
-            .expect("valid");
+        searches.submit("stormy", &long).await;
         let mut kills = 0;
         for delay in [40, 300, 90, 700, 170, 450, 60, 1100, 230, 520, 130, 800] {
             tokio::time::sleep(Duration::from_millis(delay)).await;
@@ -111,10 +102,7 @@ fn each_way_for_a_pod_to_end_is_judged_for_what_it_is() {
         });
         let _operator = cluster().operator("ends", "a");
         let searches = Searches::of(&client, "ends");
-        searches
-            .create(&manifest("one", &json!({"parallelism": 2})))
-            .await
-            .expect("valid");
+        searches.submit("one", &json!({"parallelism": 2})).await;
         let status = searches.ended("one").await;
         let told: Vec<(TrialState, u32, u32)> = status
             .ledger
@@ -163,10 +151,7 @@ fn jobs_that_users_delete_make_or_starve_cost_an_attempt_at_most() {
         let _operator = cluster().operator("meddled", "a");
         let searches = Searches::of(&client, "meddled");
         let suspended = json!({"suspend": true, "maxTrials": 4, "algorithm": {"initialTrials": 4}});
-        searches
-            .create(&manifest("one", &suspended))
-            .await
-            .expect("valid");
+        searches.submit("one", &suspended).await;
         let uid = searches.get("one").await.metadata.uid.expect("a UID");
         let name = |trial, attempt| job_name("one", &uid, Purpose::Trial(trial), attempt);
         let jobs: Api<Job> = Api::namespaced(client.clone(), "meddled");
@@ -232,10 +217,7 @@ fn a_search_that_is_deleted_leaves_nothing_and_its_name_can_be_used_again() {
         let operator = cluster().operator("deleted", "a");
         let searches = Searches::of(&client, "deleted");
         let wide = json!({"parallelism": 3, "maxTrials": 5});
-        searches
-            .create(&manifest("one", &wide))
-            .await
-            .expect("valid");
+        searches.submit("one", &wide).await;
         searches.finished("one", 2).await;
         let shown = operator.get("/metrics");
         let series = shown
@@ -268,10 +250,7 @@ fn a_running_search_can_be_suspended_narrowed_and_given_more_trials() {
         let _operator = cluster().operator("changed", "a");
         let searches = Searches::of(&client, "changed");
         let wide = json!({"parallelism": 4, "maxTrials": 12, "algorithm": {"initialTrials": 10}});
-        searches
-            .create(&manifest("one", &wide))
-            .await
-            .expect("valid");
+        searches.submit("one", &wide).await;
         searches.finished("one", 2).await;
         searches
             .patch("one", &json!({"suspend": true}))
@@ -338,10 +317,7 @@ fn what_a_namespace_refuses_is_told_and_tried_again() {
             .create(&manifest("bad", &on_a_machine))
             .await
             .expect("valid for run");
-        searches
-            .create(&manifest("good", &json!({})))
-            .await
-            .expect("valid");
+        searches.submit("good", &json!({})).await;
         eventually("the quota is told", async || {
             let degraded = searches.condition("good", "Degraded").await;
             degraded == ("True".into(), "QuotaExceeded".into())
@@ -372,10 +348,7 @@ fn a_queued_search_waits_until_its_jobs_are_admitted_and_bears_preemption() {
         let _operator = cluster().operator("queued", "a");
         let searches = Searches::of(&client, "queued");
         let queued = json!({"maxTrials": 2, "trainer": {"queueName": "team"}});
-        searches
-            .create(&manifest("one", &queued))
-            .await
-            .expect("valid");
+        searches.submit("one", &queued).await;
         let jobs: Api<Job> = Api::namespaced(client.clone(), "queued");
         eventually("the wait is told", async || {
             searches.condition("one", "Degraded").await.1 == "Queued"
@@ -431,10 +404,7 @@ fn of_two_replicas_one_leads_and_the_other_takes_over() {
         eventually("the first leads", async || first.leads()).await;
         let second = cluster().operator("replicas", "b");
         let long = json!({"maxTrials": 30, "algorithm": {"initialTrials": 30}});
-        searches
-            .create(&manifest("one", &long))
-            .await
-            .expect("valid");
+        searches.submit("one", &long).await;
         searches.finished("one", 3).await;
         first.signal("STOP");
         eventually("the second leads", async || second.leads()).await;

@@ -480,10 +480,7 @@ fn a_search_runs_to_its_end_with_the_charts_rights_and_its_policy() {
             .start();
         let searches = Searches::of(&admin, "policed");
         let changes = json!({"parallelism": 2, "ttlSecondsAfterFinished": 5});
-        searches
-            .create(&manifest("one", &changes))
-            .await
-            .expect("valid");
+        searches.submit("one", &changes).await;
         let status = searches.ended("one").await;
         assert_eq!(
             condition(&status, "Succeeded"),

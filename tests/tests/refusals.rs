@@ -7,7 +7,7 @@ use std::time::Duration;
 use autopeft_integration_tests::accounts::{Right, account, grant, rights, user};
 use autopeft_integration_tests::cluster::{Operator, apply, cluster, eventually, runtime, within};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
-use autopeft_integration_tests::searches::{Searches, assert_sound, manifest, writes};
+use autopeft_integration_tests::searches::{Searches, assert_sound, writes};
 use autopeft_operator::controller::names::{Purpose, job_name};
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::batch::v1::Job;
@@ -72,10 +72,7 @@ async fn demanding_search(client: &Client, searches: &Searches, namespace: &str,
     if goes {
         spec["ttlSecondsAfterFinished"] = json!(0);
     }
-    searches
-        .create(&manifest("one", &spec))
-        .await
-        .expect("valid");
+    searches.submit("one", &spec).await;
     let uid = searches.get("one").await.metadata.uid.expect("a UID");
     let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
     let foreign: Job = serde_json::from_value(json!({
@@ -234,10 +231,7 @@ fn a_dead_webhook_on_jobs_is_told_and_outlasted() {
         let short = json!({"maxTrials": 3, "algorithm": {"initialTrials": 3}});
         // A webhook's configuration takes a moment to hold.
         tokio::time::sleep(SHORT * 20).await;
-        searches
-            .create(&manifest("one", &short))
-            .await
-            .expect("valid");
+        searches.submit("one", &short).await;
         eventually("the webhook is told", async || {
             let status = searches.status("one").await;
             status.conditions.iter().any(|condition| {
@@ -267,10 +261,7 @@ fn a_dead_webhook_on_the_status_is_told_by_an_event_and_outlasted() {
         let operator = cluster().operator(namespace, "a");
         let searches = Searches::of(&client, namespace);
         let calm = json!({"maxTrials": 6, "algorithm": {"initialTrials": 6}});
-        searches
-            .create(&manifest("one", &calm))
-            .await
-            .expect("valid");
+        searches.submit("one", &calm).await;
         searches.finished("one", 1).await;
         dead_webhook(&client, namespace, "autopeft.dev", "peftsearches/status").await;
         let events: Api<Event> = Api::namespaced(client.clone(), namespace);
@@ -307,10 +298,7 @@ async fn doomed(namespace: &str, lease_namespace: &str, operator_goes: bool) {
     let mut operator = launch.start();
     let searches = Searches::of(&client, namespace);
     let wide = json!({"maxTrials": 6, "parallelism": 3, "algorithm": {"initialTrials": 6}});
-    searches
-        .create(&manifest("one", &wide))
-        .await
-        .expect("valid");
+    searches.submit("one", &wide).await;
     searches.finished("one", 1).await;
     let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
     eventually("three trials run", async || {

@@ -12,7 +12,7 @@ use autopeft_crds::status::{LedgerEntry, TrialState};
 use autopeft_crds::trial::TrialRequest;
 use autopeft_integration_tests::cluster::{Operator, cluster, runtime, within};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
-use autopeft_integration_tests::searches::{Searches, assert_whole, condition, manifest};
+use autopeft_integration_tests::searches::{Searches, assert_whole, condition};
 use futures::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{ListParams, Patch, PatchParams};
@@ -278,10 +278,7 @@ async fn sequence(searches: &Searches, seen: &Seen, seed: u64, expected: &[Strin
     let name = format!("s{seed}");
     let mut draw = Draw(seed);
     let begin = json!({"maxTrials": 6, "parallelism": if calm { 1 } else { 2 }, "maxRetries": 2});
-    searches
-        .create(&manifest(&name, &begin))
-        .await
-        .expect("valid");
+    searches.submit(&name, &begin).await;
     let mut edits = Vec::new();
     for _ in 0..4 + draw.below(5) {
         tokio::time::sleep(Duration::from_millis(draw.below(900))).await;
@@ -442,10 +439,7 @@ fn whatever_is_edited_and_when_a_search_ends_as_its_last_spec_says() {
         let searches = Searches::of(&client, namespace);
         // What the trials are where nobody edits anything.
         let calm = json!({"maxTrials": MOST, "maxRetries": 2, "maxFailedTrials": 500});
-        searches
-            .create(&manifest("calm", &calm))
-            .await
-            .expect("valid");
+        searches.submit("calm", &calm).await;
         searches.ended("calm").await;
         let expected = configurations(&searches.get("calm").await);
         assert_eq!(expected.len() as u64, MOST);

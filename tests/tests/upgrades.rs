@@ -9,7 +9,7 @@ use autopeft_integration_tests::cluster::{apply, cluster, eventually, runtime};
 use autopeft_integration_tests::etcd::{Etcd, key_of_search};
 use autopeft_integration_tests::generated::root;
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
-use autopeft_integration_tests::searches::{Searches, assert_whole, condition, manifest};
+use autopeft_integration_tests::searches::{Searches, assert_whole, condition};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client};
@@ -51,10 +51,7 @@ fn write_the_golden_file() {
             "maxTrials": 8, "maxRetries": 1, "baselines": ["SerialAdapter"],
             "trainer": {"nodeSelector": {"pool": "gpu"}},
         });
-        searches
-            .create(&manifest("one", &spec))
-            .await
-            .expect("valid");
+        searches.submit("one", &spec).await;
         searches.finished("one", 6).await;
         eventually("trial 6 has its Job", async || {
             let ledger = searches.status("one").await.ledger;
@@ -239,10 +236,7 @@ fn a_stored_object_that_cannot_be_read_is_left_alone_until_it_is_mended() {
         let etcd = Etcd::of(cluster());
         let suspended = json!({"suspend": true, "maxTrials": 4, "algorithm": {"initialTrials": 4}});
         for name in ["good", "type", "ledger"] {
-            searches
-                .create(&manifest(name, &suspended))
-                .await
-                .expect("valid");
+            searches.submit(name, &suspended).await;
         }
         // One is there before the operator starts, in the first list that it reads.
         let key = key_of_search(namespace, "type");

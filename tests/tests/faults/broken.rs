@@ -9,7 +9,7 @@ use autopeft_integration_tests::cluster::{Cluster, runtime, within};
 use autopeft_integration_tests::helm;
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::proxy::{Change, Effect, Rule, Verb, When};
-use autopeft_integration_tests::searches::{Searches, assert_sound, manifest};
+use autopeft_integration_tests::searches::{Searches, assert_sound};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -36,10 +36,7 @@ fn an_api_server_that_is_away_and_has_forgotten_delays_a_search_and_nothing_more
         let mut operator = cluster.operator("away", "a");
         let searches = Searches::of(&client, "away");
         let wide = json!({"parallelism": 2, "maxTrials": 6, "algorithm": {"initialTrials": 6}});
-        searches
-            .create(&manifest("one", &wide))
-            .await
-            .expect("valid");
+        searches.submit("one", &wide).await;
         searches.finished("one", 1).await;
         let lists = || asked(cluster, "away", "list", "jobs");
         let before = lists();
@@ -124,10 +121,7 @@ fn without_the_right_to_watch_pods_searches_go_on_and_with_it_again_they_are_as_
         let stage = Stage::with(cluster, stage, &[cut], kubelet, &[]).await;
         let searches = &stage.searches;
         let few = json!({"maxTrials": 6, "algorithm": {"initialTrials": 6}});
-        searches
-            .create(&manifest("one", &few))
-            .await
-            .expect("valid");
+        searches.submit("one", &few).await;
         searches.finished("one", 1).await;
         let roles: Api<ClusterRole> = Api::all(client);
         let role = roles.get("autopeft-operator").await.expect("the role");
@@ -159,10 +153,7 @@ fn without_the_right_to_watch_pods_searches_go_on_and_with_it_again_they_are_as_
         .await;
         searches.finished("one", 3).await;
         let other = json!({"maxTrials": 2, "algorithm": {"initialTrials": 2}});
-        searches
-            .create(&manifest("two", &other))
-            .await
-            .expect("valid");
+        searches.submit("two", &other).await;
         searches.ended("two").await;
         let tries = refused();
         replace(&role).await;

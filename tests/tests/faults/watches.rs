@@ -7,7 +7,6 @@ use autopeft_integration_tests::calm::{SHORT, Small, Stage};
 use autopeft_integration_tests::cluster::{cluster, runtime, within};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::proxy::{Change, Effect, Rule, Verb, When};
-use autopeft_integration_tests::searches::manifest;
 use autopeft_operator::controller::names::{Purpose, job_name};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -125,10 +124,7 @@ fn a_job_that_was_gone_before_it_was_seen_is_lost_and_not_waited_for() {
         let stage = Stage::with(cluster(), (client.clone(), name), &[], kubelet, &[]).await;
         let few = json!({"maxTrials": 3, "algorithm": {"initialTrials": 3}});
         let searches = &stage.searches;
-        searches
-            .create(&manifest("one", &few))
-            .await
-            .expect("valid");
+        searches.submit("one", &few).await;
         let uid = searches.get("one").await.metadata.uid.expect("a UID");
         let jobs: Api<Job> = Api::namespaced(client.clone(), name);
         let pods: Api<Pod> = Api::namespaced(client, name);
