@@ -38,6 +38,7 @@ pub use training::{BaselineName, FidelitySpec, Padding, Precision, TrainingSpec}
     doc = "A multi-objective search for parameter-efficient fine-tuning (PEFT) configurations: task score against trainable parameters.",
     printcolumn = r#"{"name":"Succeeded","type":"string","jsonPath":".status.conditions[?(@.type==\"Succeeded\")].status"}"#,
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Succeeded\")].reason"}"#,
+    printcolumn = r#"{"name":"Degraded","type":"string","jsonPath":".status.conditions[?(@.type==\"Degraded\")].status"}"#,
     printcolumn = r#"{"name":"Trials","type":"string","jsonPath":".status.trials.progress"}"#,
     printcolumn = r#"{"name":"Running","type":"integer","jsonPath":".status.trials.running"}"#,
     printcolumn = r#"{"name":"Best","type":"string","jsonPath":".status.bestScore"}"#,
