@@ -127,6 +127,8 @@ pub struct PeftSearchSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     pub trainer: TrainerSpec,
     /// The object is deleted this many seconds after the search has ended; never where it is left out.
+    /// Its scores go with it, and nothing else says which adapter on `trainer.artifactsClaim` has which:
+    /// save `kubectl get psearch NAME -o yaml` before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 31_536_000))]
     pub ttl_seconds_after_finished: Option<u64>,
