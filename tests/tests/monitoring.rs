@@ -230,7 +230,8 @@ fn an_image_that_is_named_by_a_tag_is_told_once_a_search() {
         let searches = Searches::of(&client, "tagged");
         let digest = format!("localhost/trainer@sha256:{}", "a".repeat(64));
         for (name, trainer) in [
-            ("by-tag", json!({})),
+            ("by-default", json!({})),
+            ("by-tag", json!({"image": "localhost/trainer:1"})),
             ("by-digest", json!({"image": digest})),
         ] {
             let changes = json!({"trainer": trainer, "maxTrials": 5});
@@ -242,7 +243,7 @@ fn an_image_that_is_named_by_a_tag_is_told_once_a_search() {
         searches.finished("by-tag", 1).await;
         operator.kill();
         let _operator = cluster().operator("tagged", "b");
-        for name in ["by-tag", "by-digest"] {
+        for name in ["by-default", "by-tag", "by-digest"] {
             searches.ended(name).await;
         }
         let events: Api<Event> = Api::namespaced(client, "tagged");

@@ -173,7 +173,7 @@ async fn again(
 }
 
 async fn create(pass: &mut Pass<'_>, places: &Places) -> Result<Inspected, ReconcileError> {
-    let tags = job::tags(&pass.search.spec, &pass.context.defaults);
+    let tags = job::tags(&pass.search.spec);
     // What has a status has been told.
     if pass.search.status.is_none() && !tags.is_empty() {
         let note = format!(

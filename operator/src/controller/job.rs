@@ -257,18 +257,27 @@ fn toleration(given: &autopeft_crds::spec::TrainerToleration) -> Toleration {
     }
 }
 
-/// The images of a search that are named by a tag, not by a digest.
-pub fn tags<'a>(spec: &'a PeftSearchSpec, defaults: &'a Defaults) -> Vec<&'a str> {
+/// The images that a search itself names by a tag, not by a digest.
+pub fn tags(spec: &PeftSearchSpec) -> Vec<&str> {
     let sources = [&spec.model.source, &spec.task.source];
     let volumes = sources
         .into_iter()
         .filter_map(|source| Some(source.image.as_ref()?.reference.as_str()));
-    let mut tags: Vec<&str> = std::iter::once(trainer_image(spec, defaults))
+    let mut tags: Vec<&str> = spec
+        .trainer
+        .image
+        .as_deref()
+        .into_iter()
         .chain(volumes)
-        .filter(|image| !image.contains("@sha256:"))
+        .filter(|image| is_tag(image))
         .collect();
     tags.dedup();
     tags
+}
+
+/// Whether an image is named by a tag, not by a digest.
+pub fn is_tag(image: &str) -> bool {
+    !image.contains("@sha256:")
 }
 
 fn trainer_image<'a>(spec: &'a PeftSearchSpec, defaults: &'a Defaults) -> &'a str {
