@@ -26,11 +26,11 @@ use super::names::{self, CONTAINER, FINALIZER, Purpose};
 use crate::request::Places;
 
 /// Where claims are mounted in a trainer's pod.
-const CLAIMS: &str = "/mnt/claims";
+pub(super) const CLAIMS: &str = "/mnt/claims";
 /// Where image volumes are mounted.
-const IMAGES: &str = "/mnt/images";
+pub(super) const IMAGES: &str = "/mnt/images";
 /// Where the claim for artifacts is mounted.
-const ARTIFACTS: &str = "/mnt/artifacts";
+pub(super) const ARTIFACTS: &str = "/mnt/artifacts";
 /// Where the request is mounted.
 const REQUEST_FOLDER: &str = "/etc/autopeft";
 /// The user that trainers run as: nobody on the node.
@@ -81,9 +81,9 @@ pub fn artifacts(search: &PeftSearch) -> Option<String> {
 }
 
 /// The image volume of the model.
-const MODEL: &str = "model";
+pub(super) const MODEL: &str = "model";
 /// The image volume of the data.
-const DATA: &str = "data";
+pub(super) const DATA: &str = "data";
 
 fn place(source: &Source, field: &'static str, volume: &str) -> Result<String, PlaceError> {
     let Source {

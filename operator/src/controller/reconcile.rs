@@ -446,7 +446,7 @@ impl Pass<'_> {
             name: &name,
             uid: &uid,
             ledger,
-            metric: self.search.spec.task.score_metric(),
+            spec: &self.search.spec,
             jobs: &self.jobs,
             pods: &self.pods,
             created: &self.memory.created,
