@@ -7,6 +7,9 @@ use kube_core::CustomResourceExt;
 
 use crate::spec::PeftSearch;
 
+/// The longest name of a search: the names of its trials' Jobs begin with it.
+pub const NAME_MAX: usize = 46;
+
 /// The definition as it is applied to a cluster.
 pub fn crd() -> CustomResourceDefinition {
     let mut crd = PeftSearch::crd();
@@ -16,11 +19,10 @@ pub fn crd() -> CustomResourceDefinition {
             plain(root);
             // Of the metadata, only the name can be seen by a rule, and only from the root.
             root.x_kubernetes_validations = Some(vec![ValidationRule {
-                rule: "self.metadata.name.size() <= 46".into(),
-                message: Some(
-                    "a name of at most 46 characters leaves room for the names of the trials' Jobs"
-                        .into(),
-                ),
+                rule: format!("self.metadata.name.size() <= {NAME_MAX}"),
+                message: Some(format!(
+                    "a name of at most {NAME_MAX} characters leaves room for the names of the trials' Jobs"
+                )),
                 ..ValidationRule::default()
             }]);
         }

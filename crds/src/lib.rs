@@ -15,7 +15,7 @@ pub mod trial;
 pub mod validate;
 
 pub use configuration::{LayerMask, PeftConfiguration};
-pub use crd::crd;
+pub use crd::{NAME_MAX, crd};
 pub use decimal::Decimal;
 pub use schema::FieldError;
 pub use space::{SearchSpace, SearchSpaceSpec};

@@ -76,6 +76,31 @@ pub fn advice(spec: &PeftSearchSpec) -> Vec<FieldError> {
     found
 }
 
+/// What a cluster refuses or passes over, and `peft-operator run` does not.
+pub fn advice_for_a_cluster(spec: &PeftSearchSpec) -> Vec<FieldError> {
+    let mut found = Vec::new();
+    for (field, source) in [
+        ("spec.model.source.path", &spec.model.source),
+        ("spec.task.source.path", &spec.task.source),
+    ] {
+        if source.path.is_some() {
+            found.push(FieldError::new(
+                field,
+                "a directory on this machine is for `peft-operator run` only; a cluster refuses this search",
+                "in a cluster give claim, image or hub",
+            ));
+        }
+    }
+    if spec.max_gpu_seconds.is_some() && spec.trainer.resources.gpus == 0 {
+        found.push(FieldError::new(
+            "spec.maxGpuSeconds",
+            "in a cluster it never takes effect: trials ask for no GPU",
+            "set spec.trainer.resources.gpus to 1, or give activeDeadlineSeconds instead",
+        ));
+    }
+    found
+}
+
 fn source(source: &Source, field: &str, errors: &mut Vec<FieldError>) {
     let Source {
         path,

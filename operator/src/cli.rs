@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use autopeft_crds::validate::advice;
+use autopeft_crds::validate::{advice, advice_for_a_cluster};
 use autopeft_crds::{PeftSearchSpec, PeftSearchStatus};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -187,6 +187,11 @@ fn control(arguments: ControllerArgs) -> Result<ExitCode, String> {
         log_format,
     } = arguments;
     let _lines = Progress::begin(log_format.into());
+    if controller::job::is_tag(&trainer_image) {
+        tracing::info!(
+            "--trainer-image {trainer_image}: a tag may come to mean another image while a search runs; name it by digest (NAME@sha256:...)"
+        );
+    }
     let options = controller::Options {
         namespace,
         lease_namespace,
@@ -387,7 +392,8 @@ fn replay(workdir: &Path) -> Result<ExitCode, String> {
 
 fn validate(path: &Path) -> Result<ExitCode, String> {
     let search = manifest::read(path).map_err(|error| error.to_string())?;
-    for warning in advice(&search.spec) {
+    let spec = &search.spec;
+    for warning in advice(spec).iter().chain(&advice_for_a_cluster(spec)) {
         eprintln!("peft-operator: warning: {}: {warning}", path.display());
     }
     let name = search.metadata.name.unwrap_or_default();

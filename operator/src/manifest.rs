@@ -10,7 +10,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use autopeft_crds::schema::{self, FieldError};
-use autopeft_crds::{PeftSearch, validate};
+use autopeft_crds::{NAME_MAX, PeftSearch, validate};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
@@ -284,13 +284,13 @@ fn check_name(fields: &Map<String, Value>, errors: &mut Vec<FieldError>) {
         return;
     };
     match metadata.get("name") {
-        Some(Value::String(name)) if is_label(name) => {}
+        Some(Value::String(name)) if is_name(name) => {}
         Some(Value::String(name)) => {
             let shown: String = name.chars().take(80).collect();
             errors.push(FieldError::new(
                 "metadata.name",
                 format!("{shown:?} cannot be the name of an object"),
-                format!("{remedy}; at most 63 characters"),
+                format!("{remedy}; at most {NAME_MAX} characters"),
             ));
         }
         Some(found) => errors.push(FieldError::new(
@@ -306,13 +306,16 @@ fn check_name(fields: &Map<String, Value>, errors: &mut Vec<FieldError>) {
     }
 }
 
-/// A DNS label, as Kubernetes wants it.
-fn is_label(name: &str) -> bool {
+/// DNS labels with points between them, as Kubernetes wants it, and no longer than the CRD wants it.
+fn is_name(name: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=63).contains(&name.len())
-        && name.chars().all(inner)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.chars().all(inner)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= NAME_MAX && name.split('.').all(is_label)
 }
 
 /// The line of a field, or of the nearest field around it.

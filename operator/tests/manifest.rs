@@ -36,6 +36,9 @@ fn a_good_manifest_is_read() {
     parse(GOOD).expect("good");
     parse(&format!("# A comment.\n---\n{GOOD}...\n")).expect("with marks");
     parse(&GOOD.replace('\n', "\r\n")).expect("with carriage returns");
+    for name in ["a.b-1", &"n".repeat(46)] {
+        parse(&GOOD.replace("my-search", name)).expect("a name that a cluster takes");
+    }
 }
 
 #[test]
@@ -78,7 +81,7 @@ fn what_it_says_of_itself() {
     check(
         "my-search",
         "My_Search",
-        "search.yaml:4: metadata.name: \"My_Search\" cannot be the name of an object; give the search a name of lower-case letters, digits and -, such as my-search; at most 63 characters",
+        "search.yaml:4: metadata.name: \"My_Search\" cannot be the name of an object; give the search a name of lower-case letters, digits and -, such as my-search; at most 46 characters",
     );
     check(
         "my-search",
@@ -95,6 +98,21 @@ fn what_it_says_of_itself() {
         "specs:",
         "search.yaml:1: spec: the field is missing; describe the search there; model and task are required\nsearch.yaml:5: specs: there is no such field; did you mean spec?",
     );
+}
+
+/// As the rule of the CRD and Kubernetes itself have it.
+#[test]
+fn a_name_that_a_cluster_refuses_is_refused() {
+    let long = "n".repeat(47);
+    for name in [&long, "a..b", ".a", "a.", "-a", "a-.b", "A", "a_b"] {
+        let text = GOOD.replace("my-search", &format!("{name:?}"));
+        let refused = parse(&text).expect_err("refused");
+        assert!(
+            refused.starts_with("search.yaml:4: metadata.name: ")
+                && refused.ends_with("at most 46 characters"),
+            "{refused}"
+        );
+    }
 }
 
 #[test]

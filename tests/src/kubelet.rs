@@ -13,7 +13,7 @@ use autopeft_crds::trial::{
 };
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
@@ -34,6 +34,8 @@ pub enum Act {
     Unknown,
     /// Its image is not there.
     NoImage,
+    /// Its node was given to it three minutes ago, and does not make it.
+    NotMade,
     /// It runs on until it is stopped from outside.
     Hang,
 }
@@ -166,6 +168,17 @@ async fn run<D: Fn(&TrialRequest) -> Act>(
         write(&pods, &pod, "Pending", state, None).await;
         return;
     }
+    if act == Act::NotMade {
+        let since = begun - SignedDuration::from_secs(180);
+        let status = json!({"status": {
+            "phase": "Pending",
+            "conditions": [{
+                "type": "PodScheduled", "status": "True", "lastTransitionTime": since.to_string(),
+            }],
+        }});
+        patch(&pods, &pod, &status).await;
+        return;
+    }
     let running = json!({"running": {"startedAt": begun.to_string()}});
     write(&pods, &pod, "Running", running, None).await;
     tokio::time::sleep(time).await;
@@ -176,7 +189,7 @@ async fn run<D: Fn(&TrialRequest) -> Act>(
         act => act,
     };
     let (message, code) = match act.clone() {
-        Act::Hang | Act::NoImage => return,
+        Act::Hang | Act::NoImage | Act::NotMade => return,
         Act::Succeed if is_inspection => {
             let result = InspectionResult {
                 version: RESULT_VERSION,
@@ -229,11 +242,15 @@ async fn write(pods: &Api<Pod>, pod: &Pod, phase: &str, state: Value, reason: Op
             "state": state,
         }],
     }});
+    patch(pods, pod, &status).await;
+}
+
+async fn patch(pods: &Api<Pod>, pod: &Pod, status: &Value) {
     // A pod that is gone, or an API server that is down for a moment, is tried again.
     for _ in 0..600 {
         let parameters = PatchParams::default();
         match pods
-            .patch_status(&pod.name_any(), &parameters, &Patch::Strategic(&status))
+            .patch_status(&pod.name_any(), &parameters, &Patch::Strategic(status))
             .await
         {
             Ok(_) => return,

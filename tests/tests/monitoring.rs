@@ -230,7 +230,8 @@ fn an_image_that_is_named_by_a_tag_is_told_once_a_search() {
         let searches = Searches::of(&client, "tagged");
         let digest = format!("localhost/trainer@sha256:{}", "a".repeat(64));
         for (name, trainer) in [
-            ("by-tag", json!({})),
+            ("by-default", json!({})),
+            ("by-tag", json!({"image": "localhost/trainer:1"})),
             ("by-digest", json!({"image": digest})),
         ] {
             let changes = json!({"trainer": trainer, "maxTrials": 5});
@@ -242,7 +243,7 @@ fn an_image_that_is_named_by_a_tag_is_told_once_a_search() {
         searches.finished("by-tag", 1).await;
         operator.kill();
         let _operator = cluster().operator("tagged", "b");
-        for name in ["by-tag", "by-digest"] {
+        for name in ["by-default", "by-tag", "by-digest"] {
             searches.ended(name).await;
         }
         let events: Api<Event> = Api::namespaced(client, "tagged");
@@ -254,5 +255,50 @@ fn an_image_that_is_named_by_a_tag_is_told_once_a_search() {
             .map(|event| (event.regarding.and_then(|about| about.name), event.type_))
             .collect();
         assert_eq!(told, [(Some("by-tag".into()), Some("Warning".into()))]);
+    });
+}
+
+/// What a search waits for is told by an event too: once, and not at every look.
+#[test]
+fn what_a_search_waits_for_is_told_by_one_event_each() {
+    runtime().block_on(async {
+        let client = cluster().namespace("waits").await;
+        let time = Duration::from_millis(100);
+        let _kubelet = Kubelet::play(client.clone(), "waits", time, |request| {
+            match (request.identity.trial, request.identity.attempt) {
+                (1, 1) => Act::NoImage,
+                (1, 2) => Act::NotMade,
+                _ => Act::Succeed,
+            }
+        });
+        let _operator = cluster().operator("waits", "a");
+        let searches = Searches::of(&client, "waits");
+        let changes = json!({"maxTrials": 3, "algorithm": {"initialTrials": 3}});
+        searches
+            .create(&manifest("one", &changes))
+            .await
+            .expect("valid");
+        for (reason, mended) in [("ImageNotPulled", "1"), ("PodNotStarted", "2")] {
+            eventually(reason, async || {
+                searches.condition("one", "Degraded").await == ("True".into(), reason.into())
+            })
+            .await;
+            // Looked at a few times.
+            tokio::time::sleep(Duration::from_secs(7)).await;
+            let image = json!({"trainer": {"image": format!("localhost/trainer:{mended}")}});
+            searches.patch("one", &image).await.expect("it may change");
+        }
+        assert_eq!(searches.ended("one").await.trials.succeeded, 3);
+        let events: Api<Event> = Api::namespaced(client, "waits");
+        let events = events.list(&ListParams::default()).await.expect("events");
+        let mut told: Vec<String> = events
+            .items
+            .into_iter()
+            .filter(|event| event.type_.as_deref() == Some("Warning") && event.series.is_none())
+            .filter_map(|event| event.reason)
+            .filter(|reason| reason != "TrialRetried")
+            .collect();
+        told.sort();
+        assert_eq!(told, ["ImageNotPulled", "PodNotStarted"]);
     });
 }

@@ -190,7 +190,7 @@ fn a_bad_line_is_named_with_its_field_and_with_what_would_be_right() {
         ),
         (
             b"{\"texts\": \"a\", \"label\": \"x\"}\n",
-            "DIR/train.jsonl, line 1: no field \"text\"; its fields are \"label\", \"texts\"; spec.task.custom.textColumns (--text-column) names it",
+            "DIR/train.jsonl, line 1: no field \"text\"; its fields are \"label\", \"texts\"; spec.task.custom.textColumns names it",
         ),
         (
             b"{\"text\": \"a\", \"label\": null}\n",
@@ -269,11 +269,11 @@ fn a_table_that_does_not_fit_its_header_is_refused() {
     );
     assert_eq!(
         refused(&spec("a.csv"), &[("a.csv", b"sentence,label\na,x\n")]),
-        "DIR/a.csv has no column \"text\"; its columns are \"sentence\", \"label\"; spec.task.custom.textColumns (--text-column) names it"
+        "DIR/a.csv has no column \"text\"; its columns are \"sentence\", \"label\"; spec.task.custom.textColumns names it"
     );
     assert_eq!(
         refused(&spec("a.csv"), &[("a.csv", b"text,labels\na,x\n")]),
-        "DIR/a.csv has no column \"label\"; its columns are \"text\", \"labels\"; spec.task.custom.labelColumn (--label-column) names it"
+        "DIR/a.csv has no column \"label\"; its columns are \"text\", \"labels\"; spec.task.custom.labelColumn names it"
     );
     assert_eq!(
         refused(&spec("a.txt"), &[("a.txt", b"text\n")]),

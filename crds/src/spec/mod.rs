@@ -38,6 +38,7 @@ pub use training::{BaselineName, FidelitySpec, Padding, Precision, TrainingSpec}
     doc = "A multi-objective search for parameter-efficient fine-tuning (PEFT) configurations: task score against trainable parameters.",
     printcolumn = r#"{"name":"Succeeded","type":"string","jsonPath":".status.conditions[?(@.type==\"Succeeded\")].status"}"#,
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Succeeded\")].reason"}"#,
+    printcolumn = r#"{"name":"Degraded","type":"string","jsonPath":".status.conditions[?(@.type==\"Degraded\")].status"}"#,
     printcolumn = r#"{"name":"Trials","type":"string","jsonPath":".status.trials.progress"}"#,
     printcolumn = r#"{"name":"Running","type":"integer","jsonPath":".status.trials.running"}"#,
     printcolumn = r#"{"name":"Best","type":"string","jsonPath":".status.bestScore"}"#,
@@ -126,6 +127,8 @@ pub struct PeftSearchSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     pub trainer: TrainerSpec,
     /// The object is deleted this many seconds after the search has ended; never where it is left out.
+    /// Its scores go with it, and nothing else says which adapter on `trainer.artifactsClaim` has which:
+    /// save `kubectl get psearch NAME -o yaml` before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 31_536_000))]
     pub ttl_seconds_after_finished: Option<u64>,

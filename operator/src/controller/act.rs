@@ -3,7 +3,6 @@
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 
 use super::api::{self, ApiError};
@@ -73,15 +72,13 @@ impl Pass<'_> {
                     return Err(error.into());
                 };
                 self.context.metrics.count_api_error(error.verb());
-                let reference = self.search.object_ref(&());
-                let (reason, message) = (trouble.reason, trouble.message.clone());
                 tracing::warn!(
                     namespace = self.namespace(),
                     search = self.name(),
-                    reason,
-                    "{message}"
+                    reason = trouble.reason,
+                    "{}",
+                    trouble.message
                 );
-                self.context.recorder.warn(reference, reason, message).await;
                 self.memory.refuse(trouble);
                 Ok(Created::Refused)
             }
@@ -104,7 +101,7 @@ impl Pass<'_> {
     }
 
     /// Takes in what the engine has found.
-    pub async fn take_answer(&mut self) {
+    pub fn take_answer(&mut self) {
         let Some(answer) = self
             .memory
             .step
@@ -135,13 +132,7 @@ impl Pass<'_> {
             }
             Err(error) => {
                 self.memory.engine_failed();
-                let message = error.to_string();
-                let reference = self.search.object_ref(&());
-                self.context
-                    .recorder
-                    .warn(reference, "EngineFailed", message.clone())
-                    .await;
-                Some(Trouble::new("EngineFailed", message))
+                Some(Trouble::new("EngineFailed", error.to_string()))
             }
         };
         self.memory.engine_trouble = trouble;

@@ -25,27 +25,29 @@ impl Pass<'_> {
             return;
         }
         let trouble = Trouble::new(reason, &message);
-        if self.memory.denial.as_ref() != Some(&trouble) {
-            self.memory.denial = Some(trouble);
+        let is_new = self.memory.denial.replace(trouble.clone()) != Some(trouble);
+        // The condition is an event too.
+        if !self.tell_degraded().await && is_new {
             self.warn(reason, message).await;
         }
-        self.tell_degraded().await;
     }
 
-    /// Writes the Degraded condition where nothing else of the status can be said.
-    pub(super) async fn tell_degraded(&mut self) {
+    /// Writes the Degraded condition where nothing else of the status can be said; whether it could.
+    pub(super) async fn tell_degraded(&mut self) -> bool {
         let known = self.search.status.clone();
         let status = known
             .filter(|status| !status.conditions.is_empty())
             .unwrap_or_else(|| restore::early(&self.search, &Early::Inspecting, self.now));
         let troubles = self.memory.troubles();
-        if let Err(error) = self.record(status, &troubles).await {
+        let written = self.record(status, &troubles).await;
+        if let Err(error) = &written {
             tracing::warn!(
                 namespace = self.namespace(),
                 search = self.name(),
                 "the Degraded condition could not be written: {error}"
             );
         }
+        written.is_ok()
     }
 
     async fn warn(&self, reason: &str, message: String) {

@@ -20,6 +20,7 @@ use super::names::{self, Purpose};
 use super::outcome::{self, Ending, Seen, Trouble};
 use super::reconcile::{Pass, ReconcileError};
 use super::restore::{self, Early};
+use super::words::in_words;
 use crate::request::{self, Places};
 
 /// How soon to look again at a Job that has not started.
@@ -110,6 +111,7 @@ pub(super) async fn inspect(
                     return settled(pass, status, &pods, &job).await;
                 }
                 InspectionOutcome::Refused { message } => {
+                    let message = in_words(&message, &pass.search.spec);
                     let refused = Early::BadInput(message.clone());
                     let status = restore::early(&pass.search, &refused, pass.now);
                     let next = settled(pass, status, &pods, &job).await?;
@@ -119,6 +121,7 @@ pub(super) async fn inspect(
                     return Ok(next);
                 }
                 InspectionOutcome::Unavailable { message } => {
+                    let message = in_words(&message, &pass.search.spec);
                     Some(again(pass, &job, &pods, message).await?)
                 }
             },
@@ -173,7 +176,7 @@ async fn again(
 }
 
 async fn create(pass: &mut Pass<'_>, places: &Places) -> Result<Inspected, ReconcileError> {
-    let tags = job::tags(&pass.search.spec, &pass.context.defaults);
+    let tags = job::tags(&pass.search.spec);
     // What has a status has been told.
     if pass.search.status.is_none() && !tags.is_empty() {
         let note = format!(

@@ -25,11 +25,11 @@ use super::names::{self, CONTAINER, FINALIZER, Purpose};
 use crate::request::Places;
 
 /// Where claims are mounted in a trainer's pod.
-const CLAIMS: &str = "/mnt/claims";
+pub(super) const CLAIMS: &str = "/mnt/claims";
 /// Where image volumes are mounted.
-const IMAGES: &str = "/mnt/images";
+pub(super) const IMAGES: &str = "/mnt/images";
 /// Where the claim for artifacts is mounted.
-const ARTIFACTS: &str = "/mnt/artifacts";
+pub(super) const ARTIFACTS: &str = "/mnt/artifacts";
 /// Where the request is mounted.
 const REQUEST_FOLDER: &str = "/etc/autopeft";
 /// The user that trainers run as: nobody on the node.
@@ -80,9 +80,9 @@ pub fn artifacts(search: &PeftSearch) -> Option<String> {
 }
 
 /// The image volume of the model.
-const MODEL: &str = "model";
+pub(super) const MODEL: &str = "model";
 /// The image volume of the data.
-const DATA: &str = "data";
+pub(super) const DATA: &str = "data";
 
 fn place(source: &Source, field: &'static str, volume: &str) -> Result<String, PlaceError> {
     let Source {
@@ -280,18 +280,27 @@ fn toleration(given: &autopeft_crds::spec::TrainerToleration) -> Toleration {
     }
 }
 
-/// The images of a search that are named by a tag, not by a digest.
-pub fn tags<'a>(spec: &'a PeftSearchSpec, defaults: &'a Defaults) -> Vec<&'a str> {
+/// The images that a search itself names by a tag, not by a digest.
+pub fn tags(spec: &PeftSearchSpec) -> Vec<&str> {
     let sources = [&spec.model.source, &spec.task.source];
     let volumes = sources
         .into_iter()
         .filter_map(|source| Some(source.image.as_ref()?.reference.as_str()));
-    let mut tags: Vec<&str> = std::iter::once(trainer_image(spec, defaults))
+    let mut tags: Vec<&str> = spec
+        .trainer
+        .image
+        .as_deref()
+        .into_iter()
         .chain(volumes)
-        .filter(|image| !image.contains("@sha256:"))
+        .filter(|image| is_tag(image))
         .collect();
     tags.dedup();
     tags
+}
+
+/// Whether an image is named by a tag, not by a digest.
+pub fn is_tag(image: &str) -> bool {
+    !image.contains("@sha256:")
 }
 
 fn trainer_image<'a>(spec: &'a PeftSearchSpec, defaults: &'a Defaults) -> &'a str {

@@ -1,8 +1,8 @@
 //! The thin shell between the planner and Kubernetes: observes PeftSearch objects, Jobs and pods,
 //! asks the planner, and carries its actions out. It decides nothing about a search.
 //!
-//! `names`, `job`, `outcome`, `observe` and `restore` are pure; `api` calls the API server by the clients
-//! of `connection`.
+//! `names`, `job`, `outcome`, `words`, `observe` and `restore` are pure; `api` calls the API server by the
+//! clients of `connection`.
 
 mod act;
 mod api;
@@ -23,6 +23,7 @@ mod recorder;
 pub mod restore;
 mod serve;
 mod watches;
+pub mod words;
 
 use std::any::Any;
 use std::net::SocketAddr;

@@ -1,8 +1,8 @@
 //! What our Jobs and pods are called and how they are marked. No I/O.
 
-use autopeft_crds::PeftSearch;
 use autopeft_crds::configuration::hex_prefix;
 use autopeft_crds::trial::TrialIdentity;
+use autopeft_crds::{NAME_MAX, PeftSearch};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -74,7 +74,7 @@ pub fn search_mark(search: &PeftSearch) -> String {
 }
 
 fn mark(search: &str, uid: &str) -> String {
-    let name: String = search.chars().take(46).collect();
+    let name: String = search.chars().take(NAME_MAX).collect();
     let name = name.trim_end_matches(['-', '.']).replace('.', "-");
     let mut mark = hex_prefix(uid.as_bytes());
     mark.truncate(8);

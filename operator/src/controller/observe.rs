@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use autopeft_crds::spec::Metric;
+use autopeft_crds::spec::PeftSearchSpec;
 use autopeft_crds::status::LedgerEntry;
 use autopeft_crds::trial::{FailureReason, TrialOutcome};
 use k8s_openapi::api::batch::v1::Job;
@@ -14,6 +14,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::job;
 use super::names::{self, Purpose};
 use super::outcome::{self, Seen, Trouble};
+use super::words::in_words;
 use crate::ledger::Ledger;
 use crate::planner::{Run, RunState};
 use crate::request;
@@ -60,8 +61,8 @@ pub struct View<'a> {
     pub uid: &'a str,
     /// What has happened.
     pub ledger: &'a Ledger,
-    /// The metric that is the score.
-    pub metric: Metric,
+    /// Its spec.
+    pub spec: &'a PeftSearchSpec,
     /// The Jobs of the namespace that are labelled as this search's.
     pub jobs: &'a [Arc<Job>],
     /// This search's pods.
@@ -237,7 +238,14 @@ fn state_of(
 
 fn ended(view: &View<'_>, entry: &LedgerEntry, ending: outcome::Ending) -> RunState {
     let identity = request::identity(view.uid, entry);
-    RunState::Ended(outcome::outcome(ending, &identity, view.metric))
+    let outcome = outcome::outcome(ending, &identity, view.spec.task.score_metric());
+    RunState::Ended(match outcome {
+        TrialOutcome::Failed { reason, message } => TrialOutcome::Failed {
+            reason,
+            message: in_words(&message, view.spec).chars().take(512).collect(),
+        },
+        succeeded @ TrialOutcome::Succeeded(_) => succeeded,
+    })
 }
 
 /// A Job of somebody else stands where ours belongs: the attempt is lost, the next has another name.

@@ -18,7 +18,7 @@ use super::names::{CONTAINER, GPU};
 const MESSAGE_DELAY: SignedDuration = SignedDuration::from_secs(60);
 /// How long the end of the pods of a Job that ended may take to be seen.
 const POD_DELAY: SignedDuration = SignedDuration::from_secs(3);
-/// How long an unscheduled pod waits before its user is told.
+/// How long a Job or a pod that waits does so before its user is told.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
 /// How long a pod that has a node may take to start: the first time, a node fetches the image meanwhile.
 const START: SignedDuration = SignedDuration::from_secs(120);
@@ -212,15 +212,13 @@ pub fn see_orphan(pods: &[&Pod], now: Timestamp) -> Seen {
 
 /// Why a Job has no pod.
 fn unstarted(job: &Job, now: Timestamp) -> Option<Trouble> {
-    if job.spec.as_ref()?.suspend == Some(true) {
-        return Some(Trouble::new(
-            "Queued",
-            "its Job waits for Kueue to admit it",
-        ));
-    }
     let created = job.metadata.creation_timestamp.as_ref()?.0;
     let name = job.metadata.name.as_deref().unwrap_or_default();
+    let is_suspended = job.spec.as_ref()?.suspend == Some(true);
     (now >= later(created, PATIENCE)).then(|| {
+        if is_suspended {
+            return Trouble::new("Queued", "its Job waits for Kueue to admit it");
+        }
         Trouble::new(
             "PodNotCreated",
             format!("the Job {name} has no pod; `kubectl describe job {name}` says why"),

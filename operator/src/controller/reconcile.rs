@@ -335,7 +335,7 @@ impl Pass<'_> {
         subject: &Subject,
         places: &Places,
     ) -> Result<Next, ReconcileError> {
-        self.take_answer().await;
+        self.take_answer();
         self.memory.retry_engine();
         let generation = self.search.metadata.generation;
         let bad_input = self
@@ -446,7 +446,7 @@ impl Pass<'_> {
             name: &name,
             uid: &uid,
             ledger,
-            metric: self.search.spec.task.score_metric(),
+            spec: &self.search.spec,
             jobs: &self.jobs,
             pods: &self.pods,
             created: &self.memory.created,
@@ -517,7 +517,8 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Writes a status where it says something new; whether it did.
+    /// Writes a status where it says something new; whether it did. What Degraded says anew is an event
+    /// too.
     pub async fn record(
         &mut self,
         status: PeftSearchStatus,
@@ -535,6 +536,7 @@ impl Pass<'_> {
         if before.is_some_and(|before| *before == status) {
             return Ok(false);
         }
+        let degraded = restore::newly_degraded(before, &status).cloned();
         let wanted = PeftSearch {
             status: Some(status),
             ..self.search.clone()
@@ -542,6 +544,13 @@ impl Pass<'_> {
         let written = api::replace_status(&self.context.client, &wanted).await?;
         self.memory.written = Some(written.clone());
         self.search = written;
+        if let Some(condition) = degraded {
+            let reference = self.search.object_ref(&());
+            let recorder = &self.context.recorder;
+            recorder
+                .warn(reference, &condition.reason, condition.message)
+                .await;
+        }
         Ok(true)
     }
 

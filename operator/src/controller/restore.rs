@@ -90,6 +90,21 @@ pub fn settle(
     status
 }
 
+/// The Degraded condition of a status, where the one before did not say it: it has turned true, or is so
+/// for another reason.
+pub fn newly_degraded<'a>(
+    before: Option<&PeftSearchStatus>,
+    status: &'a PeftSearchStatus,
+) -> Option<&'a Condition> {
+    let known = before.and_then(|before| find(&before.conditions, "Degraded"));
+    find(&status.conditions, "Degraded").filter(|condition| {
+        condition.status == "True"
+            && known.is_none_or(|known| {
+                known.status != condition.status || known.reason != condition.reason
+            })
+    })
+}
+
 /// Where a search stands before its first trial.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Early {

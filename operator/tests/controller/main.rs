@@ -2,3 +2,4 @@
 
 mod job;
 mod outcome;
+mod words;

@@ -260,3 +260,26 @@ fn a_search_that_never_asks_the_surrogate_is_warned_of() {
     let said = succeed(operator().arg("validate").arg(bench.manifest()));
     assert!(!said.contains("initialTrials"), "{said}");
 }
+
+/// `run` carries them out; a cluster does not.
+#[test]
+fn what_a_cluster_refuses_or_passes_over_is_told_by_validate_alone() {
+    let bench = Bench::new("maxTrials: 6\nmaxGpuSeconds: 100");
+    let warnings = [
+        "spec.model.source.path: a directory on this machine",
+        "spec.task.source.path: a directory on this machine",
+        "spec.maxGpuSeconds: in a cluster it never takes effect",
+    ];
+    let mut validate = operator();
+    let said = succeed(validate.arg("validate").arg(bench.manifest()));
+    for warning in warnings {
+        assert!(said.contains(warning), "{said}");
+    }
+    let said = succeed(&mut bench.run());
+    for warning in warnings {
+        assert!(!said.contains(warning), "{said}");
+    }
+    bench.rewrite("maxTrials: 6\nmaxGpuSeconds: 100\ntrainer: { resources: { gpus: 1 } }");
+    let said = succeed(operator().arg("validate").arg(bench.manifest()));
+    assert!(!said.contains("maxGpuSeconds"), "{said}");
+}

@@ -29,10 +29,11 @@ pub(super) struct TaskArguments {
     #[arg(long, value_parser = named::<Metric>(
         &["Accuracy", "F1", "Matthews", "Pearson", "Spearman"]))]
     metric: Option<Metric>,
-    /// A column of text; give it twice for pairs (custom).
+    /// A column of text, spec.task.custom.textColumns in messages; give it twice for pairs (custom).
     #[arg(long, value_name = "NAME")]
     text_column: Vec<String>,
-    /// The column of the label, "label" where it is left out (custom).
+    /// The column of the label, spec.task.custom.labelColumn in messages; "label" where it is left out
+    /// (custom).
     #[arg(long, value_name = "NAME")]
     label_column: Option<String>,
     /// The training file, inside the data's directory: .jsonl, .csv, .tsv or .parquet; train.jsonl

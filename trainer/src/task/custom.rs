@@ -43,9 +43,9 @@ pub(super) fn column_of(columns: &Columns, problem: DataError) -> TaskError {
         None => problem.into(),
         Some(column) => TaskError::Column {
             field: if column == columns.label {
-                "spec.task.custom.labelColumn (--label-column)"
+                "spec.task.custom.labelColumn"
             } else {
-                "spec.task.custom.textColumns (--text-column)"
+                "spec.task.custom.textColumns"
             },
             problem: problem.into(),
         },

@@ -1,0 +1,34 @@
+//! What a trainer says, in the words of its search. A trainer knows its files only by where they are
+//! mounted in its pod. No I/O.
+
+use autopeft_crds::spec::PeftSearchSpec;
+
+use super::job::{ARTIFACTS, CLAIMS, DATA, IMAGES, MODEL};
+
+/// A trainer's message, with claims and images for the places where they are mounted.
+pub fn in_words(message: &str, spec: &PeftSearchSpec) -> String {
+    let sources = [&spec.model.source, &spec.task.source];
+    let read = sources.iter().filter_map(|source| source.claim.as_ref());
+    let mut places: Vec<(String, String)> = read
+        .map(|claim| {
+            let name = &claim.name;
+            (format!("{CLAIMS}/{name}"), format!("claim {name}"))
+        })
+        .collect();
+    // `data` is not the beginning of `data-2`.
+    places.sort_by_key(|(place, _)| std::cmp::Reverse(place.len()));
+    if let Some(claim) = &spec.trainer.artifacts_claim {
+        places.push((ARTIFACTS.into(), format!("claim {}", claim.name)));
+    }
+    for (volume, field) in [(MODEL, "spec.model"), (DATA, "spec.task")] {
+        let words = format!("{field}.source.image");
+        places.push((format!("{IMAGES}/{volume}"), words));
+    }
+    let mut message = message.to_owned();
+    for (place, words) in places {
+        message = message
+            .replace(&format!("{place}/"), &format!("{words}: "))
+            .replace(&place, &words);
+    }
+    message
+}
