@@ -12,7 +12,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::names::{CONTAINER, GPU};
+use super::names::{CONTAINER, GPU, QUEUE};
 
 /// How long the termination message of a pod that ended well may take to appear.
 const MESSAGE_DELAY: SignedDuration = SignedDuration::from_secs(60);
@@ -207,14 +207,21 @@ pub fn see_orphan(pods: &[&Pod], now: Timestamp) -> Seen {
 
 /// Why a Job has no pod.
 fn unstarted(job: &Job, now: Timestamp) -> Option<Trouble> {
+    let name = job.metadata.name.as_deref().unwrap_or_default();
     if job.spec.as_ref()?.suspend == Some(true) {
-        return Some(Trouble::new(
-            "Queued",
-            "its Job waits for Kueue to admit it",
-        ));
+        let mut labels = job.metadata.labels.iter().flatten();
+        return Some(if labels.any(|(label, _)| label == QUEUE) {
+            Trouble::new("Queued", "its Job waits for Kueue to admit it")
+        } else {
+            Trouble::new(
+                "JobSuspended",
+                format!(
+                    "the Job {name} was suspended, by whom is not known; it goes on when its spec.suspend is false"
+                ),
+            )
+        });
     }
     let created = job.metadata.creation_timestamp.as_ref()?.0;
-    let name = job.metadata.name.as_deref().unwrap_or_default();
     (now >= later(created, PATIENCE)).then(|| {
         Trouble::new(
             "PodNotCreated",

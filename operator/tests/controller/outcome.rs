@@ -1,6 +1,6 @@
 //! What pods say of an attempt.
 
-use autopeft_operator::controller::outcome::gpu_seconds;
+use autopeft_operator::controller::outcome::{Seen, gpu_seconds, see};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
@@ -48,4 +48,30 @@ fn gpu_seconds_are_those_of_containers_that_held_gpus() {
     // The node's clock is ahead of ours.
     let ahead = json!({"running": {"startedAt": at(400).to_string()}});
     assert_eq!(used(&[pod(Some(1), &ahead)]), Some(0.0));
+}
+
+fn unstarted(queue: Option<&str>) -> Seen {
+    let labels = queue.map_or(
+        json!({}),
+        |queue| json!({"kueue.x-k8s.io/queue-name": queue}),
+    );
+    let job = serde_json::from_value(json!({
+        "metadata": {"name": "one-5d1e4f60-0-1", "labels": labels},
+        "spec": {"suspend": true, "template": {}},
+    }))
+    .expect("a Job");
+    see(&job, &[], at(0))
+}
+
+#[test]
+fn a_suspended_job_waits_for_kueue_only_where_it_has_a_queue() {
+    let told = |seen| match seen {
+        Seen::Waiting(trouble) => (trouble.reason, trouble.message),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(told(unstarted(Some("team"))).0, "Queued");
+    let (reason, message) = told(unstarted(None));
+    assert_eq!(reason, "JobSuspended");
+    assert!(message.contains("one-5d1e4f60-0-1"), "{message}");
+    assert!(!message.contains("Kueue"), "{message}");
 }
