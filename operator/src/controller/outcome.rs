@@ -18,6 +18,9 @@ use super::names::{CONTAINER, GPU, QUEUE};
 const MESSAGE_DELAY: SignedDuration = SignedDuration::from_secs(60);
 /// How long the end of the pods of a Job that ended may take to be seen.
 const POD_DELAY: SignedDuration = SignedDuration::from_secs(3);
+/// How much longer than its grace period a pod that is being deleted may take to end. A kubelet that is
+/// there needs seconds.
+const LOST_AFTER: SignedDuration = SignedDuration::from_secs(60);
 /// How long an unscheduled pod waits before its user is told.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
 
@@ -92,8 +95,11 @@ pub fn see(job: &Job, pods: &[&Pod], now: Timestamp) -> Seen {
         return Seen::Ended(Ending::Document(text));
     }
     let over = condition(job, "Complete").or_else(|| condition(job, "Failed"));
-    let alive = pods.iter().find(|pod| !is_over(pod));
-    if let Some(pod) = alive {
+    let alive = || pods.iter().filter(|pod| !is_over(pod));
+    if let Some(pod) = alive().find(|pod| !is_going(pod)).or(alive().next()) {
+        if is_going(pod) {
+            return going(pod);
+        }
         if over.is_some() {
             return Seen::Unclear {
                 patience: POD_DELAY,
@@ -141,6 +147,21 @@ pub fn see(job: &Job, pods: &[&Pod], now: Timestamp) -> Seen {
     let message = "the trial's pod is gone and has left no result";
     Seen::Unclear {
         patience: POD_DELAY,
+        then: Some(Ending::Without(FailureReason::Lost, message.into())),
+    }
+}
+
+fn is_going(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_some()
+}
+
+/// A pod that is being deleted and has not ended. Where nobody is there to stop it, its node is gone or
+/// somebody has forced the deletion: nothing that it may still say is read.
+fn going(pod: &Pod) -> Seen {
+    let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
+    let message = "the pod was deleted and has not ended; its node may be gone";
+    Seen::Unclear {
+        patience: LOST_AFTER.saturating_add(SignedDuration::from_secs(grace.max(0))),
         then: Some(Ending::Without(FailureReason::Lost, message.into())),
     }
 }
@@ -268,7 +289,7 @@ fn phase(pod: &Pod) -> &str {
 
 /// Whether no container of the pod runs or ever will.
 fn is_over(pod: &Pod) -> bool {
-    let deleted_unstarted = pod.metadata.deletion_timestamp.is_some()
+    let deleted_unstarted = is_going(pod)
         && pod
             .spec
             .as_ref()
