@@ -242,6 +242,10 @@ fn unstarted(job: &Job, now: Timestamp) -> Option<Trouble> {
             )
         });
     }
+    // It has one, and somebody has taken our label off it.
+    if job.status.as_ref().and_then(|status| status.active) > Some(0) {
+        return None;
+    }
     let created = job.metadata.creation_timestamp.as_ref()?.0;
     (now >= later(created, PATIENCE)).then(|| {
         Trouble::new(

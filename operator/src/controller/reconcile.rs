@@ -252,15 +252,22 @@ fn cached(search: &PeftSearch, context: &Context) -> (Vec<Arc<Job>>, Vec<Arc<Pod
     let (namespace, uid) = (&search.metadata.namespace, &search.metadata.uid);
     let (name, own) = (search.metadata.name.as_deref(), uid.as_deref());
     let (name, own) = (name.unwrap_or_default(), own.unwrap_or_default());
-    let is_ours = |metadata: &ObjectMeta| {
+    let mark = names::search_mark(search);
+    // Quickly: there may be ten thousand.
+    let may_be_ours = |metadata: &ObjectMeta, job: Option<&str>| {
         let labels = metadata.labels.as_ref();
         metadata.namespace == *namespace
-            && labels.and_then(|labels| labels.get(names::SEARCH_UID)) == uid.as_ref()
+            && (labels.and_then(|labels| labels.get(names::SEARCH_UID)) == uid.as_ref()
+                || job.is_some_and(|job| job.starts_with(&mark)))
     };
     let mut jobs = context.jobs.state();
-    jobs.retain(|job| is_ours(&job.metadata));
+    jobs.retain(|job| may_be_ours(&job.metadata, job.metadata.name.as_deref()));
     let mut pods = context.pods.state();
-    pods.retain(|pod| is_ours(&pod.metadata) && names::is_our_pod(pod, name, own));
+    pods.retain(|pod| {
+        let metadata = &pod.metadata;
+        may_be_ours(metadata, names::controlling_job(metadata))
+            && names::attempt_of_pod(metadata, name, own).is_some()
+    });
     (jobs, pods)
 }
 
@@ -269,7 +276,7 @@ pub(super) struct Pass<'a> {
     pub context: &'a Context,
     pub memory: &'a mut Memory,
     pub search: PeftSearch,
-    /// The Jobs in the cache that are labelled as the search's.
+    /// The Jobs in the cache that are labelled or named as the search's.
     pub jobs: Vec<Arc<Job>>,
     /// The search's pods in the cache.
     pub pods: Vec<Arc<Pod>>,
@@ -394,6 +401,10 @@ impl Pass<'_> {
             for ((trial, attempt), uid) in &observed.adopted {
                 ledger.note_job(*trial, *attempt, uid)?;
             }
+            if !observed.missing.is_empty() {
+                self.look_for(&observed.missing, ledger).await?;
+                continue;
+            }
             let unclear = &mut self.memory.unclear;
             unclear.retain(|attempt, _| observed.unclear.contains(attempt));
             for attempt in &observed.unclear {
@@ -401,11 +412,8 @@ impl Pass<'_> {
                 // A clock that was set back.
                 *since = self.now.min(*since);
             }
-            if !observed.missing.is_empty() && self.look_for(&observed.missing, ledger).await? {
-                continue;
-            }
             if !observed.unproven.is_empty() {
-                self.look_at_pods(&observed.unproven).await?;
+                self.look_at_pods(&observed.unproven, ledger).await?;
                 continue;
             }
             let plan = planner::plan(&Situation {
@@ -477,41 +485,50 @@ impl Pass<'_> {
         ))
     }
 
-    /// Asks the API server for Jobs that the ledger knows and the cache does not. True where one is
-    /// gone.
+    /// Asks the API server for Jobs that the ledger knows and the cache does not: they are gone, or the
+    /// cache lags behind, or somebody has taken our label off.
     async fn look_for(
         &mut self,
         missing: &[Attempt],
         ledger: &Ledger,
-    ) -> Result<bool, ReconcileError> {
-        let mut found_gone = false;
+    ) -> Result<(), ReconcileError> {
         for &(trial, attempt) in missing {
             let purpose = Purpose::Trial(trial);
             let name = names::job_name(&self.name(), &self.uid(), purpose, attempt);
             let read = api::read_job(&self.context.client, &self.namespace(), &name).await?;
             let noted = ledger.entry(trial).and_then(|entry| entry.job_uid.as_ref());
-            let same = read.filter(|read| read.metadata.uid.as_ref() == noted);
-            if same.is_none() {
-                self.memory.gone.insert((trial, attempt));
-                found_gone = true;
+            match read.filter(|read| read.metadata.uid.as_ref() == noted) {
+                Some(job) => {
+                    self.jobs
+                        .retain(|job| job.metadata.name.as_ref() != Some(&name));
+                    self.jobs.push(Arc::new(job));
+                }
+                None => {
+                    self.memory.gone.insert((trial, attempt));
+                }
             }
         }
-        Ok(found_gone)
+        Ok(())
     }
 
     /// Puts what the API server has of these attempts' pods in the place of what the cache has. A
-    /// cache may lag behind by as long as it takes to notice a dead watch.
-    async fn look_at_pods(&mut self, attempts: &[Attempt]) -> Result<(), ReconcileError> {
-        let live = api::list_pods(&self.context.client, &self.namespace(), &self.uid()).await?;
-        let is_asked_for = |metadata: &ObjectMeta| match names::attempt_of(metadata) {
-            Some((Purpose::Trial(trial), attempt)) => attempts.contains(&(trial, attempt)),
-            _ => false,
-        };
-        self.pods.retain(|pod| !is_asked_for(&pod.metadata));
-        let (name, uid) = (self.name(), self.uid());
-        let found = live
-            .into_iter()
-            .filter(|pod| is_asked_for(&pod.metadata) && names::is_our_pod(pod, &name, &uid));
+    /// cache may lag behind by as long as it takes to notice a dead watch, and knows nothing of a pod that
+    /// somebody has taken our label off.
+    async fn look_at_pods(
+        &mut self,
+        attempts: &[Attempt],
+        ledger: &Ledger,
+    ) -> Result<(), ReconcileError> {
+        let entries = attempts
+            .iter()
+            .filter_map(|(trial, _)| ledger.entry(*trial));
+        let uids: Vec<&str> = entries
+            .filter_map(|entry| entry.job_uid.as_deref())
+            .collect();
+        let live = api::list_pods(&self.context.client, &self.namespace(), &uids).await?;
+        let is_asked_for = |pod: &Pod| uids.iter().any(|uid| names::is_pod_of(&pod.metadata, uid));
+        self.pods.retain(|pod| !is_asked_for(pod));
+        let found = live.into_iter().filter(is_asked_for);
         self.pods.extend(found.map(Arc::new));
         self.proven.extend(attempts);
         Ok(())
@@ -569,7 +586,6 @@ impl Pass<'_> {
         delays.extend(self.memory.pause());
         delays.extend(self.memory.engine_pause());
         if self.memory.is_removing()
-            || !observed.missing.is_empty()
             || !self.memory.taken.is_empty()
             || !observed.troubles.is_empty()
         {

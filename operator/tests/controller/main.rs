@@ -1,4 +1,5 @@
 //! The pure parts of the controller: what a Job looks like, and what Jobs and pods amount to.
 
 mod job;
+mod names;
 mod outcome;

@@ -1,0 +1,259 @@
+//! What users do to what is ours: labels and owners taken off. Rows are those of the fault table in
+//! docs/faults.md.
+
+use std::time::Duration;
+
+use autopeft_crds::status::{PeftSearchStatus, TrialState};
+use autopeft_integration_tests::cluster::{cluster, eventually, runtime};
+use autopeft_integration_tests::kubelet::{Act, Kubelet};
+use autopeft_integration_tests::searches::{Searches, assert_sound, manifest};
+use autopeft_operator::controller::names::{Purpose, job_name};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PropagationPolicy};
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+
+const SHORT: Duration = Duration::from_millis(100);
+
+/// The Jobs and pods of one search.
+struct Ours {
+    jobs: Api<Job>,
+    pods: Api<Pod>,
+    uid: String,
+}
+
+impl Ours {
+    async fn of(client: &Client, searches: &Searches) -> Self {
+        Self {
+            jobs: Api::namespaced(client.clone(), &searches.namespace),
+            pods: Api::namespaced(client.clone(), &searches.namespace),
+            uid: searches.get("one").await.metadata.uid.expect("a UID"),
+        }
+    }
+
+    fn job(&self, purpose: Purpose) -> String {
+        job_name("one", &self.uid, purpose, 1)
+    }
+
+    /// The first pod of a trial's first Job, once its container runs.
+    async fn pod(&self, trial: u32) -> String {
+        let job = self.job(Purpose::Trial(trial));
+        let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
+        let find = async || {
+            let listed = self.pods.list(&of_job).await.expect("pods").items;
+            let runs = |pod: &Pod| {
+                let status = pod.status.as_ref();
+                status.and_then(|status| status.phase.as_deref()) == Some("Running")
+            };
+            listed.into_iter().find(runs).map(|pod| pod.name_any())
+        };
+        eventually(&format!("trial {trial} runs"), async || {
+            find().await.is_some()
+        })
+        .await;
+        find().await.expect("it runs")
+    }
+
+    async fn change_pod(&self, name: &str, metadata: Value) {
+        let patch = Patch::Merge(json!({"metadata": metadata}));
+        let parameters = PatchParams::default();
+        let patched = self.pods.patch(name, &parameters, &patch);
+        patched.await.expect("the pod is there");
+    }
+
+    async fn change_job(&self, name: &str, metadata: Value) {
+        let patch = Patch::Merge(json!({"metadata": metadata}));
+        let parameters = PatchParams::default();
+        let patched = self.jobs.patch(name, &parameters, &patch);
+        patched.await.expect("the Job is there");
+    }
+}
+
+/// No label of ours.
+fn no_labels() -> Value {
+    json!({
+        "app.kubernetes.io/managed-by": null,
+        "app.kubernetes.io/component": null,
+        "autopeft.dev/search": null,
+        "autopeft.dev/search-uid": null,
+        "autopeft.dev/trial": null,
+        "autopeft.dev/attempt": null,
+    })
+}
+
+fn wide(trials: u32) -> Value {
+    json!({
+        "maxTrials": trials, "parallelism": trials, "algorithm": {"initialTrials": trials},
+    })
+}
+
+fn attempts(status: &PeftSearchStatus) -> Vec<u32> {
+    status.ledger.iter().map(|entry| entry.attempt).collect()
+}
+
+fn all_good(status: &PeftSearchStatus) -> bool {
+    let mut entries = status.ledger.iter();
+    entries.all(|entry| entry.state == TrialState::Succeeded)
+}
+
+/// Row 28.
+#[test]
+fn a_pod_whose_labels_are_taken_off_is_read_and_let_go_all_the_same() {
+    runtime().block_on(async {
+        let namespace = "unlabelled-pods";
+        let client = cluster().namespace(namespace).await;
+        let _kubelet = Kubelet::play(client.clone(), namespace, SHORT * 60, |_| Act::Succeed);
+        let _operator = cluster().operator(namespace, "a");
+        let searches = Searches::of(&client, namespace);
+        searches
+            .create(&manifest("one", &wide(6)))
+            .await
+            .expect("valid");
+        let ours = Ours::of(&client, &searches).await;
+        let without = |label: &str| json!({"labels": {label: null}});
+        let meddled = [
+            without("app.kubernetes.io/managed-by"),
+            without("autopeft.dev/search"),
+            without("autopeft.dev/search-uid"),
+            json!({"labels": {"autopeft.dev/trial": "99"}}),
+            json!({"annotations": {"autopeft.dev/request": null}}),
+            json!({"labels": no_labels(), "annotations": {"autopeft.dev/request": null}}),
+        ];
+        for (trial, change) in (0..).zip(meddled) {
+            let pod = ours.pod(trial).await;
+            ours.change_pod(&pod, change).await;
+        }
+        let status = searches.ended("one").await;
+        assert!(all_good(&status), "{:?}", status.ledger);
+        assert_eq!(attempts(&status), [1; 6]);
+        searches.is_clean().await;
+        assert_sound(&searches.get("one").await, &cluster().audit);
+    });
+}
+
+/// Row 28, where the search is deleted before it can see to its pods.
+#[test]
+fn a_pod_whose_labels_are_taken_off_goes_with_its_search() {
+    runtime().block_on(async {
+        let namespace = "unlabelled-orphans";
+        let client = cluster().namespace(namespace).await;
+        let _kubelet = Kubelet::play(client.clone(), namespace, SHORT, |_| Act::Hang);
+        let _operator = cluster().operator(namespace, "a");
+        let searches = Searches::of(&client, namespace);
+        searches
+            .create(&manifest("one", &wide(2)))
+            .await
+            .expect("valid");
+        let ours = Ours::of(&client, &searches).await;
+        let all = json!({"labels": no_labels(), "annotations": {"autopeft.dev/request": null}});
+        for (trial, change) in [
+            (0, all),
+            (1, json!({"labels": {"autopeft.dev/search": null}})),
+        ] {
+            let pod = ours.pod(trial).await;
+            ours.change_pod(&pod, change).await;
+        }
+        searches.delete("one").await;
+        searches.is_clean().await;
+    });
+}
+
+/// Row 28.
+#[test]
+fn a_job_whose_labels_are_taken_off_is_found_by_its_name() {
+    runtime().block_on(async {
+        let namespace = "unlabelled-jobs";
+        let client = cluster().namespace(namespace).await;
+        let _kubelet = Kubelet::play(client.clone(), namespace, SHORT * 60, |_| Act::Succeed);
+        let operator = cluster().operator(namespace, "a");
+        let searches = Searches::of(&client, namespace);
+        searches
+            .create(&manifest("one", &wide(4)))
+            .await
+            .expect("valid");
+        let ours = Ours::of(&client, &searches).await;
+        let inspection = ours.job(Purpose::Inspection);
+        eventually("the inspection runs", async || {
+            ours.jobs
+                .get_opt(&inspection)
+                .await
+                .is_ok_and(|job| job.is_some())
+        })
+        .await;
+        let unmanaged = || json!({"labels": {"app.kubernetes.io/managed-by": null}});
+        ours.change_job(&inspection, unmanaged()).await;
+        for trial in 0..4 {
+            let (job, pod) = (ours.job(Purpose::Trial(trial)), ours.pod(trial).await);
+            match trial {
+                0 => ours.change_job(&job, unmanaged()).await,
+                1 => {
+                    ours.change_job(&job, unmanaged()).await;
+                    ours.change_pod(&pod, unmanaged()).await;
+                }
+                2 => ours.change_job(&job, json!({"labels": no_labels()})).await,
+                _ => {}
+            }
+        }
+        let status = searches.ended("one").await;
+        assert!(all_good(&status), "{:?}", status.ledger);
+        assert_eq!(attempts(&status), [1; 4]);
+        searches.is_clean().await;
+        assert_sound(&searches.get("one").await, &cluster().audit);
+        assert!(!operator.log().contains("Conflict"));
+        let refused = std::fs::read_to_string(&cluster().audit).expect("an audit log");
+        let is_refused = |line: &&str| {
+            line.contains(&format!("\"namespace\":\"{namespace}\""))
+                && line.contains("\"verb\":\"create\"")
+                && line.contains("\"resource\":\"jobs\"")
+                && line.contains("\"code\":409")
+        };
+        let refused = refused.lines().filter(is_refused).count();
+        assert!(refused <= 3, "{refused} tries to create what was there");
+    });
+}
+
+/// Row 28.
+#[test]
+fn a_job_that_has_lost_its_owner_is_cleared_away_as_every_other() {
+    runtime().block_on(async {
+        let namespace = "disowned";
+        let client = cluster().namespace(namespace).await;
+        let _kubelet = Kubelet::play(
+            client.clone(),
+            namespace,
+            SHORT * 20,
+            |request| match request.identity.trial {
+                0 => Act::Succeed,
+                _ => Act::Hang,
+            },
+        );
+        let _operator = cluster().operator(namespace, "a");
+        let searches = Searches::of(&client, namespace);
+        searches
+            .create(&manifest("one", &wide(3)))
+            .await
+            .expect("valid");
+        let ours = Ours::of(&client, &searches).await;
+        ours.pod(0).await;
+        let alone = || json!({"ownerReferences": null});
+        ours.change_job(&ours.job(Purpose::Trial(0)), alone()).await;
+        searches.finished("one", 1).await;
+        assert_eq!(attempts(&searches.status("one").await)[0], 1);
+        eventually("its Job is gone", async || {
+            let found = ours.jobs.get_opt(&ours.job(Purpose::Trial(0))).await;
+            found.is_ok_and(|job| job.is_none())
+        })
+        .await;
+        ours.pod(1).await;
+        ours.pod(2).await;
+        ours.change_job(&ours.job(Purpose::Trial(1)), alone()).await;
+        let orphaning = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Orphan),
+            ..DeleteParams::default()
+        };
+        let api: Api<autopeft_crds::PeftSearch> = Api::namespaced(client.clone(), namespace);
+        api.delete("one", &orphaning).await.expect("it is there");
+        searches.is_clean().await;
+    });
+}
