@@ -1,12 +1,14 @@
-//! What users do to what is ours: labels and owners taken off. Rows are those of the fault table in
-//! docs/faults.md.
+//! What users do to what is ours: labels and owners taken off, a ledger edited, a search that cannot
+//! begin. Rows are those of the fault table in docs/faults.md.
 
 use std::time::Duration;
 
+use autopeft_crds::inspection::{InspectionOutcome, InspectionResult};
 use autopeft_crds::status::{PeftSearchStatus, TrialState};
+use autopeft_crds::trial::RESULT_VERSION;
 use autopeft_integration_tests::cluster::{cluster, eventually, runtime};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
-use autopeft_integration_tests::searches::{Searches, assert_sound, manifest};
+use autopeft_integration_tests::searches::{Searches, assert_sound, condition, manifest};
 use autopeft_operator::controller::names::{Purpose, job_name};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -254,6 +256,75 @@ fn a_job_that_has_lost_its_owner_is_cleared_away_as_every_other() {
         };
         let api: Api<autopeft_crds::PeftSearch> = Api::namespaced(client.clone(), namespace);
         api.delete("one", &orphaning).await.expect("it is there");
+        searches.is_clean().await;
+    });
+}
+
+#[test]
+fn a_search_that_cannot_begin_is_over_and_goes_when_its_time_is_over() {
+    runtime().block_on(async {
+        let namespace = "short-lived";
+        let client = cluster().namespace(namespace).await;
+        let _operator = cluster().operator(namespace, "a");
+        let searches = Searches::of(&client, namespace);
+        let on_a_machine = json!({
+            "ttlSecondsAfterFinished": 3,
+            "model": {"source": {"claim": null, "path": "/models/x"}},
+        });
+        searches
+            .create(&manifest("invalid", &on_a_machine))
+            .await
+            .expect("valid for run");
+        searches
+            .create(&manifest("one", &json!({"ttlSecondsAfterFinished": 3})))
+            .await
+            .expect("valid");
+        let there = async |name: &str| {
+            let listed = searches.list().await;
+            listed.into_iter().find(|search| search.name_any() == name)
+        };
+        let reason = |search: &autopeft_crds::PeftSearch| {
+            let status = search.status.clone().unwrap_or_default();
+            (
+                condition(&status, "Succeeded").1,
+                status.completion_time.is_some(),
+            )
+        };
+        eventually("the invalid one has ended, or is gone", async || {
+            let found = there("invalid").await;
+            found.is_none_or(|search| reason(&search) == ("InvalidSpec".into(), true))
+        })
+        .await;
+        // The trainer refuses the data.
+        let ours = Ours::of(&client, &searches).await;
+        let find = async || {
+            let listed = ours.pods.list(&ListParams::default()).await.expect("pods");
+            listed.items.into_iter().next()
+        };
+        eventually("the inspection has a pod", async || find().await.is_some()).await;
+        let result = InspectionResult {
+            version: RESULT_VERSION,
+            search_uid: ours.uid.clone(),
+            outcome: InspectionOutcome::Refused {
+                message: "data.csv has no column text".into(),
+            },
+        };
+        let status = json!({"status": {"phase": "Failed", "containerStatuses": [{
+            "name": "trainer", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {
+                "exitCode": 2, "message": serde_json::to_string(&result).expect("JSON"),
+            }},
+        }]}});
+        let pod = find().await.expect("a pod");
+        ours.pods
+            .patch_status(
+                &pod.name_any(),
+                &PatchParams::default(),
+                &Patch::Strategic(&status),
+            )
+            .await
+            .expect("the pod is there");
+        eventually("both are gone", async || searches.list().await.is_empty()).await;
         searches.is_clean().await;
     });
 }

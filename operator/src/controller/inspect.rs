@@ -59,7 +59,7 @@ pub(super) async fn inspect(
     if let Some(message) = refused_before(pass) {
         let status = restore::early(&pass.search, &Early::BadInput(message), pass.now);
         pass.record(status, &[]).await?;
-        return Ok(Inspected::NotYet(Next::await_change()));
+        return Ok(Inspected::NotYet(pass.rest().await?));
     }
     let found = match found.cloned() {
         // It was made here and is not in the cache: not yet, or somebody has taken our label off.

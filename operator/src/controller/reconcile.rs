@@ -45,6 +45,8 @@ const SOON: Duration = Duration::from_secs(2);
 const FULL: usize = 600_000;
 /// How soon to look again after losing a compare-and-swap.
 const AT_ONCE: Duration = Duration::from_millis(100);
+/// The shortest pause.
+const BRIEFLY: Duration = Duration::from_millis(20);
 /// The longest pause while the API server is away.
 const AWAY: Duration = Duration::from_secs(8);
 
@@ -333,7 +335,39 @@ impl Pass<'_> {
             let recorder = &self.context.recorder;
             recorder.warn(reference, "InvalidSpec", message).await;
         }
-        Ok(Next::await_change())
+        self.rest().await
+    }
+
+    /// What is left to do of a search that has ended before its first trial.
+    pub async fn rest(&mut self) -> Result<Next, ReconcileError> {
+        let status = self.search.status.as_ref();
+        // What trials have found is not lost by an edit that cannot be carried out.
+        let status = status.filter(|status| status.ledger.is_empty());
+        let end = status.and_then(|status| status.completion_time.as_ref());
+        let end = end.map(|time| time.0);
+        Ok(match self.live_until(end).await? {
+            Some(time) if time > self.now => Next::requeue(until(time).max(BRIEFLY)),
+            _ => Next::await_change(),
+        })
+    }
+
+    /// Deletes a search that ended at `end` and whose time after that is over. Gives when it is over.
+    async fn live_until(
+        &mut self,
+        end: Option<Timestamp>,
+    ) -> Result<Option<Timestamp>, ReconcileError> {
+        let (Some(end), Some(ttl)) = (end, self.search.spec.ttl_seconds_after_finished) else {
+            return Ok(None);
+        };
+        let ttl = i64::try_from(ttl).unwrap_or(i64::MAX);
+        let time = end
+            .checked_add(k8s_openapi::jiff::SignedDuration::from_secs(ttl))
+            .unwrap_or(Timestamp::MAX);
+        if self.now >= time {
+            let (namespace, name) = (self.namespace(), self.name());
+            api::delete_search(&self.context.client, &namespace, &name, &self.uid()).await?;
+        }
+        Ok(Some(time))
     }
 
     /// Everything after the inspection.
@@ -576,11 +610,6 @@ impl Pass<'_> {
         self.memory.gone.retain(|attempt| open.contains(attempt));
         self.memory.taken.retain(|attempt| open.contains(attempt));
         let mut delays: Vec<Duration> = Vec::new();
-        let until = |time: Timestamp| {
-            time.duration_since(Timestamp::now())
-                .try_into()
-                .unwrap_or_default()
-        };
         delays.extend(wake.map(until));
         delays.extend(observed.wake.map(until));
         delays.extend(self.memory.pause());
@@ -595,27 +624,25 @@ impl Pass<'_> {
             // A pod that does not start is noticed by looking, not by an event.
             delays.push(SOON * 5);
         }
-        if let (Some((_, at)), Some(ttl)) = (
-            ledger.conclusion(),
-            self.search.spec.ttl_seconds_after_finished,
-        ) && observed.objects.is_empty()
-        {
-            let ttl = i64::try_from(ttl).unwrap_or(i64::MAX);
-            let end = at
-                .checked_add(k8s_openapi::jiff::SignedDuration::from_secs(ttl))
-                .unwrap_or(Timestamp::MAX);
-            if self.now >= end {
-                let (namespace, name) = (self.namespace(), self.name());
-                api::delete_search(&self.context.client, &namespace, &name, &self.uid()).await?;
-                return Ok(Next::await_change());
+        if observed.objects.is_empty() {
+            let end = ledger.conclusion().map(|(_, at)| *at);
+            match self.live_until(end).await? {
+                Some(time) if time <= self.now => return Ok(Next::await_change()),
+                time => delays.extend(time.map(until)),
             }
-            delays.push(until(end));
         }
         Ok(delays
             .into_iter()
             .min()
             .map_or(Next::await_change(), |delay| {
-                Next::requeue(delay.max(Duration::from_millis(20)))
+                Next::requeue(delay.max(BRIEFLY))
             }))
     }
+}
+
+/// How long it is until then.
+fn until(time: Timestamp) -> Duration {
+    time.duration_since(Timestamp::now())
+        .try_into()
+        .unwrap_or_default()
 }
