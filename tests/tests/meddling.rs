@@ -328,3 +328,80 @@ fn a_search_that_cannot_begin_is_over_and_goes_when_its_time_is_over() {
         searches.is_clean().await;
     });
 }
+
+#[test]
+fn a_ledger_that_somebody_has_garbled_is_left_alone_and_told() {
+    runtime().block_on(async {
+        let namespace = "garbled-ledgers";
+        let client = cluster().namespace(namespace).await;
+        let _kubelet = Kubelet::play(client.clone(), namespace, SHORT, |_| Act::Succeed);
+        let operator = cluster().operator(namespace, "a");
+        let searches = Searches::of(&client, namespace);
+        let suspended = json!({"maxTrials": 4, "algorithm": {"initialTrials": 4}});
+        for name in ["reordered", "overflowing"] {
+            searches
+                .create(&manifest(name, &suspended))
+                .await
+                .expect("valid");
+            searches.finished(name, 2).await;
+            searches
+                .patch(name, &json!({"suspend": true}))
+                .await
+                .expect("it may change");
+            eventually("nothing runs", async || {
+                searches.status(name).await.trials.running == 0
+            })
+            .await;
+        }
+        let ledger = async |name: &str| {
+            let status = searches.status(name).await;
+            serde_json::to_value(status.ledger).expect("JSON")
+        };
+        let mut reordered = ledger("reordered").await;
+        reordered.as_array_mut().expect("entries").swap(0, 1);
+        let mut overflowing = ledger("overflowing").await;
+        let entries = overflowing.as_array_mut().expect("entries");
+        let mut open = entries[0].clone();
+        for result in ["score", "finishedAt", "bestEpoch", "trainSeconds", "jobUid"] {
+            open.as_object_mut().expect("an entry").remove(result);
+        }
+        open["trial"] = json!(entries.len());
+        open["state"] = json!("Planned");
+        open["attempt"] = json!(u32::MAX);
+        entries.push(open);
+        for (name, ledger) in [("reordered", reordered), ("overflowing", overflowing)] {
+            searches
+                .patch_status(name, &json!({"status": {"ledger": ledger}}))
+                .await;
+            searches
+                .patch(name, &json!({"suspend": false, "maxTrials": 5}))
+                .await
+                .expect("it may change");
+            eventually(&format!("{name}: it is told"), async || {
+                let status = searches.status(name).await;
+                condition(&status, "Degraded") == ("True".into(), "Unreadable".into())
+            })
+            .await;
+        }
+        searches
+            .create(&manifest("one", &suspended))
+            .await
+            .expect("valid");
+        assert_eq!(searches.ended("one").await.trials.succeeded, 4);
+        assert_eq!(ledger("reordered").await[0]["trial"], 1, "it is left alone");
+        let log = operator.log();
+        assert!(!log.contains("panic"), "{log}");
+        let trials: Vec<u32> = (0..4).collect();
+        let status = searches.status("reordered").await;
+        let mut mended = status.ledger;
+        mended.sort_by_key(|entry| entry.trial);
+        let mended = serde_json::to_value(mended).expect("JSON");
+        searches
+            .patch_status("reordered", &json!({"status": {"ledger": mended}}))
+            .await;
+        let status = searches.ended("reordered").await;
+        let told: Vec<u32> = status.ledger.iter().map(|entry| entry.trial).collect();
+        assert_eq!(told[..4], trials[..]);
+        assert_eq!(condition(&status, "Degraded").0, "False");
+    });
+}

@@ -29,7 +29,7 @@ use super::observe::{Attempt, Observed, View, observe};
 use super::outcome::Trouble;
 use super::restore::{self, Early};
 use super::{Context, tell};
-use crate::ledger::{Event, Ledger, LedgerError};
+use crate::ledger::{Event, Ledger, LedgerError, RestoreError};
 use crate::measures::{self, Subject};
 use crate::planner::{self, Action, Engine, Situation};
 use crate::request::{self, Places};
@@ -370,6 +370,25 @@ impl Pass<'_> {
         Ok(Some(time))
     }
 
+    /// Leaves a search alone whose ledger makes no sense, until somebody mends it.
+    async fn quarantine(&mut self, error: &RestoreError) -> Result<Next, ReconcileError> {
+        self.context.metrics.quarantined.inc();
+        let message = format!("this search is left alone: {error}");
+        tracing::error!(
+            namespace = self.namespace(),
+            search = self.name(),
+            "{message}"
+        );
+        let status = restore::with_degraded(&self.search, self.now);
+        let trouble = Trouble::new("Unreadable", message.clone());
+        if self.record(status, &[trouble]).await? {
+            let reference = self.search.object_ref(&());
+            let recorder = &self.context.recorder;
+            recorder.warn(reference, "Unreadable", message).await;
+        }
+        Ok(Next::await_change())
+    }
+
     /// Everything after the inspection.
     async fn search_on(
         &mut self,
@@ -384,7 +403,11 @@ impl Pass<'_> {
             .bad_input
             .take()
             .filter(|(seen, _)| *seen == generation);
-        let mut ledger = restore::ledger(&self.search, bad_input.map(|(_, found)| found), self.now);
+        let bad_input = bad_input.map(|(_, found)| found);
+        let mut ledger = match restore::ledger(&self.search, bad_input, self.now) {
+            Ok(ledger) => ledger,
+            Err(error) => return self.quarantine(&error).await,
+        };
         let (plan, observed, events) = self.decide(subject, places, &mut ledger).await?;
         self.memory.bad_input = ledger.bad_input().map(|found| (generation, found.clone()));
         let mut troubles = self.memory.troubles();

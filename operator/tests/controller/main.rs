@@ -3,3 +3,4 @@
 mod job;
 mod names;
 mod outcome;
+mod restore;
