@@ -88,9 +88,6 @@ pub async fn reconcile(
         .observe(begun.elapsed().as_secs_f64());
     let result = if done.is_ok() { "ok" } else { "error" };
     metrics.reconciles.with_label_values(&[result]).inc();
-    if let Err(ReconcileError::Api(error)) = &done {
-        metrics.count_api_error(error.verb());
-    }
     done.map_err(Arc::new)
 }
 
@@ -189,6 +186,10 @@ async fn step(object: &Guarded, context: &Context) -> Result<Next, ReconcileErro
             })
         }
         Err(error) => {
+            // Whoever reads of it in the condition finds it in the metrics.
+            if let ReconcileError::Api(error) = &error {
+                context.metrics.count_api_error(error.verb());
+            }
             pass.tell_refused(&error).await;
             Err(error)
         }
