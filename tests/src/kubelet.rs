@@ -38,6 +38,8 @@ pub enum Act {
     NotMade,
     /// It runs on until it is stopped from outside.
     Hang,
+    /// It runs, and its node is never heard of again.
+    NodeLost,
 }
 
 /// The model that the played trainers know.
@@ -181,6 +183,9 @@ async fn run<D: Fn(&TrialRequest) -> Act>(
     }
     let running = json!({"running": {"startedAt": begun.to_string()}});
     write(&pods, &pod, "Running", running, None).await;
+    if act == Act::NodeLost {
+        return;
+    }
     tokio::time::sleep(time).await;
     let act = match act {
         Act::Hang if !is_stopped(&pods, &pod).await => return,
@@ -189,7 +194,7 @@ async fn run<D: Fn(&TrialRequest) -> Act>(
         act => act,
     };
     let (message, code) = match act.clone() {
-        Act::Hang | Act::NoImage | Act::NotMade => return,
+        Act::Hang | Act::NoImage | Act::NotMade | Act::NodeLost => return,
         Act::Succeed if is_inspection => {
             let result = InspectionResult {
                 version: RESULT_VERSION,

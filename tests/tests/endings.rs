@@ -9,14 +9,12 @@ use autopeft_crds::status::{PeftSearchStatus, TrialState};
 use autopeft_crds::trial::{FailureReason, RESULT_MAX_BYTES, TrialRequest};
 use autopeft_integration_tests::cluster::{cluster, eventually, runtime, within};
 use autopeft_integration_tests::kubelet::{Act, Kubelet, success};
-use autopeft_integration_tests::searches::{
-    Searches, assert_sound, assert_whole, condition, manifest,
-};
-use k8s_openapi::api::core::v1::Pod;
+use autopeft_integration_tests::searches::{Searches, assert_sound, assert_whole, condition};
+use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -51,10 +49,7 @@ fn a_trial_that_ends_well_and_says_nothing_has_a_minute_to_say_it() {
         let _operator = cluster().operator(namespace, "a");
         let searches = Searches::of(&client, namespace);
         let wide = json!({"maxTrials": 3, "parallelism": 3, "algorithm": {"initialTrials": 3}});
-        searches
-            .create(&manifest("one", &wide))
-            .await
-            .expect("valid");
+        searches.submit("one", &wide).await;
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let silent = async |trial: u32| {
             let of_trial = format!("autopeft.dev/trial={trial}");
@@ -134,10 +129,7 @@ fn a_result_that_was_cut_garbled_or_nested_without_end_is_refused() {
         let operator = cluster().operator(namespace, "a");
         let searches = Searches::of(&client, namespace);
         let wide = json!({"maxTrials": 6, "parallelism": 3, "algorithm": {"initialTrials": 6}});
-        searches
-            .create(&manifest("one", &wide))
-            .await
-            .expect("valid");
+        searches.submit("one", &wide).await;
         let status = searches.ended("one").await;
         assert_eq!(told(&status), [(TrialState::Succeeded, 2, 1); 6]);
         assert!(!operator.log().contains("panic"));
@@ -163,10 +155,7 @@ fn a_trainer_that_hangs_is_stopped_at_its_deadline_and_is_infeasible() {
         let short = json!({
             "maxTrials": 3, "trialDeadlineSeconds": 15, "algorithm": {"initialTrials": 3},
         });
-        searches
-            .create(&manifest("one", &short))
-            .await
-            .expect("valid");
+        searches.submit("one", &short).await;
         let status = searches.ended("one").await;
         let good = (TrialState::Succeeded, 1, 0);
         assert_eq!(
@@ -179,6 +168,100 @@ fn a_trainer_that_hangs_is_stopped_at_its_deadline_and_is_infeasible() {
             status.ledger[1].reason,
             Some(FailureReason::DeadlineExceeded)
         );
+        searches.is_clean().await;
+        assert_sound(&searches.get("one").await, &cluster().audit);
+    });
+}
+
+/// Row 22. The node object stays, as that of a node that may come back.
+#[test]
+fn a_pod_whose_node_is_gone_is_waited_for_until_it_is_deleted_and_a_minute_longer() {
+    runtime().block_on(async {
+        let namespace = "node-lost";
+        let client = cluster().namespace(namespace).await;
+        let nodes: Api<Node> = Api::all(client.clone());
+        let node: Node = serde_json::from_value(json!({
+            "metadata": {"name": "lost"},
+            "spec": {"taints": [
+                {"key": "node.kubernetes.io/unreachable", "effect": "NoSchedule"},
+            ]},
+        }))
+        .expect("a node");
+        let created = nodes.create(&PostParams::default(), &node).await;
+        created.expect("a node");
+        let _kubelet = Kubelet::play(client.clone(), namespace, SHORT, |request| {
+            match (request.identity.trial, request.identity.attempt) {
+                (1 | 2, 1) => Act::NodeLost,
+                _ => Act::Succeed,
+            }
+        });
+        let _operator = cluster().operator(namespace, "a");
+        let searches = Searches::of(&client, namespace);
+        let wide = json!({"maxTrials": 3, "parallelism": 3, "algorithm": {"initialTrials": 3}});
+        searches.submit("one", &wide).await;
+        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        let of_trial = async |trial: u32| {
+            let label = format!("autopeft.dev/trial={trial},autopeft.dev/attempt=1");
+            let listed = pods.list(&ListParams::default().labels(&label)).await;
+            listed.expect("pods").items.into_iter().next()
+        };
+        let mut lost = Vec::new();
+        for trial in [1, 2] {
+            eventually("it runs", async || {
+                let status = of_trial(trial).await.and_then(|pod| pod.status);
+                status.and_then(|status| status.phase).as_deref() == Some("Running")
+            })
+            .await;
+            let pod = of_trial(trial).await.expect("it runs");
+            let binding = json!({
+                "apiVersion": "v1", "kind": "Binding",
+                "metadata": {"name": pod.name_any()},
+                "target": {"apiVersion": "v1", "kind": "Node", "name": "lost"},
+            });
+            let (name, parameters) = (pod.name_any(), PostParams::default());
+            let bound = pods
+                .create_subresource::<Value, Value>("binding", &name, &parameters, &binding)
+                .await;
+            bound.expect("it had no node");
+            lost.push(name);
+        }
+        tokio::time::sleep(SHORT * 50).await;
+        assert_eq!(
+            searches.status("one").await.ledger[1].attempt,
+            1,
+            "a pod that nobody deletes may still run"
+        );
+        let begun = Instant::now();
+        // As `kubectl delete pod --force` does it, and as the eviction from a tainted node does.
+        let force = DeleteParams::default().grace_period(0);
+        for (name, parameters) in [(&lost[0], force), (&lost[1], DeleteParams::default())] {
+            let deleted = pods.delete(name, &parameters).await;
+            deleted.expect("it is there");
+        }
+        within(SHORT * 1500, "both are tried again", async || {
+            let status = searches.status("one").await;
+            (1..3).all(|trial| status.ledger[trial].attempt == 2)
+        })
+        .await;
+        assert!(begun.elapsed() >= SHORT * 550, "{:?}", begun.elapsed());
+        // The node comes back, and its trainer has ended meanwhile.
+        let late = json!({"status": {"phase": "Succeeded", "containerStatuses": [{
+            "name": "trainer", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 0, "message": "{\"late\": true}"}},
+        }]}});
+        for name in &lost {
+            let patch = Patch::Strategic(&late);
+            // It may be gone for good.
+            let _ = pods
+                .patch_status(name, &PatchParams::default(), &patch)
+                .await;
+        }
+        let status = searches.ended("one").await;
+        let good = TrialState::Succeeded;
+        assert_eq!(told(&status), [(good, 1, 0), (good, 2, 1), (good, 2, 1)]);
+        let force = DeleteParams::default().grace_period(0);
+        // The kubelet that is back.
+        let _ = pods.delete(&lost[1], &force).await;
         searches.is_clean().await;
         assert_sound(&searches.get("one").await, &cluster().audit);
     });
@@ -214,10 +297,7 @@ async fn stopped_and_resumed(
     for (name, value) in changes.as_object().expect("fields") {
         spec[name] = value.clone();
     }
-    searches
-        .create(&manifest("one", &spec))
-        .await
-        .expect("valid");
+    searches.submit("one", &spec).await;
     let status = searches.ended("one").await;
     assert_eq!(outcome(&status), (reason.0.into(), reason.1.into()));
     assert_eq!(status.trials.succeeded, 1, "{namespace}");
@@ -278,10 +358,7 @@ fn an_edit_after_the_end_that_gives_nothing_to_do_changes_nothing() {
         let _operator = cluster().operator(namespace, "a");
         let searches = Searches::of(&client, namespace);
         let short = json!({"maxTrials": 2, "algorithm": {"initialTrials": 2}});
-        searches
-            .create(&manifest("one", &short))
-            .await
-            .expect("valid");
+        searches.submit("one", &short).await;
         let before = searches.ended("one").await;
         tokio::time::sleep(SHORT * 15).await;
         // The search took longer than that.
@@ -316,10 +393,7 @@ fn a_job_that_waits_is_replaced_when_its_spec_is_mended() {
             "maxTrials": 3, "maxRetries": 0, "algorithm": {"initialTrials": 3},
             "trainer": {"queueName": "nobody-admits"},
         });
-        searches
-            .create(&manifest("one", &queued))
-            .await
-            .expect("valid");
+        searches.submit("one", &queued).await;
         let degraded = async |reason: &str| {
             eventually(reason, async || {
                 searches.condition("one", "Degraded").await == ("True".into(), reason.into())

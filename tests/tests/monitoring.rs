@@ -8,7 +8,7 @@ use std::time::Duration;
 use autopeft_integration_tests::cluster::{cluster, eventually, runtime};
 use autopeft_integration_tests::generated::root;
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
-use autopeft_integration_tests::searches::{Searches, manifest};
+use autopeft_integration_tests::searches::Searches;
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
@@ -119,10 +119,7 @@ fn every_panel_has_data_and_every_alert_is_evaluated() {
         })
         .await;
         let searches = Searches::of(&client, "monitored");
-        searches
-            .create(&manifest("one", &json!({"maxTrials": 10})))
-            .await
-            .expect("valid");
+        searches.submit("one", &json!({"maxTrials": 10})).await;
         searches.ended("one").await;
         eventually("Prometheus sees the end", async || {
             prometheus.numbers("autopeft_search_finished") == [1.0]
@@ -186,10 +183,7 @@ fn each_line_of_the_log_names_its_search_and_trial_as_fields_once() {
         });
         let operator = cluster().launch("logged", "a").in_json().start();
         let searches = Searches::of(&client, "logged");
-        searches
-            .create(&manifest("one", &json!({})))
-            .await
-            .expect("valid");
+        searches.submit("one", &json!({})).await;
         searches.ended("one").await;
         let log = operator.log();
         let mut trials = std::collections::BTreeSet::new();
@@ -235,10 +229,7 @@ fn an_image_that_is_named_by_a_tag_is_told_once_a_search() {
             ("by-digest", json!({"image": digest})),
         ] {
             let changes = json!({"trainer": trainer, "maxTrials": 5});
-            searches
-                .create(&manifest(name, &changes))
-                .await
-                .expect("valid");
+            searches.submit(name, &changes).await;
         }
         searches.finished("by-tag", 1).await;
         operator.kill();
@@ -274,10 +265,7 @@ fn what_a_search_waits_for_is_told_by_one_event_each() {
         let _operator = cluster().operator("waits", "a");
         let searches = Searches::of(&client, "waits");
         let changes = json!({"maxTrials": 3, "algorithm": {"initialTrials": 3}});
-        searches
-            .create(&manifest("one", &changes))
-            .await
-            .expect("valid");
+        searches.submit("one", &changes).await;
         for (reason, mended) in [("ImageNotPulled", "1"), ("PodNotStarted", "2")] {
             eventually(reason, async || {
                 searches.condition("one", "Degraded").await == ("True".into(), reason.into())

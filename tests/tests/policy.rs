@@ -366,6 +366,14 @@ fn the_operators_token_creates_only_jobs_that_a_search_could_ask_for() {
         .await;
         // The administrator is not the operator.
         let everybody: Api<Job> = Api::namespaced(admin, "forged-jobs");
+        let marks = Patch::Merge(json!({"metadata": {"labels": null, "ownerReferences": null}}));
+        let parameters = PatchParams::default();
+        let patched = everybody.patch(&name, &parameters, &marks).await;
+        patched.expect("it is there");
+        let deleted = jobs.delete(&name, &DeleteParams::background()).await;
+        deleted.expect("a Job of its own that somebody has changed");
+        let template = &mut forged["spec"]["template"]["metadata"];
+        template["labels"]["app.kubernetes.io/managed-by"] = json!("somebody");
         let created = everybody.create(&PostParams::default(), &of(&forged)).await;
         let foreign = created.expect("the policy binds the operator alone");
         let answer = jobs

@@ -1,8 +1,8 @@
 //! Models and data sets of the Hugging Face hub, written `hf://owner/name@revision`, fetched into
 //! `${XDG_CACHE_HOME:-~/.cache}/autopeft/hub`. What is there already is used without a network.
 //!
-//! The token is the environment variable `HF_TOKEN`; it is never printed. `HF_ENDPOINT` names
-//! another hub.
+//! The token is the environment variable `HF_TOKEN`, or for data `HF_TOKEN_DATA` where that is set; it
+//! is never printed. `HF_ENDPOINT` names another hub.
 
 use std::path::{Path, PathBuf};
 
@@ -68,7 +68,7 @@ pub fn directory(source: &str, holding: Holding, files: &[&str]) -> Result<PathB
         repository: source.into(),
         problem: error.to_string(),
     };
-    let client = client(&cache_folder()?).map_err(|error| problem("any file", &error))?;
+    let client = client(&cache_folder()?, holding).map_err(|error| problem("any file", &error))?;
     let repository = client.repo(Repo::with_revision(
         repository.into(),
         kind,
@@ -111,15 +111,23 @@ fn cache_folder() -> Result<PathBuf, HubError> {
     Ok(cache.join("autopeft").join("hub"))
 }
 
-fn client(cache: &Path) -> Result<Api, ApiError> {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+fn client(cache: &Path, holding: Holding) -> Result<Api, ApiError> {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let mut builder = ApiBuilder::from_cache(Cache::new(cache.into()))
         .with_progress(false)
-        .with_token(set("HF_TOKEN"));
+        .with_token(token(holding, set));
     if let Some(endpoint) = set("HF_ENDPOINT") {
         builder = builder.with_endpoint(endpoint);
     }
     builder.build()
+}
+
+fn token(holding: Holding, set: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let own = match holding {
+        Holding::Model => None,
+        Holding::DataSet => set("HF_TOKEN_DATA"),
+    };
+    own.or_else(|| set("HF_TOKEN"))
 }
 
 fn fetch(repository: &ApiRepo, file: &str) -> Result<PathBuf, ApiError> {
@@ -155,6 +163,16 @@ mod tests {
         ] {
             assert_eq!(split(wrong), None, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn data_may_have_a_token_of_their_own() {
+        let both = |name: &str| Some(format!("the {name}"));
+        let one = |name: &str| (name == "HF_TOKEN").then(|| "the one".to_owned());
+        let found = |holding| (token(holding, both), token(holding, one));
+        let expected = |both: &str| (Some(both.to_owned()), Some("the one".to_owned()));
+        assert_eq!(found(Holding::Model), expected("the HF_TOKEN"));
+        assert_eq!(found(Holding::DataSet), expected("the HF_TOKEN_DATA"));
     }
 
     #[test]

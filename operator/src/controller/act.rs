@@ -169,7 +169,8 @@ impl Pass<'_> {
         if !names::is_held(&pod.metadata) || !self.memory.may_remove(&key) {
             return Ok(());
         }
-        let released = api::release_pod(&self.context.client, &self.namespace(), pod).await;
+        let client = &self.context.client;
+        let released = api::release_pod(client, &self.namespace(), &pod.metadata).await;
         self.asked(&key, released)
     }
 

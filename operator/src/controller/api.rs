@@ -1,19 +1,22 @@
 //! Calls to the API server: each with a time limit and a name. The only place where `kube` errors are
 //! taken apart.
 
+use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 
 use autopeft_crds::PeftSearch;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{
     DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
 };
 use kube::{Api, Client};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::names::{FINALIZER, SEARCH_UID};
+use super::names::{FINALIZER, JOB_UID, MANAGED_BY, MANAGER};
 
 /// How writing a status is called.
 pub const UPDATE_STATUS: &str = "update peftsearch status";
@@ -152,16 +155,51 @@ pub async fn read_job(
     call("get job", api.get_opt(name)).await
 }
 
-/// A search's pods as etcd has them.
+/// The pods of these Jobs as etcd has them, by the label of the Job controller.
 pub async fn list_pods(
     client: &Client,
     namespace: &str,
-    search_uid: &str,
+    job_uids: &[&str],
 ) -> Result<Vec<Pod>, ApiError> {
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let parameters = ListParams::default().labels(&format!("{SEARCH_UID}={search_uid}"));
+    let selector = format!("{JOB_UID} in ({})", job_uids.join(","));
+    let parameters = ListParams::default().labels(&selector);
     let listed = call("list pods", api.list(&parameters)).await?;
     Ok(listed.items)
+}
+
+/// The searches of a namespace as etcd has them.
+pub async fn list_searches(client: &Client, namespace: &str) -> Result<Vec<PeftSearch>, ApiError> {
+    let api: Api<PeftSearch> = Api::namespaced(client.clone(), namespace);
+    let all = ListParams::default();
+    let listed = call("list peftsearches", api.list(&all)).await?;
+    Ok(listed.items)
+}
+
+/// The metadata of all Jobs that are not labelled as ours.
+pub async fn list_unlabelled_jobs(api: &Api<Job>) -> Result<Vec<ObjectMeta>, ApiError> {
+    let others = format!("{MANAGED_BY}!={MANAGER}");
+    list_metadata("list jobs", api, &others).await
+}
+
+/// The metadata of all Jobs' pods that are not labelled as ours.
+pub async fn list_unlabelled_pods(api: &Api<Pod>) -> Result<Vec<ObjectMeta>, ApiError> {
+    let others = format!("{MANAGED_BY}!={MANAGER},{JOB_UID}");
+    list_metadata("list pods", api, &others).await
+}
+
+/// What the API server has in its cache: nothing is asked of etcd.
+async fn list_metadata<K>(
+    verb: &'static str,
+    api: &Api<K>,
+    selector: &str,
+) -> Result<Vec<ObjectMeta>, ApiError>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    let parameters = ListParams::default().labels(selector).match_any();
+    let listed = call(verb, api.list_metadata(&parameters)).await?;
+    Ok(listed.items.into_iter().map(|item| item.metadata).collect())
 }
 
 /// Deletes a Job and, in the background, its pods.
@@ -177,9 +215,12 @@ pub async fn delete_job(
 }
 
 /// Takes our finalizer off a pod.
-pub async fn release_pod(client: &Client, namespace: &str, pod: &Pod) -> Result<(), ApiError> {
+pub async fn release_pod(
+    client: &Client,
+    namespace: &str,
+    metadata: &ObjectMeta,
+) -> Result<(), ApiError> {
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let metadata = &pod.metadata;
     let patch = json!({
         "metadata": {
             "uid": metadata.uid,

@@ -47,8 +47,10 @@ pub(super) async fn inspect(
     let found = pass.jobs.iter().find(|job| {
         job.metadata.name.as_ref() == Some(&name) && names::is_our_job(job, &search, &uid)
     });
-    let is_inspection =
-        |metadata| matches!(names::attempt_of(metadata), Some((Purpose::Inspection, _)));
+    let is_inspection = |metadata| {
+        let attempt = names::attempt_of_pod(metadata, &search, &uid);
+        matches!(attempt, Some((Purpose::Inspection, _)))
+    };
     if let Some(inspection) = known {
         let pods = pass.pods.iter().filter(|pod| is_inspection(&pod.metadata));
         let (pods, job) = (pods.cloned().collect::<Vec<_>>(), found.cloned());
@@ -58,9 +60,14 @@ pub(super) async fn inspect(
     if let Some(message) = refused_before(pass) {
         let status = restore::early(&pass.search, &Early::BadInput(message), pass.now);
         pass.record(status, &[]).await?;
-        return Ok(Inspected::NotYet(Next::await_change()));
+        return Ok(Inspected::NotYet(pass.rest().await?));
     }
-    let Some(job) = found.cloned() else {
+    let found = match found.cloned() {
+        // It was made here and is not in the cache: not yet, or somebody has taken our label off.
+        None if !pass.memory.created.is_empty() => live(pass, &name).await?,
+        found => found,
+    };
+    let Some(job) = found else {
         return create(pass, places).await;
     };
     let job_uid = job.metadata.uid.as_deref().unwrap_or_default();
@@ -80,10 +87,10 @@ pub(super) async fn inspect(
             return Ok(Inspected::NotYet(Next::requeue(SOON)));
         }
         let ending = then.clone();
-        let live = api::list_pods(&pass.context.client, &pass.namespace(), &uid).await?;
-        let live = live.iter().filter(|pod| {
-            names::is_our_pod(pod, &search, &uid) && names::is_pod_of(&pod.metadata, job_uid)
-        });
+        let live = api::list_pods(&pass.context.client, &pass.namespace(), &[job_uid]).await?;
+        let live = live
+            .iter()
+            .filter(|pod| names::is_pod_of(&pod.metadata, job_uid));
         state = match outcome::see(&job, &live.collect::<Vec<_>>(), pass.now) {
             Seen::Unclear { .. } => ending.map_or(Seen::Running, Seen::Ended),
             clear => clear,
@@ -202,8 +209,15 @@ async fn create(pass: &mut Pass<'_>, places: &Places) -> Result<Inspected, Recon
             }
             Created::Taken => {
                 let name = wanted.metadata.name.unwrap_or_default();
-                let message = format!("a Job {name} exists that is not this search's; delete it");
-                pass.memory.refuse(Trouble::new("Conflict", message));
+                match live(pass, &name).await? {
+                    // Somebody has changed it: it is made anew.
+                    Some(job) => clear(pass, &[], Some(&job)).await?,
+                    None => {
+                        let message =
+                            format!("a Job {name} exists that is not this search's; delete it");
+                        pass.memory.refuse(Trouble::new("Conflict", message));
+                    }
+                }
             }
             Created::Refused => {}
         }
@@ -212,6 +226,14 @@ async fn create(pass: &mut Pass<'_>, places: &Places) -> Result<Inspected, Recon
     let troubles = pass.memory.troubles();
     pass.record(status, &troubles).await?;
     Ok(Inspected::NotYet(next))
+}
+
+/// The inspection's Job as the API server has it.
+async fn live(pass: &Pass<'_>, name: &str) -> Result<Option<Arc<Job>>, ReconcileError> {
+    let read = api::read_job(&pass.context.client, &pass.namespace(), name).await?;
+    let (search, uid) = (pass.name(), pass.uid());
+    let ours = read.filter(|job| names::is_our_job(job, &search, &uid));
+    Ok(ours.map(Arc::new))
 }
 
 /// The Job of the inspection.

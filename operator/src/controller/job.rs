@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use autopeft_crds::PeftSearch;
 use autopeft_crds::configuration::hex_prefix;
-use autopeft_crds::spec::{ClaimSource, ImageSource, PeftSearchSpec, Source, TrainerSpec};
+use autopeft_crds::spec::{
+    ClaimSource, ImageSource, PeftSearchSpec, SecretKeyRef, Source, TrainerSpec,
+};
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource,
@@ -32,6 +34,10 @@ pub(super) const IMAGES: &str = "/mnt/images";
 pub(super) const ARTIFACTS: &str = "/mnt/artifacts";
 /// Where the request is mounted.
 const REQUEST_FOLDER: &str = "/etc/autopeft";
+/// The variable with the hub's token.
+const TOKEN: &str = "HF_TOKEN";
+/// The variable with that of the data, where the model has another.
+const DATA_TOKEN: &str = "HF_TOKEN_DATA";
 /// The user that trainers run as: nobody on the node.
 const USER: i64 = 65_532;
 
@@ -384,26 +390,38 @@ fn environment(spec: &PeftSearchSpec) -> Vec<EnvVar> {
         plain("HF_HOME", "/tmp/huggingface"),
         plain("OMP_NUM_THREADS", &threads),
     ];
-    let hubs = [&spec.model.source, &spec.task.source];
-    let token = hubs
-        .into_iter()
-        .filter_map(|source| source.hub.as_ref()?.token_secret_ref.as_ref())
-        .next();
-    if let Some(token) = token {
-        variables.push(EnvVar {
-            name: "HF_TOKEN".into(),
-            value: None,
-            value_from: Some(EnvVarSource {
-                secret_key_ref: Some(SecretKeySelector {
-                    name: token.name.clone(),
-                    key: token.key.clone(),
-                    optional: Some(false),
-                }),
-                ..EnvVarSource::default()
-            }),
-        });
-    }
+    variables.extend(tokens(spec));
     variables
+}
+
+/// The hub's tokens. One that is given once is for both sources: the other may be of the same owner.
+fn tokens(spec: &PeftSearchSpec) -> Vec<EnvVar> {
+    let given = |source: &Source| source.hub.as_ref()?.token_secret_ref.clone();
+    let (model, data) = (given(&spec.model.source), given(&spec.task.source));
+    let own = data.clone().filter(|data| {
+        let model = model.as_ref();
+        model.is_some_and(|model| model != data)
+    });
+    let named = [(TOKEN, model.or(data)), (DATA_TOKEN, own)];
+    named
+        .into_iter()
+        .filter_map(|(name, secret)| Some(token(name, secret?)))
+        .collect()
+}
+
+fn token(name: &str, secret: SecretKeyRef) -> EnvVar {
+    EnvVar {
+        name: name.into(),
+        value: None,
+        value_from: Some(EnvVarSource {
+            secret_key_ref: Some(SecretKeySelector {
+                name: secret.name,
+                key: secret.key,
+                optional: Some(false),
+            }),
+            ..EnvVarSource::default()
+        }),
+    }
 }
 
 /// The threads of a trainer with so many cores: these, rounded up.

@@ -22,6 +22,7 @@ mod reconcile;
 mod recorder;
 pub mod restore;
 mod serve;
+mod strays;
 mod watches;
 pub mod words;
 
@@ -265,6 +266,7 @@ async fn lead(
     });
     let filling = tokio::spawn(fill(Arc::clone(&context), ready));
     let orphans = tokio::spawn(orphans::sweep(Arc::clone(&context)));
+    let strays = tokio::spawn(strays::sweep(Arc::clone(&context), options.namespace));
     let forgetting = tokio::spawn(forget(Arc::clone(&context)));
     let reconciling = controller
         .run(
@@ -287,6 +289,7 @@ async fn lead(
     }
     filling.abort();
     orphans.abort();
+    strays.abort();
     forgetting.abort();
 }
 

@@ -4,8 +4,7 @@ use autopeft_crds::configuration::hex_prefix;
 use autopeft_crds::trial::TrialIdentity;
 use autopeft_crds::{NAME_MAX, PeftSearch};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde::Deserialize;
 
 /// The label of everything that we create.
@@ -31,7 +30,7 @@ pub const GPU: &str = "nvidia.com/gpu";
 /// The annotation with the hash of the Job as we made it: admission may change the Job, never this.
 pub const MADE: &str = "autopeft.dev/made";
 /// The label by which the Job controller marks a Job's pods.
-const JOB_UID: &str = "batch.kubernetes.io/controller-uid";
+pub const JOB_UID: &str = "batch.kubernetes.io/controller-uid";
 /// The container of a trial's pod.
 pub const CONTAINER: &str = "trainer";
 
@@ -81,6 +80,37 @@ fn mark(search: &str, uid: &str) -> String {
     format!("{name}-{mark}")
 }
 
+/// The attempt that a Job of this name is for; `None` where it is not the name of one of the search's. A
+/// name stays whatever becomes of an object's marks.
+pub fn attempt_of_job(name: &str, search: &str, uid: &str) -> Option<(Purpose, u32)> {
+    let rest = name.strip_prefix(&mark(search, uid))?.strip_prefix('-')?;
+    let (purpose, attempt) = numbers(rest)?;
+    (job_name(search, uid, purpose, attempt) == name).then_some((purpose, attempt))
+}
+
+/// Whether a Job's name is of the kind that `job_name` makes, for whatever search.
+pub fn is_job_name(name: &str) -> bool {
+    let mut parts = name.rsplitn(3, '-');
+    let (attempt, part, rest) = (parts.next(), parts.next(), parts.next());
+    let is_marked = rest
+        .and_then(|rest| rest.rsplit_once('-'))
+        .is_some_and(|(_, mark)| mark.len() == 8 && mark.bytes().all(|c| c.is_ascii_hexdigit()));
+    let (Some(part), Some(attempt)) = (part, attempt) else {
+        return false;
+    };
+    is_marked && numbers(&format!("{part}-{attempt}")).is_some()
+}
+
+/// The end of a Job's name.
+fn numbers(end: &str) -> Option<(Purpose, u32)> {
+    let (part, attempt) = end.split_once('-')?;
+    let purpose = match part {
+        "i" => Purpose::Inspection,
+        number => Purpose::Trial(number.parse().ok()?),
+    };
+    Some((purpose, attempt.parse().ok()?))
+}
+
 /// Which attempt an object says it is of; `None` where it is not marked as ours.
 pub fn attempt_of(metadata: &ObjectMeta) -> Option<(Purpose, u32)> {
     let labels = metadata.labels.as_ref()?;
@@ -93,11 +123,18 @@ pub fn attempt_of(metadata: &ObjectMeta) -> Option<(Purpose, u32)> {
 
 /// The UID of the object that controls this one.
 pub fn controller_uid(metadata: &ObjectMeta) -> Option<&str> {
-    let owners = metadata.owner_references.as_ref()?;
-    owners
-        .iter()
-        .find(|owner| owner.controller == Some(true))
-        .map(|owner| owner.uid.as_str())
+    controller(metadata).map(|owner| owner.uid.as_str())
+}
+
+/// The name of the Job that controls a pod.
+pub fn controlling_job(metadata: &ObjectMeta) -> Option<&str> {
+    let owner = controller(metadata).filter(|owner| owner.kind == "Job");
+    owner.map(|owner| owner.name.as_str())
+}
+
+fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+    let mut owners = metadata.owner_references.iter().flatten();
+    owners.find(|owner| owner.controller == Some(true))
 }
 
 /// Whether our finalizer is on an object.
@@ -106,30 +143,43 @@ pub fn is_held(metadata: &ObjectMeta) -> bool {
     finalizers.into_iter().any(|name| name == FINALIZER)
 }
 
-/// Whether a Job bears every mark of one of a search's: labels, owner, name, and a request to its
-/// trainer. Labels alone, or an owner alone, anybody can write.
+/// Whether a Job is one of a search's: by its name, its owner, and the marks and the request of its
+/// template, which nobody can change. Its own labels anybody can write and take off, and whoever deletes a
+/// search without its Jobs takes their owner off.
 pub fn is_our_job(job: &Job, search: &str, uid: &str) -> bool {
-    let metadata = &job.metadata;
-    let template = job.spec.as_ref().map(|spec| &spec.template);
-    let asked = template.and_then(|template| template.metadata.as_ref());
-    marked(metadata, uid).is_some_and(|(purpose, attempt)| {
-        metadata.name == Some(job_name(search, uid, purpose, attempt))
-            && controller_uid(metadata) == Some(uid)
-            && asked.is_some_and(|metadata| asks(metadata, uid, purpose, attempt))
-    })
+    let name = job.metadata.name.as_deref().unwrap_or_default();
+    let owner = controller_uid(&job.metadata);
+    let Some(attempt) = attempt_of_job(name, search, uid) else {
+        return false;
+    };
+    owner.is_none_or(|owner| owner == uid)
+        && template_of(job).is_some_and(|template| is_marked(template, uid, attempt))
 }
 
-/// Whether a pod bears every mark of a pod of one of a search's Jobs. Where a Job was deleted without
-/// its pods, they have no owner any more.
-pub fn is_our_pod(pod: &Pod, search: &str, uid: &str) -> bool {
-    let metadata = &pod.metadata;
-    marked(metadata, uid).is_some_and(|(purpose, attempt)| {
-        let job = job_name(search, uid, purpose, attempt);
-        let mut owners = metadata.owner_references.iter().flatten();
-        let owner = owners.find(|owner| owner.controller == Some(true));
-        owner.is_none_or(|owner| owner.kind == "Job" && owner.name == job)
-            && asks(metadata, uid, purpose, attempt)
-    })
+/// Name and UID of the search that a Job was made for.
+pub fn search_of_job(job: &Job) -> Option<(&str, &str)> {
+    search_of(template_of(job)?)
+}
+
+/// Name and UID of the search that an object is labelled with.
+pub fn search_of(metadata: &ObjectMeta) -> Option<(&str, &str)> {
+    let labels = metadata.labels.as_ref()?;
+    Some((labels.get(SEARCH)?, labels.get(SEARCH_UID)?))
+}
+
+fn template_of(job: &Job) -> Option<&ObjectMeta> {
+    job.spec.as_ref()?.template.metadata.as_ref()
+}
+
+/// Which attempt of a search a pod is of: by the Job that controls it, where the Job controller says so
+/// too or the pod bears every mark; by its marks alone where its Job was deleted without its pods.
+pub fn attempt_of_pod(metadata: &ObjectMeta, search: &str, uid: &str) -> Option<(Purpose, u32)> {
+    let Some(owner) = controller(metadata) else {
+        return attempt_of(metadata).filter(|attempt| is_marked(metadata, uid, *attempt));
+    };
+    let job = controlling_job(metadata)?;
+    let attempt = attempt_of_job(job, search, uid)?;
+    (is_pod_of(metadata, &owner.uid) || is_marked(metadata, uid, attempt)).then_some(attempt)
 }
 
 /// Whether a pod is one of the Job with this UID: its owner says so, and the Job controller.
@@ -139,11 +189,16 @@ pub fn is_pod_of(metadata: &ObjectMeta, job_uid: &str) -> bool {
     controller_uid(metadata) == Some(job_uid) && label.is_some_and(|label| label == job_uid)
 }
 
-/// The attempt of an object that is labelled as a search's.
-fn marked(metadata: &ObjectMeta, uid: &str) -> Option<(Purpose, u32)> {
-    let labels = metadata.labels.as_ref()?;
-    let is = |key: &str, value: &str| labels.get(key).is_some_and(|found| found == value);
-    attempt_of(metadata).filter(|_| is(MANAGED_BY, MANAGER) && is(SEARCH_UID, uid))
+/// Whether an object bears every mark of an attempt: labels, and the request to its trainer.
+fn is_marked(metadata: &ObjectMeta, uid: &str, attempt: (Purpose, u32)) -> bool {
+    let labels = metadata.labels.as_ref();
+    let is = |key: &str, value: &str| {
+        labels.is_some_and(|labels| labels.get(key).is_some_and(|found| found == value))
+    };
+    is(MANAGED_BY, MANAGER)
+        && is(SEARCH_UID, uid)
+        && attempt_of(metadata) == Some(attempt)
+        && asks(metadata, uid, attempt.0, attempt.1)
 }
 
 /// Whether the request on an object is that of this attempt.

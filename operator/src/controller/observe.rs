@@ -63,7 +63,7 @@ pub struct View<'a> {
     pub ledger: &'a Ledger,
     /// Its spec.
     pub spec: &'a PeftSearchSpec,
-    /// The Jobs of the namespace that are labelled as this search's.
+    /// The Jobs of the namespace that are labelled or named as this search's.
     pub jobs: &'a [Arc<Job>],
     /// This search's pods.
     pub pods: &'a [Arc<Pod>],
@@ -133,19 +133,21 @@ fn objects(view: &View<'_>) -> BTreeMap<Attempt, Objects> {
     let mut found: BTreeMap<Attempt, Objects> = BTreeMap::new();
     for job in view.jobs {
         let metadata = &job.metadata;
-        let Some((Purpose::Trial(trial), attempt)) = names::attempt_of(metadata) else {
+        let name = metadata.name.clone().unwrap_or_default();
+        let of_job = names::attempt_of_job(&name, view.name, view.uid);
+        let Some((Purpose::Trial(trial), attempt)) = of_job else {
             continue;
         };
         if !names::is_our_job(job, view.name, view.uid) {
             continue;
         }
-        let name = metadata.name.clone().unwrap_or_default();
         let uid = metadata.uid.clone().unwrap_or_default();
         found.entry((trial, attempt)).or_default().job = Some((name, uid));
     }
     for pod in view.pods {
         let metadata = &pod.metadata;
-        if let Some((Purpose::Trial(trial), attempt)) = names::attempt_of(metadata)
+        let of_pod = names::attempt_of_pod(metadata, view.name, view.uid);
+        if let Some((Purpose::Trial(trial), attempt)) = of_pod
             && names::is_held(metadata)
             && let Some(name) = &metadata.name
         {
@@ -191,16 +193,17 @@ fn state_of(
         }
         (Some(noted), _) => {
             let orphans = pods_controlled_by(view, noted);
-            if !orphans.is_empty() {
-                outcome::see_orphan(&orphans, view.now)
-            } else if view.is_new(noted) {
-                Seen::Running
-            } else if view.gone.contains(&attempt) {
-                let message = format!("the Job {name} was deleted");
-                Seen::Ended(outcome::Ending::Without(FailureReason::Lost, message))
-            } else {
+            let (is_new, is_gone) = (view.is_new(noted), view.gone.contains(&attempt));
+            if !is_new && !is_gone {
                 observed.missing.push(attempt);
                 Seen::Running
+            } else if !orphans.is_empty() {
+                outcome::see_orphan(&orphans, view.now)
+            } else if is_new {
+                Seen::Running
+            } else {
+                let message = format!("the Job {name} was deleted");
+                Seen::Ended(outcome::Ending::Without(FailureReason::Lost, message))
             }
         }
     };

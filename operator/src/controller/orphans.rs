@@ -40,40 +40,43 @@ async fn sweep_once(context: &Context) -> bool {
     for job in context.jobs.state() {
         let (namespace, name) = (job.namespace().unwrap_or_default(), job.name_any());
         let is_going = job.metadata.deletion_timestamp.is_some();
-        let is_ours = owner_of(&job.metadata)
-            .is_some_and(|(search, uid)| names::is_our_job(&job, search, uid));
-        if !is_going && is_ours && is_orphan(context, &job.metadata, &mut well).await {
+        let owner =
+            names::search_of_job(&job).filter(|(search, uid)| names::is_our_job(&job, search, uid));
+        if !is_going
+            && let Some(owner) = owner
+            && is_orphan(context, &job.metadata, owner, &mut well).await
+        {
             let uid = job.uid().unwrap_or_default();
             let deleted = api::delete_job(client, &namespace, &name, &uid).await;
             well &= is_done(context, &job.metadata, deleted);
         }
     }
     for pod in context.pods.state() {
-        let is_ours = owner_of(&pod.metadata)
-            .is_some_and(|(search, uid)| names::is_our_pod(&pod, search, uid));
-        if is_ours
-            && names::is_held(&pod.metadata)
-            && is_orphan(context, &pod.metadata, &mut well).await
+        if names::is_held(&pod.metadata)
+            && let Some(owner) = owner_of_pod(&pod.metadata)
+            && is_orphan(context, &pod.metadata, owner, &mut well).await
         {
             let namespace = pod.namespace().unwrap_or_default();
-            let released = api::release_pod(client, &namespace, &pod).await;
+            let released = api::release_pod(client, &namespace, &pod.metadata).await;
             well &= is_done(context, &pod.metadata, released);
         }
     }
     well
 }
 
-/// Name and UID of the search that an object is labelled with.
-fn owner_of(metadata: &ObjectMeta) -> Option<(&str, &str)> {
-    let labels = metadata.labels.as_ref()?;
-    Some((labels.get(names::SEARCH)?, labels.get(names::SEARCH_UID)?))
+/// Name and UID of the search whose pod it is, where its labels say so.
+pub(super) fn owner_of_pod(metadata: &ObjectMeta) -> Option<(&str, &str)> {
+    let owner = names::search_of(metadata)?;
+    names::attempt_of_pod(metadata, owner.0, owner.1).map(|_| owner)
 }
 
 /// Whether an object's search is gone, or another has its name.
-async fn is_orphan(context: &Context, metadata: &ObjectMeta, well: &mut bool) -> bool {
-    let Some((name, uid)) = owner_of(metadata) else {
-        return false;
-    };
+async fn is_orphan(
+    context: &Context,
+    metadata: &ObjectMeta,
+    (name, uid): (&str, &str),
+    well: &mut bool,
+) -> bool {
     let namespace = metadata.namespace.clone().unwrap_or_default();
     let is_its = |found: &ObjectMeta| {
         found.uid.as_deref() == Some(uid) && found.deletion_timestamp.is_none()
@@ -97,7 +100,11 @@ async fn is_orphan(context: &Context, metadata: &ObjectMeta, well: &mut bool) ->
 }
 
 /// Whether an answer is none to complain of. `metadata` is that of the object that is still there.
-fn is_done(context: &Context, metadata: &ObjectMeta, answer: Result<(), ApiError>) -> bool {
+pub(super) fn is_done(
+    context: &Context,
+    metadata: &ObjectMeta,
+    answer: Result<(), ApiError>,
+) -> bool {
     if let Err(error) = &answer {
         context.metrics.count_api_error(error.verb());
         let labels = metadata.labels.as_ref();
@@ -110,7 +117,7 @@ fn is_done(context: &Context, metadata: &ObjectMeta, answer: Result<(), ApiError
             search = labels.and_then(|labels| labels.get(names::SEARCH)),
             trial,
             name = metadata.name,
-            "what belongs to a search that is gone is still there: {error}"
+            "what no search needs any more may still be there: {error}"
         );
     }
     answer.is_ok()

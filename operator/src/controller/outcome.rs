@@ -12,12 +12,15 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::names::{CONTAINER, GPU};
+use super::names::{CONTAINER, GPU, QUEUE};
 
 /// How long the termination message of a pod that ended well may take to appear.
 const MESSAGE_DELAY: SignedDuration = SignedDuration::from_secs(60);
 /// How long the end of the pods of a Job that ended may take to be seen.
 const POD_DELAY: SignedDuration = SignedDuration::from_secs(3);
+/// How much longer than its grace period a pod that is being deleted may take to end. A kubelet that is
+/// there needs seconds.
+const LOST_AFTER: SignedDuration = SignedDuration::from_secs(60);
 /// How long a Job or a pod that waits does so before its user is told.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
 /// How long a pod that has a node may take to start: the first time, a node fetches the image meanwhile.
@@ -97,8 +100,11 @@ pub fn see(job: &Job, pods: &[&Pod], now: Timestamp) -> Seen {
         return Seen::Ended(Ending::Document(text));
     }
     let over = condition(job, "Complete").or_else(|| condition(job, "Failed"));
-    let alive = pods.iter().find(|pod| !is_over(pod));
-    if let Some(pod) = alive {
+    let alive = || pods.iter().filter(|pod| !is_over(pod));
+    if let Some(pod) = alive().find(|pod| !is_going(pod)).or(alive().next()) {
+        if is_going(pod) {
+            return going(pod);
+        }
         if over.is_some() {
             return Seen::Unclear {
                 patience: POD_DELAY,
@@ -146,6 +152,21 @@ pub fn see(job: &Job, pods: &[&Pod], now: Timestamp) -> Seen {
     let message = "the trial's pod is gone and has left no result";
     Seen::Unclear {
         patience: POD_DELAY,
+        then: Some(Ending::Without(FailureReason::Lost, message.into())),
+    }
+}
+
+fn is_going(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_some()
+}
+
+/// A pod that is being deleted and has not ended. Where nobody is there to stop it, its node is gone or
+/// somebody has forced the deletion: nothing that it may still say is read.
+fn going(pod: &Pod) -> Seen {
+    let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
+    let message = "the pod was deleted and has not ended; its node may be gone";
+    Seen::Unclear {
+        patience: LOST_AFTER.saturating_add(SignedDuration::from_secs(grace.max(0))),
         then: Some(Ending::Without(FailureReason::Lost, message.into())),
     }
 }
@@ -212,18 +233,35 @@ pub fn see_orphan(pods: &[&Pod], now: Timestamp) -> Seen {
 
 /// Why a Job has no pod.
 fn unstarted(job: &Job, now: Timestamp) -> Option<Trouble> {
+    // It has one, and somebody has taken our label off it.
+    if job.status.as_ref().and_then(|status| status.active) > Some(0) {
+        return None;
+    }
     let created = job.metadata.creation_timestamp.as_ref()?.0;
     let name = job.metadata.name.as_deref().unwrap_or_default();
     let is_suspended = job.spec.as_ref()?.suspend == Some(true);
     (now >= later(created, PATIENCE)).then(|| {
-        if is_suspended {
+        if is_suspended && has_queue(job) {
             return Trouble::new("Queued", "its Job waits for Kueue to admit it");
+        }
+        if is_suspended {
+            return Trouble::new(
+                "JobSuspended",
+                format!(
+                    "the Job {name} was suspended, by whom is not known; it goes on when its spec.suspend is false"
+                ),
+            );
         }
         Trouble::new(
             "PodNotCreated",
             format!("the Job {name} has no pod; `kubectl describe job {name}` says why"),
         )
     })
+}
+
+fn has_queue(job: &Job) -> bool {
+    let mut labels = job.metadata.labels.iter().flatten();
+    labels.any(|(label, _)| label == QUEUE)
 }
 
 fn condition<'a>(
@@ -264,7 +302,7 @@ fn phase(pod: &Pod) -> &str {
 
 /// Whether no container of the pod runs or ever will.
 fn is_over(pod: &Pod) -> bool {
-    let deleted_unstarted = pod.metadata.deletion_timestamp.is_some()
+    let deleted_unstarted = is_going(pod)
         && pod
             .spec
             .as_ref()

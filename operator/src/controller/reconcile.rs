@@ -29,7 +29,7 @@ use super::observe::{Attempt, Observed, View, observe};
 use super::outcome::Trouble;
 use super::restore::{self, Early};
 use super::{Context, tell};
-use crate::ledger::{Event, Ledger, LedgerError};
+use crate::ledger::{Event, Ledger, LedgerError, RestoreError};
 use crate::measures::{self, Subject};
 use crate::planner::{self, Action, Engine, Situation};
 use crate::request::{self, Places};
@@ -45,6 +45,8 @@ const SOON: Duration = Duration::from_secs(2);
 const FULL: usize = 600_000;
 /// How soon to look again after losing a compare-and-swap.
 const AT_ONCE: Duration = Duration::from_millis(100);
+/// The shortest pause.
+const BRIEFLY: Duration = Duration::from_millis(20);
 /// The longest pause while the API server is away.
 const AWAY: Duration = Duration::from_secs(8);
 
@@ -86,9 +88,6 @@ pub async fn reconcile(
         .observe(begun.elapsed().as_secs_f64());
     let result = if done.is_ok() { "ok" } else { "error" };
     metrics.reconciles.with_label_values(&[result]).inc();
-    if let Err(ReconcileError::Api(error)) = &done {
-        metrics.count_api_error(error.verb());
-    }
     done.map_err(Arc::new)
 }
 
@@ -187,6 +186,10 @@ async fn step(object: &Guarded, context: &Context) -> Result<Next, ReconcileErro
             })
         }
         Err(error) => {
+            // Whoever reads of it in the condition finds it in the metrics.
+            if let ReconcileError::Api(error) = &error {
+                context.metrics.count_api_error(error.verb());
+            }
             pass.tell_refused(&error).await;
             Err(error)
         }
@@ -252,15 +255,22 @@ fn cached(search: &PeftSearch, context: &Context) -> (Vec<Arc<Job>>, Vec<Arc<Pod
     let (namespace, uid) = (&search.metadata.namespace, &search.metadata.uid);
     let (name, own) = (search.metadata.name.as_deref(), uid.as_deref());
     let (name, own) = (name.unwrap_or_default(), own.unwrap_or_default());
-    let is_ours = |metadata: &ObjectMeta| {
+    let mark = names::search_mark(search);
+    // Quickly: there may be ten thousand.
+    let may_be_ours = |metadata: &ObjectMeta, job: Option<&str>| {
         let labels = metadata.labels.as_ref();
         metadata.namespace == *namespace
-            && labels.and_then(|labels| labels.get(names::SEARCH_UID)) == uid.as_ref()
+            && (labels.and_then(|labels| labels.get(names::SEARCH_UID)) == uid.as_ref()
+                || job.is_some_and(|job| job.starts_with(&mark)))
     };
     let mut jobs = context.jobs.state();
-    jobs.retain(|job| is_ours(&job.metadata));
+    jobs.retain(|job| may_be_ours(&job.metadata, job.metadata.name.as_deref()));
     let mut pods = context.pods.state();
-    pods.retain(|pod| is_ours(&pod.metadata) && names::is_our_pod(pod, name, own));
+    pods.retain(|pod| {
+        let metadata = &pod.metadata;
+        may_be_ours(metadata, names::controlling_job(metadata))
+            && names::attempt_of_pod(metadata, name, own).is_some()
+    });
     (jobs, pods)
 }
 
@@ -269,7 +279,7 @@ pub(super) struct Pass<'a> {
     pub context: &'a Context,
     pub memory: &'a mut Memory,
     pub search: PeftSearch,
-    /// The Jobs in the cache that are labelled as the search's.
+    /// The Jobs in the cache that are labelled or named as the search's.
     pub jobs: Vec<Arc<Job>>,
     /// The search's pods in the cache.
     pub pods: Vec<Arc<Pod>>,
@@ -326,6 +336,57 @@ impl Pass<'_> {
             let recorder = &self.context.recorder;
             recorder.warn(reference, "InvalidSpec", message).await;
         }
+        self.rest().await
+    }
+
+    /// What is left to do of a search that has ended before its first trial.
+    pub async fn rest(&mut self) -> Result<Next, ReconcileError> {
+        let status = self.search.status.as_ref();
+        // What trials have found is not lost by an edit that cannot be carried out.
+        let status = status.filter(|status| status.ledger.is_empty());
+        let end = status.and_then(|status| status.completion_time.as_ref());
+        let end = end.map(|time| time.0);
+        Ok(match self.live_until(end).await? {
+            Some(time) if time > self.now => Next::requeue(until(time).max(BRIEFLY)),
+            _ => Next::await_change(),
+        })
+    }
+
+    /// Deletes a search that ended at `end` and whose time after that is over. Gives when it is over.
+    async fn live_until(
+        &mut self,
+        end: Option<Timestamp>,
+    ) -> Result<Option<Timestamp>, ReconcileError> {
+        let (Some(end), Some(ttl)) = (end, self.search.spec.ttl_seconds_after_finished) else {
+            return Ok(None);
+        };
+        let ttl = i64::try_from(ttl).unwrap_or(i64::MAX);
+        let time = end
+            .checked_add(k8s_openapi::jiff::SignedDuration::from_secs(ttl))
+            .unwrap_or(Timestamp::MAX);
+        if self.now >= time {
+            let (namespace, name) = (self.namespace(), self.name());
+            api::delete_search(&self.context.client, &namespace, &name, &self.uid()).await?;
+        }
+        Ok(Some(time))
+    }
+
+    /// Leaves a search alone whose ledger makes no sense, until somebody mends it.
+    async fn quarantine(&mut self, error: &RestoreError) -> Result<Next, ReconcileError> {
+        self.context.metrics.quarantined.inc();
+        let message = format!("this search is left alone: {error}");
+        tracing::error!(
+            namespace = self.namespace(),
+            search = self.name(),
+            "{message}"
+        );
+        let status = restore::with_degraded(&self.search, self.now);
+        let trouble = Trouble::new("Unreadable", message.clone());
+        if self.record(status, &[trouble]).await? {
+            let reference = self.search.object_ref(&());
+            let recorder = &self.context.recorder;
+            recorder.warn(reference, "Unreadable", message).await;
+        }
         Ok(Next::await_change())
     }
 
@@ -343,7 +404,11 @@ impl Pass<'_> {
             .bad_input
             .take()
             .filter(|(seen, _)| *seen == generation);
-        let mut ledger = restore::ledger(&self.search, bad_input.map(|(_, found)| found), self.now);
+        let bad_input = bad_input.map(|(_, found)| found);
+        let mut ledger = match restore::ledger(&self.search, bad_input, self.now) {
+            Ok(ledger) => ledger,
+            Err(error) => return self.quarantine(&error).await,
+        };
         let (plan, observed, events) = self.decide(subject, places, &mut ledger).await?;
         self.memory.bad_input = ledger.bad_input().map(|found| (generation, found.clone()));
         let mut troubles = self.memory.troubles();
@@ -394,6 +459,10 @@ impl Pass<'_> {
             for ((trial, attempt), uid) in &observed.adopted {
                 ledger.note_job(*trial, *attempt, uid)?;
             }
+            if !observed.missing.is_empty() {
+                self.look_for(&observed.missing, ledger).await?;
+                continue;
+            }
             let unclear = &mut self.memory.unclear;
             unclear.retain(|attempt, _| observed.unclear.contains(attempt));
             for attempt in &observed.unclear {
@@ -401,11 +470,8 @@ impl Pass<'_> {
                 // A clock that was set back.
                 *since = self.now.min(*since);
             }
-            if !observed.missing.is_empty() && self.look_for(&observed.missing, ledger).await? {
-                continue;
-            }
             if !observed.unproven.is_empty() {
-                self.look_at_pods(&observed.unproven).await?;
+                self.look_at_pods(&observed.unproven, ledger).await?;
                 continue;
             }
             let plan = planner::plan(&Situation {
@@ -477,41 +543,50 @@ impl Pass<'_> {
         ))
     }
 
-    /// Asks the API server for Jobs that the ledger knows and the cache does not. True where one is
-    /// gone.
+    /// Asks the API server for Jobs that the ledger knows and the cache does not: they are gone, or the
+    /// cache lags behind, or somebody has taken our label off.
     async fn look_for(
         &mut self,
         missing: &[Attempt],
         ledger: &Ledger,
-    ) -> Result<bool, ReconcileError> {
-        let mut found_gone = false;
+    ) -> Result<(), ReconcileError> {
         for &(trial, attempt) in missing {
             let purpose = Purpose::Trial(trial);
             let name = names::job_name(&self.name(), &self.uid(), purpose, attempt);
             let read = api::read_job(&self.context.client, &self.namespace(), &name).await?;
             let noted = ledger.entry(trial).and_then(|entry| entry.job_uid.as_ref());
-            let same = read.filter(|read| read.metadata.uid.as_ref() == noted);
-            if same.is_none() {
-                self.memory.gone.insert((trial, attempt));
-                found_gone = true;
+            match read.filter(|read| read.metadata.uid.as_ref() == noted) {
+                Some(job) => {
+                    self.jobs
+                        .retain(|job| job.metadata.name.as_ref() != Some(&name));
+                    self.jobs.push(Arc::new(job));
+                }
+                None => {
+                    self.memory.gone.insert((trial, attempt));
+                }
             }
         }
-        Ok(found_gone)
+        Ok(())
     }
 
     /// Puts what the API server has of these attempts' pods in the place of what the cache has. A
-    /// cache may lag behind by as long as it takes to notice a dead watch.
-    async fn look_at_pods(&mut self, attempts: &[Attempt]) -> Result<(), ReconcileError> {
-        let live = api::list_pods(&self.context.client, &self.namespace(), &self.uid()).await?;
-        let is_asked_for = |metadata: &ObjectMeta| match names::attempt_of(metadata) {
-            Some((Purpose::Trial(trial), attempt)) => attempts.contains(&(trial, attempt)),
-            _ => false,
-        };
-        self.pods.retain(|pod| !is_asked_for(&pod.metadata));
-        let (name, uid) = (self.name(), self.uid());
-        let found = live
-            .into_iter()
-            .filter(|pod| is_asked_for(&pod.metadata) && names::is_our_pod(pod, &name, &uid));
+    /// cache may lag behind by as long as it takes to notice a dead watch, and knows nothing of a pod that
+    /// somebody has taken our label off.
+    async fn look_at_pods(
+        &mut self,
+        attempts: &[Attempt],
+        ledger: &Ledger,
+    ) -> Result<(), ReconcileError> {
+        let entries = attempts
+            .iter()
+            .filter_map(|(trial, _)| ledger.entry(*trial));
+        let uids: Vec<&str> = entries
+            .filter_map(|entry| entry.job_uid.as_deref())
+            .collect();
+        let live = api::list_pods(&self.context.client, &self.namespace(), &uids).await?;
+        let is_asked_for = |pod: &Pod| uids.iter().any(|uid| names::is_pod_of(&pod.metadata, uid));
+        self.pods.retain(|pod| !is_asked_for(pod));
+        let found = live.into_iter().filter(is_asked_for);
         self.pods.extend(found.map(Arc::new));
         self.proven.extend(attempts);
         Ok(())
@@ -568,17 +643,11 @@ impl Pass<'_> {
         self.memory.gone.retain(|attempt| open.contains(attempt));
         self.memory.taken.retain(|attempt| open.contains(attempt));
         let mut delays: Vec<Duration> = Vec::new();
-        let until = |time: Timestamp| {
-            time.duration_since(Timestamp::now())
-                .try_into()
-                .unwrap_or_default()
-        };
         delays.extend(wake.map(until));
         delays.extend(observed.wake.map(until));
         delays.extend(self.memory.pause());
         delays.extend(self.memory.engine_pause());
         if self.memory.is_removing()
-            || !observed.missing.is_empty()
             || !self.memory.taken.is_empty()
             || !observed.troubles.is_empty()
         {
@@ -588,27 +657,25 @@ impl Pass<'_> {
             // A pod that does not start is noticed by looking, not by an event.
             delays.push(SOON * 5);
         }
-        if let (Some((_, at)), Some(ttl)) = (
-            ledger.conclusion(),
-            self.search.spec.ttl_seconds_after_finished,
-        ) && observed.objects.is_empty()
-        {
-            let ttl = i64::try_from(ttl).unwrap_or(i64::MAX);
-            let end = at
-                .checked_add(k8s_openapi::jiff::SignedDuration::from_secs(ttl))
-                .unwrap_or(Timestamp::MAX);
-            if self.now >= end {
-                let (namespace, name) = (self.namespace(), self.name());
-                api::delete_search(&self.context.client, &namespace, &name, &self.uid()).await?;
-                return Ok(Next::await_change());
+        if observed.objects.is_empty() {
+            let end = ledger.conclusion().map(|(_, at)| *at);
+            match self.live_until(end).await? {
+                Some(time) if time <= self.now => return Ok(Next::await_change()),
+                time => delays.extend(time.map(until)),
             }
-            delays.push(until(end));
         }
         Ok(delays
             .into_iter()
             .min()
             .map_or(Next::await_change(), |delay| {
-                Next::requeue(delay.max(Duration::from_millis(20)))
+                Next::requeue(delay.max(BRIEFLY))
             }))
     }
+}
+
+/// How long it is until then.
+fn until(time: Timestamp) -> Duration {
+    time.duration_since(Timestamp::now())
+        .try_into()
+        .unwrap_or_default()
 }

@@ -7,11 +7,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 use super::outcome::Trouble;
-use crate::ledger::{BadInput, Conclusion, ConclusionReason, Ledger, Restored};
+use crate::ledger::{BadInput, Conclusion, ConclusionReason, Ledger, RestoreError, Restored};
 
 /// The ledger that an object's status holds. A search that had ended is judged anew where its spec
 /// has changed since.
-pub fn ledger(search: &PeftSearch, bad_input: Option<BadInput>, now: Timestamp) -> Ledger {
+pub fn ledger(
+    search: &PeftSearch,
+    bad_input: Option<BadInput>,
+    now: Timestamp,
+) -> Result<Ledger, RestoreError> {
     let generation = search.metadata.generation.unwrap_or(1);
     let status = search.status.clone().unwrap_or_default();
     let changed = status
@@ -103,6 +107,22 @@ pub fn newly_degraded<'a>(
                 known.status != condition.status || known.reason != condition.reason
             })
     })
+}
+
+/// The status as it is, with a place for what is wrong.
+pub fn with_degraded(search: &PeftSearch, now: Timestamp) -> PeftSearchStatus {
+    let mut status = search.status.clone().unwrap_or_default();
+    if find(&status.conditions, "Degraded").is_none() {
+        status.conditions.push(Condition {
+            type_: "Degraded".into(),
+            status: "False".into(),
+            reason: "AsExpected".into(),
+            message: String::new(),
+            last_transition_time: Time(now),
+            observed_generation: search.metadata.generation,
+        });
+    }
+    status
 }
 
 /// Where a search stands before its first trial.

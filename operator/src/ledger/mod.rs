@@ -61,6 +61,33 @@ pub enum LedgerError {
     NotEnded,
 }
 
+/// Why a ledger that a status keeps cannot be gone on with: somebody else has written it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreError {
+    /// Entries stand in the order of planning.
+    #[error(
+        "entry {expected} of status.ledger is trial {found}; trials are numbered from 0, in order and without a gap"
+    )]
+    Number {
+        /// The number that belongs there.
+        expected: u32,
+        /// The entry's.
+        found: u32,
+    },
+    /// Attempts are counted from 1, and each that failed was one of them.
+    #[error(
+        "trial {trial} of status.ledger is at attempt {attempt} with {failed} failed attempts, which cannot be"
+    )]
+    Attempt {
+        /// The trial.
+        trial: u32,
+        /// Its attempt.
+        attempt: u32,
+        /// Those that failed.
+        failed: u32,
+    },
+}
+
 /// The attempt by which it was found that the model or the data cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadInput {
@@ -146,7 +173,7 @@ impl Ledger {
     }
 
     /// A ledger as a status keeps it, with the generation of the spec that it speaks of.
-    pub fn restore(restored: Restored) -> Self {
+    pub fn restore(restored: Restored) -> Result<Self, RestoreError> {
         let Restored {
             entries,
             surrogate,
@@ -156,7 +183,10 @@ impl Ledger {
             suspend,
             bad_input,
         } = restored;
-        Self {
+        for (expected, entry) in (0..).zip(&entries) {
+            check(expected, entry)?;
+        }
+        Ok(Self {
             events: entries.len() as u64,
             entries,
             surrogate,
@@ -165,7 +195,7 @@ impl Ledger {
             spec_changes: u32::try_from(generation - 1).unwrap_or(0),
             suspend,
             ..Self::new(start_time)
-        }
+        })
     }
 
     /// The same for a search whose first spec suspends it, or not (as `new` has it).
@@ -437,6 +467,26 @@ fn add_gpu_seconds(entry: &mut LedgerEntry, used: Option<Decimal>) {
     let before = entry.gpu_seconds.map_or(0.0, Decimal::get);
     // A sum that is not finite cannot come from a clock; what was known stays.
     entry.gpu_seconds = Decimal::new(before + used.get()).ok().or(entry.gpu_seconds);
+}
+
+/// Whether an entry can stand where it stands.
+fn check(expected: u32, entry: &LedgerEntry) -> Result<(), RestoreError> {
+    let (trial, attempt, failed) = (entry.trial, entry.attempt, entry.failed_attempts);
+    if trial != expected {
+        return Err(RestoreError::Number {
+            expected,
+            found: trial,
+        });
+    }
+    // The next attempt has a number too.
+    if failed >= attempt || attempt == u32::MAX {
+        return Err(RestoreError::Attempt {
+            trial,
+            attempt,
+            failed,
+        });
+    }
+    Ok(())
 }
 
 fn expect_attempt(trial: u32, expected: u32, found: u32) -> Result<(), LedgerError> {

@@ -158,3 +158,37 @@ fn what_a_cluster_adds_makes_no_other_job_and_what_a_user_changes_does() {
         assert!(!is_the_same(&other, &wanted), "{field}");
     }
 }
+
+fn hub(repository: &str, secret: Option<&str>) -> Value {
+    let token = secret.map(|name| json!({"name": name, "key": "token"}));
+    json!({"hub": {"repository": repository, "tokenSecretRef": token}})
+}
+
+/// The Secret of each variable that is one.
+fn tokens(search: &PeftSearch) -> Vec<(String, String)> {
+    let job = made(search);
+    let variables = &job["spec"]["template"]["spec"]["containers"][0]["env"];
+    let variables = variables.as_array().expect("variables").iter();
+    let named = variables.filter_map(|variable| {
+        let secret = variable["valueFrom"]["secretKeyRef"]["name"].as_str()?;
+        Some((variable["name"].as_str()?.to_owned(), secret.to_owned()))
+    });
+    named.collect()
+}
+
+#[test]
+fn each_hub_source_has_its_own_token() {
+    let tokens = |model, data| {
+        let search = search(hub("a/model", model), hub("a/data", data), json!({}));
+        tokens(&search)
+    };
+    let pair = |name: &str, secret: &str| (name.to_owned(), secret.to_owned());
+    assert_eq!(tokens(None, None), []);
+    assert_eq!(tokens(Some("m"), None), [pair("HF_TOKEN", "m")]);
+    assert_eq!(tokens(None, Some("d")), [pair("HF_TOKEN", "d")]);
+    assert_eq!(tokens(Some("m"), Some("m")), [pair("HF_TOKEN", "m")]);
+    assert_eq!(
+        tokens(Some("m"), Some("d")),
+        [pair("HF_TOKEN", "m"), pair("HF_TOKEN_DATA", "d")]
+    );
+}

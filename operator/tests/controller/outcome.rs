@@ -1,8 +1,10 @@
 //! What pods say of an attempt.
 
-use autopeft_operator::controller::outcome::{Seen, Trouble, gpu_seconds, see};
+use autopeft_crds::trial::FailureReason;
+use autopeft_operator::controller::outcome::{Ending, Seen, Trouble, gpu_seconds, see};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -99,4 +101,61 @@ fn a_pod_that_has_a_node_and_does_not_start_is_told_after_two_minutes() {
         assert_eq!(trouble(500, stuck, false), None);
     }
     assert_eq!(trouble(500, &running, true), None);
+}
+
+fn unstarted(queue: Option<&str>) -> Seen {
+    let labels = queue.map_or(
+        json!({}),
+        |queue| json!({"kueue.x-k8s.io/queue-name": queue}),
+    );
+    let job = serde_json::from_value(json!({
+        "metadata": {
+            "name": "one-5d1e4f60-0-1",
+            "labels": labels,
+            "creationTimestamp": at(0).to_string(),
+        },
+        "spec": {"suspend": true, "template": {}},
+    }))
+    .expect("a Job");
+    see(&job, &[], at(10))
+}
+
+#[test]
+fn a_suspended_job_waits_for_kueue_only_where_it_has_a_queue() {
+    let told = |seen| match seen {
+        Seen::Waiting(trouble) => (trouble.reason, trouble.message),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(told(unstarted(Some("team"))).0, "Queued");
+    let (reason, message) = told(unstarted(None));
+    assert_eq!(reason, "JobSuspended");
+    assert!(message.contains("one-5d1e4f60-0-1"), "{message}");
+    assert!(!message.contains("Kueue"), "{message}");
+}
+
+#[test]
+fn a_pod_that_is_deleted_and_does_not_end_is_lost_after_a_while() {
+    let pod = |going: bool| {
+        let mut pod = pod(None, &json!({"running": {"startedAt": at(0).to_string()}}));
+        if let Some(spec) = &mut pod.spec {
+            spec.node_name = Some("node".into());
+        }
+        if going {
+            pod.metadata.deletion_timestamp = Some(Time(at(10)));
+            pod.metadata.deletion_grace_period_seconds = Some(2);
+        }
+        pod
+    };
+    let job = Job::default();
+    assert_eq!(see(&job, &[&pod(false)], at(5)), Seen::Running);
+    let Seen::Unclear { patience, then } = see(&job, &[&pod(true)], at(11)) else {
+        panic!("it may end yet");
+    };
+    assert_eq!(patience.as_secs(), 62);
+    assert!(matches!(
+        then,
+        Some(Ending::Without(FailureReason::Lost, _))
+    ));
+    // Another pod of the same Job runs.
+    assert_eq!(see(&job, &[&pod(true), &pod(false)], at(11)), Seen::Running);
 }

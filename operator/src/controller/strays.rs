@@ -1,0 +1,125 @@
+//! Clears away what is ours and has lost its label, so that no watch tells of it: somebody has taken it
+//! off. What a search still needs stays; its reconcile finds it by name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use autopeft_crds::PeftSearch;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
+
+use super::api::{self, ApiError};
+use super::names::{self, Purpose};
+use super::{Context, filled, orphans, scoped};
+
+/// How often everything that has not our label is looked at. Each time the API server answers from its
+/// cache, with metadata alone.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// Sweeps until the process ends.
+pub async fn sweep(context: Arc<Context>, namespace: Option<String>) {
+    filled(&context.searches).await;
+    filled(&context.pods).await;
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let namespace = namespace.as_deref();
+        if let Err(error) = jobs(&context, namespace).await {
+            told(&context, &error);
+        }
+        if let Err(error) = pods(&context, namespace).await {
+            told(&context, &error);
+        }
+    }
+}
+
+fn told(context: &Context, error: &ApiError) {
+    context.metrics.count_api_error(error.verb());
+    tracing::warn!("looking for Jobs and pods that have lost their label: {error}");
+}
+
+/// Deletes Jobs without our label that no search needs.
+async fn jobs(context: &Context, namespace: Option<&str>) -> Result<(), ApiError> {
+    let client = &context.client;
+    for metadata in api::list_unlabelled_jobs(&scoped::<Job>(client, namespace)).await? {
+        let name = metadata.name.as_deref().unwrap_or_default();
+        if metadata.deletion_timestamp.is_some() || !names::is_job_name(name) {
+            continue;
+        }
+        let within = metadata.namespace.as_deref().unwrap_or_default();
+        let Some(job) = api::read_job(client, within, name).await? else {
+            continue;
+        };
+        let Some((search, uid)) = names::search_of_job(&job) else {
+            continue;
+        };
+        let attempt = names::attempt_of_job(name, search, uid);
+        if names::is_our_job(&job, search, uid)
+            && let Some(attempt) = attempt
+            && !needs(
+                api::read_search(client, within, search).await?,
+                uid,
+                attempt,
+            )
+        {
+            let made = job.uid().unwrap_or_default();
+            let deleted = api::delete_job(client, within, name, &made).await;
+            orphans::is_done(context, &job.metadata, deleted);
+        }
+    }
+    Ok(())
+}
+
+/// Lets pods go that our finalizer holds, that have not our labels, and that no search needs.
+async fn pods(context: &Context, namespace: Option<&str>) -> Result<(), ApiError> {
+    let client = &context.client;
+    let unlabelled = api::list_unlabelled_pods(&scoped::<Pod>(client, namespace)).await?;
+    // Some of our labels may be left, but not those that say whose they are.
+    let watched = context.pods.state();
+    let watched = watched.iter().map(|pod| &pod.metadata);
+    let watched = watched.filter(|metadata| orphans::owner_of_pod(metadata).is_none());
+    for metadata in unlabelled.iter().chain(watched) {
+        if !is_made_for_us(metadata) {
+            continue;
+        }
+        let within = metadata.namespace.as_deref().unwrap_or_default();
+        let searches = api::list_searches(client, within).await?;
+        let is_needed = searches.into_iter().any(|search| {
+            let (name, uid) = (search.name_any(), search.uid().unwrap_or_default());
+            let attempt = names::attempt_of_pod(metadata, &name, &uid);
+            attempt.is_some_and(|attempt| needs(Some(search), &uid, attempt))
+        });
+        if !is_needed {
+            let released = api::release_pod(client, within, metadata).await;
+            orphans::is_done(context, metadata, released);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a pod that our finalizer holds was made by the Job controller for a Job of ours.
+fn is_made_for_us(metadata: &ObjectMeta) -> bool {
+    let job = names::controlling_job(metadata);
+    let uid = names::controller_uid(metadata);
+    names::is_held(metadata)
+        && job.is_some_and(names::is_job_name)
+        && uid.is_some_and(|uid| names::is_pod_of(metadata, uid))
+}
+
+/// Whether a search waits for an attempt's end.
+fn needs(search: Option<PeftSearch>, uid: &str, (purpose, attempt): (Purpose, u32)) -> bool {
+    let its = search.filter(|search| {
+        search.metadata.uid.as_deref() == Some(uid) && search.metadata.deletion_timestamp.is_none()
+    });
+    let Some(search) = its else {
+        return false;
+    };
+    let status = search.status.unwrap_or_default();
+    match purpose {
+        Purpose::Inspection => status.inspection.is_none() && status.completion_time.is_none(),
+        Purpose::Trial(trial) => status.ledger.iter().any(|entry| {
+            entry.trial == trial && entry.attempt == attempt && !entry.state.is_final()
+        }),
+    }
+}
