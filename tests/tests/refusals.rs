@@ -132,12 +132,15 @@ async fn without(right: Right) {
         Told::Never => {}
     }
     if matches!(expected, Told::Condition(_) | Told::Log) {
-        let errors = operator.operator.get("/metrics");
-        assert!(
-            errors.contains("autopeft_api_errors_total{"),
-            "{what}: no error is counted"
-        );
-        assert!(operator.operator.log().contains("forbidden"), "{what}");
+        eventually(
+            &format!("{what}: it is counted and in the log"),
+            async || {
+                let errors = operator.operator.get("/metrics");
+                errors.contains("autopeft_api_errors_total{")
+                    && operator.operator.log().contains("forbidden")
+            },
+        )
+        .await;
     }
     if expected != Told::Never {
         let before = requests_of(&cluster().audit, &user(&namespace));

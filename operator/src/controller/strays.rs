@@ -14,34 +14,45 @@ use super::api::{self, ApiError};
 use super::names::{self, Purpose};
 use super::{Context, filled, orphans, scoped};
 
-/// How often everything that has not our label is looked at. Each time the API server answers from its
-/// cache, with metadata alone.
-const SWEEP: Duration = Duration::from_secs(30);
+/// How soon what has not our label is looked at. Each time the API server answers from its cache, with
+/// metadata alone, but of every Job in reach.
+const SOON: Duration = Duration::from_secs(30);
+/// How long the pause grows, twice as long each time, while nothing is found.
+const LONGEST: Duration = Duration::from_secs(900);
 
 /// Sweeps until the process ends.
 pub async fn sweep(context: Arc<Context>, namespace: Option<String>) {
     filled(&context.searches).await;
     filled(&context.pods).await;
+    let namespace = namespace.as_deref();
+    let mut pause = SOON;
     loop {
-        tokio::time::sleep(SWEEP).await;
-        let namespace = namespace.as_deref();
-        if let Err(error) = jobs(&context, namespace).await {
-            told(&context, &error);
-        }
-        if let Err(error) = pods(&context, namespace).await {
-            told(&context, &error);
-        }
+        tokio::time::sleep(pause).await;
+        let found = [
+            told(&context, jobs(&context, namespace).await),
+            told(&context, pods(&context, namespace).await),
+        ];
+        pause = if found.contains(&true) {
+            SOON
+        } else {
+            LONGEST.min(pause * 2)
+        };
     }
 }
 
-fn told(context: &Context, error: &ApiError) {
-    context.metrics.count_api_error(error.verb());
-    tracing::warn!("looking for Jobs and pods that have lost their label: {error}");
+/// Whether something was found.
+fn told(context: &Context, swept: Result<bool, ApiError>) -> bool {
+    swept.unwrap_or_else(|error| {
+        context.metrics.count_api_error(error.verb());
+        tracing::warn!("looking for Jobs and pods that have lost their label: {error}");
+        false
+    })
 }
 
-/// Deletes Jobs without our label that no search needs.
-async fn jobs(context: &Context, namespace: Option<&str>) -> Result<(), ApiError> {
+/// Deletes Jobs without our label that no search needs; whether there were any.
+async fn jobs(context: &Context, namespace: Option<&str>) -> Result<bool, ApiError> {
     let client = &context.client;
+    let mut is_found = false;
     for metadata in api::list_unlabelled_jobs(&scoped::<Job>(client, namespace)).await? {
         let name = metadata.name.as_deref().unwrap_or_default();
         if metadata.deletion_timestamp.is_some() || !names::is_job_name(name) {
@@ -63,17 +74,20 @@ async fn jobs(context: &Context, namespace: Option<&str>) -> Result<(), ApiError
                 attempt,
             )
         {
+            is_found = true;
             let made = job.uid().unwrap_or_default();
             let deleted = api::delete_job(client, within, name, &made).await;
             orphans::is_done(context, &job.metadata, deleted);
         }
     }
-    Ok(())
+    Ok(is_found)
 }
 
-/// Lets pods go that our finalizer holds, that have not our labels, and that no search needs.
-async fn pods(context: &Context, namespace: Option<&str>) -> Result<(), ApiError> {
+/// Lets pods go that our finalizer holds, that have not our labels, and that no search needs; whether
+/// there were any.
+async fn pods(context: &Context, namespace: Option<&str>) -> Result<bool, ApiError> {
     let client = &context.client;
+    let mut is_found = false;
     let unlabelled = api::list_unlabelled_pods(&scoped::<Pod>(client, namespace)).await?;
     // Some of our labels may be left, but not those that say whose they are.
     let watched = context.pods.state();
@@ -91,11 +105,12 @@ async fn pods(context: &Context, namespace: Option<&str>) -> Result<(), ApiError
             attempt.is_some_and(|attempt| needs(Some(search), &uid, attempt))
         });
         if !is_needed {
+            is_found = true;
             let released = api::release_pod(client, within, metadata).await;
             orphans::is_done(context, metadata, released);
         }
     }
-    Ok(())
+    Ok(is_found)
 }
 
 /// Whether a pod that our finalizer holds was made by the Job controller for a Job of ours.

@@ -241,6 +241,7 @@ fn look_as_a_user(node: &Node) {
         "NAME",
         "SUCCEEDED",
         "REASON",
+        "DEGRADED",
         "TRIALS",
         "RUNNING",
         "BEST",
@@ -250,8 +251,8 @@ fn look_as_a_user(node: &Node) {
     ];
     assert_eq!(lines[0], columns, "{table}");
     assert_eq!(
-        lines[1][..5],
-        ["short", "True", "MaxTrialsReached", "7/7", "0"],
+        lines[1][..6],
+        ["short", "True", "MaxTrialsReached", "False", "7/7", "0"],
         "{table}"
     );
     assert_eq!(
