@@ -199,7 +199,7 @@ fn made(job: &Job) -> Option<&String> {
 }
 
 /// A label of a Job.
-fn label<'a>(job: &'a Job, name: &str) -> Option<&'a String> {
+pub(super) fn label<'a>(job: &'a Job, name: &str) -> Option<&'a String> {
     job.metadata.labels.as_ref()?.get(name)
 }
 

@@ -12,6 +12,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::job::label;
 use super::names::{CONTAINER, GPU, QUEUE};
 
 /// How long the termination message of a pod that ended well may take to appear.
@@ -241,7 +242,7 @@ fn unstarted(job: &Job, now: Timestamp) -> Option<Trouble> {
     let name = job.metadata.name.as_deref().unwrap_or_default();
     let is_suspended = job.spec.as_ref()?.suspend == Some(true);
     (now >= later(created, PATIENCE)).then(|| {
-        if is_suspended && has_queue(job) {
+        if is_suspended && label(job, QUEUE).is_some() {
             return Trouble::new("Queued", "its Job waits for Kueue to admit it");
         }
         if is_suspended {
@@ -257,11 +258,6 @@ fn unstarted(job: &Job, now: Timestamp) -> Option<Trouble> {
             format!("the Job {name} has no pod; `kubectl describe job {name}` says why"),
         )
     })
-}
-
-fn has_queue(job: &Job) -> bool {
-    let mut labels = job.metadata.labels.iter().flatten();
-    labels.any(|(label, _)| label == QUEUE)
 }
 
 fn condition<'a>(
