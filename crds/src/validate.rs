@@ -2,6 +2,8 @@
 //! server is as strict as one with it: the schema's rules (`schema`), and by hand what the schema
 //! says in CEL or cannot say.
 
+use kube_quantity::ParsedQuantity;
+
 use crate::decimal::Decimal;
 use crate::schema::{self, FieldError};
 use crate::space::{DimensionName, DimensionSpec};
@@ -420,16 +422,16 @@ fn trainer(trainer: &TrainerSpec, errors: &mut Vec<FieldError>) {
 
 /// A quantity of at least so many MiB. What is no quantity is told by the schema.
 fn at_least(quantity: &str, least: u32, field: &str, errors: &mut Vec<FieldError>) {
-    let digits = quantity.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let unit = &quantity[digits.len()..];
-    let (Ok(count), Some(bytes)) = (digits.parse::<f64>(), bytes_of(unit)) else {
+    let parsed = ParsedQuantity::try_from(quantity).ok();
+    let Some(bytes) = parsed.and_then(|parsed| parsed.to_bytes_f64()) else {
         return;
     };
-    if count * bytes >= f64::from(least) * 1_048_576.0 {
+    if bytes >= f64::from(least) * 1_048_576.0 {
         return;
     }
-    let remedy = if unit.is_empty() && count < 1024.0 {
-        format!("a number without a unit is bytes: did you mean {digits}Gi?")
+    let has_unit = quantity.parse::<f64>().is_err();
+    let remedy = if !has_unit && bytes < 1024.0 {
+        format!("a number without a unit is bytes: did you mean {quantity}Gi?")
     } else {
         format!("give at least {least}Mi")
     };
@@ -438,22 +440,6 @@ fn at_least(quantity: &str, least: u32, field: &str, errors: &mut Vec<FieldError
         format!("{quantity:?} is too little for any trainer"),
         remedy,
     ));
-}
-
-/// The bytes of a unit.
-fn bytes_of(unit: &str) -> Option<f64> {
-    Some(match unit {
-        "" => 1.0,
-        "k" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
-        "Ki" => 1024.0,
-        "Mi" => 1_048_576.0,
-        "Gi" => 1_073_741_824.0,
-        "Ti" => 1_099_511_627_776.0,
-        _ => return None,
-    })
 }
 
 fn in_range(
