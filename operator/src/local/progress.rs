@@ -184,10 +184,12 @@ fn tell_retry(trial: u32, attempt: u32, cause: &RetryCause) {
     }
 }
 
-/// The fields of a line for people: the message, which has all of them in words.
+/// The fields of a line for people: the message, which in our lines has all of them in words; libraries name
+/// an error beside it.
 fn words(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
     match field.name() {
         "message" => write!(writer, "{value:?}"),
+        "error" => write!(writer, ": {value:?}"),
         _ => Ok(()),
     }
 }
