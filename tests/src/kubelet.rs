@@ -34,6 +34,8 @@ pub enum Act {
     Unknown,
     /// Its image is not there.
     NoImage,
+    /// The node would not have it.
+    Rejected,
     /// Its node was given to it three minutes ago, and does not make it.
     NotMade,
     /// It runs on until it is stopped from outside.
@@ -105,7 +107,12 @@ pub struct Kubelet {
     task: tokio::task::JoinHandle<()>,
     /// The names of the pods that were started.
     pub started: Arc<Mutex<BTreeSet<String>>>,
+    /// What inspections do not find; nothing at first.
+    pub missing: Missing,
 }
+
+/// What inspections do not find, where they find not everything.
+type Missing = Arc<Mutex<Option<String>>>;
 
 impl Drop for Kubelet {
     fn drop(&mut self) {
@@ -124,6 +131,8 @@ impl Kubelet {
         let pods: Api<Pod> = Api::namespaced(client, namespace);
         let started: Arc<Mutex<BTreeSet<String>>> = Arc::default();
         let known = Arc::clone(&started);
+        let missing = Missing::default();
+        let unseen = Arc::clone(&missing);
         let decide = Arc::new(decide);
         let task = tokio::spawn(async move {
             let changes = watcher(pods.clone(), watcher::Config::default()).applied_objects();
@@ -139,11 +148,16 @@ impl Kubelet {
                     .expect("no test has failed")
                     .insert(pod.name_any());
                 if is_new {
-                    tokio::spawn(run(pods.clone(), pod, time, Arc::clone(&decide)));
+                    let (missing, decide) = (Arc::clone(&unseen), Arc::clone(&decide));
+                    tokio::spawn(run(pods.clone(), pod, time, missing, decide));
                 }
             }
         });
-        Self { task, started }
+        Self {
+            task,
+            started,
+            missing,
+        }
     }
 }
 
@@ -151,6 +165,7 @@ async fn run<D: Fn(&TrialRequest) -> Act>(
     pods: Api<Pod>,
     pod: Pod,
     time: Duration,
+    missing: Missing,
     decide: Arc<D>,
 ) {
     // A pod of somebody else.
@@ -181,6 +196,15 @@ async fn run<D: Fn(&TrialRequest) -> Act>(
         patch(&pods, &pod, &status).await;
         return;
     }
+    if act == Act::Rejected {
+        let status = json!({"status": {
+            "phase": "Failed",
+            "reason": "UnexpectedAdmissionError",
+            "message": "Allocate failed due to no healthy devices present",
+        }});
+        patch(&pods, &pod, &status).await;
+        return;
+    }
     let running = json!({"running": {"startedAt": begun.to_string()}});
     write(&pods, &pod, "Running", running, None).await;
     if act == Act::NodeLost {
@@ -194,14 +218,19 @@ async fn run<D: Fn(&TrialRequest) -> Act>(
         act => act,
     };
     let (message, code) = match act.clone() {
-        Act::Hang | Act::NoImage | Act::NotMade | Act::NodeLost => return,
+        Act::Hang | Act::NoImage | Act::Rejected | Act::NotMade | Act::NodeLost => return,
         Act::Succeed if is_inspection => {
+            let missing = missing.lock().expect("no test has failed").clone();
+            let (outcome, code) = match missing {
+                None => (InspectionOutcome::Found(inspection()), 0),
+                Some(message) => (InspectionOutcome::Unavailable { message }, 1),
+            };
             let result = InspectionResult {
                 version: RESULT_VERSION,
                 search_uid: request.identity.search_uid.clone(),
-                outcome: InspectionOutcome::Found(inspection()),
+                outcome,
             };
-            (serde_json::to_string(&result).expect("JSON"), 0)
+            (serde_json::to_string(&result).expect("JSON"), code)
         }
         Act::Succeed => (serde_json::to_string(&success(&request)).expect("JSON"), 0),
         Act::Say(message, code) => (message, code),

@@ -9,6 +9,7 @@ use autopeft_crds::PeftSearch;
 use autopeft_crds::status::{PeftSearchStatus, TrialState};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::events::v1::Event;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
@@ -103,6 +104,17 @@ impl Searches {
     pub async fn submit(&self, name: &str, changes: &Value) {
         let created = self.create(&manifest(name, changes)).await;
         created.expect("the manifest is valid");
+    }
+
+    /// The namespace's events of these reasons, of all where there are none.
+    pub async fn events(&self, reasons: &[&str]) -> Vec<Event> {
+        let events: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
+        let listed = events.list(&ListParams::default()).await.expect("events");
+        let is_asked = |event: &Event| {
+            let reason = event.reason.as_deref().unwrap_or_default();
+            reasons.is_empty() || reasons.contains(&reason)
+        };
+        listed.items.into_iter().filter(is_asked).collect()
     }
 
     /// All of them.

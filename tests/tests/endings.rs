@@ -11,7 +11,6 @@ use autopeft_integration_tests::cluster::{cluster, eventually, runtime, within};
 use autopeft_integration_tests::kubelet::{Act, Kubelet, success};
 use autopeft_integration_tests::searches::{Searches, assert_sound, assert_whole, condition};
 use k8s_openapi::api::core::v1::{Node, Pod};
-use k8s_openapi::api::events::v1::Event;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
@@ -85,13 +84,45 @@ fn a_trial_that_ends_well_and_says_nothing_has_a_minute_to_say_it() {
         let good = TrialState::Succeeded;
         let status = searches.ended("one").await;
         assert_eq!(told(&status), [(good, 1, 0), (good, 2, 1), (good, 1, 0)]);
-        let events: Api<Event> = Api::namespaced(client.clone(), namespace);
-        let events = events.list(&ListParams::default()).await.expect("events");
-        let notes = events
-            .items
-            .iter()
-            .filter_map(|event| event.note.as_deref());
-        assert!(notes.into_iter().any(|note| note.contains("NoResult")));
+        let events = searches.events(&[]).await;
+        let mut notes = events.iter().filter_map(|event| event.note.as_deref());
+        assert!(notes.any(|note| note.contains("NoResult")));
+        assert_sound(&searches.get("one").await, &cluster().audit);
+    });
+}
+
+/// Row 45: a node that would not have pods costs no retry, and is not asked again and again.
+#[test]
+fn a_pod_that_its_node_rejects_is_tried_again_after_longer_and_longer_pauses() {
+    runtime().block_on(async {
+        let namespace = "rejected";
+        let client = cluster().namespace(namespace).await;
+        let _kubelet = Kubelet::play(client.clone(), namespace, SHORT, |request| {
+            match (request.identity.trial, request.identity.attempt) {
+                (1 | 2, 1..=3) => Act::Rejected,
+                _ => Act::Succeed,
+            }
+        });
+        let _operator = cluster().operator(namespace, "a");
+        let searches = Searches::of(&client, namespace);
+        let two = json!({"maxTrials": 4, "parallelism": 2, "algorithm": {"initialTrials": 4}});
+        searches.submit("one", &two).await;
+        eventually("it is told", async || {
+            searches.condition("one", "Degraded").await == ("True".into(), "PodRejected".into())
+        })
+        .await;
+        let begun = Instant::now();
+        let status = searches.ended("one").await;
+        // 2, 4 and 8 s.
+        assert!(begun.elapsed() >= SHORT * 120, "{:?}", begun.elapsed());
+        assert_eq!(status.trials.succeeded, 4);
+        assert!(status.ledger.iter().all(|entry| entry.failed_attempts == 0));
+        assert_eq!(condition(&status, "Degraded").0, "False");
+        let told = searches.events(&["PodRejected"]).await;
+        assert!(
+            matches!(&told[..], [once] if once.series.is_none()),
+            "{told:?}"
+        );
         assert_sound(&searches.get("one").await, &cluster().audit);
     });
 }

@@ -1,12 +1,14 @@
 //! The operator at its limits, on a real API server: an engine that breaks down or never ends, a GPU
 //! budget, an object that is nearly too large. Rows are those of the fault table in docs/faults.md.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use autopeft_crds::spec::Metric;
 use autopeft_crds::status::TrialState;
 use autopeft_engine::Problem;
-use autopeft_integration_tests::cluster::{Operator, cluster, eventually, free_port, runtime};
+use autopeft_integration_tests::cluster::{
+    Operator, cluster, eventually, free_port, runtime, within,
+};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::{
     Searches, assert_sound, condition, created_jobs, manifest, writes_of_the_operator,
@@ -145,6 +147,56 @@ fn a_space_that_does_not_fit_the_model_is_refused_after_one_inspection() {
         let status = search.status.expect("a status");
         assert!(status.inspection.is_some(), "what was found is kept");
         assert_eq!(condition(&status, "Succeeded").1, "InvalidSpec");
+    });
+}
+
+/// It stays said all the while, by one event; an edit that may mend it is tried at once.
+#[test]
+fn an_inspection_that_comes_to_nothing_is_repeated_after_longer_and_longer_pauses() {
+    runtime().block_on(async {
+        let client = cluster().namespace("nothing").await;
+        let kubelet = Kubelet::play(client.clone(), "nothing", SHORT, |_| Act::Succeed);
+        let miss = |what: Option<&str>| {
+            *kubelet.missing.lock().expect("no test has failed") = what.map(Into::into);
+        };
+        miss(Some("there is no folder data"));
+        let _operator = cluster().operator("nothing", "a");
+        let searches = Searches::of(&client, "nothing");
+        searches.submit("one", &json!({"maxTrials": 4})).await;
+        eventually("it is told", async || {
+            searches.condition("one", "Degraded").await
+                == ("True".into(), "InspectionFailed".into())
+        })
+        .await;
+        // The next follow 2, 6, 14 and 30 s after the first.
+        let end = Instant::now() + Duration::from_secs(18);
+        while Instant::now() < end {
+            let degraded = searches.condition("one", "Degraded").await;
+            assert_eq!(degraded, ("True".into(), "InspectionFailed".into()));
+            tokio::time::sleep(SHORT).await;
+        }
+        let search = searches.get("one").await;
+        let made = created_jobs(&cluster().audit, &search);
+        let made: usize = made.values().sum();
+        assert!((3..=4).contains(&made), "{made} inspections in 18 s");
+        let told = searches.events(&["InspectionFailed"]).await;
+        assert!(
+            matches!(&told[..], [once] if once.series.is_none()),
+            "{told:?}"
+        );
+
+        miss(None);
+        let more = json!({"trainer": {"resources": {"memory": "3Gi"}}});
+        searches.patch("one", &more).await.expect("it may change");
+        within(Duration::from_secs(5), "it is tried at once", async || {
+            searches.status("one").await.inspection.is_some()
+        })
+        .await;
+        assert_eq!(searches.ended("one").await.trials.succeeded, 4);
+        assert_eq!(
+            searches.condition("one", "Degraded").await,
+            ("False".into(), "AsExpected".into())
+        );
     });
 }
 

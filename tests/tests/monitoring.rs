@@ -9,9 +9,6 @@ use autopeft_integration_tests::cluster::{cluster, eventually, runtime};
 use autopeft_integration_tests::generated::root;
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::Searches;
-use k8s_openapi::api::events::v1::Event;
-use kube::Api;
-use kube::api::ListParams;
 use serde_json::{Value, json};
 
 /// A Prometheus as a process; killed when it is dropped.
@@ -237,12 +234,10 @@ fn an_image_that_is_named_by_a_tag_is_told_once_a_search() {
         for name in ["by-default", "by-tag", "by-digest"] {
             searches.ended(name).await;
         }
-        let events: Api<Event> = Api::namespaced(client, "tagged");
-        let events = events.list(&ListParams::default()).await.expect("events");
-        let told: Vec<(Option<String>, Option<String>)> = events
-            .items
+        let told: Vec<(Option<String>, Option<String>)> = searches
+            .events(&["ImageByTag"])
+            .await
             .into_iter()
-            .filter(|event| event.reason.as_deref() == Some("ImageByTag"))
             .map(|event| (event.regarding.and_then(|about| about.name), event.type_))
             .collect();
         assert_eq!(told, [(Some("by-tag".into()), Some("Warning".into()))]);
@@ -277,10 +272,9 @@ fn what_a_search_waits_for_is_told_by_one_event_each() {
             searches.patch("one", &image).await.expect("it may change");
         }
         assert_eq!(searches.ended("one").await.trials.succeeded, 3);
-        let events: Api<Event> = Api::namespaced(client, "waits");
-        let events = events.list(&ListParams::default()).await.expect("events");
-        let mut told: Vec<String> = events
-            .items
+        let mut told: Vec<String> = searches
+            .events(&[])
+            .await
             .into_iter()
             .filter(|event| event.type_.as_deref() == Some("Warning") && event.series.is_none())
             .filter_map(|event| event.reason)

@@ -13,7 +13,6 @@ use autopeft_integration_tests::searches::{
 use autopeft_operator::controller::names::{Purpose, job_name};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ResourceQuota;
-use k8s_openapi::api::events::v1::Event;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -338,12 +337,9 @@ fn what_a_namespace_refuses_is_told_and_tried_again() {
         let status = searches.ended("good").await;
         assert_eq!(status.trials.succeeded, 8);
         assert_eq!(condition(&status, "Degraded").0, "False");
-        let events: Api<Event> = Api::namespaced(client, "refused");
-        let events = events.list(&ListParams::default()).await.expect("events");
-        let is_it = |event: &&Event| event.reason.as_deref() == Some("QuotaExceeded");
-        let told: Vec<&Event> = events.items.iter().filter(is_it).collect();
+        let told = searches.events(&["QuotaExceeded"]).await;
         assert!(
-            matches!(told[..], [once] if once.series.is_none()),
+            matches!(&told[..], [once] if once.series.is_none()),
             "once, however often it is refused: {told:?}"
         );
     });

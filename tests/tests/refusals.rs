@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use autopeft_crds::PeftSearch;
 use autopeft_integration_tests::accounts::{Right, account, grant, rights, user};
 use autopeft_integration_tests::cluster::{Operator, apply, cluster, eventually, runtime, within};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
@@ -12,8 +13,7 @@ use autopeft_operator::controller::names::{Purpose, job_name};
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use k8s_openapi::api::events::v1::Event;
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, ListParams, PostParams, PropagationPolicy};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
@@ -28,13 +28,13 @@ enum Told {
     Log,
     /// By the log alone: the operator does not lead.
     NotLeading,
-    /// The operator never uses it.
+    /// This search does without it: the operator never uses it, or only for an event that is told again.
     Never,
 }
 
 fn told(right: &Right) -> Told {
     match (right.resource.as_str(), right.verb.as_str()) {
-        ("leases", "update") | ("pods", "get") => Told::Never,
+        ("leases", "update") | ("pods", "get") | ("events", "patch") => Told::Never,
         ("leases", _) => Told::NotLeading,
         ("peftsearches", "list" | "watch") | ("peftsearches/status", _) | ("events", _) => {
             Told::Log
@@ -65,8 +65,8 @@ fn requests_of(audit: &Path, user: &str) -> usize {
     text.lines().filter(|line| line.contains(&name)).count()
 }
 
-/// A search that needs every right: two trials fail once each (an event, and the same one again), the
-/// third finds its Job's name taken, and the object goes away by itself where it is asked to.
+/// A search that needs every right: two trials fail once each (an event), the third finds its Job's name
+/// taken, and the object goes away by itself where it is asked to.
 async fn demanding_search(client: &Client, searches: &Searches, namespace: &str, goes: bool) {
     let mut spec = json!({"suspend": true, "maxTrials": 3, "algorithm": {"initialTrials": 3}});
     if goes {
@@ -267,12 +267,8 @@ fn a_dead_webhook_on_the_status_is_told_by_an_event_and_outlasted() {
         searches.submit("one", &calm).await;
         searches.finished("one", 1).await;
         dead_webhook(&client, namespace, "autopeft.dev", "peftsearches/status").await;
-        let events: Api<Event> = Api::namespaced(client.clone(), namespace);
         eventually("it is told by an event", async || {
-            let listed = events.list(&ListParams::default()).await;
-            let listed = listed.map(|list| list.items).unwrap_or_default();
-            let is_it = |event: &Event| event.reason.as_deref() == Some("StatusNotWritten");
-            listed.iter().any(is_it)
+            !searches.events(&["StatusNotWritten"]).await.is_empty()
         })
         .await;
         eventually("it is in the log", async || {
@@ -359,5 +355,44 @@ fn a_namespace_goes_away_though_trials_run_in_it() {
             // The operator's own pod goes too, and is not replaced.
             doomed("doomed-with-operator", "doomed-with-operator", true),
         );
+    });
+}
+
+/// Row 33, where the deletion of the namespace has reached the searches and not yet the pods, which are then
+/// deleted when the operator is gone.
+#[test]
+fn an_operator_that_ends_lets_pods_go_whose_search_is_deleted() {
+    runtime().block_on(async {
+        let client = cluster().namespace("left").await;
+        let _kubelet = Kubelet::play(client.clone(), "left", SHORT, |_| Act::Hang);
+        let mut operator = cluster().operator("left", "a");
+        let searches = Searches::of(&client, "left");
+        let calm = json!({"maxTrials": 2, "algorithm": {"initialTrials": 2}});
+        searches.submit("one", &calm).await;
+        let pods: Api<Pod> = Api::namespaced(client.clone(), "left");
+        let held = async || {
+            let listed = pods.list(&ListParams::default()).await.expect("pods").items;
+            let is_held = |pod: &&Pod| pod.metadata.finalizers.is_some();
+            listed.iter().filter(is_held).count()
+        };
+        eventually("a trial runs", async || {
+            searches.status("one").await.trials.running == 1 && held().await == 1
+        })
+        .await;
+        operator.signal("STOP");
+        let api: Api<PeftSearch> = Api::namespaced(client.clone(), "left");
+        let alone = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Orphan),
+            ..DeleteParams::default()
+        };
+        api.delete("one", &alone).await.expect("it is there");
+        within(Duration::from_secs(20), "the search is gone", async || {
+            matches!(api.get_opt("one").await, Ok(None))
+        })
+        .await;
+        operator.signal("TERM");
+        operator.signal("CONT");
+        assert!(operator.wait().success());
+        assert_eq!(held().await, 0, "{}", operator.log());
     });
 }

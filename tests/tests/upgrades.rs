@@ -10,9 +10,8 @@ use autopeft_integration_tests::etcd::{Etcd, key_of_search};
 use autopeft_integration_tests::generated::root;
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::{Searches, assert_whole, condition};
-use k8s_openapi::api::events::v1::Event;
-use kube::api::{ListParams, PostParams};
-use kube::{Api, Client};
+use kube::Client;
+use kube::api::PostParams;
 use serde_json::{Value, json};
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -212,16 +211,11 @@ fn a_search_that_a_later_version_began_is_gone_on_with_and_nothing_is_lost() {
     });
 }
 
-async fn is_told_unreadable(client: &Client, namespace: &str, name: &str) {
-    let events: Api<Event> = Api::namespaced(client.clone(), namespace);
+async fn is_told_unreadable(searches: &Searches, name: &str) {
     eventually(&format!("{name} is told"), async || {
-        let listed = events.list(&ListParams::default()).await;
-        let listed = listed.map(|list| list.items).unwrap_or_default();
-        listed.iter().any(|event| {
-            let regarding = event.regarding.as_ref();
-            event.reason.as_deref() == Some("Unreadable")
-                && regarding.and_then(|object| object.name.as_deref()) == Some(name)
-        })
+        let events = searches.events(&["Unreadable"]).await;
+        let mut about = events.iter().filter_map(|event| event.regarding.as_ref());
+        about.any(|object| object.name.as_deref() == Some(name))
     })
     .await;
 }
@@ -245,7 +239,7 @@ fn a_stored_object_that_cannot_be_read_is_left_alone_until_it_is_mended() {
         etcd.put(&key, &object);
         let _kubelet = Kubelet::play(client.clone(), namespace, SHORT, |_| Act::Succeed);
         let operator = cluster().operator(namespace, "a");
-        is_told_unreadable(&client, namespace, "type").await;
+        is_told_unreadable(&searches, "type").await;
         let go = json!({"suspend": false});
         searches.patch("ledger", &go).await.expect("it may change");
         searches.finished("ledger", 1).await;
@@ -265,17 +259,19 @@ fn a_stored_object_that_cannot_be_read_is_left_alone_until_it_is_mended() {
         let mut object = well.clone();
         object["status"]["ledger"][0]["state"] = json!("Sleeping");
         etcd.put(&key, &object);
-        is_told_unreadable(&client, namespace, "ledger").await;
+        is_told_unreadable(&searches, "ledger").await;
 
         searches.patch("good", &go).await.expect("it may change");
         assert_eq!(searches.ended("good").await.trials.succeeded, 4);
-        assert!(operator.metric("autopeft_unreadable_searches_total") >= 2.0);
+        let unreadable = || operator.metric("autopeft_unreadable_searches");
+        eventually("both are counted", async || unreadable() == 2.0).await;
         assert_eq!(operator.get("/healthz"), "ok\n");
 
         etcd.put(&key, &well);
         let mended = json!({"maxTrials": 4, "suspend": false});
         searches.patch("type", &mended).await.expect("it is mended");
         searches.patch("ledger", &go).await.expect("it may change");
+        eventually("none is counted", async || unreadable() == 0.0).await;
         for name in ["type", "ledger"] {
             assert_eq!(searches.ended(name).await.trials.succeeded, 4, "{name}");
             assert_whole(&searches.get(name).await, &cluster().audit);

@@ -53,20 +53,23 @@ impl Pass<'_> {
                 self.memory.refusal = None;
                 Ok(Created::Made(job.metadata.uid.unwrap_or_default()))
             }
-            Err(error) if error.code() == Some(409) => {
+            Err(error) if error.is_already_exists() => {
                 let name = wanted.metadata.name.as_deref().unwrap_or_default();
-                let found = api::read_job(client, &namespace, name).await?;
-                let uid = self.uid();
-                let ours = found.filter(|found| {
-                    let made = found.metadata.uid.as_ref();
-                    names::controller_uid(&found.metadata) == Some(&uid)
-                        && (made.is_some_and(|made| self.memory.created.contains_key(made))
-                            || job::is_the_same(found, wanted))
-                });
-                Ok(ours.map_or(Created::Taken, |job| {
-                    Created::Made(job.metadata.uid.unwrap_or_default())
-                }))
+                let Some(found) = api::read_job(client, &namespace, name).await? else {
+                    // Gone again: the next reconcile makes it.
+                    return Err(error.into());
+                };
+                let uid = found.metadata.uid.clone().unwrap_or_default();
+                let is_ours = names::controller_uid(&found.metadata) == Some(&self.uid())
+                    && (self.memory.created.contains_key(&uid) || job::is_the_same(&found, wanted));
+                if !is_ours {
+                    return Ok(Created::Taken);
+                }
+                self.memory.refusal = None;
+                Ok(Created::Made(uid))
             }
+            // A quota that several have asked at the same time, for one.
+            Err(error) if error.code() == Some(409) => Err(error.into()),
             Err(error) => {
                 let Some(trouble) = denials::of_creation(&error) else {
                     return Err(error.into());

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::names::{FINALIZER, JOB_UID, MANAGED_BY, MANAGER};
+use super::reconcile::Guarded;
 
 /// How writing a status is called.
 pub const UPDATE_STATUS: &str = "update peftsearch status";
@@ -51,6 +52,16 @@ impl ApiError {
                 _ => None,
             },
             Self::Timeout { .. } => None,
+        }
+    }
+
+    /// Whether something of that name exists. Other conflicts have the same HTTP status.
+    pub fn is_already_exists(&self) -> bool {
+        match self {
+            Self::Refused { source, .. } => {
+                matches!(source.as_ref(), kube::Error::Api(status) if status.is_already_exists())
+            }
+            Self::Timeout { .. } => false,
         }
     }
 
@@ -127,15 +138,13 @@ pub async fn replace_status(client: &Client, search: &PeftSearch) -> Result<Peft
     call(UPDATE_STATUS, put).await
 }
 
-/// Deletes a search whose time is over.
-pub async fn delete_search(
-    client: &Client,
-    namespace: &str,
-    name: &str,
-    uid: &str,
-) -> Result<(), ApiError> {
+/// Deletes a search whose time is over, unless somebody has changed it meanwhile.
+pub async fn delete_search(client: &Client, search: &PeftSearch) -> Result<(), ApiError> {
+    let metadata = &search.metadata;
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    let name = metadata.name.as_deref().unwrap_or_default();
     let api: Api<PeftSearch> = Api::namespaced(client.clone(), namespace);
-    let parameters = with_uid(uid);
+    let parameters = as_it_is(metadata.uid.clone(), metadata.resource_version.clone());
     absent_is_well(call("delete peftsearch", api.delete(name, &parameters)).await)
 }
 
@@ -168,9 +177,9 @@ pub async fn list_pods(
     Ok(listed.items)
 }
 
-/// The searches of a namespace as etcd has them.
-pub async fn list_searches(client: &Client, namespace: &str) -> Result<Vec<PeftSearch>, ApiError> {
-    let api: Api<PeftSearch> = Api::namespaced(client.clone(), namespace);
+/// The searches of a namespace as etcd has them, those too that cannot be read.
+pub async fn list_searches(client: &Client, namespace: &str) -> Result<Vec<Guarded>, ApiError> {
+    let api: Api<Guarded> = Api::namespaced(client.clone(), namespace);
     let all = ListParams::default();
     let listed = call("list peftsearches", api.list(&all)).await?;
     Ok(listed.items)
@@ -210,7 +219,7 @@ pub async fn delete_job(
     uid: &str,
 ) -> Result<(), ApiError> {
     let api: Api<Job> = Api::namespaced(client.clone(), namespace);
-    let parameters = with_uid(uid);
+    let parameters = as_it_is(Some(uid.into()), None);
     absent_is_well(call("delete job", api.delete(name, &parameters)).await)
 }
 
@@ -234,12 +243,13 @@ pub async fn release_pod(
     absent_is_well(call("patch pod", patched).await)
 }
 
-fn with_uid(uid: &str) -> DeleteParams {
+/// Deletes what has this UID and, where it is given, this version.
+fn as_it_is(uid: Option<String>, resource_version: Option<String>) -> DeleteParams {
     DeleteParams {
         propagation_policy: Some(PropagationPolicy::Background),
         preconditions: Some(Preconditions {
-            uid: Some(uid.into()),
-            resource_version: None,
+            uid,
+            resource_version,
         }),
         ..DeleteParams::default()
     }

@@ -42,6 +42,8 @@ pub(super) async fn inspect(
 ) -> Result<Inspected, ReconcileError> {
     let status = pass.search.status.as_ref();
     let known = status.and_then(|status| status.inspection.clone());
+    let generation = pass.search.metadata.generation;
+    pass.memory.forget_setbacks_before(generation);
     let (search, uid) = (pass.name(), pass.uid());
     let name = names::job_name(&search, &uid, Purpose::Inspection, 1);
     let found = pass.jobs.iter().find(|job| {
@@ -70,6 +72,7 @@ pub(super) async fn inspect(
     let Some(job) = found else {
         return create(pass, places).await;
     };
+    pass.memory.refusal = None;
     let job_uid = job.metadata.uid.as_deref().unwrap_or_default();
     let pods = pass.pods.iter();
     let pods: Vec<Arc<Pod>> = pods
@@ -98,7 +101,7 @@ pub(super) async fn inspect(
     } else {
         pass.memory.inspection_unclear = None;
     }
-    let trouble = match state {
+    let waiting = match state {
         // The spec has changed since: what it waits for may be mended.
         _ if !is_made => {
             clear(pass, &pods, Some(&job)).await?;
@@ -129,17 +132,26 @@ pub(super) async fn inspect(
                 }
                 InspectionOutcome::Unavailable { message } => {
                     let message = in_words(&message, &pass.search.spec);
-                    Some(again(pass, &job, &pods, message).await?)
+                    again(pass, &job, &pods, message).await?;
+                    None
                 }
             },
-            Err(error) => Some(again(pass, &job, &pods, error.to_string()).await?),
+            Err(error) => {
+                again(pass, &job, &pods, error.to_string()).await?;
+                None
+            }
         },
-        Seen::Ended(Ending::Without(_, message)) | Seen::Taken(message) => {
-            Some(again(pass, &job, &pods, message).await?)
+        Seen::Ended(Ending::Without(_, message))
+        | Seen::Taken(message)
+        | Seen::Rejected(message) => {
+            again(pass, &job, &pods, message).await?;
+            None
         }
     };
     let status = restore::early(&pass.search, &Early::Inspecting, pass.now);
-    pass.record(status, trouble.as_slice()).await?;
+    // While the next one runs, it stays said what the last one came to.
+    let troubles = waiting.map_or_else(|| pass.memory.troubles(), |trouble| vec![trouble]);
+    pass.record(status, &troubles).await?;
     Ok(Inspected::NotYet(Next::requeue(SOON)))
 }
 
@@ -150,6 +162,7 @@ async fn settled(
     pods: &[Arc<Pod>],
     job: &Job,
 ) -> Result<Inspected, ReconcileError> {
+    pass.memory.forget_setbacks();
     pass.record(status, &[]).await?;
     clear(pass, pods, Some(job)).await?;
     Ok(Inspected::NotYet(Next::requeue(Duration::from_millis(20))))
@@ -175,11 +188,12 @@ async fn again(
     job: &Job,
     pods: &[Arc<Pod>],
     message: String,
-) -> Result<Trouble, ReconcileError> {
+) -> Result<(), ReconcileError> {
+    let uid = job.metadata.uid.as_deref().unwrap_or_default();
+    let generation = pass.search.metadata.generation;
     let trouble = Trouble::new("InspectionFailed", message);
-    pass.memory.refuse(trouble.clone());
-    clear(pass, pods, Some(job)).await?;
-    Ok(trouble)
+    pass.memory.set_back(uid, generation, trouble);
+    clear(pass, pods, Some(job)).await
 }
 
 async fn create(pass: &mut Pass<'_>, places: &Places) -> Result<Inspected, ReconcileError> {
@@ -260,7 +274,11 @@ async fn clear(
     }
     let Some(job) = job else { return Ok(()) };
     let (name, uid) = (&job.metadata.name, &job.metadata.uid);
-    let name = name.as_deref().unwrap_or_default();
-    pass.delete_job(name, uid.as_deref().unwrap_or_default())
-        .await
+    let (name, uid) = (
+        name.as_deref().unwrap_or_default(),
+        uid.as_deref().unwrap_or_default(),
+    );
+    pass.delete_job(name, uid).await?;
+    pass.memory.created.remove(uid);
+    Ok(())
 }

@@ -204,11 +204,12 @@ pub(super) fn label<'a>(job: &'a Job, name: &str) -> Option<&'a String> {
 }
 
 /// Whether a Job was made from another spec than the wanted one. What admission or Kueue have changed
-/// in it does not count.
+/// in it does not count: where the search names no queue, Kueue may have put the Job into its default one.
 pub fn is_outdated(found: &Job, wanted: &Job) -> bool {
-    let queue = |job| label(job, names::QUEUE).cloned();
+    let queue = label(wanted, names::QUEUE);
+    let is_in_another = queue.is_some() && label(found, names::QUEUE) != queue;
     match (made(found), made(wanted)) {
-        (Some(before), Some(now)) => before != now || queue(found) != queue(wanted),
+        (Some(before), Some(now)) => before != now || is_in_another,
         _ => false,
     }
 }

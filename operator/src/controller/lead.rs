@@ -1,5 +1,5 @@
 //! Leader election by a Lease. It saves work and nothing more: safety comes from compare-and-swap
-//! and deterministic names. A process that was stopped for longer than its lease notices it here.
+//! and deterministic names. A process that was stopped for half its lease notices it here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -188,7 +188,7 @@ impl Pulse {
             loop {
                 if !beating.is_steady() {
                     tracing::error!(
-                        "this process was stopped for longer than its lease; it ends, so that the next one reads everything anew"
+                        "this process was stopped for half its lease; it ends, so that the next one reads everything anew"
                     );
                     std::process::exit(1);
                 }
@@ -203,7 +203,7 @@ impl Pulse {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether the process has run without a gap as long as a lease holds.
+    /// Whether the process has run without a gap of half a lease.
     pub fn is_steady(&self) -> bool {
         let gap = self
             .millis()

@@ -39,6 +39,8 @@ pub struct Memory {
     pub inspection_unclear: Option<Timestamp>,
     /// What a trial found of the input, until the spec changes.
     pub bad_input: Option<(Option<i64>, BadInput)>,
+    /// Jobs that came to nothing through what is around them.
+    setbacks: Option<Setbacks>,
     /// The last refusal to create something.
     pub refusal: Option<Refusal>,
     /// What the API server does not let us do, since a reconcile came through without.
@@ -67,6 +69,7 @@ impl Default for Memory {
             unclear: BTreeMap::new(),
             inspection_unclear: None,
             bad_input: None,
+            setbacks: None,
             refusal: None,
             denial: None,
             engine_trouble: None,
@@ -86,6 +89,23 @@ pub struct Refusal {
     pub trouble: Trouble,
     /// When to try again.
     pub until: Instant,
+    count: u32,
+}
+
+/// Jobs in a row that came to nothing through what is around them, all of one spec: inspections without a
+/// result, and trials whose pods a node would not have.
+#[derive(Clone, Debug)]
+struct Setbacks {
+    /// What the last of them came to.
+    trouble: Trouble,
+    /// When it was seen.
+    at: Timestamp,
+    /// When to try again.
+    until: Instant,
+    /// The UID of its Job.
+    job: String,
+    /// The generation of the spec.
+    generation: Option<i64>,
     count: u32,
 }
 
@@ -122,11 +142,53 @@ impl Memory {
         });
     }
 
-    /// What the engine and the API server refuse, for the user to know.
+    /// Notes that a Job came to nothing, once for each and once for those that were started together; the pause
+    /// before the next doubles with each, up to 5 minutes.
+    pub fn set_back(&mut self, job: &str, generation: Option<i64>, trouble: Trouble) {
+        self.forget_setbacks_before(generation);
+        let now = Instant::now();
+        let count = match &self.setbacks {
+            Some(last) if last.job == job || now < last.until => return,
+            Some(last) => last.count.saturating_add(1),
+            None => 1,
+        };
+        self.setbacks = Some(Setbacks {
+            trouble,
+            at: Timestamp::now(),
+            until: now + backoff(count),
+            job: job.into(),
+            generation,
+            count,
+        });
+    }
+
+    /// Forgets setbacks of another spec: it may be mended, and is tried at once.
+    pub fn forget_setbacks_before(&mut self, generation: Option<i64>) {
+        let setbacks = self.setbacks.take();
+        self.setbacks = setbacks.filter(|last| last.generation == generation);
+    }
+
+    /// Forgets setbacks: what comes to nothing is over.
+    pub fn forget_setbacks(&mut self) {
+        self.setbacks = None;
+    }
+
+    /// Takes in which Jobs' containers have begun. One that was created after the last setback ends them.
+    pub fn have_begun(&mut self, jobs: &[String]) {
+        let created = &self.created;
+        let setbacks = self.setbacks.take();
+        self.setbacks = setbacks.filter(|last| {
+            let is_later = |job| created.get(job).is_some_and(|created| *created > last.at);
+            !jobs.iter().any(is_later)
+        });
+    }
+
+    /// What the engine, the API server and the nodes refuse, for the user to know.
     pub fn troubles(&self) -> Vec<Trouble> {
-        let refusal = self.refusal.iter().map(|refusal| &refusal.trouble);
         let engine = self.engine_trouble.iter();
-        engine.chain(refusal).cloned().collect()
+        let refusal = self.refusal.iter().map(|refusal| &refusal.trouble);
+        let setback = self.setbacks.iter().map(|last| &last.trouble);
+        engine.chain(refusal).chain(setback).cloned().collect()
     }
 
     /// Notes what the engine found.
@@ -179,8 +241,10 @@ impl Memory {
 
     /// How long until creating may be tried again.
     pub fn pause(&self) -> Option<Duration> {
-        let refusal = self.refusal.as_ref()?;
-        refusal.until.checked_duration_since(Instant::now())
+        let refusal = self.refusal.as_ref().map(|refusal| refusal.until);
+        let setback = self.setbacks.as_ref().map(|last| last.until);
+        let until = refusal.max(setback)?;
+        until.checked_duration_since(Instant::now())
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use autopeft_crds::PeftSearch;
 use autopeft_crds::status::PeftSearchStatus;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
 };
 
 /// The states of `autopeft_search_trials`.
@@ -28,8 +28,8 @@ pub struct Metrics {
     pub engine_seconds: Histogram,
     /// Whether this process leads.
     pub leads: IntGauge,
-    /// Searches that cannot be read.
-    pub quarantined: IntCounter,
+    /// Searches that cannot be read now.
+    pub unreadable: IntGauge,
     searches: Searches,
     /// Namespace and name of every search that is shown.
     shown: Arc<Mutex<BTreeSet<(String, String)>>>,
@@ -47,11 +47,12 @@ struct Searches {
     gpu_seconds: GaugeVec,
     surrogate_healthy: GaugeVec,
     degraded: GaugeVec,
+    queued: GaugeVec,
     finished: GaugeVec,
 }
 
 impl Searches {
-    fn all(&self) -> [&GaugeVec; 10] {
+    fn all(&self) -> [&GaugeVec; 11] {
         [
             &self.trials,
             &self.trials_wanted,
@@ -62,6 +63,7 @@ impl Searches {
             &self.gpu_seconds,
             &self.surrogate_healthy,
             &self.degraded,
+            &self.queued,
             &self.finished,
         ]
     }
@@ -115,6 +117,11 @@ impl Metrics {
                 "1 where the condition Degraded is true.",
                 &[],
             )?,
+            queued: gauge(
+                "autopeft_search_queued",
+                "1 where the condition Degraded is true because Kueue has not admitted a Job yet.",
+                &[],
+            )?,
             finished: gauge(
                 "autopeft_search_finished",
                 "1 where the search has ended.",
@@ -134,11 +141,11 @@ impl Metrics {
         };
         let leads = IntGauge::new("autopeft_leader", "Whether this process leads: 1 or 0.")?;
         registry.register(Box::new(leads.clone()))?;
-        let quarantined = IntCounter::new(
-            "autopeft_unreadable_searches_total",
-            "Times that a PeftSearch could not be read.",
+        let unreadable = IntGauge::new(
+            "autopeft_unreadable_searches",
+            "PeftSearch objects that cannot be read now.",
         )?;
-        registry.register(Box::new(quarantined.clone()))?;
+        registry.register(Box::new(unreadable.clone()))?;
         Ok(Self {
             reconciles: counters(
                 "autopeft_reconciles_total",
@@ -161,7 +168,7 @@ impl Metrics {
                 &[0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0],
             )?,
             leads,
-            quarantined,
+            unreadable,
             searches,
             shown: Arc::default(),
             registry,
@@ -199,8 +206,10 @@ impl Metrics {
             (&self.searches.hypervolume, &status.hypervolume),
         ];
         for (gauge, value) in decimals {
-            if let Some(value) = value {
-                set(gauge, value.get());
+            match value {
+                Some(value) => set(gauge, value.get()),
+                // An earlier search of this name may have had one.
+                None => drop(gauge.remove_label_values(&[namespace, name])),
             }
         }
         let searches = &self.searches;
@@ -223,6 +232,12 @@ impl Metrics {
             flag(!is("SurrogateHealthy", "False")),
         );
         set(&searches.degraded, flag(is("Degraded", "True")));
+        let is_queued = status.conditions.iter().any(|condition| {
+            condition.type_ == "Degraded"
+                && condition.status == "True"
+                && condition.reason == "Queued"
+        });
+        set(&searches.queued, flag(is_queued));
         set(&searches.finished, flag(status.completion_time.is_some()));
     }
 

@@ -228,7 +228,7 @@ async fn lead(
         .reflect(pod_writer)
         .touched_objects()
         .filter_map(move |change| std::future::ready(of_pods.told("pods", change)));
-    let held = pods.clone();
+    let (held, their, are_filled) = (pods.clone(), searches.clone(), Arc::clone(&ready));
     let (seen_off, ending) = tokio::sync::oneshot::channel::<()>();
     let watched = watcher::Config::default().timeout(WATCH_SECONDS);
     let search_changes = watcher(scoped::<Guarded>(&client, namespace), watched)
@@ -244,7 +244,7 @@ async fn lead(
         .graceful_shutdown_on(async move {
             // A sender that is gone asks for the same.
             let _ = stopped.await;
-            linger(&held).await;
+            linger(&held, &their, &are_filled).await;
             // Nobody listens where the controller has ended.
             let _ = seen_off.send(());
         });
@@ -293,20 +293,49 @@ async fn lead(
     forgetting.abort();
 }
 
-/// Sees pods off that our finalizer holds and that are being deleted. Where a whole namespace goes,
-/// this process goes too, no other takes its place, and the finalizer would keep the namespace.
-async fn linger(pods: &Store<Pod>) {
+/// Sees pods off that our finalizer holds and that are being deleted, or that belong to a search that is. Where
+/// a whole namespace goes, this process goes too, no other takes its place, and the finalizer would keep the
+/// namespace.
+async fn linger(pods: &Store<Pod>, searches: &Store<Guarded>, are_filled: &AtomicBool) {
     let begun = std::time::Instant::now();
+    let is_searching = searches.state().iter().any(|search| !is_over(search));
     loop {
+        let is_early = is_searching && begun.elapsed() < NOTICE;
         let held = pods.state().into_iter();
-        let mut held = held.filter(|pod| names::is_held(&pod.metadata)).peekable();
-        let is_early = begun.elapsed() < NOTICE && held.peek().is_some();
-        let is_going = held.any(|pod| pod.metadata.deletion_timestamp.is_some());
+        let mut held = held.filter(|pod| names::is_held(&pod.metadata));
+        let is_going = held.any(|pod| {
+            // A cache that is not filled knows of no search.
+            pod.metadata.deletion_timestamp.is_some()
+                || are_filled.load(Ordering::Relaxed) && is_without(&pod, searches)
+        });
         if !is_early && !is_going || begun.elapsed() >= LINGER {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Whether the search whose pod it is has gone, or is going.
+fn is_without(pod: &Pod, searches: &Store<Guarded>) -> bool {
+    let Some((name, uid)) = names::search_of(&pod.metadata) else {
+        return false;
+    };
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    let search = searches.get(&ObjectRef::new(name).within(namespace));
+    !search.is_some_and(|search| {
+        let metadata = search.meta();
+        metadata.uid.as_deref() == Some(uid) && metadata.deletion_timestamp.is_none()
+    })
+}
+
+/// Whether a search has come to its end.
+fn is_over(search: &Guarded) -> bool {
+    let status = search
+        .0
+        .as_ref()
+        .ok()
+        .and_then(|search| search.status.as_ref());
+    status.is_some_and(|status| status.completion_time.is_some())
 }
 
 /// Nothing is judged by a cache that is not filled.
@@ -363,12 +392,17 @@ async fn fill(context: Arc<Context>, ready: Arc<AtomicBool>) {
     tracing::info!("the caches are filled");
 }
 
-/// Forgets searches that are gone: memory, engine steps, metrics.
+/// Counts searches that cannot be read, and forgets those that are gone: memory, engine steps, metrics.
 async fn forget(context: Arc<Context>) {
     filled(&context.searches).await;
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let there = context.searches.state();
+        let unreadable = there.iter().filter(|search| search.0.is_err()).count();
+        let metrics = &context.metrics;
+        metrics
+            .unreadable
+            .set(unreadable.try_into().unwrap_or(i64::MAX));
         context.metrics.keep(|namespace, name| {
             there.iter().any(|search| {
                 search.meta().namespace.as_deref() == Some(namespace) && search.name_any() == name
@@ -427,7 +461,9 @@ async fn tell(pass: &Pass<'_>, event: &Event, ledger: &Ledger) {
             };
             let note = format!("trial {trial} is tried again (attempt {attempt}): {why}");
             tracing::warn!(namespace, search, trial, attempt, "{note}");
-            recorder.warn(about, "TrialRetried", note).await;
+            recorder
+                .warn_of(about, (*trial, *attempt), "TrialRetried", note)
+                .await;
         }
         Event::Recorded {
             trial,
@@ -451,12 +487,16 @@ async fn tell(pass: &Pass<'_>, event: &Event, ledger: &Ledger) {
             Recorded::Infeasible { reason, message } => {
                 let note = format!("trial {trial} cannot be trained: {reason:?}: {message}");
                 tracing::warn!(namespace, search, trial, attempt, "{note}");
-                recorder.warn(about, "TrialInfeasible", note).await;
+                recorder
+                    .warn_of(about, (*trial, *attempt), "TrialInfeasible", note)
+                    .await;
             }
             Recorded::Failed { reason, message } => {
                 let note = format!("trial {trial} was given up: {reason:?}: {message}");
                 tracing::warn!(namespace, search, trial, attempt, "{note}");
-                recorder.warn(about, "TrialFailed", note).await;
+                recorder
+                    .warn_of(about, (*trial, *attempt), "TrialFailed", note)
+                    .await;
             }
         },
         Event::Concluded(conclusion) => {

@@ -42,6 +42,10 @@ pub struct Observed {
     pub missing: Vec<Attempt>,
     /// What waits for something that is not there.
     pub troubles: Vec<Trouble>,
+    /// The UIDs of Jobs whose pod a node would not have, and what is to be told of it.
+    pub rejected: Vec<(String, Trouble)>,
+    /// The UIDs of Jobs whose container has begun.
+    pub begun: Vec<String>,
     /// Attempts whose end is not clear.
     pub unclear: BTreeSet<Attempt>,
     /// Those of them whose patience is over: the caller asks the API server for their pods.
@@ -103,11 +107,15 @@ pub fn observe(view: &View<'_>, wanted: impl Fn(&LedgerEntry) -> Job) -> Observe
             let adopted = observed.adopted.iter().find(|(key, _)| *key == attempt);
             let uid = entry.job_uid.as_ref().or(adopted.map(|(_, uid)| uid));
             let pods = uid.map(|uid| pods_controlled_by(view, uid));
+            let pods = pods.unwrap_or_default();
+            if let Some(uid) = uid.filter(|_| pods.iter().any(|pod| outcome::has_started(pod))) {
+                observed.begun.push(uid.clone());
+            }
             observed.runs.push(Run {
                 trial: attempt.0,
                 attempt: attempt.1,
                 state,
-                gpu_seconds: outcome::gpu_seconds(&pods.unwrap_or_default(), view.now),
+                gpu_seconds: outcome::gpu_seconds(&pods, view.now),
             });
         }
     }
@@ -236,6 +244,13 @@ fn state_of(
         }
         Seen::Ended(ending) => ended(view, entry, ending),
         Seen::Taken(_) => RunState::Interrupted,
+        Seen::Rejected(message) => {
+            let uid = job.and_then(|job| job.metadata.uid.clone());
+            let message = format!("a node would not have the pod of the Job {name}: {message}");
+            let trouble = Trouble::new("PodRejected", message);
+            observed.rejected.push((uid.unwrap_or_default(), trouble));
+            RunState::Interrupted
+        }
     })
 }
 

@@ -45,6 +45,8 @@ pub enum Seen {
     Ended(Ending),
     /// It was taken away (evicted, preempted) through no fault of its own.
     Taken(String),
+    /// Its pod ended before its container began: the node would not have it.
+    Rejected(String),
 }
 
 /// How an attempt ended: what the trainer wrote, or what can be told without it.
@@ -134,10 +136,7 @@ pub fn see(job: &Job, pods: &[&Pod], now: Timestamp) -> Seen {
                 "the trial took longer than trialDeadlineSeconds",
             )
         } else {
-            without(
-                FailureReason::Lost,
-                "trialDeadlineSeconds passed before the container started",
-            )
+            Seen::Taken("trialDeadlineSeconds passed before the container started".into())
         };
     }
     let last = pods.iter().max_by_key(|pod| {
@@ -280,7 +279,8 @@ fn terminated(pod: &Pod) -> Option<&ContainerStateTerminated> {
     state(pod)?.terminated.as_ref()
 }
 
-fn has_started(pod: &Pod) -> bool {
+/// Whether the pod's container has begun.
+pub fn has_started(pod: &Pod) -> bool {
     state(pod).is_some_and(|state| state.running.is_some() || state.terminated.is_some())
 }
 
@@ -321,7 +321,7 @@ fn waiting(pod: &Pod, now: Timestamp) -> Option<Trouble> {
     });
     if let Some(condition) = unscheduled.filter(|_| old_enough) {
         let message = condition.message.as_deref().unwrap_or("no node fits");
-        return Some(Trouble::new("Unschedulable", short(message)));
+        return Some(Trouble::new("Unschedulable", message));
     }
     let Some(state) = state(pod) else {
         return not_started(pod, now);
@@ -330,10 +330,10 @@ fn waiting(pod: &Pod, now: Timestamp) -> Option<Trouble> {
     let message = stuck.message.as_deref().unwrap_or("no message");
     match stuck.reason.as_deref().unwrap_or_default() {
         "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
-            Some(Trouble::new("ImageNotPulled", short(message)))
+            Some(Trouble::new("ImageNotPulled", message))
         }
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-            Some(Trouble::new("ContainerNotCreated", short(message)))
+            Some(Trouble::new("ContainerNotCreated", message))
         }
         _ => not_started(pod, now),
     }
@@ -371,13 +371,15 @@ fn ended(pod: &Pod) -> Seen {
         {
             return without(FailureReason::DiskFull, short(message));
         }
-        return Seen::Taken(short(message));
+        return if has_started(pod) {
+            Seen::Taken(short(message))
+        } else {
+            Seen::Rejected(short(message))
+        };
     }
     let Some(end) = terminated(pod) else {
-        return without(
-            FailureReason::Lost,
-            "the pod ended before its container started",
-        );
+        let why = message.or(reason).unwrap_or("no reason is given");
+        return Seen::Rejected(short(why));
     };
     let code = end.exit_code;
     match end.reason.as_deref() {

@@ -28,7 +28,7 @@ use super::names::{self, Purpose};
 use super::observe::{Attempt, Observed, View, observe};
 use super::outcome::Trouble;
 use super::restore::{self, Early};
-use super::{Context, tell};
+use super::{Context, tell, watches};
 use crate::ledger::{Event, Ledger, LedgerError, RestoreError};
 use crate::measures::{self, Subject};
 use crate::planner::{self, Action, Engine, Situation};
@@ -128,7 +128,6 @@ async fn step(object: &Guarded, context: &Context) -> Result<Next, ReconcileErro
     let search = match &object.0 {
         Ok(search) => search,
         Err(invalid) => {
-            context.metrics.quarantined.inc();
             let metadata = &invalid.metadata;
             tracing::error!(
                 namespace = metadata.namespace,
@@ -181,6 +180,9 @@ async fn step(object: &Guarded, context: &Context) -> Result<Next, ReconcileErro
             let was_denied = memory.denial.take().is_some();
             Ok(if was_denied {
                 Next::requeue(AT_ONCE)
+            } else if context.watches.trouble().is_some() {
+                // It may pass without anything that wakes this search.
+                Next::requeue(watches::MEMORY)
             } else {
                 next
             })
@@ -365,15 +367,13 @@ impl Pass<'_> {
             .checked_add(k8s_openapi::jiff::SignedDuration::from_secs(ttl))
             .unwrap_or(Timestamp::MAX);
         if self.now >= time {
-            let (namespace, name) = (self.namespace(), self.name());
-            api::delete_search(&self.context.client, &namespace, &name, &self.uid()).await?;
+            api::delete_search(&self.context.client, &self.search).await?;
         }
         Ok(Some(time))
     }
 
     /// Leaves a search alone whose ledger makes no sense, until somebody mends it.
     async fn quarantine(&mut self, error: &RestoreError) -> Result<Next, ReconcileError> {
-        self.context.metrics.quarantined.inc();
         let message = format!("this search is left alone: {error}");
         tracing::error!(
             namespace = self.namespace(),
@@ -381,12 +381,8 @@ impl Pass<'_> {
             "{message}"
         );
         let status = restore::with_degraded(&self.search, self.now);
-        let trouble = Trouble::new("Unreadable", message.clone());
-        if self.record(status, &[trouble]).await? {
-            let reference = self.search.object_ref(&());
-            let recorder = &self.context.recorder;
-            recorder.warn(reference, "Unreadable", message).await;
-        }
+        let trouble = Trouble::new("Unreadable", message);
+        self.record(status, &[trouble]).await?;
         Ok(Next::await_change())
     }
 
@@ -411,6 +407,11 @@ impl Pass<'_> {
         };
         let (plan, observed, events) = self.decide(subject, places, &mut ledger).await?;
         self.memory.bad_input = ledger.bad_input().map(|found| (generation, found.clone()));
+        if ledger.conclusion().is_some() {
+            // Nothing is created any more.
+            self.memory.refusal = None;
+            self.memory.forget_setbacks();
+        }
         let mut troubles = self.memory.troubles();
         troubles.extend(observed.troubles.iter().cloned());
         self.record(status::status(subject, &ledger), &troubles)
@@ -458,6 +459,12 @@ impl Pass<'_> {
             let observed = self.observe(places, ledger);
             for ((trial, attempt), uid) in &observed.adopted {
                 ledger.note_job(*trial, *attempt, uid)?;
+                self.memory.refusal = None;
+            }
+            self.memory.have_begun(&observed.begun);
+            for (uid, trouble) in &observed.rejected {
+                let generation = self.search.metadata.generation;
+                self.memory.set_back(uid, generation, trouble.clone());
             }
             if !observed.missing.is_empty() {
                 self.look_for(&observed.missing, ledger).await?;

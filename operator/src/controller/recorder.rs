@@ -8,6 +8,8 @@ use super::metrics::Metrics;
 
 /// The longest note that the API server takes.
 const NOTE: usize = 1024;
+/// What was done when an event is about no trial.
+const RECONCILE: &str = "Reconcile";
 
 /// Where events go.
 #[derive(Clone)]
@@ -31,21 +33,44 @@ impl Recorder {
 
     /// Something that went as it should.
     pub async fn tell(&self, about: ObjectReference, reason: &str, note: String) {
-        self.publish(about, EventType::Normal, reason, note).await;
+        let (type_, action) = (EventType::Normal, RECONCILE);
+        self.publish(about, type_, action, reason, note).await;
     }
 
     /// Something that a person may want to look at.
     pub async fn warn(&self, about: ObjectReference, reason: &str, note: String) {
-        self.publish(about, EventType::Warning, reason, note).await;
+        let (type_, action) = (EventType::Warning, RECONCILE);
+        self.publish(about, type_, action, reason, note).await;
+    }
+
+    /// The same of an attempt of a trial.
+    pub async fn warn_of(
+        &self,
+        about: ObjectReference,
+        (trial, attempt): (u32, u32),
+        reason: &str,
+        note: String,
+    ) {
+        // Events are merged that differ in nothing but the note.
+        let action = format!("Trial{trial}Attempt{attempt}");
+        self.publish(about, EventType::Warning, &action, reason, note)
+            .await;
     }
 
     /// An event that cannot be written is a line in the log and counted: nothing depends on it.
-    async fn publish(&self, about: ObjectReference, type_: EventType, reason: &str, note: String) {
+    async fn publish(
+        &self,
+        about: ObjectReference,
+        type_: EventType,
+        action: &str,
+        reason: &str,
+        note: String,
+    ) {
         let event = Event {
             type_,
             reason: reason.into(),
             note: Some(note.chars().take(NOTE).collect()),
-            action: "Reconcile".into(),
+            action: action.into(),
             secondary: None,
         };
         let limit = std::time::Duration::from_secs(10);

@@ -8,10 +8,11 @@ use autopeft_crds::PeftSearch;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::ResourceExt;
+use kube::{Client, Resource};
 
 use super::api::{self, ApiError};
 use super::names::{self, Purpose};
+use super::reconcile::Guarded;
 use super::{Context, filled, orphans, scoped};
 
 /// How soon what has not our label is looked at. Each time the API server answers from its cache, with
@@ -49,42 +50,51 @@ fn told(context: &Context, swept: Result<bool, ApiError>) -> bool {
     })
 }
 
-/// Deletes Jobs without our label that no search needs; whether there were any.
+/// Deletes Jobs without our label that no search needs; whether there were any. What cannot be judged is
+/// told and left for the next sweep.
 async fn jobs(context: &Context, namespace: Option<&str>) -> Result<bool, ApiError> {
     let client = &context.client;
     let mut is_found = false;
     for metadata in api::list_unlabelled_jobs(&scoped::<Job>(client, namespace)).await? {
-        let name = metadata.name.as_deref().unwrap_or_default();
-        if metadata.deletion_timestamp.is_some() || !names::is_job_name(name) {
-            continue;
-        }
-        let within = metadata.namespace.as_deref().unwrap_or_default();
-        let Some(job) = api::read_job(client, within, name).await? else {
-            continue;
+        let done = match stray(client, &metadata).await {
+            Ok(None) => continue,
+            Ok(Some(uid)) => {
+                is_found = true;
+                let within = metadata.namespace.as_deref().unwrap_or_default();
+                let name = metadata.name.as_deref().unwrap_or_default();
+                api::delete_job(client, within, name, &uid).await
+            }
+            Err(error) => Err(error),
         };
-        let Some((search, uid)) = names::search_of_job(&job) else {
-            continue;
-        };
-        let attempt = names::attempt_of_job(name, search, uid);
-        if names::is_our_job(&job, search, uid)
-            && let Some(attempt) = attempt
-            && !needs(
-                api::read_search(client, within, search).await?,
-                uid,
-                attempt,
-            )
-        {
-            is_found = true;
-            let made = job.uid().unwrap_or_default();
-            let deleted = api::delete_job(client, within, name, &made).await;
-            orphans::is_done(context, &job.metadata, deleted);
-        }
+        orphans::is_done(context, &metadata, done);
     }
     Ok(is_found)
 }
 
+/// The UID of a Job that is ours and that no search needs.
+async fn stray(client: &Client, metadata: &ObjectMeta) -> Result<Option<String>, ApiError> {
+    let within = metadata.namespace.as_deref().unwrap_or_default();
+    let name = metadata.name.as_deref().unwrap_or_default();
+    if metadata.deletion_timestamp.is_some() || !names::is_job_name(name) {
+        return Ok(None);
+    }
+    let Some(job) = api::read_job(client, within, name).await? else {
+        return Ok(None);
+    };
+    let Some((search, uid)) = names::search_of_job(&job) else {
+        return Ok(None);
+    };
+    let attempt = names::attempt_of_job(name, search, uid);
+    let Some(attempt) = attempt.filter(|_| names::is_our_job(&job, search, uid)) else {
+        return Ok(None);
+    };
+    let search = api::read_search(client, within, search).await?;
+    let is_needed = search.is_some_and(|search| needs(&search, uid, attempt));
+    Ok(job.metadata.uid.filter(|_| !is_needed))
+}
+
 /// Lets pods go that our finalizer holds, that have not our labels, and that no search needs; whether
-/// there were any.
+/// there were any. What cannot be judged is told and left for the next sweep.
 async fn pods(context: &Context, namespace: Option<&str>) -> Result<bool, ApiError> {
     let client = &context.client;
     let mut is_found = false;
@@ -98,19 +108,31 @@ async fn pods(context: &Context, namespace: Option<&str>) -> Result<bool, ApiErr
             continue;
         }
         let within = metadata.namespace.as_deref().unwrap_or_default();
-        let searches = api::list_searches(client, within).await?;
-        let is_needed = searches.into_iter().any(|search| {
-            let (name, uid) = (search.name_any(), search.uid().unwrap_or_default());
-            let attempt = names::attempt_of_pod(metadata, &name, &uid);
-            attempt.is_some_and(|attempt| needs(Some(search), &uid, attempt))
-        });
-        if !is_needed {
-            is_found = true;
-            let released = api::release_pod(client, within, metadata).await;
-            orphans::is_done(context, metadata, released);
-        }
+        let done = match api::list_searches(client, within).await {
+            Ok(searches) if searches.iter().any(|search| waits_for(search, metadata)) => continue,
+            Ok(_) => {
+                is_found = true;
+                api::release_pod(client, within, metadata).await
+            }
+            Err(error) => Err(error),
+        };
+        orphans::is_done(context, metadata, done);
     }
     Ok(is_found)
+}
+
+/// Whether a pod is of a search that waits for its end. Nobody knows what one that cannot be read waits for.
+fn waits_for(search: &Guarded, pod: &ObjectMeta) -> bool {
+    let metadata = search.meta();
+    let name = metadata.name.as_deref().unwrap_or_default();
+    let uid = metadata.uid.as_deref().unwrap_or_default();
+    let Some(attempt) = names::attempt_of_pod(pod, name, uid) else {
+        return false;
+    };
+    match &search.0 {
+        Ok(search) => needs(search, uid, attempt),
+        Err(_) => true,
+    }
 }
 
 /// Whether a pod that our finalizer holds was made by the Job controller for a Job of ours.
@@ -123,14 +145,12 @@ fn is_made_for_us(metadata: &ObjectMeta) -> bool {
 }
 
 /// Whether a search waits for an attempt's end.
-fn needs(search: Option<PeftSearch>, uid: &str, (purpose, attempt): (Purpose, u32)) -> bool {
-    let its = search.filter(|search| {
-        search.metadata.uid.as_deref() == Some(uid) && search.metadata.deletion_timestamp.is_none()
-    });
-    let Some(search) = its else {
+fn needs(search: &PeftSearch, uid: &str, (purpose, attempt): (Purpose, u32)) -> bool {
+    let metadata = &search.metadata;
+    if metadata.uid.as_deref() != Some(uid) || metadata.deletion_timestamp.is_some() {
         return false;
-    };
-    let status = search.status.unwrap_or_default();
+    }
+    let status = search.status.clone().unwrap_or_default();
     match purpose {
         Purpose::Inspection => status.inspection.is_none() && status.completion_time.is_none(),
         Purpose::Trial(trial) => status.ledger.iter().any(|entry| {

@@ -11,7 +11,7 @@ use super::metrics::Metrics;
 use super::outcome::Trouble;
 
 /// How long a denial is told: a watch that is allowed again says nothing until something changes.
-const MEMORY: Duration = Duration::from_secs(60);
+pub(super) const MEMORY: Duration = Duration::from_secs(60);
 
 /// What the API server last denied, by what was watched.
 #[derive(Clone, Debug)]

@@ -1,7 +1,9 @@
 //! The Job of a trial, field by field where users and clusters depend on it.
 
 use autopeft_crds::PeftSearch;
-use autopeft_operator::controller::job::{Defaults, artifacts, is_the_same, job, places};
+use autopeft_operator::controller::job::{
+    Defaults, artifacts, is_outdated, is_the_same, job, places,
+};
 use autopeft_operator::controller::names::Purpose;
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
@@ -157,6 +159,21 @@ fn what_a_cluster_adds_makes_no_other_job_and_what_a_user_changes_does() {
         let other: Job = serde_json::from_value(changed).expect("a Job");
         assert!(!is_the_same(&other, &wanted), "{field}");
     }
+}
+
+#[test]
+fn a_job_that_kueue_has_put_into_its_default_queue_is_not_outdated() {
+    let of = |trainer: Value| wanted(&search(claim("a", ""), claim("a", ""), trainer));
+    let (plain, team) = (of(json!({})), of(json!({"queueName": "team"})));
+    let mut queued = plain.clone();
+    let labels = queued.metadata.labels.get_or_insert_default();
+    labels.insert("kueue.x-k8s.io/queue-name".into(), "default".into());
+    assert!(!is_outdated(&queued, &plain));
+    assert!(!is_outdated(&team, &team));
+    // The user has named a queue, another one, or none any more.
+    assert!(is_outdated(&queued, &team));
+    assert!(is_outdated(&team, &of(json!({"queueName": "other"}))));
+    assert!(is_outdated(&team, &plain));
 }
 
 fn hub(repository: &str, secret: Option<&str>) -> Value {

@@ -159,3 +159,52 @@ fn a_pod_that_is_deleted_and_does_not_end_is_lost_after_a_while() {
     // Another pod of the same Job runs.
     assert_eq!(see(&job, &[&pod(true), &pod(false)], at(11)), Seen::Running);
 }
+
+/// A Job whose activeDeadlineSeconds ended it, and what is seen of it with this pod.
+fn late(state: Option<Value>) -> Seen {
+    let job: Job = serde_json::from_value(json!({
+        "spec": {"activeDeadlineSeconds": 60, "template": {}},
+        "status": {"conditions": [
+            {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"},
+        ]},
+    }))
+    .expect("a Job");
+    let pod = state.map(|state| {
+        let mut pod = pod(None, &state);
+        let status = pod.status.get_or_insert_default();
+        status.phase = Some("Failed".into());
+        pod
+    });
+    see(&job, &pod.iter().collect::<Vec<_>>(), at(70))
+}
+
+#[test]
+fn a_deadline_counts_only_where_the_container_had_begun() {
+    let begun = json!({"terminated": {"exitCode": 137, "startedAt": at(3).to_string()}});
+    let Seen::Ended(Ending::Without(reason, _)) = late(Some(begun)) else {
+        panic!("it has ended");
+    };
+    assert_eq!(reason, FailureReason::DeadlineExceeded);
+    let waiting = json!({"waiting": {"reason": "ImagePullBackOff"}});
+    assert!(matches!(late(Some(waiting)), Seen::Taken(_)));
+    assert!(matches!(late(None), Seen::Taken(_)));
+}
+
+#[test]
+fn a_pod_that_ends_before_its_container_begins_was_rejected_by_its_node() {
+    let pod = |reason: &str| -> Pod {
+        serde_json::from_value(json!({
+            "spec": {"nodeName": "node-1", "containers": [{"name": "trainer"}]},
+            "status": {"phase": "Failed", "reason": reason, "message": "no healthy devices"},
+        }))
+        .expect("a pod")
+    };
+    for reason in ["UnexpectedAdmissionError", "OutOfcpu", "Evicted"] {
+        let seen = see(&Job::default(), &[&pod(reason)], at(5));
+        assert_eq!(
+            seen,
+            Seen::Rejected("no healthy devices".into()),
+            "{reason}"
+        );
+    }
+}

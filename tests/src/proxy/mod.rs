@@ -360,6 +360,7 @@ fn document(status: StatusCode, body: Bytes) -> Answer {
 fn refusal(code: u16) -> Answer {
     let reason = match code {
         403 => "Forbidden",
+        409 => "Conflict",
         410 => "Expired",
         429 => "TooManyRequests",
         503 => "ServiceUnavailable",

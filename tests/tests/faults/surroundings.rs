@@ -84,6 +84,21 @@ fn a_slow_and_lossy_api_server_slows_searches_and_changes_no_leader() {
     });
 }
 
+/// Row 35: a quota that several have asked at once answers 409, as a name that is taken does. Nothing has the name.
+#[test]
+fn a_job_that_a_quota_refuses_in_a_race_is_made_a_moment_later() {
+    runtime().block_on(async {
+        let race = When::Nth { first: 0, times: 4 };
+        let rules = [Rule::on(Verb::Create, "jobs", race, Effect::Answer(409))];
+        let stage = Stage::set("race", &rules).await;
+        stage.begin(Small::Wide).await;
+        stage.ends_well(Small::Wide).await;
+        assert!(stage.proxy.all_struck(), "{:?}", stage.proxy);
+        let told = stage.searches.events(&["Conflict", "JobRefused"]).await;
+        assert!(told.is_empty(), "{told:?}");
+    });
+}
+
 /// Row 17: the operator's clock is wrong, and jumps while it runs.
 #[test]
 fn a_clock_that_is_five_minutes_wrong_changes_nothing() {
