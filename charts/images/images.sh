@@ -23,7 +23,7 @@ die() {
     exit 1
 }
 # build ARGUMENT...: builds programs. With AUDITABLE set they list the crates that they are made of, for scanners.
-build() { cargo ${AUDITABLE:+auditable} build --quiet --release --locked --manifest-path "$root/Cargo.toml" "$@"; }
+build() { cargo ${AUDITABLE:+auditable} build --release --locked --manifest-path "$root/Cargo.toml" "$@"; }
 need() { command -v "$1" >/dev/null || die "needs $1: $2"; }
 
 # debian FOLDER PACKAGE...: the files of Debian packages in FOLDER, without what a container has no use for. What was

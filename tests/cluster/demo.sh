@@ -51,14 +51,14 @@ finish() {
 
 watching=
 watch_progress() {
-    # One line each time the count of trials changes.
-    kubectl get psearch "$name" -n "$namespace" --watch 2>/dev/null | {
-        local -a words
+    # A heading, then a line each time that one of these changes; what has no value yet is <none>.
+    local columns=TRIALS:.status.trials.progress,BEST:.status.bestScore
+    columns+=,FRONT:.status.frontSize,HYPERVOLUME:.status.hypervolume
+    kubectl get psearch "$name" -n "$namespace" --watch -o "custom-columns=$columns" 2>/dev/null | {
         local line last=
-        while read -r line; do
-            read -ra words <<<"$line"
-            if [[ ${words[3]:-} != "$last" ]]; then say "$line"; fi
-            last=${words[3]:-}
+        while IFS= read -r line; do
+            if [[ $line != "$last" ]]; then say "$line"; fi
+            last=$line
         done
     } &
     watching=$!
