@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::reflector::ObjectRef;
 
 use super::api::{self, ApiError};
+use super::names::Purpose;
 use super::observe::{Attempt, Observed};
 use super::outcome::Trouble;
 use super::reconcile::{Guarded, Pass, ReconcileError};
@@ -27,7 +28,8 @@ impl Pass<'_> {
         let Some(entry) = ledger.entry(trial).cloned() else {
             return Ok(false);
         };
-        if self.memory.pause().is_some() || !self.context.pulse.is_steady() {
+        let pause = self.memory.pause(Purpose::Trial(trial));
+        if pause.is_some() || !self.context.pulse.is_steady() {
             return Ok(false);
         }
         let wanted = self.job(places, &entry)?;

@@ -43,7 +43,7 @@ pub(super) async fn inspect(
     let status = pass.search.status.as_ref();
     let known = status.and_then(|status| status.inspection.clone());
     let generation = pass.search.metadata.generation;
-    pass.memory.forget_setbacks_before(generation);
+    pass.memory.keep_setbacks_of(generation);
     let (search, uid) = (pass.name(), pass.uid());
     let name = names::job_name(&search, &uid, Purpose::Inspection, 1);
     let found = pass.jobs.iter().find(|job| {
@@ -162,7 +162,7 @@ async fn settled(
     pods: &[Arc<Pod>],
     job: &Job,
 ) -> Result<Inspected, ReconcileError> {
-    pass.memory.forget_setbacks();
+    pass.memory.keep_setbacks_while(|_| false);
     pass.record(status, &[]).await?;
     clear(pass, pods, Some(job)).await?;
     Ok(Inspected::NotYet(Next::requeue(Duration::from_millis(20))))
@@ -192,7 +192,8 @@ async fn again(
     let uid = job.metadata.uid.as_deref().unwrap_or_default();
     let generation = pass.search.metadata.generation;
     let trouble = Trouble::new("InspectionFailed", message);
-    pass.memory.set_back(uid, generation, trouble);
+    pass.memory
+        .set_back(Purpose::Inspection, uid, generation, trouble);
     clear(pass, pods, Some(job)).await
 }
 
@@ -213,7 +214,7 @@ async fn create(pass: &mut Pass<'_>, places: &Places) -> Result<Inspected, Recon
     let mut next = Next::requeue(SOON);
     if pass.search.spec.suspend {
         next = Next::await_change();
-    } else if let Some(pause) = pass.memory.pause() {
+    } else if let Some(pause) = pass.memory.pause(Purpose::Inspection) {
         next = Next::requeue(pause.min(SOON));
     } else {
         let wanted = wanted(pass, places)?;

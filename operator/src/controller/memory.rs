@@ -8,6 +8,7 @@ use autopeft_crds::PeftSearch;
 use k8s_openapi::jiff::Timestamp;
 
 use super::engines::Step;
+use super::names::Purpose;
 use super::observe::Attempt;
 use super::outcome::Trouble;
 use crate::ledger::BadInput;
@@ -40,7 +41,7 @@ pub struct Memory {
     /// What a trial found of the input, until the spec changes.
     pub bad_input: Option<(Option<i64>, BadInput)>,
     /// Jobs that came to nothing through what is around them.
-    setbacks: Option<Setbacks>,
+    setbacks: BTreeMap<Purpose, Setbacks>,
     /// The last refusal to create something.
     pub refusal: Option<Refusal>,
     /// What the API server does not let us do, since a reconcile came through without.
@@ -69,7 +70,7 @@ impl Default for Memory {
             unclear: BTreeMap::new(),
             inspection_unclear: None,
             bad_input: None,
-            setbacks: None,
+            setbacks: BTreeMap::new(),
             refusal: None,
             denial: None,
             engine_trouble: None,
@@ -92,14 +93,12 @@ pub struct Refusal {
     count: u32,
 }
 
-/// Jobs in a row that came to nothing through what is around them, all of one spec: inspections without a
-/// result, and trials whose pods a node would not have.
+/// Jobs of one purpose and one spec that came to nothing in a row through what is around them: inspections
+/// without a result, and attempts whose pod a node would not have.
 #[derive(Clone, Debug)]
 struct Setbacks {
     /// What the last of them came to.
     trouble: Trouble,
-    /// When it was seen.
-    at: Timestamp,
     /// When to try again.
     until: Instant,
     /// The UID of its Job.
@@ -142,53 +141,54 @@ impl Memory {
         });
     }
 
-    /// Notes that a Job came to nothing, once for each and once for those that were started together; the pause
-    /// before the next doubles with each, up to 5 minutes.
-    pub fn set_back(&mut self, job: &str, generation: Option<i64>, trouble: Trouble) {
-        self.forget_setbacks_before(generation);
-        let now = Instant::now();
-        let count = match &self.setbacks {
-            Some(last) if last.job == job || now < last.until => return,
+    /// Notes that a Job came to nothing, once for each; the pause before the next of its purpose doubles with
+    /// each, up to 5 minutes.
+    pub fn set_back(
+        &mut self,
+        purpose: Purpose,
+        job: &str,
+        generation: Option<i64>,
+        trouble: Trouble,
+    ) {
+        let count = match self.setbacks.get(&purpose) {
+            Some(last) if last.job == job => return,
             Some(last) => last.count.saturating_add(1),
             None => 1,
         };
-        self.setbacks = Some(Setbacks {
+        let setbacks = Setbacks {
             trouble,
-            at: Timestamp::now(),
-            until: now + backoff(count),
+            until: Instant::now() + backoff(count),
             job: job.into(),
             generation,
             count,
-        });
+        };
+        self.setbacks.insert(purpose, setbacks);
     }
 
-    /// Forgets setbacks of another spec: it may be mended, and is tried at once.
-    pub fn forget_setbacks_before(&mut self, generation: Option<i64>) {
-        let setbacks = self.setbacks.take();
-        self.setbacks = setbacks.filter(|last| last.generation == generation);
+    /// Keeps the setbacks of this spec alone: another may be mended, and is tried at once.
+    pub fn keep_setbacks_of(&mut self, generation: Option<i64>) {
+        self.setbacks
+            .retain(|_, last| last.generation == generation);
     }
 
-    /// Forgets setbacks: what comes to nothing is over.
-    pub fn forget_setbacks(&mut self) {
-        self.setbacks = None;
+    /// Keeps the setbacks of open trials alone.
+    pub fn keep_setbacks_while(&mut self, is_open: impl Fn(u32) -> bool) {
+        self.setbacks
+            .retain(|purpose, _| matches!(purpose, Purpose::Trial(trial) if is_open(*trial)));
     }
 
-    /// Takes in which Jobs' containers have begun. One that was created after the last setback ends them.
-    pub fn have_begun(&mut self, jobs: &[String]) {
-        let created = &self.created;
-        let setbacks = self.setbacks.take();
-        self.setbacks = setbacks.filter(|last| {
-            let is_later = |job| created.get(job).is_some_and(|created| *created > last.at);
-            !jobs.iter().any(is_later)
-        });
+    /// Takes in that a Job's container has begun: where an earlier one came to nothing, that is over.
+    pub fn has_begun(&mut self, purpose: Purpose, job: &str) {
+        self.setbacks
+            .retain(|of, last| *of != purpose || last.job == job);
     }
 
     /// What the engine, the API server and the nodes refuse, for the user to know.
     pub fn troubles(&self) -> Vec<Trouble> {
         let engine = self.engine_trouble.iter();
         let refusal = self.refusal.iter().map(|refusal| &refusal.trouble);
-        let setback = self.setbacks.iter().map(|last| &last.trouble);
-        engine.chain(refusal).chain(setback).cloned().collect()
+        let setbacks = self.setbacks.values().map(|last| &last.trouble);
+        engine.chain(refusal).chain(setbacks).cloned().collect()
     }
 
     /// Notes what the engine found.
@@ -239,13 +239,23 @@ impl Memory {
         pause
     }
 
-    /// How long until creating may be tried again.
-    pub fn pause(&self) -> Option<Duration> {
+    /// How long until a Job of this purpose may be created.
+    pub fn pause(&self, purpose: Purpose) -> Option<Duration> {
         let refusal = self.refusal.as_ref().map(|refusal| refusal.until);
-        let setback = self.setbacks.as_ref().map(|last| last.until);
-        let until = refusal.max(setback)?;
-        until.checked_duration_since(Instant::now())
+        let setback = self.setbacks.get(&purpose).map(|last| last.until);
+        left(refusal.max(setback)?)
     }
+
+    /// How long until some Job may be created that may not now.
+    pub fn shortest_pause(&self) -> Option<Duration> {
+        let refusal = self.refusal.iter().map(|refusal| refusal.until);
+        let setbacks = self.setbacks.values().map(|last| last.until);
+        refusal.chain(setbacks).filter_map(left).min()
+    }
+}
+
+fn left(until: Instant) -> Option<Duration> {
+    until.checked_duration_since(Instant::now())
 }
 
 /// The pause after the `count`-th failure in a row, from 1.

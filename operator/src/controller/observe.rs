@@ -42,10 +42,10 @@ pub struct Observed {
     pub missing: Vec<Attempt>,
     /// What waits for something that is not there.
     pub troubles: Vec<Trouble>,
-    /// The UIDs of Jobs whose pod a node would not have, and what is to be told of it.
-    pub rejected: Vec<(String, Trouble)>,
-    /// The UIDs of Jobs whose container has begun.
-    pub begun: Vec<String>,
+    /// Trials and the UIDs of their Jobs whose pod a node would not have, and what is to be told of it.
+    pub rejected: Vec<(u32, String, Trouble)>,
+    /// Trials and the UIDs of their Jobs whose container has begun.
+    pub begun: Vec<(u32, String)>,
     /// Attempts whose end is not clear.
     pub unclear: BTreeSet<Attempt>,
     /// Those of them whose patience is over: the caller asks the API server for their pods.
@@ -109,7 +109,7 @@ pub fn observe(view: &View<'_>, wanted: impl Fn(&LedgerEntry) -> Job) -> Observe
             let pods = uid.map(|uid| pods_controlled_by(view, uid));
             let pods = pods.unwrap_or_default();
             if let Some(uid) = uid.filter(|_| pods.iter().any(|pod| outcome::has_started(pod))) {
-                observed.begun.push(uid.clone());
+                observed.begun.push((entry.trial, uid.clone()));
             }
             observed.runs.push(Run {
                 trial: attempt.0,
@@ -248,7 +248,9 @@ fn state_of(
             let uid = job.and_then(|job| job.metadata.uid.clone());
             let message = format!("a node would not have the pod of the Job {name}: {message}");
             let trouble = Trouble::new("PodRejected", message);
-            observed.rejected.push((uid.unwrap_or_default(), trouble));
+            observed
+                .rejected
+                .push((entry.trial, uid.unwrap_or_default(), trouble));
             RunState::Interrupted
         }
     })

@@ -180,7 +180,7 @@ async fn step(object: &Guarded, context: &Context) -> Result<Next, ReconcileErro
             let was_denied = memory.denial.take().is_some();
             Ok(if was_denied {
                 Next::requeue(AT_ONCE)
-            } else if context.watches.trouble().is_some() {
+            } else if next == Next::await_change() && context.watches.trouble().is_some() {
                 // It may pass without anything that wakes this search.
                 Next::requeue(watches::MEMORY)
             } else {
@@ -410,8 +410,11 @@ impl Pass<'_> {
         if ledger.conclusion().is_some() {
             // Nothing is created any more.
             self.memory.refusal = None;
-            self.memory.forget_setbacks();
         }
+        self.memory.keep_setbacks_while(|trial| {
+            let entry = ledger.entry(trial);
+            entry.is_some_and(|entry| !entry.state.is_final())
+        });
         let mut troubles = self.memory.troubles();
         troubles.extend(observed.troubles.iter().cloned());
         self.record(status::status(subject, &ledger), &troubles)
@@ -461,10 +464,15 @@ impl Pass<'_> {
                 ledger.note_job(*trial, *attempt, uid)?;
                 self.memory.refusal = None;
             }
-            self.memory.have_begun(&observed.begun);
-            for (uid, trouble) in &observed.rejected {
-                let generation = self.search.metadata.generation;
-                self.memory.set_back(uid, generation, trouble.clone());
+            for (trial, uid) in &observed.begun {
+                self.memory.has_begun(Purpose::Trial(*trial), uid);
+            }
+            let generation = self.search.metadata.generation;
+            self.memory.keep_setbacks_of(generation);
+            for (trial, uid, trouble) in &observed.rejected {
+                let purpose = Purpose::Trial(*trial);
+                self.memory
+                    .set_back(purpose, uid, generation, trouble.clone());
             }
             if !observed.missing.is_empty() {
                 self.look_for(&observed.missing, ledger).await?;
@@ -652,7 +660,7 @@ impl Pass<'_> {
         let mut delays: Vec<Duration> = Vec::new();
         delays.extend(wake.map(until));
         delays.extend(observed.wake.map(until));
-        delays.extend(self.memory.pause());
+        delays.extend(self.memory.shortest_pause());
         delays.extend(self.memory.engine_pause());
         if self.memory.is_removing()
             || !self.memory.taken.is_empty()
