@@ -201,6 +201,50 @@ fn an_inspection_that_comes_to_nothing_is_repeated_after_longer_and_longer_pause
 }
 
 #[test]
+fn a_search_whose_inspection_comes_to_nothing_ends_when_its_time_is_over() {
+    runtime().block_on(async {
+        let client = cluster().namespace("never").await;
+        let kubelet = Kubelet::play(client.clone(), "never", SHORT, |_| Act::Succeed);
+        let miss = |what: Option<&str>| {
+            *kubelet.missing.lock().expect("no test has failed") = what.map(Into::into);
+        };
+        miss(Some("there is no folder data"));
+        let _operator = cluster().operator("never", "a");
+        let searches = Searches::of(&client, "never");
+        let brief = json!({"maxTrials": 4, "activeDeadlineSeconds": 5});
+        searches.submit("one", &brief).await;
+        let held = json!({"suspend": true, "activeDeadlineSeconds": 5});
+        searches.submit("held", &held).await;
+        for name in ["one", "held"] {
+            let status = searches.ended(name).await;
+            let late = ("False".into(), "DeadlineExceeded".into());
+            assert_eq!(condition(&status, "Succeeded"), late, "{name}");
+            assert_eq!(condition(&status, "Degraded").0, "False", "{name}");
+        }
+        let status = searches.status("one").await;
+        let message = status.conditions.iter().map(|condition| &condition.message);
+        let told = |message: &String| message.ends_with("at: there is no folder data");
+        assert!(
+            message.clone().any(told),
+            "{:?}",
+            message.collect::<Vec<_>>()
+        );
+        searches.is_clean().await;
+        let events = searches.events(&["DeadlineExceeded"]).await;
+        assert_eq!(events.len(), 2, "{events:?}");
+
+        miss(None);
+        let more = json!({"activeDeadlineSeconds": 600});
+        searches.patch("one", &more).await.expect("it may change");
+        eventually("it goes on", async || {
+            searches.condition("one", "Succeeded").await.0 != "False"
+        })
+        .await;
+        assert_eq!(searches.ended("one").await.trials.succeeded, 4);
+    });
+}
+
+#[test]
 fn a_suggestion_that_takes_very_long_does_not_hold_up_the_other_searches() {
     runtime().block_on(async {
         let client = cluster().namespace("slow").await;

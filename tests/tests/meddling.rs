@@ -7,6 +7,7 @@ use autopeft_crds::inspection::{InspectionOutcome, InspectionResult};
 use autopeft_crds::status::{PeftSearchStatus, TrialState};
 use autopeft_crds::trial::RESULT_VERSION;
 use autopeft_integration_tests::cluster::{cluster, eventually, runtime};
+use autopeft_integration_tests::etcd::{Etcd, key_of_search};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::{Searches, assert_sound, condition, manifest};
 use autopeft_operator::controller::names::{Purpose, job_name};
@@ -142,6 +143,14 @@ fn a_pod_whose_labels_are_taken_off_goes_with_its_search() {
         let searches = Searches::of(&client, namespace);
         searches.submit("one", &wide(2)).await;
         let ours = Ours::of(&client, &searches).await;
+        // An object that cannot be read stands in nobody's way.
+        searches
+            .submit("unreadable", &json!({"suspend": true}))
+            .await;
+        let (etcd, key) = (Etcd::of(cluster()), key_of_search(namespace, "unreadable"));
+        let mut object = etcd.get(&key);
+        object["spec"]["maxTrials"] = json!("four");
+        etcd.put(&key, &object);
         let all = json!({"labels": no_labels(), "annotations": {"autopeft.dev/request": null}});
         for (trial, change) in [
             (0, all),

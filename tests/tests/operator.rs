@@ -14,7 +14,7 @@ use autopeft_operator::controller::names::{Purpose, job_name};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -295,21 +295,23 @@ fn a_running_search_can_be_suspended_narrowed_and_given_more_trials() {
     });
 }
 
+/// Makes a quota `none` that allows no more Jobs.
+async fn no_jobs(client: &Client, namespace: &str) -> Api<ResourceQuota> {
+    let quotas: Api<ResourceQuota> = Api::namespaced(client.clone(), namespace);
+    let quota = json!({"metadata": {"name": "none"}, "spec": {"hard": {"count/jobs.batch": "0"}}});
+    let quota = serde_json::from_value(quota).expect("a quota");
+    let made = quotas.create(&PostParams::default(), &quota).await;
+    made.expect("a quota");
+    quotas
+}
+
 /// Row 35, and a bad object beside a good one.
 #[test]
 fn what_a_namespace_refuses_is_told_and_tried_again() {
     runtime().block_on(async {
         let client = cluster().namespace("refused").await;
         let _kubelet = Kubelet::play(client.clone(), "refused", SHORT, |_| Act::Succeed);
-        let quotas: Api<ResourceQuota> = Api::namespaced(client.clone(), "refused");
-        let quota: ResourceQuota = serde_json::from_value(json!({
-            "metadata": {"name": "none"}, "spec": {"hard": {"count/jobs.batch": "0"}},
-        }))
-        .expect("a quota");
-        quotas
-            .create(&PostParams::default(), &quota)
-            .await
-            .expect("a quota");
+        let quotas = no_jobs(&client, "refused").await;
         let _operator = cluster().operator("refused", "a");
         let searches = Searches::of(&client, "refused");
         let on_a_machine = json!({"model": {"source": {"claim": null, "path": "/models/x"}}});
@@ -342,6 +344,29 @@ fn what_a_namespace_refuses_is_told_and_tried_again() {
             matches!(&told[..], [once] if once.series.is_none()),
             "once, however often it is refused: {told:?}"
         );
+    });
+}
+
+#[test]
+fn what_was_refused_is_no_trouble_of_a_search_that_has_ended() {
+    runtime().block_on(async {
+        let client = cluster().namespace("late").await;
+        let _kubelet = Kubelet::play(client.clone(), "late", SHORT * 20, |_| Act::Succeed);
+        let _operator = cluster().operator("late", "a");
+        let searches = Searches::of(&client, "late");
+        let brief = json!({"maxTrials": 8, "activeDeadlineSeconds": 15});
+        searches.submit("one", &brief).await;
+        searches.finished("one", 1).await;
+        no_jobs(&client, "late").await;
+        eventually("the quota is told", async || {
+            searches.condition("one", "Degraded").await.1 == "QuotaExceeded"
+        })
+        .await;
+        let status = searches.ended("one").await;
+        assert_eq!(condition(&status, "Succeeded").1, "DeadlineExceeded");
+        assert_eq!(condition(&status, "Degraded").0, "False");
+        searches.is_clean().await;
+        assert_eq!(searches.condition("one", "Degraded").await.0, "False");
     });
 }
 

@@ -9,7 +9,7 @@ use autopeft_crds::status::PeftSearchStatus;
 use autopeft_crds::trial::Inspection;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::Resource;
 use kube::runtime::controller::Action as Next;
 
@@ -53,13 +53,17 @@ pub(super) async fn inspect(
         let attempt = names::attempt_of_pod(metadata, &search, &uid);
         matches!(attempt, Some((Purpose::Inspection, _)))
     };
-    if let Some(inspection) = known {
+    let late = due(pass).filter(|due| pass.now >= *due);
+    if known.is_some() || late.is_some() {
         let pods = pass.pods.iter().filter(|pod| is_inspection(&pod.metadata));
         let (pods, job) = (pods.cloned().collect::<Vec<_>>(), found.cloned());
         clear(pass, &pods, job.as_deref()).await?;
-        return Ok(Inspected::Found(inspection));
+        return match known {
+            Some(inspection) => Ok(Inspected::Found(inspection)),
+            None => give_up(pass).await,
+        };
     }
-    if let Some(message) = refused_before(pass) {
+    if let Some(message) = ended_before(pass, "BadInput") {
         let status = restore::early(&pass.search, &Early::BadInput(message), pass.now);
         pass.record(status, &[]).await?;
         return Ok(Inspected::NotYet(pass.rest().await?));
@@ -168,16 +172,45 @@ async fn settled(
     Ok(Inspected::NotYet(Next::requeue(Duration::from_millis(20))))
 }
 
-/// The message of an inspection that refused the spec as it is now.
-fn refused_before(pass: &Pass<'_>) -> Option<String> {
+/// When the search has to end.
+fn due(pass: &Pass<'_>) -> Option<Timestamp> {
+    let begun = pass.search.status.as_ref()?.start_time.as_ref()?.0;
+    let seconds = pass.search.spec.active_deadline_seconds?;
+    let seconds = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+    Some(begun.checked_add(seconds).unwrap_or(Timestamp::MAX))
+}
+
+/// Ends a search whose time is over before an inspection has come to something.
+async fn give_up(pass: &mut Pass<'_>) -> Result<Inspected, ReconcileError> {
+    let seconds = pass.search.spec.active_deadline_seconds.unwrap_or(0);
+    let troubles = pass.memory.troubles();
+    let why = troubles.first().map(|trouble| &trouble.message);
+    let message = format!(
+        "{seconds} seconds (activeDeadlineSeconds) have passed, and model and data could not be looked at{}",
+        why.map_or_else(String::new, |why| format!(": {why}"))
+    );
+    let is_known = ended_before(pass, "DeadlineExceeded").is_some();
+    pass.memory.refusal = None;
+    pass.memory.keep_setbacks_while(|_| false);
+    if !is_known {
+        let late = Early::Late(message.clone());
+        let status = restore::early(&pass.search, &late, pass.now);
+        pass.record(status, &[]).await?;
+        let reference = pass.search.object_ref(&());
+        let recorder = &pass.context.recorder;
+        recorder.warn(reference, "DeadlineExceeded", message).await;
+    }
+    Ok(Inspected::NotYet(pass.rest().await?))
+}
+
+/// The message with which the search, of the spec as it is now, has ended for this reason.
+fn ended_before(pass: &Pass<'_>, reason: &str) -> Option<String> {
     let status = pass.search.status.as_ref()?;
     if status.observed_generation != pass.search.metadata.generation {
         return None;
     }
     let succeeded = status.conditions.iter().find(|condition| {
-        condition.type_ == "Succeeded"
-            && condition.status == "False"
-            && condition.reason == "BadInput"
+        condition.type_ == "Succeeded" && condition.status == "False" && condition.reason == reason
     })?;
     Some(succeeded.message.clone())
 }
@@ -213,7 +246,10 @@ async fn create(pass: &mut Pass<'_>, places: &Places) -> Result<Inspected, Recon
     }
     let mut next = Next::requeue(SOON);
     if pass.search.spec.suspend {
-        next = Next::await_change();
+        next = due(pass).map_or_else(Next::await_change, |due| {
+            let left = due.duration_since(pass.now).try_into();
+            Next::requeue(left.unwrap_or_default())
+        });
     } else if let Some(pause) = pass.memory.pause(Purpose::Inspection) {
         next = Next::requeue(pause.min(SOON));
     } else {

@@ -134,6 +134,8 @@ pub enum Early {
     Invalid(Vec<String>),
     /// The trainer refuses model or data.
     BadInput(String),
+    /// `activeDeadlineSeconds` have passed.
+    Late(String),
 }
 
 /// The status of a search before its first trial.
@@ -173,6 +175,11 @@ pub fn early(search: &PeftSearch, early: &Early, now: Timestamp) -> PeftSearchSt
             ("False", "BadInput", message.clone()),
             ("True", "Valid", "the spec can be searched".to_owned()),
             ("False", "BadInput"),
+        ),
+        Early::Late(message) => (
+            ("False", "DeadlineExceeded", message.clone()),
+            ("True", "Valid", "the spec can be searched".to_owned()),
+            ("False", "DeadlineExceeded"),
         ),
     };
     let suspended = if suspend {
