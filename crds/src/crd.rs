@@ -18,13 +18,22 @@ pub fn crd() -> CustomResourceDefinition {
         if let Some(root) = schema.open_api_v3_schema.as_mut() {
             plain(root);
             // Of the metadata, only the name can be seen by a rule, and only from the root.
-            root.x_kubernetes_validations = Some(vec![ValidationRule {
+            let name = ValidationRule {
                 rule: format!("self.metadata.name.size() <= {NAME_MAX}"),
                 message: Some(format!(
                     "a name of at most {NAME_MAX} characters leaves room for the names of the trials' Jobs"
                 )),
                 ..ValidationRule::default()
-            }]);
+            };
+            // The status has rules of its own, which say nothing where it is taken away as a whole.
+            let status = ValidationRule {
+                rule: "has(self.status) || !has(oldSelf.status)".into(),
+                message: Some(
+                    "a status is never taken away: it is the memory of the search".into(),
+                ),
+                ..ValidationRule::default()
+            };
+            root.x_kubernetes_validations = Some(vec![name, status]);
         }
     }
     crd

@@ -32,7 +32,8 @@ impl Subject {
 
     /// Parameters in percent of the backbone's.
     pub fn percent(&self, parameters: f64) -> Option<Decimal> {
-        Decimal::new(100.0 * parameters / self.model.backbone_parameters as f64).ok()
+        let percent = 100.0 * parameters / self.model.backbone_parameters as f64;
+        Decimal::new(six_decimals(percent)).ok()
     }
 }
 
@@ -66,7 +67,8 @@ pub fn measure(subject: &Subject, ledger: &Ledger) -> Measures {
             .into_iter()
             .filter_map(|point| member(point, &entries, subject))
             .collect(),
-        hypervolume: reference.and_then(|_| Decimal::new(volume).ok()),
+        // Whether it still grows is judged by the trace below.
+        hypervolume: reference.and_then(|_| Decimal::new(six_decimals(volume)).ok()),
         reference: reference.and_then(|reference| point(reference, subject)),
         dominated: reference.is_some_and(|reference| reference.dominated),
     }
@@ -140,6 +142,11 @@ fn member(point: FrontPoint, entries: &[&LedgerEntry], subject: &Subject) -> Opt
         parameters,
         parameters_percent: subject.percent(parameters as f64)?,
     })
+}
+
+/// What is for people alone is told no more finely.
+fn six_decimals(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
 }
 
 fn point(reference: Reference, subject: &Subject) -> Option<ReferencePoint> {

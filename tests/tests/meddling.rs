@@ -395,3 +395,30 @@ fn a_ledger_that_somebody_has_garbled_is_left_alone_and_told() {
         assert_eq!(condition(&status, "Degraded").0, "False");
     });
 }
+
+#[test]
+fn what_is_recorded_cannot_be_taken_away() {
+    runtime().block_on(async {
+        let namespace = "recorded";
+        let client = cluster().namespace(namespace).await;
+        let _kubelet = Kubelet::play(client.clone(), namespace, SHORT, |_| Act::Succeed);
+        let _operator = cluster().operator(namespace, "a");
+        let searches = Searches::of(&client, namespace);
+        let calm = json!({"maxTrials": 4, "algorithm": {"initialTrials": 4}});
+        searches.submit("one", &calm).await;
+        let before = searches.ended("one").await;
+        let api: Api<autopeft_crds::PeftSearch> = Api::namespaced(client.clone(), namespace);
+        for (status, told) in [
+            (Value::Null, "a status is never taken away"),
+            (json!({"ledger": null}), "the ledger never shrinks"),
+            (json!({"ledger": []}), "the ledger never shrinks"),
+        ] {
+            let change = Patch::Merge(json!({"status": status}));
+            let parameters = PatchParams::default();
+            let patched = api.patch_status("one", &parameters, &change);
+            let refused = patched.await.expect_err(told).to_string();
+            assert!(refused.contains(told), "{refused}");
+        }
+        assert_eq!(searches.status("one").await, before);
+    });
+}

@@ -34,7 +34,7 @@ pub enum ApiError {
         verb: &'static str,
     },
     /// An answer that is an error, or no connection.
-    #[error("{verb}: {source}")]
+    #[error("{verb}: {}", told(source))]
     Refused {
         /// What was asked.
         verb: &'static str,
@@ -95,12 +95,16 @@ impl ApiError {
     /// What the API server says, without the client's words around it.
     pub fn message(&self) -> String {
         match self {
-            Self::Refused { source, .. } => match source.as_ref() {
-                kube::Error::Api(status) => status.message.clone(),
-                other => other.to_string(),
-            },
+            Self::Refused { source, .. } => told(source),
             Self::Timeout { .. } => self.to_string(),
         }
+    }
+}
+
+fn told(source: &kube::Error) -> String {
+    match source {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
     }
 }
 

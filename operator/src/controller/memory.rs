@@ -274,9 +274,12 @@ impl Memories {
         Arc::clone(all.entry(uid.into()).or_default())
     }
 
-    /// Forgets every search that `is_there` does not know; the engine's steps for them are dropped.
-    pub fn keep(&self, is_there: impl Fn(&str) -> bool) {
+    /// Forgets every search that `is_there` does not know; the engine's steps for them are dropped. Whether
+    /// there were any.
+    pub fn keep(&self, is_there: impl Fn(&str) -> bool) -> bool {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = all.len();
         all.retain(|uid, _| is_there(uid));
+        all.len() < before
     }
 }

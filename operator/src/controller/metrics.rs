@@ -218,7 +218,8 @@ impl Metrics {
         let seconds = status.ledger.iter().filter_map(|entry| entry.train_seconds);
         set(
             &searches.train_seconds,
-            seconds.map(|value| value.get()).sum(),
+            // The sum of nothing is -0.
+            seconds.map(|value| value.get()).sum::<f64>() + 0.0,
         );
         let used = status.gpu_seconds_used.map_or(0.0, |value| value.get());
         set(&searches.gpu_seconds, used);

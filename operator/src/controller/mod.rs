@@ -40,6 +40,7 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Controller, WatchStreamExt, watcher};
 use kube::{Api, Client, Config, Resource, ResourceExt};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 
 use connection::{Connections, Pauses, WATCH_SECONDS};
 use engines::{Ask, Engines};
@@ -118,6 +119,8 @@ pub struct Context {
     defaults: job::Defaults,
     pulse: Pulse,
     trigger: UnboundedSender<ObjectRef<Guarded>>,
+    /// Told when a search has gone, so that what it leaves behind is looked for.
+    gone: Notify,
 }
 
 /// Runs the operator of the cluster that the environment names.
@@ -263,6 +266,7 @@ async fn lead(
         },
         pulse,
         trigger,
+        gone: Notify::new(),
     });
     let filling = tokio::spawn(fill(Arc::clone(&context), ready));
     let orphans = tokio::spawn(orphans::sweep(Arc::clone(&context)));
@@ -408,11 +412,14 @@ async fn forget(context: Arc<Context>) {
                 search.meta().namespace.as_deref() == Some(namespace) && search.name_any() == name
             })
         });
-        context.memories.keep(|uid| {
+        let is_less = context.memories.keep(|uid| {
             there
                 .iter()
                 .any(|search| search.uid().as_deref() == Some(uid))
         });
+        if is_less {
+            context.gone.notify_one();
+        }
     }
 }
 
@@ -456,7 +463,19 @@ async fn tell(pass: &Pass<'_>, event: &Event, ledger: &Ledger) {
             gpu_seconds: _,
         } => {
             let why = match cause {
-                RetryCause::Interrupted => "it was taken away".to_owned(),
+                // The end of the search has stopped it.
+                RetryCause::Interrupted if ledger.conclusion().is_some() => {
+                    tracing::info!(
+                        namespace,
+                        search,
+                        trial,
+                        "trial {trial} is stopped, for the search ends"
+                    );
+                    return;
+                }
+                RetryCause::Interrupted => {
+                    "its Job or pod was taken away, or never began".to_owned()
+                }
                 RetryCause::Failed { reason, message } => format!("{reason:?}: {message}"),
             };
             let note = format!("trial {trial} is tried again (attempt {attempt}): {why}");
@@ -500,7 +519,7 @@ async fn tell(pass: &Pass<'_>, event: &Event, ledger: &Ledger) {
             }
         },
         Event::Concluded(conclusion) => {
-            let note = format!("{} ({} trials)", conclusion.message, ledger.next_trial());
+            let note = conclusion.message.clone();
             tracing::info!(
                 namespace,
                 search,

@@ -133,7 +133,7 @@ pub fn see(job: &Job, pods: &[&Pod], now: Timestamp) -> Seen {
         return if pods.iter().any(|pod| has_started(pod)) {
             without(
                 FailureReason::DeadlineExceeded,
-                "the trial took longer than trialDeadlineSeconds",
+                "it took longer than trialDeadlineSeconds",
             )
         } else {
             Seen::Taken("trialDeadlineSeconds passed before the container started".into())
@@ -242,7 +242,7 @@ fn unstarted(job: &Job, now: Timestamp) -> Option<Trouble> {
     let is_suspended = job.spec.as_ref()?.suspend == Some(true);
     (now >= later(created, PATIENCE)).then(|| {
         if is_suspended && label(job, QUEUE).is_some() {
-            return Trouble::new("Queued", "its Job waits for Kueue to admit it");
+            return Trouble::new("Queued", "its Job waits for Kueue to admit it; `kubectl get workloads` says what for");
         }
         if is_suspended {
             return Trouble::new(
@@ -392,7 +392,7 @@ fn ended(pod: &Pod) -> Seen {
         }
         Some("DeadlineExceeded") => without(
             FailureReason::DeadlineExceeded,
-            "the trial took longer than trialDeadlineSeconds",
+            "it took longer than trialDeadlineSeconds",
         ),
         _ if code == 137 || code == 143 => without(
             FailureReason::Lost,

@@ -100,13 +100,12 @@ pub fn after_error(object: Arc<Guarded>, error: &ReconcileError, context: Arc<Co
         .memories
         .of(metadata.uid.as_deref().unwrap_or_default());
     // Nobody else holds it: a search is reconciled by one task at a time.
+    let is_lost = matches!(error, ReconcileError::Api(error) if error.code() == Some(409));
     let pause = match memory.try_lock() {
         Ok(mut memory) => {
             // What was believed may be wrong: the next reconcile reads the object itself.
             memory.written = None;
-            if let ReconcileError::Api(refused) = error
-                && refused.code() == Some(409)
-            {
+            if is_lost {
                 AT_ONCE
             } else {
                 // An API server that is away or overloaded comes back without a word.
@@ -116,11 +115,19 @@ pub fn after_error(object: Arc<Guarded>, error: &ReconcileError, context: Arc<Co
         }
         Err(_) => SOON,
     };
-    tracing::warn!(
-        namespace,
-        search = name,
-        "{error}; trying again in {pause:?}"
-    );
+    if is_lost {
+        tracing::debug!(
+            namespace,
+            search = name,
+            "{error}; trying again in {pause:?}"
+        );
+    } else {
+        tracing::warn!(
+            namespace,
+            search = name,
+            "{error}; trying again in {pause:?}"
+        );
+    }
     Next::requeue(pause)
 }
 
@@ -188,8 +195,11 @@ async fn step(object: &Guarded, context: &Context) -> Result<Next, ReconcileErro
             })
         }
         Err(error) => {
-            // Whoever reads of it in the condition finds it in the metrics.
-            if let ReconcileError::Api(error) = &error {
+            // Whoever reads of it in the condition finds it in the metrics. A compare-and-swap that is lost is
+            // no error.
+            if let ReconcileError::Api(error) = &error
+                && error.code() != Some(409)
+            {
                 context.metrics.count_api_error(error.verb());
             }
             pass.tell_refused(&error).await;

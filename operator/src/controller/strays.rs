@@ -18,6 +18,8 @@ use super::{Context, filled, orphans, scoped};
 /// How soon what has not our label is looked at. Each time the API server answers from its cache, with
 /// metadata alone, but of every Job in reach.
 const SOON: Duration = Duration::from_secs(30);
+/// How soon that is done after a search has gone, which may have left something behind.
+const A_MOMENT: Duration = Duration::from_secs(5);
 /// How long the pause grows, twice as long each time, while nothing is found.
 const LONGEST: Duration = Duration::from_secs(900);
 
@@ -28,12 +30,19 @@ pub async fn sweep(context: Arc<Context>, namespace: Option<String>) {
     let namespace = namespace.as_deref();
     let mut pause = SOON;
     loop {
-        tokio::time::sleep(pause).await;
+        let has_one_gone = tokio::select! {
+            () = tokio::time::sleep(pause) => false,
+            () = context.gone.notified() => true,
+        };
+        if has_one_gone {
+            // The garbage collector may be about to see to it.
+            tokio::time::sleep(A_MOMENT).await;
+        }
         let found = [
             told(&context, jobs(&context, namespace).await),
             told(&context, pods(&context, namespace).await),
         ];
-        pause = if found.contains(&true) {
+        pause = if has_one_gone || found.contains(&true) {
             SOON
         } else {
             LONGEST.min(pause * 2)

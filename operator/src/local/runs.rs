@@ -248,7 +248,7 @@ impl Runs {
             (Err(_), Some(StopReason::NotNeeded)) => TrialOrGone::Gone,
             (Err(_), Some(StopReason::TrialDeadline)) => failed(
                 FailureReason::DeadlineExceeded,
-                "the trial took longer than trialDeadlineSeconds".into(),
+                "it took longer than trialDeadlineSeconds".into(),
             ),
             (Err(problem), None) => self.explain(trial, attempt, status, &problem),
         };
