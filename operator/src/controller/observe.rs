@@ -246,6 +246,7 @@ fn state_of(
         Seen::Taken(_) => RunState::Interrupted,
         Seen::Rejected(message) => {
             let uid = job.and_then(|job| job.metadata.uid.clone());
+            let uid = uid.or_else(|| entry.job_uid.clone());
             let message = format!("a node would not have the pod of the Job {name}: {message}");
             let trouble = Trouble::new("PodRejected", message);
             observed

@@ -417,12 +417,13 @@ impl Pass<'_> {
         };
         let (plan, observed, events) = self.decide(subject, places, &mut ledger).await?;
         self.memory.bad_input = ledger.bad_input().map(|found| (generation, found.clone()));
-        if ledger.conclusion().is_some() {
+        let is_over = ledger.conclusion().is_some();
+        if is_over {
             // Nothing is created any more.
             self.memory.refusal = None;
         }
         self.memory.keep_setbacks_while(|trial| {
-            let entry = ledger.entry(trial);
+            let entry = ledger.entry(trial).filter(|_| !is_over);
             entry.is_some_and(|entry| !entry.state.is_final())
         });
         let mut troubles = self.memory.troubles();
