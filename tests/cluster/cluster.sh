@@ -19,7 +19,7 @@
 #   cluster.sh build kubernetes|helm|prometheus|faketime|syft   build what is not built yet; prints its folder
 #
 # KUBECONFIG set: `up` checks that cluster and uses it; load-image runs the command in CLUSTER_LOAD_IMAGE on the file.
-# KUBEBUILDER_ASSETS set: the api size takes etcd and kube-apiserver from that folder.
+# KUBEBUILDER_ASSETS set: the api size takes etcd and kube-apiserver from that folder, and what else is there.
 
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source "$here/build.sh"
@@ -116,18 +116,29 @@ up() {
         return
     fi
     check_machine
-    if [[ $size == api && -n ${KUBEBUILDER_ASSETS:-} ]]; then
-        programs=$KUBEBUILDER_ASSETS
-        for word in etcd kube-apiserver "${with[@]}"; do
-            [[ -x $programs/$word ]] || die "KUBEBUILDER_ASSETS=$programs has no $word; unset it to build one"
+    local assets=
+    if [[ $size == api && -n ${KUBEBUILDER_ASSETS:-} ]]; then assets=$(realpath -m -- "$KUBEBUILDER_ASSETS"); fi
+    programs=$assets
+    if [[ -n $assets ]]; then
+        for word in etcd kube-apiserver; do
+            [[ -x $assets/$word ]] || die "KUBEBUILDER_ASSETS=$assets has no $word; unset it to build one"
         done
-    else
-        programs=$(kubernetes_folder) || exit
+        for word in etcdctl kubectl "${with[@]}"; do
+            if [[ ! -x $assets/$word ]]; then programs=; fi
+        done
     fi
+    # What such a folder lacks is ours: it usually has no controller manager.
+    if [[ -z $programs ]]; then programs=$(kubernetes_folder) || exit; fi
     if [[ $size == node ]]; then pause_image=$(pause_folder) || exit; fi
 
     locked new_cluster "$state" "$size"
     trap 'locked remove_cluster "$state"' EXIT
+    if [[ -n $assets && $programs != "$assets" ]]; then
+        mkdir "$state/bin"
+        ln -s "$programs"/* "$state/bin"
+        ln -sf "$assets"/{etcd,kube-apiserver} "$state/bin"
+        programs=$state/bin
+    fi
     echo "$programs" >"$state/programs"
     slot=$(<"$state/slot")
     if [[ $size == api ]]; then

@@ -185,6 +185,20 @@ impl Node {
         *has_crd = true;
     }
 
+    /// Upgrades the release of a namespace to these values, and waits until its new pod is ready.
+    pub fn upgrade(&self, namespace: &str, values: &[&str]) {
+        let mut command = helm();
+        command
+            .args(["upgrade", "autopeft", "charts/autopeft", "-n", namespace])
+            .args(["--reset-then-reuse-values", "--wait", "--timeout", "3m"])
+            .env("KUBECONFIG", &self.kubeconfig)
+            .current_dir(root());
+        for value in values {
+            command.args(["--set", value]);
+        }
+        run(&mut command);
+    }
+
     /// A restricted namespace with an operator in it: its searches.
     pub async fn with_operator(&self, namespace: &str) -> Searches {
         self.namespace(namespace);

@@ -131,6 +131,41 @@ fn refused_specs() -> Vec<(&'static str, Value, &'static str)> {
             "Unsupported value",
         ),
         (
+            "an objective with a direction",
+            objective("direction", "sideways"),
+            "direction",
+        ),
+        (
+            "one reference of two",
+            objective("reference", "0.5"),
+            "or for neither",
+        ),
+        (
+            "a file outside the source",
+            json!({"task": {"custom": {"trainFile": "../train.jsonl"}}}),
+            "has no ..",
+        ),
+        (
+            "a label twice",
+            json!({"task": {"custom": {"labels": ["a", "a"]}}}),
+            "Duplicate value",
+        ),
+        (
+            "a column twice",
+            json!({"task": {"custom": {"textColumns": ["text", "text"]}}}),
+            "Duplicate value",
+        ),
+        (
+            "the label among the text",
+            json!({"task": {"custom": {"textColumns": ["label"]}}}),
+            "none of the text's",
+        ),
+        (
+            "labels of a regression",
+            json!({"task": {"custom": {"type": "Regression", "labels": ["a", "b"]}}}),
+            "a regression has no labels",
+        ),
+        (
             "three objectives",
             json!({"objectives": [{"name": "score"}, {"name": "score"}, {"name": "score"}]}),
             "objectives",
@@ -406,6 +441,14 @@ fn what_the_schema_can_say_is_refused_at_admission() {
         if searches.create(&huge).await.is_ok() {
             wrong.push("annotations of 300 kB: accepted".into());
         }
+        huge["metadata"]["annotations"] = json!({"note": "x".repeat(3_200_000)});
+        let error = searches.create(&huge).await;
+        if !error
+            .as_ref()
+            .is_err_and(|error| error.to_string().contains("too large"))
+        {
+            wrong.push(format!("a body of 3 MiB: {error:?}"));
+        }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     });
 }
@@ -439,14 +482,9 @@ fn what_only_the_operator_can_judge_is_told_by_a_condition_and_starts_nothing() 
                 "bound",
             ),
             (
-                "one-reference",
-                json!({"objectives": [{"name": "score", "reference": "0.5"}]}),
-                "reference",
-            ),
-            (
-                "wrong-file",
-                json!({"task": {"custom": {"trainFile": "../train.jsonl"}}}),
-                "trainFile",
+                "wrong-metric",
+                json!({"task": {"metric": "Spearman"}}),
+                "metric",
             ),
         ];
         for (name, changes, _) in &cases {

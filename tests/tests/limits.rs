@@ -118,6 +118,11 @@ fn a_suggestion_is_given_up_when_its_search_is_deleted() {
             "there is one engine, and it is taken"
         );
         searches.delete("long").await;
+        // Sooner than a step has to make room for others.
+        within(Duration::from_secs(15), "the engine is free", async || {
+            !searches.status("next").await.ledger.is_empty()
+        })
+        .await;
         assert_eq!(searches.ended("next").await.trials.succeeded, 6);
         operator.abort();
     });

@@ -68,7 +68,14 @@ pub struct PeftSearchSpec {
     /// What is optimised: the task score (maximised) and the trainable parameters (minimised). An
     /// entry gives a bound or a reference point; an objective that is not listed has neither.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 2), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 2), extend(
+        "x-kubernetes-list-type" = "map",
+        "x-kubernetes-list-map-keys" = ["name"],
+        "x-kubernetes-validations" = [{
+            "rule": "self.filter(objective, has(objective.reference)).size() != 1",
+            "message": "give a reference for both score and trainableParameters, or for neither"
+        }]
+    ))]
     pub objectives: Vec<ObjectiveSpec>,
     /// How the search chooses.
     #[serde(default)]

@@ -62,20 +62,30 @@ pub struct TaskSpec {
 /// name their columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "!(self.labelColumn in self.textColumns)", "message": "the label's column is none of the text's"},
+    {"rule": "self.type != 'Regression' || !has(self.labels)", "message": "a regression has no labels"}
+]))]
 pub struct CustomTask {
     /// Classification or regression.
     #[serde(rename = "type")]
     pub kind: CustomTaskType,
     /// The training file, relative to the source.
     #[serde(default = "defaults::train_file")]
-    #[schemars(length(min = 1, max = 1024))]
+    #[schemars(length(min = 1, max = 1024), extend("x-kubernetes-validations" = [{
+        "rule": "!self.startsWith('/') && !self.split('/').exists(part, part == '..')",
+        "message": "a file of a task is named relative to the source and has no .."
+    }]))]
     pub train_file: String,
     /// The validation file, relative to the source.
     #[serde(default = "defaults::validation_file")]
-    #[schemars(length(min = 1, max = 1024))]
+    #[schemars(length(min = 1, max = 1024), extend("x-kubernetes-validations" = [{
+        "rule": "!self.startsWith('/') && !self.split('/').exists(part, part == '..')",
+        "message": "a file of a task is named relative to the source and has no .."
+    }]))]
     pub validation_file: String,
     /// One column with the text, or two for a pair of texts.
-    #[schemars(length(min = 1, max = 2), inner(length(min = 1, max = 256)))]
+    #[schemars(length(min = 1, max = 2), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "set"))]
     pub text_columns: Vec<String>,
     /// The column with the class or the number to predict.
     #[serde(default = "defaults::label_column")]
@@ -83,7 +93,7 @@ pub struct CustomTask {
     pub label_column: String,
     /// The classes, in order. Left out, the distinct values of the training file, sorted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 256), inner(length(min = 1, max = 256)))]
+    #[schemars(length(min = 2, max = 256), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "set"))]
     pub labels: Option<Vec<String>>,
 }
 
