@@ -213,7 +213,6 @@ fn custom(task: &CustomTask, errors: &mut Vec<FieldError>) {
             ));
         }
     }
-    repeated(text_columns, "spec.task.custom.textColumns", errors);
     if text_columns.contains(label_column) {
         errors.push(FieldError::new(
             "spec.task.custom.labelColumn",
@@ -221,27 +220,12 @@ fn custom(task: &CustomTask, errors: &mut Vec<FieldError>) {
             "name the column with the class or the number to predict",
         ));
     }
-    if let Some(labels) = labels {
-        repeated(labels, "spec.task.custom.labels", errors);
-        if *kind == CustomTaskType::Regression {
-            errors.push(FieldError::new(
-                "spec.task.custom.labels",
-                "a regression has no classes",
-                "leave labels out, or make it a Classification",
-            ));
-        }
-    }
-}
-
-fn repeated(names: &[String], field: &str, errors: &mut Vec<FieldError>) {
-    for (index, name) in names.iter().enumerate() {
-        if names[..index].contains(name) {
-            errors.push(FieldError::new(
-                format!("{field}[{index}]"),
-                format!("{name:?} is listed twice"),
-                "list it once",
-            ));
-        }
+    if labels.is_some() && *kind == CustomTaskType::Regression {
+        errors.push(FieldError::new(
+            "spec.task.custom.labels",
+            "a regression has no classes",
+            "leave labels out, or make it a Classification",
+        ));
     }
 }
 
