@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use autopeft_crds::PeftSearch;
-use autopeft_integration_tests::cluster::{client_of, cluster, eventually, runtime};
+use autopeft_integration_tests::cluster::{Cluster, client_of, cluster, eventually, runtime};
 use autopeft_integration_tests::generated::root;
 use autopeft_integration_tests::helm::{helm, run};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
@@ -20,11 +20,16 @@ use serde_json::{Value, json};
 
 /// Installs the chart into a namespace of its own, and gives the kubeconfig of its operator's account.
 async fn install(namespace: &str, admin: &Client) -> PathBuf {
+    install_on(cluster(), namespace, admin, "watch.clusterWide=false").await
+}
+
+/// The same on a cluster, with a value.
+async fn install_on(cluster: &Cluster, namespace: &str, admin: &Client, value: &str) -> PathBuf {
     run(helm()
         .args(["install", "one", "charts/autopeft", "-n", namespace])
         // This cluster has no node; the test starts the operator itself.
-        .args(["--set", "crds.install=false,replicas=0"])
-        .env("KUBECONFIG", cluster().kubeconfig())
+        .args(["--set", "crds.install=false,replicas=0", "--set", value])
+        .env("KUBECONFIG", cluster.kubeconfig())
         .current_dir(root()));
     let accounts: Api<ServiceAccount> = Api::namespaced(admin.clone(), namespace);
     let token = accounts
@@ -39,7 +44,7 @@ async fn install(namespace: &str, admin: &Client) -> PathBuf {
         .status
         .and_then(|status| status.token)
         .expect("a token");
-    let administrators = std::fs::read_to_string(cluster().kubeconfig()).expect("a kubeconfig");
+    let administrators = std::fs::read_to_string(cluster.kubeconfig()).expect("a kubeconfig");
     let lines = administrators.lines().map(|line| {
         let is_token = line.trim_start().starts_with("token:");
         let at = line.len() - line.trim_start().len();
@@ -49,7 +54,7 @@ async fn install(namespace: &str, admin: &Client) -> PathBuf {
             format!("{line}\n")
         }
     });
-    let file = cluster()
+    let file = cluster
         .kubeconfig()
         .with_file_name(format!("kubeconfig-{namespace}"));
     std::fs::write(&file, lines.collect::<String>()).expect("a kubeconfig");
@@ -500,5 +505,34 @@ fn a_search_runs_to_its_end_with_the_charts_rights_and_its_policy() {
             searches.list().await.is_empty()
         })
         .await;
+    });
+}
+
+#[test]
+fn with_the_charts_cluster_role_a_search_of_another_namespace_runs_to_its_end() {
+    runtime().block_on(async {
+        // Elsewhere it would look after the other tests' searches too.
+        let wide = Cluster::up_as("chart-wide");
+        let admin = wide.namespace("release").await;
+        let account = install_on(&wide, "release", &admin, "watch.clusterWide=true").await;
+        wide.namespace("team").await;
+        let time = std::time::Duration::from_millis(100);
+        let _kubelet = Kubelet::play(admin.clone(), "team", time, |_| Act::Succeed);
+        let _operator = wide
+            .launch("release", "a")
+            .by(&account)
+            .with("AUTOPEFT_LEASE", "one-autopeft")
+            .everywhere()
+            .start();
+        let searches = Searches::of(&admin, "team");
+        searches.submit("one", &json!({"parallelism": 2})).await;
+        let status = searches.ended("one").await;
+        assert_eq!(
+            condition(&status, "Succeeded"),
+            ("True".into(), "MaxTrialsReached".into())
+        );
+        assert_eq!(condition(&status, "Degraded").0, "False");
+        assert_sound(&searches.get("one").await, &wide.audit);
+        searches.is_clean().await;
     });
 }
