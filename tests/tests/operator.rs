@@ -248,7 +248,7 @@ fn a_search_that_is_deleted_leaves_nothing_and_its_name_can_be_used_again() {
     });
 }
 
-/// Row 30, `suspend`, `ttlSecondsAfterFinished`.
+/// Rows 30 and 31, `suspend`, `ttlSecondsAfterFinished`.
 #[test]
 fn a_running_search_can_be_suspended_narrowed_and_given_more_trials() {
     runtime().block_on(async {
