@@ -170,27 +170,24 @@ impl Node {
     pub fn install(&self, namespace: &str, values: &[&str]) {
         let mut has_crd = self.has_crd.lock().expect("no installation has failed");
         let install = format!("crds.install={}", !*has_crd);
-        let mut command = helm();
-        command
-            .args(["install", "autopeft", "charts/autopeft", "-n", namespace])
-            .args(["--wait", "--timeout", "3m", "--set", &install])
-            // The node has two processors for all tests together.
-            .args(["--set", "resources.requests.cpu=10m"])
-            .env("KUBECONFIG", &self.kubeconfig)
-            .current_dir(root());
-        for value in values {
-            command.args(["--set", value]);
-        }
-        run(&mut command);
+        // The node has two processors for all tests together.
+        let own = [&install, "resources.requests.cpu=10m"];
+        self.release(&["install"], namespace, &[&own, values].concat());
         *has_crd = true;
     }
 
     /// Upgrades the release of a namespace to these values, and waits until its new pod is ready.
     pub fn upgrade(&self, namespace: &str, values: &[&str]) {
+        self.release(&["upgrade", "--reset-then-reuse-values"], namespace, values);
+    }
+
+    /// Has Helm do this with the chart in a namespace, with these values, and waits until its pods are ready.
+    fn release(&self, verb: &[&str], namespace: &str, values: &[&str]) {
         let mut command = helm();
         command
-            .args(["upgrade", "autopeft", "charts/autopeft", "-n", namespace])
-            .args(["--reset-then-reuse-values", "--wait", "--timeout", "3m"])
+            .args(verb)
+            .args(["autopeft", "charts/autopeft", "-n", namespace])
+            .args(["--wait", "--timeout", "3m"])
             .env("KUBECONFIG", &self.kubeconfig)
             .current_dir(root());
         for value in values {

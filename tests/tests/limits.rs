@@ -161,10 +161,7 @@ fn an_inspection_that_comes_to_nothing_is_repeated_after_longer_and_longer_pause
     runtime().block_on(async {
         let client = cluster().namespace("nothing").await;
         let kubelet = Kubelet::play(client.clone(), "nothing", SHORT, |_| Act::Succeed);
-        let miss = |what: Option<&str>| {
-            *kubelet.missing.lock().expect("no test has failed") = what.map(Into::into);
-        };
-        miss(Some("there is no folder data"));
+        kubelet.miss(Some("there is no folder data"));
         let _operator = cluster().operator("nothing", "a");
         let searches = Searches::of(&client, "nothing");
         searches.submit("one", &json!({"maxTrials": 4})).await;
@@ -190,7 +187,7 @@ fn an_inspection_that_comes_to_nothing_is_repeated_after_longer_and_longer_pause
             "{told:?}"
         );
 
-        miss(None);
+        kubelet.miss(None);
         let more = json!({"trainer": {"resources": {"memory": "3Gi"}}});
         searches.patch("one", &more).await.expect("it may change");
         within(Duration::from_secs(5), "it is tried at once", async || {
@@ -210,10 +207,7 @@ fn a_search_whose_inspection_comes_to_nothing_ends_when_its_time_is_over() {
     runtime().block_on(async {
         let client = cluster().namespace("never").await;
         let kubelet = Kubelet::play(client.clone(), "never", SHORT, |_| Act::Succeed);
-        let miss = |what: Option<&str>| {
-            *kubelet.missing.lock().expect("no test has failed") = what.map(Into::into);
-        };
-        miss(Some("there is no folder data"));
+        kubelet.miss(Some("there is no folder data"));
         let _operator = cluster().operator("never", "a");
         let searches = Searches::of(&client, "never");
         let brief = json!({"maxTrials": 4, "activeDeadlineSeconds": 5});
@@ -238,7 +232,7 @@ fn a_search_whose_inspection_comes_to_nothing_ends_when_its_time_is_over() {
         let events = searches.events(&["DeadlineExceeded"]).await;
         assert_eq!(events.len(), 2, "{events:?}");
 
-        miss(None);
+        kubelet.miss(None);
         let more = json!({"activeDeadlineSeconds": 600});
         searches.patch("one", &more).await.expect("it may change");
         eventually("it goes on", async || {

@@ -52,10 +52,7 @@ pub struct ClaimSource {
     pub name: String,
     /// The directory inside the claim, relative and without `..`; the claim's root by default.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 1024), extend("x-kubernetes-validations" = [{
-        "rule": "!self.startsWith('/') && !self.split('/').exists(part, part == '..')",
-        "message": "a path inside a claim is relative and has no .."
-    }]))]
+    #[schemars(length(max = 1024), extend("x-kubernetes-validations" = stays_inside("a path inside a claim is relative and has no ..")))]
     pub path: String,
 }
 
@@ -71,10 +68,7 @@ pub struct ImageSource {
     pub reference: String,
     /// The directory inside the image, relative and without `..`; its root by default.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 1024), extend("x-kubernetes-validations" = [{
-        "rule": "!self.startsWith('/') && !self.split('/').exists(part, part == '..')",
-        "message": "a path inside an image is relative and has no .."
-    }]))]
+    #[schemars(length(max = 1024), extend("x-kubernetes-validations" = stays_inside("a path inside an image is relative and has no ..")))]
     pub path: String,
 }
 
@@ -114,4 +108,12 @@ pub struct SecretKeyRef {
     /// The key inside it.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub key: String,
+}
+
+/// The rule of a path that must not lead out of where it begins, with what it says.
+pub(super) fn stays_inside(message: &str) -> serde_json::Value {
+    serde_json::json!([{
+        "rule": "!self.startsWith('/') && !self.split('/').exists(part, part == '..')",
+        "message": message,
+    }])
 }

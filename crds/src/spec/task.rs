@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::source::stays_inside;
 use super::{Source, defaults};
 
 /// The tasks that are known by name, and `custom`.
@@ -72,17 +73,11 @@ pub struct CustomTask {
     pub kind: CustomTaskType,
     /// The training file, relative to the source.
     #[serde(default = "defaults::train_file")]
-    #[schemars(length(min = 1, max = 1024), extend("x-kubernetes-validations" = [{
-        "rule": "!self.startsWith('/') && !self.split('/').exists(part, part == '..')",
-        "message": "a file of a task is named relative to the source and has no .."
-    }]))]
+    #[schemars(length(min = 1, max = 1024), extend("x-kubernetes-validations" = stays_inside("a file of a task is named relative to the source and has no ..")))]
     pub train_file: String,
     /// The validation file, relative to the source.
     #[serde(default = "defaults::validation_file")]
-    #[schemars(length(min = 1, max = 1024), extend("x-kubernetes-validations" = [{
-        "rule": "!self.startsWith('/') && !self.split('/').exists(part, part == '..')",
-        "message": "a file of a task is named relative to the source and has no .."
-    }]))]
+    #[schemars(length(min = 1, max = 1024), extend("x-kubernetes-validations" = stays_inside("a file of a task is named relative to the source and has no ..")))]
     pub validation_file: String,
     /// One column with the text, or two for a pair of texts.
     #[schemars(length(min = 1, max = 2), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "set"))]

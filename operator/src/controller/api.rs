@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{
     DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
 };
+use kube::core::Status;
 use kube::{Api, Client};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -44,25 +45,25 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    /// The HTTP status, where there was an answer.
-    pub fn code(&self) -> Option<u16> {
+    /// What the API server has answered, where it has.
+    fn status(&self) -> Option<&Status> {
         match self {
             Self::Refused { source, .. } => match source.as_ref() {
-                kube::Error::Api(status) => Some(status.code),
+                kube::Error::Api(status) => Some(status),
                 _ => None,
             },
             Self::Timeout { .. } => None,
         }
     }
 
+    /// The HTTP status, where there was an answer.
+    pub fn code(&self) -> Option<u16> {
+        self.status().map(|status| status.code)
+    }
+
     /// Whether something of that name exists. Other conflicts have the same HTTP status.
     pub fn is_already_exists(&self) -> bool {
-        match self {
-            Self::Refused { source, .. } => {
-                matches!(source.as_ref(), kube::Error::Api(status) if status.is_already_exists())
-            }
-            Self::Timeout { .. } => false,
-        }
+        self.status().is_some_and(Status::is_already_exists)
     }
 
     /// Whether the same may go well a moment later: no answer, an overload, trouble of its own.

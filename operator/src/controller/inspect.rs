@@ -9,7 +9,7 @@ use autopeft_crds::status::PeftSearchStatus;
 use autopeft_crds::trial::Inspection;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use kube::runtime::controller::Action as Next;
 
@@ -18,9 +18,10 @@ use super::api;
 use super::job;
 use super::names::{self, Purpose};
 use super::outcome::{self, Ending, Seen, Trouble};
-use super::reconcile::{Pass, ReconcileError};
+use super::reconcile::{Pass, ReconcileError, until};
 use super::restore::{self, Early};
 use super::words::in_words;
+use crate::planner::after;
 use crate::request::{self, Places};
 
 /// How soon to look again at a Job that has not started.
@@ -176,8 +177,7 @@ async fn settled(
 fn due(pass: &Pass<'_>) -> Option<Timestamp> {
     let begun = pass.search.status.as_ref()?.start_time.as_ref()?.0;
     let seconds = pass.search.spec.active_deadline_seconds?;
-    let seconds = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
-    Some(begun.checked_add(seconds).unwrap_or(Timestamp::MAX))
+    Some(after(begun, seconds))
 }
 
 /// Ends a search whose time is over before an inspection has come to something.
@@ -246,10 +246,7 @@ async fn create(pass: &mut Pass<'_>, places: &Places) -> Result<Inspected, Recon
     }
     let mut next = Next::requeue(SOON);
     if pass.search.spec.suspend {
-        next = due(pass).map_or_else(Next::await_change, |due| {
-            let left = due.duration_since(pass.now).try_into();
-            Next::requeue(left.unwrap_or_default())
-        });
+        next = due(pass).map_or_else(Next::await_change, |due| Next::requeue(until(due)));
     } else if let Some(pause) = pass.memory.pause(Purpose::Inspection) {
         next = Next::requeue(pause.min(SOON));
     } else {

@@ -372,10 +372,7 @@ impl Pass<'_> {
         let (Some(end), Some(ttl)) = (end, self.search.spec.ttl_seconds_after_finished) else {
             return Ok(None);
         };
-        let ttl = i64::try_from(ttl).unwrap_or(i64::MAX);
-        let time = end
-            .checked_add(k8s_openapi::jiff::SignedDuration::from_secs(ttl))
-            .unwrap_or(Timestamp::MAX);
+        let time = planner::after(end, ttl);
         if self.now >= time {
             api::delete_search(&self.context.client, &self.search).await?;
         }
@@ -700,7 +697,7 @@ impl Pass<'_> {
 }
 
 /// How long it is until then.
-fn until(time: Timestamp) -> Duration {
+pub(super) fn until(time: Timestamp) -> Duration {
     time.duration_since(Timestamp::now())
         .try_into()
         .unwrap_or_default()

@@ -159,11 +159,14 @@ fn needs(search: &PeftSearch, uid: &str, (purpose, attempt): (Purpose, u32)) -> 
     if metadata.uid.as_deref() != Some(uid) || metadata.deletion_timestamp.is_some() {
         return false;
     }
-    let status = search.status.clone().unwrap_or_default();
+    let status = search.status.as_ref();
     match purpose {
-        Purpose::Inspection => status.inspection.is_none() && status.completion_time.is_none(),
-        Purpose::Trial(trial) => status.ledger.iter().any(|entry| {
-            entry.trial == trial && entry.attempt == attempt && !entry.state.is_final()
+        Purpose::Inspection => status
+            .is_none_or(|status| status.inspection.is_none() && status.completion_time.is_none()),
+        Purpose::Trial(trial) => status.is_some_and(|status| {
+            status.ledger.iter().any(|entry| {
+                entry.trial == trial && entry.attempt == attempt && !entry.state.is_final()
+            })
         }),
     }
 }

@@ -324,7 +324,8 @@ fn active_deadline(situation: &Situation<'_>) -> Option<Timestamp> {
     Some(after(situation.ledger.start_time(), seconds))
 }
 
-fn after(time: Timestamp, seconds: u64) -> Timestamp {
+/// So many seconds after a time.
+pub(crate) fn after(time: Timestamp, seconds: u64) -> Timestamp {
     let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
     time.checked_add(SignedDuration::from_secs(seconds))
         .unwrap_or(Timestamp::MAX)
