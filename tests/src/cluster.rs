@@ -1,7 +1,7 @@
 //! A cluster of the api size for a test program, and the operator as a process beside it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -247,7 +247,7 @@ impl Launch {
             .append(true)
             .open(&log)
             .expect("a log");
-        let port = free_port();
+        let begins = file.metadata().expect("a log").len();
         let child = Command::new(program("peft-operator"))
             .args(["controller", "--lease-namespace", &self.lease_namespace])
             .args((!self.is_everywhere).then_some(format!("--namespace={namespace}")))
@@ -257,7 +257,7 @@ impl Launch {
                 "--trainer-image",
                 "localhost/trainer:test",
             ])
-            .args(["--address", &format!("127.0.0.1:{port}")])
+            .args(["--address", "127.0.0.1:0"])
             .args(["--log-format", self.log_format])
             .env("KUBECONFIG", &self.kubeconfig)
             .envs(self.environment.iter().cloned())
@@ -265,7 +265,7 @@ impl Launch {
             .stderr(file)
             .spawn()
             .expect("the operator starts");
-        Operator { child, log, port }
+        Operator { child, log, begins }
     }
 }
 
@@ -274,8 +274,8 @@ impl Launch {
 pub struct Operator {
     child: Child,
     log: PathBuf,
-    /// Where it serves metrics and health.
-    pub port: u16,
+    /// Where in the log its own life begins.
+    begins: u64,
 }
 
 impl Operator {
@@ -303,7 +303,7 @@ impl Operator {
     }
 
     /// Waits for its end, for a minute at most.
-    pub fn wait(&mut self) -> std::process::ExitStatus {
+    pub fn wait(&mut self) -> ExitStatus {
         let begun = std::time::Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("it is ours") {
@@ -316,7 +316,21 @@ impl Operator {
 
     /// Whether it has ended by itself.
     pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("a child").is_some()
+        self.end().is_some()
+    }
+
+    /// How it has ended, where it has.
+    pub fn end(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child")
+    }
+
+    /// Where it serves metrics and health: the port that it says it has got, once it says so.
+    pub fn port(&self) -> Option<u16> {
+        let log = self.log();
+        let begins = usize::try_from(self.begins).expect("a short log");
+        let (_, rest) = log.get(begins..)?.split_once("health at 127.0.0.1:")?;
+        let end = rest.find(|letter: char| !letter.is_ascii_digit())?;
+        rest[..end].parse().ok()
     }
 
     /// What it has said.
@@ -332,7 +346,10 @@ impl Operator {
 
     /// The text behind a path, such as `/metrics`.
     pub fn get(&self, path: &str) -> String {
-        let url = format!("http://127.0.0.1:{}{path}", self.port);
+        let Some(port) = self.port() else {
+            return String::new();
+        };
+        let url = format!("http://127.0.0.1:{port}{path}");
         let output = Command::new("curl")
             .args(["-s", "--max-time", "5", &url])
             .output()

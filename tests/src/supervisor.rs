@@ -1,6 +1,5 @@
 //! Keeps an operator running as a kubelet keeps a container: started again whenever it has ended.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ pub struct Victim(Arc<Mutex<Operator>>);
 
 impl Victim {
     fn operator(&self) -> MutexGuard<'_, Operator> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// kill -9.
@@ -23,11 +22,17 @@ impl Victim {
     }
 }
 
+type Ends = Arc<Mutex<Vec<String>>>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// An operator, and what starts it again; both end when this is dropped.
 #[derive(Debug)]
 pub struct Supervisor {
     victim: Victim,
-    restarts: Arc<AtomicUsize>,
+    ends: Ends,
     task: JoinHandle<()>,
 }
 
@@ -41,23 +46,21 @@ impl Supervisor {
     /// Starts the operator that `launch` describes.
     pub fn of(launch: Launch) -> Self {
         let victim = Victim(Arc::new(Mutex::new(launch.start())));
-        let restarts = Arc::new(AtomicUsize::default());
-        let (watched, count) = (victim.clone(), Arc::clone(&restarts));
+        let ends = Ends::default();
+        let (watched, told) = (victim.clone(), Arc::clone(&ends));
         let task = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 let mut operator = watched.operator();
-                if operator.has_ended() {
+                if let Some(status) = operator.end() {
+                    let log = operator.log();
+                    let last = log.lines().last().unwrap_or_default();
+                    lock(&told).push(format!("{status}: {last}"));
                     *operator = launch.start();
-                    count.fetch_add(1, Ordering::Relaxed);
                 }
             }
         });
-        Self {
-            victim,
-            restarts,
-            task,
-        }
+        Self { victim, ends, task }
     }
 
     /// For whoever is to kill it.
@@ -65,9 +68,9 @@ impl Supervisor {
         self.victim.clone()
     }
 
-    /// How often it was started again.
-    pub fn restarts(&self) -> usize {
-        self.restarts.load(Ordering::Relaxed)
+    /// How each life ended that is over, and the last that was said in it; another followed.
+    pub fn ends(&self) -> Vec<String> {
+        lock(&self.ends).clone()
     }
 
     /// The text that it serves behind a path.

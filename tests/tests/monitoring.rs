@@ -110,7 +110,9 @@ fn every_panel_has_data_and_every_alert_is_evaluated() {
         let _kubelet = Kubelet::play(client.clone(), "monitored", time, |_| Act::Succeed);
         let operator = cluster().operator("monitored", "a");
         let folder = tempfile::tempdir().expect("a folder");
-        let prometheus = Prometheus::start(operator.port, folder.path());
+        eventually("it serves", async || operator.port().is_some()).await;
+        let port = operator.port().expect("it serves");
+        let prometheus = Prometheus::start(port, folder.path());
         eventually("Prometheus sees the leader", async || {
             prometheus.numbers("autopeft_leader") == [1.0]
         })

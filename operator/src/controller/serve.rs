@@ -31,6 +31,8 @@ pub async fn serve(address: SocketAddr, served: Served) -> std::io::Result<()> {
         .route("/readyz", get(ready))
         .with_state(served);
     let listener = tokio::net::TcpListener::bind(address).await?;
+    // Port 0 asks for any.
+    tracing::info!("metrics and health at {}", listener.local_addr()?);
     axum::serve(listener, router).await
 }
 
