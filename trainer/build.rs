@@ -5,6 +5,7 @@ use std::path::PathBuf;
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=LIBTORCH");
+    println!("cargo:rustc-check-cfg=cfg(has_cuda)");
     // torch-sys tells where it found libtorch; LIBTORCH is what it was told by trainer/setup.
     let lib = std::env::var_os("DEP_TCH_LIBTORCH_LIB")
         .map(PathBuf::from)
@@ -16,6 +17,7 @@ fn main() {
     // No symbol of libtorch_cuda is named by the program, so the linker would leave it out, and
     // then no GPU is found at run time.
     if lib.join("libtorch_cuda.so").exists() {
+        println!("cargo:rustc-cfg=has_cuda");
         println!("cargo:rustc-link-arg=-Wl,--no-as-needed");
         println!("cargo:rustc-link-arg=-ltorch_cuda");
         println!("cargo:rustc-link-arg=-Wl,--as-needed");

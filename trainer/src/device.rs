@@ -5,10 +5,37 @@
 use autopeft_crds::spec::Precision;
 use tch::{Device, Kind};
 
+/// Why there is no GPU, though one was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoGpu {
+    /// The program cannot use any.
+    #[error(
+        "--device cuda: this peft-trainer was built without CUDA; in a cluster spec.trainer.image names one for CUDA where spec.trainer.resources.gpus is 1, on a machine of your own --device auto takes the CPU"
+    )]
+    NotBuilt,
+    /// Here is none that it can use.
+    #[error(
+        "--device cuda: libtorch finds no GPU that it can use: there is none, CUDA_VISIBLE_DEVICES hides it, or its driver is older than libtorch's CUDA"
+    )]
+    NotFound,
+}
+
 /// The first GPU where there is one, else the CPU. `CUDA_VISIBLE_DEVICES` chooses among GPUs, and
 /// set to nothing hides them all.
 pub fn choose() -> Device {
     Device::cuda_if_available()
+}
+
+/// The first GPU.
+///
+/// # Errors
+/// There is none that this program can use.
+pub fn gpu() -> Result<Device, NoGpu> {
+    match choose() {
+        Device::Cpu if cfg!(has_cuda) => Err(NoGpu::NotFound),
+        Device::Cpu => Err(NoGpu::NotBuilt),
+        gpu => Ok(gpu),
+    }
 }
 
 /// The number format of the frozen weights and of the matrix products: `Kind::Float` or

@@ -10,7 +10,7 @@ use tch::{Device, TchError};
 
 use crate::adapter::{ADAPTER_VERSION, AdapterDescription, AdapterError, ModelShape};
 use crate::batches::DataSet;
-use crate::device;
+use crate::device::{self, NoGpu};
 use crate::encoder::ModelConfig;
 use crate::fingerprint::FingerprintError;
 use crate::hub::{self, Holding, HubError};
@@ -44,6 +44,9 @@ pub enum TrialError {
         /// What it should say.
         expected: String,
     },
+    /// It asks for a GPU.
+    #[error(transparent)]
+    NoGpu(#[from] NoGpu),
     /// The hub's files cannot be had.
     #[error(transparent)]
     Hub(#[from] HubError),
@@ -85,7 +88,10 @@ impl TrialError {
             _ if self.is_absence() => FailureReason::Internal,
             // A name that is wrong is found before a search starts; later it is the network.
             Self::Hub(error) => reason::of_message(&error.to_string()),
-            Self::Request { .. }
+            // A driver or a card that is gone may be there on another node.
+            Self::NoGpu(NoGpu::NotFound) => FailureReason::DeviceLost,
+            Self::NoGpu(NoGpu::NotBuilt)
+            | Self::Request { .. }
             | Self::Task(_)
             | Self::Tokenize(_)
             | Self::Model(_)

@@ -3,79 +3,22 @@
 mod common;
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::inspection::{InspectionOutcome, parse_inspection};
 use autopeft_crds::spec::Metric;
 use autopeft_crds::trial::{
-    FailureClass, FailureReason, Inspection, RESULT_MAX_BYTES, TrialMeasurements, TrialOutcome,
-    TrialRequest, TrialResult, parse_result,
+    FailureClass, FailureReason, Inspection, TrialMeasurements, TrialOutcome, TrialResult,
 };
+use common::program::{lasting, measured, program, run, text, trial, trial_by};
 use common::{configuration, small_request, small_trial};
 use serde_json::{Value, json};
-
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_peft-trainer"));
-    command.stdin(Stdio::null());
-    command
-}
-
-fn run(arguments: &[&str]) -> Output {
-    program()
-        .args(arguments)
-        .output()
-        .expect("the program starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 /// All modules at once.
 fn modules() -> PeftConfiguration {
     configuration("011", 4, 4, 2)
-}
-
-/// Runs `trial` in a folder; gives the exit code, the result and what was said.
-fn trial(folder: &Path, request: &Value) -> (i32, TrialResult, String) {
-    let (request_file, result_file) = (folder.join("request.json"), folder.join("result.json"));
-    std::fs::write(&request_file, request.to_string()).expect("a request");
-    let output = program()
-        .arg("trial")
-        .args(["--device", "cpu", "--threads", "2", "--request"])
-        .arg(&request_file)
-        .arg("--result")
-        .arg(&result_file)
-        .output()
-        .expect("the program starts");
-    let bytes = std::fs::read(&result_file).expect("a result");
-    assert!(bytes.len() <= RESULT_MAX_BYTES);
-    let request: TrialRequest = serde_json::from_value(request.clone()).expect("a request");
-    let metric = request.task.score_metric();
-    let result = parse_result(&bytes, &request.identity, metric).expect("a valid result");
-    (
-        output.status.code().expect("a code"),
-        result,
-        text(&output.stderr),
-    )
-}
-
-fn measured(result: &TrialResult) -> &TrialMeasurements {
-    match &result.outcome {
-        TrialOutcome::Succeeded(measured) => measured,
-        TrialOutcome::Failed { message, .. } => panic!("failed: {message}"),
-    }
-}
-
-/// What must be the same when a trial is run again.
-fn lasting(result: &TrialResult) -> String {
-    let mut lasting = measured(result).clone();
-    lasting.train_seconds = 0.0;
-    lasting.total_seconds = 0.0;
-    lasting.peak_memory_bytes = 0;
-    serde_json::to_string(&lasting).expect("JSON")
 }
 
 #[test]
@@ -174,6 +117,47 @@ fn what_is_gone_in_the_middle_of_a_search_does_not_end_it() {
         };
         assert!(message.contains(file), "{message}");
     }
+}
+
+/// A GPU that is asked for is never replaced by the CPU. A trainer that can use none is the wrong
+/// one; a GPU that is not there may be there elsewhere.
+#[test]
+fn a_gpu_that_cannot_be_used_is_told_in_the_document() {
+    let (expected, of_inspection, code) = if cfg!(has_cuda) {
+        (FailureReason::DeviceLost, "unavailable", 1)
+    } else {
+        (FailureReason::BadInput, "refused", 2)
+    };
+    let folder = small_trial();
+    let hidden = |arguments: &[&str]| {
+        let mut program = program();
+        program.env("CUDA_VISIBLE_DEVICES", "").args(arguments);
+        program
+    };
+    let request = small_request(folder.path(), &modules(), &[]);
+    let told = trial_by(
+        hidden(&["trial", "--device", "cuda"]),
+        folder.path(),
+        &request,
+    );
+    let TrialOutcome::Failed { reason, message } = told.1.outcome else {
+        panic!("it was trained: {}", told.2);
+    };
+    assert_eq!((told.0, reason), (3, expected), "{message}");
+    assert!(message.starts_with("--device cuda: "), "{message}");
+
+    let (asked, document) = (folder.path().join("i.json"), folder.path().join("o.json"));
+    std::fs::write(&asked, request.to_string()).expect("a request");
+    let output = hidden(&["inspect", "--device", "cuda", "--request"])
+        .arg(&asked)
+        .arg("--result")
+        .arg(&document)
+        .output()
+        .expect("the program starts");
+    assert_eq!(output.status.code(), Some(code), "{}", text(&output.stderr));
+    let document = std::fs::read_to_string(&document).expect("a document");
+    assert!(document.contains(of_inspection), "{document}");
+    assert!(document.contains("--device cuda: "), "{document}");
 }
 
 /// What `train` says of these flags, on a small model and its data, and that it ends with code 2.

@@ -8,7 +8,7 @@ use autopeft_crds::trial::Method;
 use autopeft_trainer::model::{Backbone, Model, ModelError};
 use autopeft_trainer::peft::prefix::REPARAMETRISATION;
 use common::*;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 const OUTPUTS: i64 = 3;
 const HIDDEN: u64 = 16;
@@ -43,9 +43,10 @@ fn model(backbone: &Backbone, configuration: &PeftConfiguration) -> Model {
 }
 
 fn loss(model: &Model, architecture: &str) -> Tensor {
+    let device = model.device();
     model
-        .forward(&small_batch(architecture), false)
-        .cross_entropy_for_logits(&Tensor::from_slice(&[0i64, 2, 1]))
+        .forward(&on(device, small_batch(architecture)), false)
+        .cross_entropy_for_logits(&Tensor::from_slice(&[0i64, 2, 1]).to_device(device))
 }
 
 #[test]
@@ -157,16 +158,14 @@ fn the_ejected_prefix_predicts_the_same_bit_for_bit() {
     });
 }
 
-#[test]
-fn bfloat16_is_close_to_float32_with_every_method() {
+fn check_bfloat16(device: Device) {
     for architecture in ["bert", "roberta"] {
         let directory = small_model(architecture);
         for [sa, pa, prefix] in SIZES {
             let configuration = configuration("101", sa, pa, prefix);
             let logits = |kind: Kind| {
-                let backbone =
-                    Backbone::load(directory.path(), Method::Peft, tch::Device::Cpu, kind)
-                        .expect("a small model");
+                let backbone = Backbone::load(directory.path(), Method::Peft, device, kind)
+                    .expect("a small model");
                 let model = model(&backbone, &configuration);
                 fill_modules(&model);
                 let gradients = gradients(&model, &loss(&model, architecture));
@@ -175,7 +174,11 @@ fn bfloat16_is_close_to_float32_with_every_method() {
                         .values()
                         .all(|gradient| gradient.kind() == Kind::Float)
                 );
-                values(&model.evaluator().predict(&small_batch(architecture)))
+                values(
+                    &model
+                        .evaluator()
+                        .predict(&on(device, small_batch(architecture))),
+                )
             };
             let (exact, rounded) = (logits(Kind::Float), logits(Kind::BFloat16));
             let largest = exact
@@ -190,6 +193,17 @@ fn bfloat16_is_close_to_float32_with_every_method() {
             );
         }
     }
+}
+
+#[test]
+fn bfloat16_is_close_to_float32_with_every_method() {
+    check_bfloat16(Device::Cpu);
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn bfloat16_is_close_to_float32_on_a_gpu() {
+    check_bfloat16(gpu());
 }
 
 #[test]

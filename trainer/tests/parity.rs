@@ -18,12 +18,13 @@ const TOLERANCE: f64 = 1e-5;
 
 /// The embeddings and every layer's output, each `[B, T, H]`.
 fn hidden_states(encoder: &Encoder, batch: &Batch, attention: Attention) -> Vec<Tensor> {
+    let device = batch.input_ids.device();
     let pass = Pass {
         train: false,
         attention,
     };
     tch::no_grad(|| {
-        let mask = Mask::new(&batch.attention_mask, 0, Device::Cpu, &pass);
+        let mask = Mask::new(&batch.attention_mask, 0, device, &pass);
         let mut states = vec![encoder.embed(batch, &pass)];
         for layer in encoder.layers() {
             let next = layer.forward(&states[states.len() - 1], &mask, &Bare, &pass);
@@ -52,12 +53,12 @@ fn check(what: &str, found: &[f64], expected: &[f64], tolerance: f64) -> f64 {
         .fold(0.0, f64::max)
 }
 
-fn check_minilm(attention: Attention) {
+fn check_minilm(attention: Attention, device: Device) {
     let golden = golden("minilm.json");
-    let batch = batch(&golden["batch"]);
+    let batch = on(device, batch(&golden["batch"]));
     let directory = real_model("all-MiniLM-L6-v2");
-    let backbone = Backbone::load(&directory, Method::Peft, Device::Cpu, Kind::Float)
-        .expect("the real weights");
+    let backbone =
+        Backbone::load(&directory, Method::Peft, device, Kind::Float).expect("the real weights");
     let encoder = backbone.encoder().expect("an encoder");
     let states = hidden_states(&encoder, &batch, attention);
     let expected = golden["states"].as_array().expect("states");
@@ -84,12 +85,12 @@ fn check_minilm(attention: Attention) {
 
 #[test]
 fn minilm_has_the_hidden_states_of_hugging_face() {
-    check_minilm(Attention::Eager);
+    check_minilm(Attention::Eager, Device::Cpu);
 }
 
 #[test]
 fn fused_attention_has_them_too() {
-    check_minilm(Attention::Fused);
+    check_minilm(Attention::Fused, Device::Cpu);
 }
 
 #[test]
@@ -111,18 +112,18 @@ fn small_bert_and_roberta_have_the_hidden_states_of_hugging_face() {
 }
 
 /// One case of `training.json`: logits, every gradient and ten losses.
-fn check_training(case: &Value, attention: Attention) {
+fn check_training(case: &Value, attention: Attention, device: Device) {
     let architecture = case["architecture"].as_str().expect("a text");
     let method = serde_json::from_value(case["method"].clone()).expect("a method");
     let configuration: PeftConfiguration =
         serde_json::from_value(case["configuration"].clone()).expect("a configuration");
     let what = format!("{architecture}, {method:?}, {configuration}, {attention:?}");
-    let backbone = small_backbone(architecture, method);
+    let backbone = small_backbone_on(device, architecture, method);
     let mut model = Model::new(&backbone, &configuration, 3, 0).expect("a model");
     model.set_attention(attention);
     fill_modules(&model);
-    let batch = small_batch(architecture);
-    let labels = Tensor::from_slice(&[0i64, 2, 1]);
+    let batch = on(device, small_batch(architecture));
+    let labels = Tensor::from_slice(&[0i64, 2, 1]).to_device(device);
     let expected_losses = numbers(&case["losses"]);
     for (step, expected) in expected_losses.iter().enumerate() {
         let logits = model.forward(&batch, false);
@@ -160,7 +161,7 @@ fn check_gradients(
             .get(name)
             .unwrap_or_else(|| panic!("{what} is missing"));
         let flat = gradient.flatten(0, -1).to_kind(Kind::Double);
-        let direction = fill("direction", &flat.size());
+        let direction = fill("direction", &flat.size()).to_device(flat.device());
         let norm = summary["norm"].as_f64().expect("a norm");
         let product = summary["product"].as_f64().expect("a product");
         // Gradients are smaller than 1: the scale of the comparison is the tensor's norm.
@@ -184,13 +185,30 @@ fn check_gradients(
     }
 }
 
-#[test]
-fn modules_have_the_logits_gradients_and_losses_of_the_formulas() {
+fn check_modules(device: Device) {
     let golden = golden("training.json");
     let cases = golden.as_array().expect("cases");
     assert!(cases.len() >= 8);
     for case in cases {
-        check_training(case, Attention::Eager);
-        check_training(case, Attention::Fused);
+        check_training(case, Attention::Eager, device);
+        check_training(case, Attention::Fused, device);
     }
+}
+
+#[test]
+fn modules_have_the_logits_gradients_and_losses_of_the_formulas() {
+    check_modules(Device::Cpu);
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn a_gpu_has_the_hidden_states_of_hugging_face() {
+    check_minilm(Attention::Eager, gpu());
+    check_minilm(Attention::Fused, gpu());
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn a_gpu_has_the_logits_gradients_and_losses_of_the_formulas() {
+    check_modules(gpu());
 }

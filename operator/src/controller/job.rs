@@ -331,6 +331,13 @@ fn container(
         &request,
         "--result",
         "/dev/termination-log",
+        // A GPU that is paid for is used; one that is not is left to others.
+        "--device",
+        if spec.trainer.resources.gpus > 0 {
+            "cuda"
+        } else {
+            "cpu"
+        },
     ];
     Container {
         name: CONTAINER.into(),

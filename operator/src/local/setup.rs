@@ -228,7 +228,7 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
         None => new_uid(&name),
     };
     let probe = request::inspection(&manifest.spec, &places, &uid)?;
-    let inspection = trainer::inspect(&trainer, &workdir, &probe).await?;
+    let inspection = trainer::inspect(&trainer, &workdir, &probe, &device).await?;
     let space = SearchSpace::resolve(
         &manifest.spec.search_space,
         inspection.layers as usize,

@@ -67,11 +67,12 @@ pub fn find(given: Option<&Path>) -> Result<PathBuf, TrainerError> {
         .ok_or(TrainerError::Missing)
 }
 
-/// Lets the trainer look at model and data.
+/// Lets the trainer look at model and data, and at its `device`: `auto`, `cpu` or `cuda`.
 pub async fn inspect(
     trainer: &Path,
     workdir: &Path,
     request: &TrialRequest,
+    device: &str,
 ) -> Result<Inspection, TrainerError> {
     let file = workdir.join("inspect.json");
     files::replace(&file, &serde_json::to_vec_pretty(request)?)?;
@@ -83,7 +84,7 @@ pub async fn inspect(
         .arg("inspect")
         .arg("--request")
         .arg(&file)
-        .arg("--exit-with-parent")
+        .args(["--device", device, "--exit-with-parent"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -130,6 +130,19 @@ fn model_and_data_may_come_from_images() {
 }
 
 #[test]
+fn a_trainer_uses_the_gpu_that_it_has_and_no_other() {
+    for (gpus, device) in [(0, "cpu"), (1, "cuda")] {
+        let trainer = json!({"resources": {"gpus": gpus}});
+        let job = made(&search(claim("a", ""), claim("a", ""), trainer));
+        let container = &job["spec"]["template"]["spec"]["containers"][0];
+        let arguments = container["args"].as_array().expect("arguments");
+        assert_eq!(arguments[arguments.len() - 2..], ["--device", device]);
+        let limit = &container["resources"]["limits"]["nvidia.com/gpu"];
+        assert_eq!(limit.is_null(), gpus == 0, "{limit}");
+    }
+}
+
+#[test]
 fn what_a_cluster_adds_makes_no_other_job_and_what_a_user_changes_does() {
     let trainer = json!({"resources": {"cpu": "0.5", "gpus": 1}, "queueName": "team"});
     let search = search(claim("a", ""), claim("a", ""), trainer);

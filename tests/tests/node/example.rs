@@ -350,7 +350,25 @@ fn the_example_finds_in_a_cluster_exactly_what_it_finds_on_one_machine() {
         searches.left_nothing().await;
         assert_sound(&search, &node.audit());
         a_real_trainer_runs_out_of_memory(node, &searches).await;
+        a_trainer_without_cuda_is_no_use_on_a_gpu(node, &searches).await;
     });
+}
+
+/// The node pretends to have GPUs; the trainer's image is the one for the CPU. No trial of it holds one.
+async fn a_trainer_without_cuda_is_no_use_on_a_gpu(node: &Node, searches: &Searches) {
+    let mut wrong = manifest();
+    wrong["metadata"]["name"] = json!("wrong");
+    wrong["spec"]["trainer"]["resources"]["gpus"] = json!(1);
+    node.apply(NAMESPACE, &wrong);
+    let status = searches.over("wrong").await.status.unwrap_or_default();
+    let mut conditions = status.conditions.iter();
+    let ended = conditions.find(|condition| condition.type_ == "Succeeded");
+    let ended = ended.expect("it tells how it ended");
+    assert_eq!((&*ended.status, &*ended.reason), ("False", "BadInput"));
+    for part in ["was built without CUDA", "spec.trainer.image"] {
+        assert!(ended.message.contains(part), "{}", ended.message);
+    }
+    assert!(status.ledger.is_empty(), "{:?}", status.ledger);
 }
 
 /// Row 20, with a real trainer: what it is given shrinks once its model was looked at.

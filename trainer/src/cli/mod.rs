@@ -3,12 +3,12 @@
 //! Results go to standard output or to a file, progress and errors to standard error. The help
 //! tells the exit codes.
 
+mod environment;
 mod evaluate;
 mod failure;
 mod flags;
 mod parent;
 mod progress;
-mod threads;
 mod train;
 mod trial;
 
@@ -23,6 +23,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tch::Device;
 
 use crate::result;
+use crate::trial::TrialError;
 use failure::Failure;
 
 const EXIT_CODES: &str = "\
@@ -53,6 +54,8 @@ enum Command {
         /// Where an inspection's document goes, beside what is printed.
         #[arg(long, value_name = "FILE")]
         result: Option<PathBuf>,
+        #[command(flatten)]
+        machine: Machine,
         /// End as soon as standard input is closed.
         #[arg(long)]
         exit_with_parent: bool,
@@ -86,20 +89,14 @@ enum DeviceChoice {
 }
 
 impl Machine {
-    fn device(&self) -> Result<Device, Failure> {
+    fn device(&self) -> Result<Device, TrialError> {
         if let Some(threads) = self.threads {
             tch::set_num_threads(threads.into());
         }
         match self.device {
             DeviceChoice::Auto => Ok(crate::device::choose()),
             DeviceChoice::Cpu => Ok(Device::Cpu),
-            DeviceChoice::Cuda => match crate::device::choose() {
-                Device::Cpu => Err(Failure::BadInput(
-                    "--device cuda: no GPU that libtorch can use; --device auto takes the CPU"
-                        .into(),
-                )),
-                gpu => Ok(gpu),
-            },
+            DeviceChoice::Cuda => Ok(crate::device::gpu()?),
         }
     }
 }
@@ -107,7 +104,7 @@ impl Machine {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let started = Instant::now();
-    threads::wait_passively();
+    environment::set();
     // A panic's message is printed where it is caught, in one line.
     std::panic::set_hook(Box::new(|_| {}));
     let command = Cli::parse().command;
@@ -116,12 +113,13 @@ pub fn main() -> ExitCode {
         Command::Inspect {
             request,
             result,
+            machine,
             exit_with_parent,
         } => {
             if exit_with_parent {
                 parent::exit_with_parent();
             }
-            inspect(&request, result.as_deref())
+            inspect(&request, result.as_deref(), &machine)
         }
         Command::Train(arguments) => train::run(*arguments, started),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
@@ -135,12 +133,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn inspect(request: &Path, file: Option<&Path>) -> Result<(), Failure> {
+fn inspect(request: &Path, file: Option<&Path>, machine: &Machine) -> Result<(), Failure> {
     let request = read_request(request)?;
-    let found = crate::inspect::inspect(&request);
+    // Files are looked at on the CPU; a GPU that is asked for must be there.
+    let found = machine
+        .device()
+        .and_then(|_| crate::inspect::inspect(&request));
     if let Some(file) = file {
-        let message =
-            |error: &crate::trial::TrialError| error.to_string().chars().take(1000).collect();
+        let message = |error: &TrialError| error.to_string().chars().take(1000).collect();
         let outcome = match &found {
             Ok(inspection) => InspectionOutcome::Found(inspection.clone()),
             Err(error) if error.reason() == FailureReason::BadInput => InspectionOutcome::Refused {

@@ -35,8 +35,9 @@ pub(super) fn run(arguments: &TrialArguments, started: Instant) -> Result<(), Fa
         parent::exit_with_parent();
     }
     let request = read_request(&arguments.request)?;
-    let device = arguments.machine.device()?;
-    let outcome = catch_unwind(AssertUnwindSafe(|| train(&request, device, started)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        train(&request, arguments.machine.device()?, started)
+    }));
     let identity = request.identity.clone();
     let (document, failure) = match outcome {
         Ok(Ok(measured)) => (result::succeeded(identity, measured), None),

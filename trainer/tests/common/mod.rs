@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // Each test binary uses its part.
 
+pub mod program;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -111,8 +113,27 @@ pub fn small_model(architecture: &str) -> tempfile::TempDir {
 
 /// A small model's frozen weights, float32 on the CPU.
 pub fn small_backbone(architecture: &str, method: Method) -> Backbone {
+    small_backbone_on(Device::Cpu, architecture, method)
+}
+
+/// A small model's frozen weights on a device, float32.
+pub fn small_backbone_on(device: Device, architecture: &str, method: Method) -> Backbone {
     let directory = small_model(architecture);
-    Backbone::load(directory.path(), method, Device::Cpu, Kind::Float).expect("a small model")
+    Backbone::load(directory.path(), method, device, Kind::Float).expect("a small model")
+}
+
+/// The GPU, for tests that need one.
+pub fn gpu() -> Device {
+    autopeft_trainer::device::gpu().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A batch on a device.
+pub fn on(device: Device, batch: Batch) -> Batch {
+    Batch {
+        input_ids: batch.input_ids.to_device(device),
+        attention_mask: batch.attention_mask.to_device(device),
+        token_type_ids: batch.token_type_ids.to_device(device),
+    }
 }
 
 /// A configuration for the small models.
