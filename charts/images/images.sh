@@ -50,12 +50,17 @@ debian() {
 # is_made_of FILE PROGRAM LIBRARY-FOLDER|"" PACKAGE...: whether FILE holds just these, in their present versions, as this
 # script puts them together. `image` notes it in FILE.made-of.
 is_made_of() {
-    local file=$1 program=$2 libraries=$3
+    local file=$1 program=$2 libraries=$3 folder
     shift 3
     made_of=$({
         echo "$registry $version"
         sha256sum "${BASH_SOURCE[0]}" "$program" | cut -d' ' -f1
-        if [[ -n $libraries ]]; then find -L "$libraries" -type f -printf '%P %s %T@\n' | sort; fi
+        # Those of CUDA too, where the Python packages have them.
+        if [[ -n $libraries ]]; then
+            for folder in "$libraries" "$libraries"/../../nvidia/*/lib; do
+                if [[ -d $folder ]]; then find -L "$folder" -type f -printf '%P %s %T@\n' | sort; fi
+            done
+        fi
         if (($#)); then apt-cache show --no-all-versions "$@" | sed -n '/^\(Package\|Version\): /p'; fi
     } | sha256sum | cut -d' ' -f1)
     [[ -e $file && $(cat "$file.made-of" 2>/dev/null) == "$made_of" ]] && say "$file is as it should be"
@@ -97,7 +102,7 @@ operator() {
 
 trainer() {
     local file=$1 libtorch program folder=$work/root library missing
-    local -a packages=(libc6 libgcc-s1 libstdc++6 ca-certificates)
+    local -a drivers=() packages=(libc6 libgcc-s1 libstdc++6 ca-certificates)
     need cargo "install Rust 1.95.0 with rustup"
     libtorch=$("$root/trainer/setup/libtorch.sh")
     # All programs, as `make build` does: one package by itself would have its libraries compiled again, with less in them.
@@ -121,6 +126,10 @@ trainer() {
             mkdir -p "$folder/opt/nvidia/$(basename "$(dirname "$library")")/lib"
             cp -L "$library"/*.so* "$folder/opt/nvidia/$(basename "$(dirname "$library")")/lib/"
         done
+        # Where the driver is put: by NVIDIA's container runtime among the loader's own folders (by this file it knows
+        # whose), by other device plugins in these; no cache tells the loader.
+        : >"$folder/etc/debian_version"
+        drivers=(--env LD_LIBRARY_PATH=/usr/local/nvidia/lib64:/usr/local/nvidia/lib:/usr/lib64)
     else
         ldd "$program" | sed -n 's/^.* => \(\/.*\) (0x.*$/\1/p' | while read -r library; do
             if [[ $library == "$libtorch"/* ]]; then cp -L "$library" "$folder/opt/autopeft/lib/"; fi
@@ -133,7 +142,8 @@ trainer() {
     # As the container will find them: nothing of this machine's.
     missing=$(in_root "$folder" /opt/autopeft/peft-trainer) || die "the trainer does not start in its image: $missing"
     image trainer "$folder" "$file" /opt/autopeft/peft-trainer \
-        --env SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt --env NVIDIA_DRIVER_CAPABILITIES=compute,utility
+        --env SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt --env NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+        "${drivers[@]}"
 }
 
 # in_root FOLDER PROGRAM: says its version with FOLDER as the whole file system, all of its symbols found at once. The
@@ -141,7 +151,7 @@ trainer() {
 in_root() {
     local -a enter=(unshare --mount --pid --fork "--mount-proc=$1/proc")
     if ((UID)); then enter+=(--user --map-root-user); fi
-    LD_BIND_NOW=1 OMP_WAIT_POLICY=passive "${enter[@]}" chroot "$1" "$2" --version 2>&1
+    LD_BIND_NOW=1 OMP_WAIT_POLICY=passive TORCH_CUDNN_SDPA_DEPRIORITIZED=1 "${enter[@]}" chroot "$1" "$2" --version 2>&1
 }
 
 examples() {

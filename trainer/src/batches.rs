@@ -25,6 +25,14 @@ pub struct Group {
     pub length: usize,
 }
 
+/// A group whose rows lie on the device.
+#[derive(Debug)]
+pub struct Placed {
+    /// `[B]`.
+    rows: Tensor,
+    length: i64,
+}
+
 /// How examples are put into batches.
 #[derive(Clone, Copy, Debug)]
 pub struct Batching {
@@ -144,17 +152,32 @@ impl DataSet {
         &self.lengths
     }
 
+    /// Puts the rows of groups on the device, all at once: the host waits for each copy.
+    pub fn place(&self, groups: &[Group]) -> Result<Vec<Placed>, TchError> {
+        let rows: Vec<i64> = groups.iter().flat_map(|group| group.rows.clone()).collect();
+        let rows = Tensor::f_from_slice(&rows)?.f_to_device(self.device)?;
+        let mut start = 0;
+        let place = |group: &Group| {
+            let count = group.rows.len() as i64;
+            let rows = rows.f_narrow(0, start, count)?;
+            start += count;
+            let length = group.length as i64;
+            Ok(Placed { rows, length })
+        };
+        groups.iter().map(place).collect()
+    }
+
     /// A batch and its targets, `[B]`.
-    pub fn batch(&self, group: &Group) -> Result<(Batch, Tensor), TchError> {
-        let rows = Tensor::f_from_slice(&group.rows)?.f_to_device(self.device)?;
-        let length = group.length as i64;
+    pub fn batch(&self, group: &Placed) -> Result<(Batch, Tensor), TchError> {
+        let Placed { rows, length } = group;
+        let length = *length;
         // [N, T] -> [B, length]
         let cut = |all: &Tensor| {
             all.f_narrow(1, 0, length)?
-                .f_index_select(0, &rows)?
+                .f_index_select(0, rows)?
                 .f_to_kind(Kind::Int64)
         };
-        let lengths = self.lengths_column.f_index_select(0, &rows)?;
+        let lengths = self.lengths_column.f_index_select(0, rows)?;
         let visible = self
             .positions
             .f_narrow(1, 0, length)?
@@ -165,7 +188,7 @@ impl DataSet {
                 attention_mask: visible.f_to_kind(Kind::Int64)?,
                 token_type_ids: cut(&self.types)?,
             },
-            self.targets.f_index_select(0, &rows)?,
+            self.targets.f_index_select(0, rows)?,
         ))
     }
 }
@@ -236,7 +259,8 @@ mod tests {
             rows: vec![1, 0],
             length: 3,
         };
-        let (batch, targets) = data.batch(&group).expect("a batch");
+        let placed = data.place(&[group]).expect("on the CPU");
+        let (batch, targets) = data.batch(&placed[0]).expect("a batch");
         let flat = |tensor: &Tensor| Vec::<i64>::try_from(tensor.flatten(0, 1)).expect("integers");
         assert_eq!(flat(&batch.input_ids), [8, 9, 1, 5, 6, 7]);
         assert_eq!(flat(&batch.attention_mask), [1, 1, 0, 1, 1, 1]);

@@ -3,21 +3,22 @@
 //! A GPU is found when the program was built against a libtorch with CUDA (`build.rs` links it).
 
 use autopeft_crds::spec::Precision;
-use tch::{Device, Kind};
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::reason::sentence;
 
 /// Why there is no GPU, though one was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum NoGpu {
     /// The program cannot use any.
     #[error(
         "--device cuda: this peft-trainer was built without CUDA; in a cluster spec.trainer.image names one for CUDA where spec.trainer.resources.gpus is 1, on a machine of your own --device auto takes the CPU"
     )]
     NotBuilt,
-    /// Here is none that it can use.
-    #[error(
-        "--device cuda: libtorch finds no GPU that it can use: there is none, CUDA_VISIBLE_DEVICES hides it, or its driver is older than libtorch's CUDA"
-    )]
-    NotFound,
+    /// Here is none that it can use: libtorch's words tell whether there is none, its driver is too old, or
+    /// it is itself, or nothing is free on it.
+    #[error("--device cuda: libtorch can use no GPU here: {}", sentence(.0))]
+    NotUsable(TchError),
 }
 
 /// The first GPU where there is one, else the CPU. `CUDA_VISIBLE_DEVICES` chooses among GPUs, and
@@ -26,16 +27,17 @@ pub fn choose() -> Device {
     Device::cuda_if_available()
 }
 
-/// The first GPU.
+/// The first GPU. It is tried: one that is only counted may be too old for this libtorch.
 ///
 /// # Errors
 /// There is none that this program can use.
 pub fn gpu() -> Result<Device, NoGpu> {
-    match choose() {
-        Device::Cpu if cfg!(has_cuda) => Err(NoGpu::NotFound),
-        Device::Cpu => Err(NoGpu::NotBuilt),
-        gpu => Ok(gpu),
+    if !cfg!(has_cuda) {
+        return Err(NoGpu::NotBuilt);
     }
+    let gpu = Device::Cuda(0);
+    let tried = || Tensor::f_ones([1], (Kind::Float, gpu))?.f_double_value(&[0]);
+    tried().map(|_| gpu).map_err(NoGpu::NotUsable)
 }
 
 /// The number format of the frozen weights and of the matrix products: `Kind::Float` or

@@ -19,16 +19,21 @@ const WRAPPERS: [&str; 3] = [
 /// not its `sentence`.
 pub fn of_message(message: &str) -> FailureReason {
     let has = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-    if has(&[
-        "out of memory",
-        "can't allocate memory",
-        "Cannot allocate memory",
-        "not enough memory",
-        "std::bad_alloc",
-        "bad allocation",
-        "CUBLAS_STATUS_ALLOC_FAILED",
-        "CUDNN_STATUS_ALLOC_FAILED",
-    ]) {
+    // Where libtorch fails to allocate, it asks NVML who has the memory, and on a part of a GPU (MIG) that
+    // is refused in a container.
+    let is_refused_to_look = has(&["NVML_SUCCESS =="]) && has(&["CUDACachingAllocator"]);
+    if is_refused_to_look
+        || has(&[
+            "out of memory",
+            "can't allocate memory",
+            "Cannot allocate memory",
+            "not enough memory",
+            "std::bad_alloc",
+            "bad allocation",
+            "CUBLAS_STATUS_ALLOC_FAILED",
+            "CUDNN_STATUS_ALLOC_FAILED",
+        ])
+    {
         FailureReason::OutOfMemory
     } else if has(&[
         "CUDA error",
@@ -120,6 +125,7 @@ mod tests {
             "bad allocation",
             "mmap: Cannot allocate memory",
             "CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+            "NVML_SUCCESS == r INTERNAL ASSERT FAILED at \"/pytorch/c10/cuda/CUDACachingAllocator.cpp\":1165, please report a bug to PyTorch.",
         ] {
             assert_eq!(of_message(message), FailureReason::OutOfMemory, "{message}");
         }

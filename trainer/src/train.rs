@@ -14,7 +14,7 @@ use autopeft_crds::spec::{FidelitySpec, Metric, TrainingSpec};
 use autopeft_crds::trial::EpochMeasurements;
 use tch::{Kind as Number, Reduction, TchError, Tensor};
 
-use crate::batches::{Batching, DataSet, Group};
+use crate::batches::{Batching, DataSet, Group, Placed};
 use crate::device;
 use crate::metrics::{self, Predictions};
 use crate::model::{Evaluator, Model};
@@ -170,8 +170,8 @@ pub fn train(
         // A share of the steps may end within an epoch.
         groups.truncate((schedule.steps() - trained.steps) as usize);
         let mut losses = Losses::default();
-        for group in &groups {
-            let loss = loss(model, data, group)?;
+        for group in data.train.place(&groups)? {
+            let loss = loss(model, data, &group)?;
             optimizer.step(&loss, schedule.rate(trained.steps))?;
             losses.add(&loss)?;
             trained.steps += 1;
@@ -252,7 +252,7 @@ impl Losses {
     }
 }
 
-fn loss(model: &Model, data: &Data, group: &Group) -> Result<Tensor, TchError> {
+fn loss(model: &Model, data: &Data, group: &Placed) -> Result<Tensor, TchError> {
     let (batch, targets) = data.train.batch(group)?;
     // [B, C]
     let outputs = model.forward(&batch, true);
@@ -314,7 +314,8 @@ impl Validation {
             ..self.batching
         };
         let groups = batching.sorted(self.examples.lengths());
-        let parts = groups
+        let placed = self.examples.place(&groups)?;
+        let parts = placed
             .iter()
             .map(|group| Ok(evaluator.predict(&self.examples.batch(group)?.0)))
             .collect::<Result<Vec<_>, TchError>>()?;

@@ -80,17 +80,26 @@ impl TrialError {
     /// The reason that a result document gives. What is wrong with the content of a file is bad
     /// input and ends a search; what keeps a file from being read or written is not.
     pub fn reason(&self) -> FailureReason {
-        if let Some(reason) = reason::of_causes(self) {
-            return reason;
+        match (self, reason::of_causes(self)) {
+            // A driver or a card that is gone may be there on another node.
+            (Self::NoGpu(NoGpu::NotUsable(_)), _) => return FailureReason::DeviceLost,
+            // Data and weights are the same for every configuration: that they do not fit speaks against this
+            // GPU, or who else is on it, and not against this one.
+            (
+                Self::Device(source) | Self::Model(ModelError::Device { source, .. }),
+                Some(reason),
+            ) if reason == FailureReason::OutOfMemory && source.to_string().contains("CUDA") => {
+                return FailureReason::DeviceLost;
+            }
+            (_, Some(reason)) => return reason,
+            (_, None) => {}
         }
         match self {
             // Found before a search starts, where they are wrong; later something took them away.
             _ if self.is_absence() => FailureReason::Internal,
             // A name that is wrong is found before a search starts; later it is the network.
             Self::Hub(error) => reason::of_message(&error.to_string()),
-            // A driver or a card that is gone may be there on another node.
-            Self::NoGpu(NoGpu::NotFound) => FailureReason::DeviceLost,
-            Self::NoGpu(NoGpu::NotBuilt)
+            Self::NoGpu(_)
             | Self::Request { .. }
             | Self::Task(_)
             | Self::Tokenize(_)
@@ -461,4 +470,40 @@ fn check(request: &TrialRequest) -> Result<(), TrialError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_every_configuration_needs_speaks_against_the_gpu() {
+        let torch = |message: &str| TchError::Torch(message.into());
+        let of_the_gpu = || torch("CUDA out of memory. Tried to allocate 2.00 MiB");
+        let of_the_machine = || torch("DefaultCPUAllocator: can't allocate memory");
+        let weights = |device: &str, source| {
+            let device = device.into();
+            TrialError::from(ModelError::Device { device, source })
+        };
+        for (error, reason) in [
+            (TrialError::Device(of_the_gpu()), FailureReason::DeviceLost),
+            (weights("cuda:0", of_the_gpu()), FailureReason::DeviceLost),
+            (
+                TrialError::Device(of_the_machine()),
+                FailureReason::OutOfMemory,
+            ),
+            (weights("cpu", of_the_machine()), FailureReason::OutOfMemory),
+            (
+                TrainError::Torch(of_the_gpu()).into(),
+                FailureReason::OutOfMemory,
+            ),
+            (
+                NoGpu::NotUsable(of_the_gpu()).into(),
+                FailureReason::DeviceLost,
+            ),
+            (NoGpu::NotBuilt.into(), FailureReason::BadInput),
+        ] {
+            assert_eq!(error.reason(), reason, "{error}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ use autopeft_crds::configuration::hex_prefix;
 use autopeft_crds::spec::{
     ClaimSource, ImageSource, PeftSearchSpec, SecretKeyRef, Source, TrainerSpec,
 };
+use autopeft_crds::trial::TRAINER_ENVIRONMENT;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource,
@@ -398,6 +399,8 @@ fn environment(spec: &PeftSearchSpec) -> Vec<EnvVar> {
         plain("HF_HOME", "/tmp/huggingface"),
         plain("OMP_NUM_THREADS", &threads),
     ];
+    // A trainer that misses them loads libtorch twice.
+    variables.extend(TRAINER_ENVIRONMENT.map(|(name, value)| plain(name, value)));
     variables.extend(tokens(spec));
     variables
 }

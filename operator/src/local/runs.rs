@@ -24,7 +24,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
 
 use super::files::{self, FileError, REMEDY};
-use super::trainer::{TrainerError, last_words};
+use super::trainer::{self, TrainerError, last_words};
 use crate::planner::{Run, RunState, StopReason};
 
 /// How long a child may take to end when it is asked to.
@@ -154,6 +154,7 @@ impl Runs {
             .arg("--result")
             .arg(directory.join(RESULT))
             .args(["--device", &self.launch.device, "--exit-with-parent"])
+            .envs(trainer::environment())
             .stdin(Stdio::piped())
             .stdout(log)
             .stderr(log_too)

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use autopeft_crds::trial::{Inspection, TrialRequest};
+use autopeft_crds::trial::{Inspection, TRAINER_ENVIRONMENT, TrialRequest};
 
 use super::files::{self, FileError};
 
@@ -67,6 +67,13 @@ pub fn find(given: Option<&Path>) -> Result<PathBuf, TrainerError> {
         .ok_or(TrainerError::Missing)
 }
 
+/// What a trainer wants in its environment and our own, which it inherits, does not have.
+pub fn environment() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TRAINER_ENVIRONMENT
+        .into_iter()
+        .filter(|(name, _)| std::env::var_os(name).is_none())
+}
+
 /// Lets the trainer look at model and data, and at its `device`: `auto`, `cpu` or `cuda`.
 pub async fn inspect(
     trainer: &Path,
@@ -85,6 +92,7 @@ pub async fn inspect(
         .arg("--request")
         .arg(&file)
         .args(["--device", device, "--exit-with-parent"])
+        .envs(environment())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

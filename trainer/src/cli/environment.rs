@@ -1,24 +1,14 @@
-//! What libtorch and its libraries read from the environment when they are loaded, which is before
-//! `main`.
+//! The environment that libtorch wants.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-const WANTED: [(&str, &str); 2] = [
-    // OpenMP lets a thread that waits spin. Where the cores are shared with anything else (trials
-    // side by side, a container with a CPU limit, a machine that is in use) the thread that is
-    // waited for then has no core to run on: a trial of 7 seconds was seen to take 44, and one of a
-    // tiny model 11 instead of 1. Waiting passively costs nothing that could be measured.
-    ("OMP_WAIT_POLICY", "passive"),
-    // cuDNN's attention, which libtorch prefers on a Hopper GPU, plans anew for every shape: with
-    // batches padded to their longest text a training of 1.7 seconds took 21 (docs/measurements.md).
-    ("TORCH_CUDNN_SDPA_DEPRIORITIZED", "1"),
-];
+use autopeft_crds::trial::TRAINER_ENVIRONMENT;
 
-/// Starts this program again, in place and with the same arguments, where something is not set yet.
+/// Starts this program again, in place and with the same arguments, where something is not set.
 /// Where that cannot be, everything works, only slower.
 pub(super) fn set() {
-    let missing: Vec<_> = WANTED
+    let missing: Vec<_> = TRAINER_ENVIRONMENT
         .into_iter()
         .filter(|(name, _)| std::env::var_os(name).is_none())
         .collect();
