@@ -264,6 +264,9 @@ fn values_that_cannot_be_are_refused_by_name() {
         ("metrics.serviceMonitor.interval=soon", "interval"),
         ("watch.clusterWide=true,watch.namespace=team", "namespace"),
         ("networkPolicy.apiServer.ports={0}", "ports"),
+        ("networkPolicy.apiServer.cidrs={10.0.0.1}", "cidrs"),
+        ("podDisruptionBudget.maxUnavailable=-1", "maxUnavailable"),
+        ("podDisruptionBudget.maxUnavailable=some", "maxUnavailable"),
         ("podLabels.team=1", "team"),
     ] {
         let output = template(&[value]);

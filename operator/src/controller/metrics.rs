@@ -47,12 +47,13 @@ struct Searches {
     gpu_seconds: GaugeVec,
     surrogate_healthy: GaugeVec,
     degraded: GaugeVec,
-    queued: GaugeVec,
+    troubled: GaugeVec,
     finished: GaugeVec,
+    failed: GaugeVec,
 }
 
 impl Searches {
-    fn all(&self) -> [&GaugeVec; 11] {
+    fn all(&self) -> [&GaugeVec; 12] {
         [
             &self.trials,
             &self.trials_wanted,
@@ -63,8 +64,9 @@ impl Searches {
             &self.gpu_seconds,
             &self.surrogate_healthy,
             &self.degraded,
-            &self.queued,
+            &self.troubled,
             &self.finished,
+            &self.failed,
         ]
     }
 }
@@ -117,14 +119,19 @@ impl Metrics {
                 "1 where the condition Degraded is true.",
                 &[],
             )?,
-            queued: gauge(
-                "autopeft_search_queued",
-                "1 where the condition Degraded is true because Kueue has not admitted a Job yet.",
+            troubled: gauge(
+                "autopeft_search_troubled",
+                "1 where the condition Degraded is true for a reason that somebody has to see to: any but Queued and TrialsFailed.",
                 &[],
             )?,
             finished: gauge(
                 "autopeft_search_finished",
                 "1 where the search has ended.",
+                &[],
+            )?,
+            failed: gauge(
+                "autopeft_search_failed",
+                "1 where the search has ended without a front.",
                 &[],
             )?,
         };
@@ -233,13 +240,16 @@ impl Metrics {
             flag(!is("SurrogateHealthy", "False")),
         );
         set(&searches.degraded, flag(is("Degraded", "True")));
-        let is_queued = status.conditions.iter().any(|condition| {
+        // A queue is waited for; trials that were given up stay so for the rest of the search.
+        let is_troubled = status.conditions.iter().any(|condition| {
             condition.type_ == "Degraded"
                 && condition.status == "True"
-                && condition.reason == "Queued"
+                && !["Queued", "TrialsFailed"].contains(&condition.reason.as_str())
         });
-        set(&searches.queued, flag(is_queued));
-        set(&searches.finished, flag(status.completion_time.is_some()));
+        set(&searches.troubled, flag(is_troubled));
+        let is_over = status.completion_time.is_some();
+        set(&searches.finished, flag(is_over));
+        set(&searches.failed, flag(is_over && is("Succeeded", "False")));
     }
 
     fn shown(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {

@@ -133,7 +133,7 @@ pub async fn run_on(config: &Config, options: Options) -> Result<(), OperatorErr
     let connections = Connections::to(config)?;
     let metrics = Metrics::new()?;
     let pulse = Pulse::begin();
-    let ready = Arc::new(AtomicBool::new(true));
+    let ready = Arc::new(AtomicBool::new(false));
     let served = Served {
         metrics: metrics.clone(),
         pulse: pulse.clone(),
@@ -155,6 +155,8 @@ pub async fn run_on(config: &Config, options: Options) -> Result<(), OperatorErr
         _ = terminate.recv() => return Ok(()),
         end = &mut serving => return Ok(end.map_err(std::io::Error::other)??),
     };
+    // The API server has answered: it stands by.
+    ready.store(true, Ordering::Relaxed);
     tokio::select! {
         () = leadership.won() => {}
         _ = interrupt.recv() => return Ok(()),

@@ -64,7 +64,9 @@ pub fn settle(
     troubles: &[Trouble],
     now: Timestamp,
 ) -> PeftSearchStatus {
-    if let Some(trouble) = troubles.first() {
+    // A queue is waited for; what stands beside it has to be seen to.
+    let pressing = troubles.iter().find(|trouble| trouble.reason != "Queued");
+    if let Some(trouble) = pressing.or(troubles.first()) {
         let degraded = status
             .conditions
             .iter_mut()

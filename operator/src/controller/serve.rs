@@ -19,7 +19,7 @@ pub struct Served {
     pub metrics: Metrics,
     /// Whether the process runs.
     pub pulse: Pulse,
-    /// Whether it stands by or leads with filled caches.
+    /// Whether it stands by, with the Lease read, or leads with filled caches.
     pub ready: Arc<AtomicBool>,
 }
 
@@ -57,7 +57,7 @@ async fn ready(State(served): State<Served>) -> (StatusCode, &'static str) {
     } else {
         (
             StatusCode::SERVICE_UNAVAILABLE,
-            "the caches are not filled yet\n",
+            "the API server has not answered, or the caches are not filled yet\n",
         )
     }
 }
