@@ -238,11 +238,16 @@ async fn run<D: Fn(&TrialRequest) -> Act>(
         }
         Act::Succeed => (serde_json::to_string(&success(&request)).expect("JSON"), 0),
         Act::Say(message, code) => (message, code),
-        Act::OomKilled | Act::Evicted | Act::Unknown => (String::new(), 137),
+        Act::OomKilled => (String::new(), 137),
+        // A kubelet's own words, where a trainer's would be.
+        Act::Evicted | Act::Unknown => (
+            "The container could not be located when the pod was terminated".into(),
+            137,
+        ),
     };
     let reason = match act {
         Act::OomKilled => "OOMKilled",
-        Act::Unknown => "ContainerStatusUnknown",
+        Act::Evicted | Act::Unknown => "ContainerStatusUnknown",
         _ if code == 0 => "Completed",
         _ => "Error",
     };

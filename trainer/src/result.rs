@@ -13,6 +13,9 @@ use autopeft_crds::trial::{
 
 /// The longest message of a failure, characters.
 const MESSAGE_MAX: usize = 512;
+/// What a kubelet takes of a termination message in any case: it allows all containers of a pod 12 KiB
+/// together, and webhooks may have put some beside this one.
+const MESSAGE_BYTES: usize = 1024;
 
 /// Why a result could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -71,12 +74,12 @@ pub fn failed(identity: TrialIdentity, reason: FailureReason, message: &str) -> 
     }
 }
 
-/// The document as bytes within the limit: without its oldest epochs, never the best one, or with
-/// a shorter message, where it is too long.
-pub fn encode(mut result: TrialResult) -> Result<Vec<u8>, ResultWriteError> {
+/// The document as bytes within the limit, and of `wanted` bytes where that can be: without its oldest
+/// epochs, never the best one, or with a shorter message, where it is too long.
+pub fn encode(mut result: TrialResult, wanted: usize) -> Result<Vec<u8>, ResultWriteError> {
     loop {
         let bytes = serde_json::to_vec(&result)?;
-        if bytes.len() <= RESULT_MAX_BYTES {
+        if bytes.len() <= wanted.min(RESULT_MAX_BYTES) {
             return Ok(bytes);
         }
         let is_shorter = match &mut result.outcome {
@@ -90,6 +93,9 @@ pub fn encode(mut result: TrialResult) -> Result<Vec<u8>, ResultWriteError> {
                 is_shorter
             }
         };
+        if !is_shorter && bytes.len() <= RESULT_MAX_BYTES {
+            return Ok(bytes);
+        }
         if !is_shorter {
             return Err(ResultWriteError::TooLarge(bytes.len()));
         }
@@ -114,7 +120,12 @@ fn digits(value: f64, count: i32) -> f64 {
 /// Writes a result to a file: by a rename where it is a regular one, so that no reader ever sees a
 /// part of it, and directly where it is a device, a pipe, or mounted by itself (`/dev/termination-log`).
 pub fn write(path: &Path, result: TrialResult) -> Result<(), ResultWriteError> {
-    write_bytes(path, &encode(result)?)
+    let wanted = if is_special(path) {
+        MESSAGE_BYTES
+    } else {
+        RESULT_MAX_BYTES
+    };
+    write_bytes(path, &encode(result, wanted)?)
 }
 
 /// Writes an inspection's document in the same way.
@@ -136,9 +147,7 @@ fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), ResultWriteError> {
         path: path.into(),
         source,
     };
-    let is_special =
-        path.starts_with("/dev") || fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-    if is_special {
+    if is_special(path) {
         return directly(path, bytes).map_err(unwritable);
     }
     match renamed(path, bytes) {
@@ -148,6 +157,11 @@ fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), ResultWriteError> {
         }
         other => other.map_err(unwritable),
     }
+}
+
+/// Whether it is no regular file, or a container's termination message, which is one.
+fn is_special(path: &Path) -> bool {
+    path.starts_with("/dev") || fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }
 
 fn directly(path: &Path, bytes: &[u8]) -> io::Result<()> {

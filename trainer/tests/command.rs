@@ -61,6 +61,27 @@ fn a_long_training_still_fits_into_its_document() {
     assert_eq!(measured.epochs.last().expect("an epoch").epoch, 90);
 }
 
+/// A kubelet allows the containers of a pod 12 KiB of messages together.
+#[test]
+fn a_termination_message_is_short_however_long_the_training() {
+    let folder = small_trial();
+    let file = folder.path().join("request.json");
+    let long = [
+        ("/fidelity/epochs", json!(30)),
+        ("/fidelity/trainExamples", json!(32)),
+        ("/training/patience", json!(1000)),
+    ];
+    let request = small_request(folder.path(), &modules(), &long);
+    std::fs::write(&file, request.to_string()).expect("a request");
+    let file = file.to_string_lossy();
+    let output = run(&["trial", "--request", &file, "--result", "/dev/stdout"]);
+    assert!(output.stdout.len() <= 1024, "{}", text(&output.stdout));
+    let result: TrialResult = serde_json::from_slice(&output.stdout).expect("a result");
+    let measured = measured(&result);
+    let mut kept = measured.epochs.iter();
+    assert!(kept.any(|epoch| epoch.epoch == measured.best_epoch));
+}
+
 #[test]
 fn a_failure_is_recorded_with_its_reason() {
     let folder = small_trial();

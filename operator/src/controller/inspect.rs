@@ -226,7 +226,7 @@ async fn again(
     let generation = pass.search.metadata.generation;
     let trouble = Trouble::new("InspectionFailed", message);
     pass.memory
-        .set_back(Purpose::Inspection, uid, generation, trouble);
+        .set_back(Purpose::Inspection, uid, generation, trouble, 1);
     clear(pass, pods, Some(job)).await
 }
 

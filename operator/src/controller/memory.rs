@@ -142,19 +142,21 @@ impl Memory {
     }
 
     /// Notes that a Job came to nothing, once for each; the pause before the next of its purpose doubles with
-    /// each, up to 5 minutes.
+    /// each, up to 5 minutes, and is that of the `at_least`-th at least.
     pub fn set_back(
         &mut self,
         purpose: Purpose,
         job: &str,
         generation: Option<i64>,
         trouble: Trouble,
+        at_least: u32,
     ) {
         let count = match self.setbacks.get(&purpose) {
             Some(last) if last.job == job => return,
             Some(last) => last.count.saturating_add(1),
             None => 1,
         };
+        let count = count.max(at_least);
         let setbacks = Setbacks {
             trouble,
             until: Instant::now() + backoff(count),

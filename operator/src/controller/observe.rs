@@ -31,6 +31,9 @@ pub struct Objects {
     pub held: Vec<String>,
 }
 
+/// A trial that was taken away (evicted, preempted) more often than this is started again after a pause, and told.
+const TAKEN_OFTEN: u32 = 3;
+
 /// What is seen of a search.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
@@ -42,8 +45,8 @@ pub struct Observed {
     pub missing: Vec<Attempt>,
     /// What waits for something that is not there.
     pub troubles: Vec<Trouble>,
-    /// Trials and the UIDs of their Jobs whose pod a node would not have, and what is to be told of it.
-    pub rejected: Vec<(u32, String, Trouble)>,
+    /// Attempts that came to nothing through what is around them, and whose successor is not started at once.
+    pub setbacks: Vec<Setback>,
     /// Trials and the UIDs of their Jobs whose container has begun.
     pub begun: Vec<(u32, String)>,
     /// Attempts whose end is not clear.
@@ -54,6 +57,19 @@ pub struct Observed {
     pub wake: Option<Timestamp>,
     /// What each attempt has.
     pub objects: BTreeMap<Attempt, Objects>,
+}
+
+/// An attempt that came to nothing: a node would not have its pod, or it was taken away once more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setback {
+    /// The trial.
+    pub trial: u32,
+    /// The UID of the attempt's Job.
+    pub job: String,
+    /// What is to be told.
+    pub trouble: Trouble,
+    /// How many there were in a row, at least.
+    pub count: u32,
 }
 
 /// What is looked at.
@@ -243,18 +259,38 @@ fn state_of(
             }
         }
         Seen::Ended(ending) => ended(view, entry, ending),
-        Seen::Taken(_) => RunState::Interrupted,
+        Seen::Taken(message) => {
+            // Once or twice is as it should be: it is tried again at once.
+            let often = (entry.attempt - 1).saturating_sub(entry.failed_attempts);
+            if often >= TAKEN_OFTEN {
+                let message = format!(
+                    "{} attempts of trial {} were interrupted, the last one because: {message}",
+                    often + 1,
+                    entry.trial
+                );
+                let count = often - TAKEN_OFTEN + 1;
+                let trouble = Trouble::new("PodTaken", message);
+                observed.setbacks.push(setback(entry, job, trouble, count));
+            }
+            RunState::Interrupted
+        }
         Seen::Rejected(message) => {
-            let uid = job.and_then(|job| job.metadata.uid.clone());
-            let uid = uid.or_else(|| entry.job_uid.clone());
             let message = format!("a node would not have the pod of the Job {name}: {message}");
             let trouble = Trouble::new("PodRejected", message);
-            observed
-                .rejected
-                .push((entry.trial, uid.unwrap_or_default(), trouble));
+            observed.setbacks.push(setback(entry, job, trouble, 1));
             RunState::Interrupted
         }
     })
+}
+
+fn setback(entry: &LedgerEntry, job: Option<&Arc<Job>>, trouble: Trouble, count: u32) -> Setback {
+    let uid = job.and_then(|job| job.metadata.uid.clone());
+    Setback {
+        trial: entry.trial,
+        job: uid.or_else(|| entry.job_uid.clone()).unwrap_or_default(),
+        trouble,
+        count,
+    }
 }
 
 fn ended(view: &View<'_>, entry: &LedgerEntry, ending: outcome::Ending) -> RunState {

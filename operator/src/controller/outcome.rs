@@ -27,6 +27,10 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
 /// How long a pod that has a node may take to start: the first time, a node fetches the image meanwhile.
 const START: SignedDuration = SignedDuration::from_secs(120);
 
+/// How much shorter than its Job's deadline a container that the deadline ended may have run: its pod was
+/// found a node, and it was given time to end.
+const SLACK: SignedDuration = SignedDuration::from_secs(60);
+
 /// What is seen of an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
@@ -57,6 +61,9 @@ pub enum Ending {
     /// No document: why.
     Without(FailureReason, String),
 }
+
+/// What a kubelet says of a container whose end it has not seen.
+const NO_STATUS: &str = "ContainerStatusUnknown";
 
 /// The longest message of a trouble, characters: an object's size is limited.
 const TOLD: usize = 600;
@@ -130,13 +137,16 @@ pub fn see(job: &Job, pods: &[&Pod], now: Timestamp) -> Seen {
     }
     if is_late(job, pods) {
         // Time that passed before the container started says nothing of the configuration.
-        return if pods.iter().any(|pod| has_started(pod)) {
+        return if pods.iter().any(|pod| has_used(pod, job)) {
             without(
                 FailureReason::DeadlineExceeded,
                 "it took longer than trialDeadlineSeconds",
             )
         } else {
-            Seen::Taken("trialDeadlineSeconds passed before the container started".into())
+            Seen::Taken(
+                "trialDeadlineSeconds passed, for the most part before the container started"
+                    .into(),
+            )
         };
     }
     let last = pods.iter().max_by_key(|pod| {
@@ -192,6 +202,9 @@ fn used_by(pod: &Pod, now: Timestamp) -> Option<f64> {
         ),
         (None, None) => return None,
     };
+    if is_no_time(begun) {
+        return None;
+    }
     let seconds = ended.duration_since(begun).as_secs_f64();
     (gpus > 0.0).then(|| gpus * seconds.max(0.0))
 }
@@ -224,6 +237,22 @@ fn is_late(job: &Job, pods: &[&Pod]) -> bool {
         let grace = metadata.deletion_grace_period_seconds.unwrap_or(0);
         deletion.0 >= later(due, SignedDuration::from_secs(grace))
     })
+}
+
+/// Whether a pod's container has run for as long as its Job may, all but for `SLACK`. By the node's clock alone.
+fn has_used(pod: &Pod, job: &Job) -> bool {
+    let Some(end) = terminated(pod).filter(|_| has_started(pod)) else {
+        return has_started(pod);
+    };
+    let spec = job.spec.as_ref();
+    let allowed = spec.and_then(|spec| spec.active_deadline_seconds);
+    match (&end.started_at, &end.finished_at, allowed) {
+        (Some(begun), Some(over), Some(allowed)) => {
+            let ran = over.0.duration_since(begun.0);
+            ran.saturating_add(SLACK) >= SignedDuration::from_secs(allowed)
+        }
+        _ => true,
+    }
 }
 
 /// A pod of ours whose Job is gone.
@@ -281,11 +310,33 @@ fn terminated(pod: &Pod) -> Option<&ContainerStateTerminated> {
 
 /// Whether the pod's container has begun.
 pub fn has_started(pod: &Pod) -> bool {
-    state(pod).is_some_and(|state| state.running.is_some() || state.terminated.is_some())
+    state(pod).is_some_and(|state| match &state.terminated {
+        Some(end) => !never_ran(end),
+        None => state.running.is_some(),
+    })
+}
+
+/// Whether a container ended without having begun: the runtime could not start its program.
+fn never_ran(end: &ContainerStateTerminated) -> bool {
+    matches!(
+        end.reason.as_deref(),
+        Some("StartError" | "ContainerCannotRun")
+    ) || (end.reason.as_deref() != Some(NO_STATUS)
+        && end.started_at.as_ref().is_some_and(|at| is_no_time(at.0)))
+}
+
+/// Whether a runtime had no time to tell, and told the epoch.
+fn is_no_time(time: Timestamp) -> bool {
+    time.as_second() <= 0
 }
 
 fn document(pod: &Pod) -> Option<String> {
-    let message = terminated(pod)?.message.as_ref()?;
+    let end = terminated(pod)?;
+    // The runtime and the kubelet speak in the same place of a container that never ran or was lost.
+    if never_ran(end) || end.reason.as_deref() == Some(NO_STATUS) {
+        return None;
+    }
+    let message = end.message.as_ref()?;
     (!message.is_empty()).then(|| message.clone())
 }
 
@@ -314,14 +365,19 @@ fn waiting(pod: &Pod, now: Timestamp) -> Option<Trouble> {
         .creation_timestamp
         .as_ref()
         .is_some_and(|created| now >= later(created.0, PATIENCE));
-    let unscheduled = status.conditions.iter().flatten().find(|condition| {
-        condition.type_ == "PodScheduled"
-            && condition.status == "False"
-            && condition.reason.as_deref() == Some("Unschedulable")
-    });
+    let unscheduled = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
     if let Some(condition) = unscheduled.filter(|_| old_enough) {
         let message = condition.message.as_deref().unwrap_or("no node fits");
-        return Some(Trouble::new("Unschedulable", message));
+        let told = match condition.reason.as_deref() {
+            // Such as SchedulingGated and SchedulerError.
+            Some(reason) if reason != "Unschedulable" => format!("{reason}: {message}"),
+            _ => message.into(),
+        };
+        return Some(Trouble::new("Unschedulable", told));
     }
     let Some(state) = state(pod) else {
         return not_started(pod, now);
@@ -343,10 +399,21 @@ fn waiting(pod: &Pod, now: Timestamp) -> Option<Trouble> {
 /// alone, which this operator may not read.
 fn not_started(pod: &Pod, now: Timestamp) -> Option<Trouble> {
     let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
-    let scheduled = conditions
-        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "True")?;
-    let since = scheduled.last_transition_time.as_ref()?.0;
     let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let Some(scheduled) = conditions.find(|condition| condition.type_ == "PodScheduled") else {
+        let created = pod.metadata.creation_timestamp.as_ref()?.0;
+        let has_node = pod
+            .spec
+            .as_ref()
+            .is_some_and(|spec| spec.node_name.is_some());
+        return (!has_node && now >= later(created, START)).then(|| {
+            let told = format!(
+                "no scheduler has looked at the pod {name} for 2 minutes; is the one that its schedulerName names at work?"
+            );
+            Trouble::new("Unschedulable", told)
+        });
+    };
+    let since = scheduled.last_transition_time.as_ref()?.0;
     (now >= later(since, START)).then(|| {
         Trouble::new(
             "PodNotStarted",
@@ -364,11 +431,12 @@ fn ended(pod: &Pod) -> Seen {
     let reason = status.and_then(|status| status.reason.as_deref());
     if reason == Some("Evicted") || is_disrupted(pod) {
         let message = message.unwrap_or("the pod was evicted");
-        // The node evicts a pod that has used more disk than it may.
-        if ["ephemeral", "emptyDir", "EmptyDir"]
+        // The node evicts a pod that has used more disk than it may, and, as it says, one that is in the way where the
+        // node itself is short of it.
+        let is_about_disk = ["ephemeral", "emptyDir", "EmptyDir"]
             .iter()
-            .any(|word| message.contains(word))
-        {
+            .any(|word| message.contains(word));
+        if is_about_disk && !message.starts_with("The node ") {
             return without(FailureReason::DiskFull, short(message));
         }
         return if has_started(pod) {
@@ -377,9 +445,31 @@ fn ended(pod: &Pod) -> Seen {
             Seen::Rejected(short(message))
         };
     }
-    let Some(end) = terminated(pod) else {
-        let why = message.or(reason).unwrap_or("no reason is given");
-        return Seen::Rejected(short(why));
+    let end = match terminated(pod) {
+        Some(end) if never_ran(end) => {
+            let why = end.message.as_deref().or(end.reason.as_deref());
+            let why = why.unwrap_or("no reason is given");
+            return Seen::Rejected(format!(
+                "its container could not be started: {}",
+                short(why)
+            ));
+        }
+        Some(end) => end,
+        None => {
+            let why = message.or(reason).map(short);
+            let why = why.or_else(|| another_failed(pod)).unwrap_or_else(|| {
+                let has_node = pod
+                    .spec
+                    .as_ref()
+                    .is_some_and(|spec| spec.node_name.is_some());
+                if is_going(pod) && !has_node {
+                    "it was deleted before it had a node".into()
+                } else {
+                    "no reason is given".into()
+                }
+            });
+            return Seen::Rejected(why);
+        }
     };
     let code = end.exit_code;
     match end.reason.as_deref() {
@@ -387,9 +477,7 @@ fn ended(pod: &Pod) -> Seen {
             FailureReason::OutOfMemory,
             "the container used more memory than spec.trainer.resources.memory and was killed",
         ),
-        Some("ContainerStatusUnknown") => {
-            without(FailureReason::Lost, "the node lost track of the container")
-        }
+        Some(NO_STATUS) => without(FailureReason::Lost, "the node lost track of the container"),
         Some("DeadlineExceeded") => without(
             FailureReason::DeadlineExceeded,
             "it took longer than trialDeadlineSeconds",
@@ -412,6 +500,25 @@ fn ended(pod: &Pod) -> Seen {
             }
         }
     }
+}
+
+/// A container that is not ours (a webhook has put it into the pod) and failed, so that ours never began.
+fn another_failed(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let before = status.init_container_statuses.iter().flatten();
+    let beside = status.container_statuses.iter().flatten();
+    before.chain(beside).find_map(|container| {
+        let end = container.state.as_ref()?.terminated.as_ref()?;
+        (container.name != CONTAINER && end.exit_code != 0).then(|| {
+            let message = end.message.as_deref().unwrap_or("no message");
+            format!(
+                "the container {}, which is not the search's own, ended with exit code {}: {}",
+                container.name,
+                end.exit_code,
+                short(message)
+            )
+        })
+    })
 }
 
 fn is_disrupted(pod: &Pod) -> bool {

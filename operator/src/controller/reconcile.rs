@@ -477,10 +477,14 @@ impl Pass<'_> {
             }
             let generation = self.search.metadata.generation;
             self.memory.keep_setbacks_of(generation);
-            for (trial, uid, trouble) in &observed.rejected {
-                let purpose = Purpose::Trial(*trial);
-                self.memory
-                    .set_back(purpose, uid, generation, trouble.clone());
+            for setback in &observed.setbacks {
+                self.memory.set_back(
+                    Purpose::Trial(setback.trial),
+                    &setback.job,
+                    generation,
+                    setback.trouble.clone(),
+                    setback.count,
+                );
             }
             if !observed.missing.is_empty() {
                 self.look_for(&observed.missing, ledger).await?;

@@ -48,6 +48,12 @@ fn gpu_seconds_are_those_of_containers_that_held_gpus() {
     assert_eq!(used(&[pod(Some(1), &waiting)]), None);
     assert_eq!(used(&[pod(None, &ended)]), None);
     assert_eq!(used(&[]), None);
+    // The runtime had no time to tell.
+    let not_begun = json!({"terminated": {
+        "exitCode": 128, "reason": "StartError", "startedAt": "1970-01-01T00:00:00Z",
+        "finishedAt": at(25).to_string(),
+    }});
+    assert_eq!(used(&[pod(Some(1), &not_begun)]), None);
     // The node's clock is ahead of ours.
     let ahead = json!({"running": {"startedAt": at(400).to_string()}});
     assert_eq!(used(&[pod(Some(1), &ahead)]), Some(0.0));
@@ -98,7 +104,8 @@ fn a_pod_that_has_a_node_and_does_not_start_is_told_after_two_minutes() {
             "{}",
             told.message
         );
-        assert_eq!(trouble(500, stuck, false), None);
+        let told = trouble(500, stuck, false).expect("no node was found");
+        assert_eq!(told.reason, "Unschedulable");
     }
     assert_eq!(trouble(500, &running, true), None);
 }
@@ -161,9 +168,9 @@ fn a_pod_that_is_deleted_and_does_not_end_is_lost_after_a_while() {
 }
 
 /// A Job whose activeDeadlineSeconds ended it, and what is seen of it with this pod.
-fn late(state: Option<Value>) -> Seen {
+fn late(state: Option<Value>, deadline: i64) -> Seen {
     let job: Job = serde_json::from_value(json!({
-        "spec": {"activeDeadlineSeconds": 60, "template": {}},
+        "spec": {"activeDeadlineSeconds": deadline, "template": {}},
         "status": {"conditions": [
             {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"},
         ]},
@@ -181,13 +188,138 @@ fn late(state: Option<Value>) -> Seen {
 #[test]
 fn a_deadline_counts_only_where_the_container_had_begun() {
     let begun = json!({"terminated": {"exitCode": 137, "startedAt": at(3).to_string()}});
-    let Seen::Ended(Ending::Without(reason, _)) = late(Some(begun)) else {
+    let Seen::Ended(Ending::Without(reason, _)) = late(Some(begun), 60) else {
         panic!("it has ended");
     };
     assert_eq!(reason, FailureReason::DeadlineExceeded);
     let waiting = json!({"waiting": {"reason": "ImagePullBackOff"}});
-    assert!(matches!(late(Some(waiting)), Seen::Taken(_)));
-    assert!(matches!(late(None), Seen::Taken(_)));
+    assert!(matches!(late(Some(waiting), 60), Seen::Taken(_)));
+    assert!(matches!(late(None, 60), Seen::Taken(_)));
+}
+
+/// Of an hour, the pod waited for a node and its image until there were ten minutes left.
+#[test]
+fn a_deadline_that_passed_while_the_pod_waited_says_nothing_of_the_configuration() {
+    let ran = |from: i64| {
+        json!({"terminated": {
+            "exitCode": 137,
+            "startedAt": at(from).to_string(),
+            "finishedAt": at(3605).to_string(),
+        }})
+    };
+    assert!(matches!(late(Some(ran(3000)), 3600), Seen::Taken(_)));
+    let Seen::Ended(Ending::Without(reason, _)) = late(Some(ran(20)), 3600) else {
+        panic!("it has had its time");
+    };
+    assert_eq!(reason, FailureReason::DeadlineExceeded);
+}
+
+/// A pod in this phase, with these fields of its status.
+fn failed(fields: &[(&str, Value)]) -> Seen {
+    let mut status = json!({"phase": "Failed"});
+    for (field, value) in fields {
+        status[field] = value.clone();
+    }
+    let pod: Pod = serde_json::from_value(json!({
+        "spec": {"nodeName": "node-1", "containers": [{"name": "trainer"}]},
+        "status": status,
+    }))
+    .expect("a pod");
+    see(&Job::default(), &[&pod], at(5))
+}
+
+fn container(name: &str, end: &Value) -> Value {
+    json!([{
+        "name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"terminated": end},
+    }])
+}
+
+#[test]
+fn what_a_runtime_or_a_kubelet_says_is_not_read_as_a_result() {
+    let runtime = json!({
+        "exitCode": 128, "reason": "StartError", "startedAt": "1970-01-01T00:00:00Z",
+        "message": "exec: \"inspect\": executable file not found in $PATH",
+    });
+    let Seen::Rejected(message) = failed(&[("containerStatuses", container("trainer", &runtime))])
+    else {
+        panic!("it never began");
+    };
+    assert!(
+        message.contains("could not be started: exec: "),
+        "{message}"
+    );
+
+    let unseen = json!({
+        "exitCode": 137, "reason": "ContainerStatusUnknown", "startedAt": null,
+        "message": "The container could not be located when the pod was terminated",
+    });
+    let statuses = ("containerStatuses", container("trainer", &unseen));
+    let Seen::Ended(Ending::Without(reason, _)) = failed(std::slice::from_ref(&statuses)) else {
+        panic!("it is lost");
+    };
+    assert_eq!(reason, FailureReason::Lost);
+    let evicted = [
+        statuses,
+        ("reason", json!("Evicted")),
+        (
+            "message",
+            json!("The node was low on resource: ephemeral-storage."),
+        ),
+    ];
+    assert!(matches!(failed(&evicted), Seen::Taken(_)));
+    let own = [
+        ("reason", json!("Evicted")),
+        (
+            "message",
+            json!("Pod ephemeral local storage usage exceeds the total limit of containers 1Gi."),
+        ),
+    ];
+    let Seen::Ended(Ending::Without(reason, _)) = failed(&own) else {
+        panic!("it has used too much");
+    };
+    assert_eq!(reason, FailureReason::DiskFull);
+}
+
+#[test]
+fn a_container_of_somebody_else_that_fails_is_named() {
+    let end = json!({"exitCode": 126, "message": "no iptables"});
+    let Seen::Rejected(message) =
+        failed(&[("initContainerStatuses", container("istio-validation", &end))])
+    else {
+        panic!("the trainer never began");
+    };
+    let expected = "the container istio-validation, which is not the search's own, ended with exit code 126: no iptables";
+    assert_eq!(message, expected);
+}
+
+#[test]
+fn a_pod_that_no_scheduler_looks_at_is_told() {
+    let seen = |second: i64, conditions: Value| {
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {"name": "p", "creationTimestamp": at(0).to_string()},
+            "spec": {"containers": [{"name": "trainer"}]},
+            "status": {"phase": "Pending", "conditions": conditions},
+        }))
+        .expect("a pod");
+        see(&Job::default(), &[&pod], at(second))
+    };
+    assert_eq!(seen(119, json!([])), Seen::Running);
+    let Seen::Waiting(trouble) = seen(120, json!([])) else {
+        panic!("two minutes are over");
+    };
+    assert!(
+        trouble.message.contains("no scheduler"),
+        "{}",
+        trouble.message
+    );
+    let gated = json!([{
+        "type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "Waiting",
+    }]);
+    let Seen::Waiting(trouble) = seen(10, gated) else {
+        panic!("it waits");
+    };
+    assert_eq!(trouble.message, "SchedulingGated: Waiting");
 }
 
 #[test]
