@@ -90,7 +90,8 @@ static void play(char *part, int trial, int attempt, double *seconds) {
 
 int main(int count, char **words) {
     char uid[128], hash[128], number[16], model[256], document[2048];
-    if (count != 6) {
+    // VERB --request FILE --result FILE --device NAME
+    if (count != 8) {
         return 2;
     }
     int file = open(words[3], O_RDONLY);

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock};
@@ -112,8 +113,21 @@ impl Node {
 
     /// Gives the actor to the node under one more name.
     pub fn load_actor_as(&self, name: &str) {
-        let program = self.state().join("actor");
-        let file = self.state().join("another.oci");
+        self.load_program_as("actor", name);
+    }
+
+    /// Gives the node an image whose program is none: it may not be executed.
+    pub fn load_broken_as(&self, name: &str) {
+        let program = self.state().join("broken");
+        std::fs::write(&program, [0_u8; 64]).expect("a file");
+        let unexecutable = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(&program, unexecutable).expect("its mode can be set");
+        self.load_program_as("broken", name);
+    }
+
+    fn load_program_as(&self, program: &str, name: &str) {
+        let file = self.state().join(format!("another-{program}.oci"));
+        let program = self.state().join(program);
         let (program, archive) = (program.to_string_lossy(), file.to_string_lossy());
         cluster_sh(&["image", &program, name, &archive]);
         self.load(&file);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use autopeft_crds::status::TrialState;
 use autopeft_integration_tests::cluster::runtime;
-use autopeft_integration_tests::node::{is_in_phase, node};
+use autopeft_integration_tests::node::{ACTOR, is_in_phase, node};
 use autopeft_integration_tests::searches::{Searches, condition};
 use kube::ResourceExt;
 use serde_json::{Value, json};
@@ -92,7 +92,7 @@ fn a_trainer_that_is_mended_takes_the_place_of_one_that_cannot_start() {
         let message = searches.degraded("late", "Unschedulable").await;
         assert!(message.contains("Insufficient memory"), "{message}");
 
-        let image = json!({"trainer": {"image": autopeft_integration_tests::node::ACTOR}});
+        let image = json!({"trainer": {"image": ACTOR}});
         searches
             .patch("early", &image)
             .await
@@ -105,6 +105,39 @@ fn a_trainer_that_is_mended_takes_the_place_of_one_that_cannot_start() {
         for (name, trials) in [("early", 2), ("late", 3)] {
             let status = searches.over(name).await.status.unwrap_or_default();
             assert_eq!(status.trials.succeeded, trials, "{name}");
+            let spent = status.ledger.iter().map(|entry| entry.failed_attempts);
+            assert_eq!(spent.sum::<u32>(), 0, "{name}");
+        }
+        searches.left_nothing().await;
+    });
+}
+
+/// Row 45: what the runtime says of a program that it cannot start stands where a result would be.
+#[test]
+fn a_program_that_cannot_be_started_is_told_and_costs_nothing() {
+    let Some(node) = node() else { return };
+    runtime().block_on(async {
+        let searches = node.with_operator("broken").await;
+        node.load_broken_as("localhost/broken:1");
+        let trainer = |image: &str| json!({"maxTrials": 2, "trainer": {"image": image}});
+        let (broken, actor) = (trainer("localhost/broken:1"), trainer(ACTOR));
+        searches.begin("early", "each-1", &broken).await;
+        searches
+            .begin("late", "each-8", &json!({"maxTrials": 2}))
+            .await;
+        let message = searches.degraded("early", "InspectionFailed").await;
+        assert!(message.contains("could not be started: "), "{message}");
+        searches.running("late", 0, 1).await;
+        searches
+            .patch("late", &broken)
+            .await
+            .expect("it may change");
+        let message = searches.degraded("late", "PodRejected").await;
+        assert!(message.contains("could not be started: "), "{message}");
+        for name in ["early", "late"] {
+            searches.patch(name, &actor).await.expect("it may change");
+            let status = searches.over(name).await.status.unwrap_or_default();
+            assert_eq!(status.trials.succeeded, 2, "{name}");
             let spent = status.ledger.iter().map(|entry| entry.failed_attempts);
             assert_eq!(spent.sum::<u32>(), 0, "{name}");
         }
