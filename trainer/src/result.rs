@@ -93,11 +93,11 @@ pub fn encode(mut result: TrialResult, wanted: usize) -> Result<Vec<u8>, ResultW
                 is_shorter
             }
         };
-        if !is_shorter && bytes.len() <= RESULT_MAX_BYTES {
-            return Ok(bytes);
-        }
         if !is_shorter {
-            return Err(ResultWriteError::TooLarge(bytes.len()));
+            return match bytes.len() {
+                ..=RESULT_MAX_BYTES => Ok(bytes),
+                length => Err(ResultWriteError::TooLarge(length)),
+            };
         }
     }
 }

@@ -3,14 +3,13 @@
 mod common;
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::trial::{FailureReason, TrialMeasurements, TrialOutcome, TrialResult};
 use autopeft_trainer::reason;
 use common::program::{lasting, measured, program, run, text, trial_by};
-use common::{configuration, gpu, real_model, small_request};
+use common::{configuration, gpu, movie_reviews, real_model, small_request};
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
@@ -27,7 +26,7 @@ fn modules() -> PeftConfiguration {
 fn request(changes: &[(&str, Value)]) -> Value {
     let model = real_model("all-MiniLM-L6-v2");
     let mut all = vec![
-        ("/data", json!(sentences(&model))),
+        ("/data", json!(movie_reviews(&model))),
         (
             "/fidelity",
             json!({"epochs": 1, "trainExamples": 1200, "validationExamples": 400}),
@@ -39,11 +38,6 @@ fn request(changes: &[(&str, Value)]) -> Value {
     ];
     all.extend_from_slice(changes);
     small_request(&model, &modules(), &all)
-}
-
-fn sentences(model: &Path) -> PathBuf {
-    let cache = model.ancestors().nth(2).expect("the cache");
-    cache.join("data/movie-reviews")
 }
 
 fn trial_on(device: &str, request: &Value) -> (i32, TrialResult, String) {
@@ -93,7 +87,7 @@ fn an_adapter_of_the_gpu_serves_on_the_cpu() {
     let (trained, _) = trained_on("cuda", &request);
     let score = |device: &str| {
         let model = real_model("all-MiniLM-L6-v2");
-        let (place, data) = (model.to_string_lossy(), sentences(&model));
+        let (place, data) = (model.to_string_lossy(), movie_reviews(&model));
         let (kept, data) = (kept.to_string_lossy(), data.to_string_lossy());
         let output = run(&[
             "evaluate",

@@ -12,7 +12,7 @@ use autopeft_crds::trial::{EpochMeasurements, FailureReason, TrialMeasurements, 
 use autopeft_trainer::task::Targets;
 use autopeft_trainer::train::{Observer, score};
 use autopeft_trainer::trial::{Prepared, TrialError, prepare, run};
-use common::{configuration, real_model, small_request, small_trial};
+use common::{configuration, movie_reviews, real_model, small_request, small_trial};
 use serde_json::{Value, json};
 use tch::Device;
 
@@ -59,8 +59,7 @@ fn sentences(
 ) -> (TrialMeasurements, f64) {
     let _alone = alone();
     let model = real_model("all-MiniLM-L6-v2");
-    let cache = model.ancestors().nth(2).expect("the cache");
-    let data = ("/data", json!(cache.join("data/movie-reviews")));
+    let data = ("/data", json!(movie_reviews(&model)));
     let request = small_request(&model, configuration, &[&[data], changes].concat());
     let prepared = prepared(request).expect("prepared");
     let majority = match &prepared.data.validation.truth {

@@ -170,6 +170,11 @@ fn is_going(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some()
 }
 
+fn has_node(pod: &Pod) -> bool {
+    let spec = pod.spec.as_ref();
+    spec.is_some_and(|spec| spec.node_name.is_some())
+}
+
 /// A pod that is being deleted and has not ended. Where nobody is there to stop it, its node is gone or
 /// somebody has forced the deletion: nothing that it may still say is read.
 fn going(pod: &Pod) -> Seen {
@@ -241,8 +246,11 @@ fn is_late(job: &Job, pods: &[&Pod]) -> bool {
 
 /// Whether a pod's container has run for as long as its Job may, all but for `SLACK`. By the node's clock alone.
 fn has_used(pod: &Pod, job: &Job) -> bool {
-    let Some(end) = terminated(pod).filter(|_| has_started(pod)) else {
-        return has_started(pod);
+    if !has_started(pod) {
+        return false;
+    }
+    let Some(end) = terminated(pod) else {
+        return true;
     };
     let spec = job.spec.as_ref();
     let allowed = spec.and_then(|spec| spec.active_deadline_seconds);
@@ -349,11 +357,7 @@ fn phase(pod: &Pod) -> &str {
 
 /// Whether no container of the pod runs or ever will.
 fn is_over(pod: &Pod) -> bool {
-    let deleted_unstarted = is_going(pod)
-        && pod
-            .spec
-            .as_ref()
-            .is_none_or(|spec| spec.node_name.is_none());
+    let deleted_unstarted = is_going(pod) && !has_node(pod);
     matches!(phase(pod), "Succeeded" | "Failed") || terminated(pod).is_some() || deleted_unstarted
 }
 
@@ -402,11 +406,7 @@ fn not_started(pod: &Pod, now: Timestamp) -> Option<Trouble> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let Some(scheduled) = conditions.find(|condition| condition.type_ == "PodScheduled") else {
         let created = pod.metadata.creation_timestamp.as_ref()?.0;
-        let has_node = pod
-            .spec
-            .as_ref()
-            .is_some_and(|spec| spec.node_name.is_some());
-        return (!has_node && now >= later(created, START)).then(|| {
+        return (!has_node(pod) && now >= later(created, START)).then(|| {
             let told = format!(
                 "no scheduler has looked at the pod {name} for 2 minutes; is the one that its schedulerName names at work?"
             );
@@ -458,11 +458,7 @@ fn ended(pod: &Pod) -> Seen {
         None => {
             let why = message.or(reason).map(short);
             let why = why.or_else(|| another_failed(pod)).unwrap_or_else(|| {
-                let has_node = pod
-                    .spec
-                    .as_ref()
-                    .is_some_and(|spec| spec.node_name.is_some());
-                if is_going(pod) && !has_node {
+                if is_going(pod) && !has_node(pod) {
                     "it was deleted before it had a node".into()
                 } else {
                     "no reason is given".into()

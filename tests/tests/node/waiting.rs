@@ -25,6 +25,14 @@ async fn was_spared(searches: &Searches, name: &str) {
     assert!(!status.ledger.is_empty(), "{name} has no trial");
 }
 
+/// Waits for its end, and holds that so many trials have a score and no retry was spent.
+async fn spent_no_retry(searches: &Searches, name: &str, trials: u32) {
+    let status = searches.over(name).await.status.unwrap_or_default();
+    assert_eq!(status.trials.succeeded, trials, "{name}");
+    let spent = status.ledger.iter().map(|entry| entry.failed_attempts);
+    assert_eq!(spent.sum::<u32>(), 0, "{name}");
+}
+
 /// Row 45.
 #[test]
 fn a_missing_image_secret_or_node_is_told_and_costs_nothing() {
@@ -103,10 +111,7 @@ fn a_trainer_that_is_mended_takes_the_place_of_one_that_cannot_start() {
             .await
             .expect("it may change");
         for (name, trials) in [("early", 2), ("late", 3)] {
-            let status = searches.over(name).await.status.unwrap_or_default();
-            assert_eq!(status.trials.succeeded, trials, "{name}");
-            let spent = status.ledger.iter().map(|entry| entry.failed_attempts);
-            assert_eq!(spent.sum::<u32>(), 0, "{name}");
+            spent_no_retry(&searches, name, trials).await;
         }
         searches.left_nothing().await;
     });
@@ -136,10 +141,7 @@ fn a_program_that_cannot_be_started_is_told_and_costs_nothing() {
         assert!(message.contains("could not be started: "), "{message}");
         for name in ["early", "late"] {
             searches.patch(name, &actor).await.expect("it may change");
-            let status = searches.over(name).await.status.unwrap_or_default();
-            assert_eq!(status.trials.succeeded, 2, "{name}");
-            let spent = status.ledger.iter().map(|entry| entry.failed_attempts);
-            assert_eq!(spent.sum::<u32>(), 0, "{name}");
+            spent_no_retry(&searches, name, 2).await;
         }
         searches.left_nothing().await;
     });

@@ -205,6 +205,12 @@ pub fn real_model(name: &str) -> PathBuf {
     directory
 }
 
+/// The movie-review sentences beside a real model.
+pub fn movie_reviews(model: &Path) -> PathBuf {
+    let cache = model.ancestors().nth(2).expect("the cache");
+    cache.join("data/movie-reviews")
+}
+
 /// A tokenizer for the small models: `w5` to `w39` are the words 5 to 39, anything else is 1.
 pub fn small_tokenizer() -> Value {
     let mut vocabulary = json!({"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 4});
