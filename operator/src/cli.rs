@@ -12,13 +12,16 @@ use autopeft_crds::validate::{advice, advice_for_a_cluster};
 use autopeft_crds::{PeftSearchSpec, PeftSearchStatus};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::journal;
-use crate::ledger::ConclusionReason;
+use crate::local::journal;
 use crate::local::progress::{LogFormat, Progress};
 use crate::local::search::{End, Search};
 use crate::local::setup::{self, Ended, Options, Prepared};
 use crate::local::sources::Overrides;
-use crate::{ask, controller, manifest, replay, report};
+use autopeft_search::ledger::ConclusionReason;
+use autopeft_search::{ask, replay, report};
+
+use crate::controller;
+use crate::local::manifest;
 
 /// Searches for parameter-efficient fine-tuning configurations.
 #[derive(Debug, Parser)]

@@ -6,8 +6,9 @@ use autopeft_crds::Decimal;
 use autopeft_crds::spec::PeftSearchSpec;
 use autopeft_crds::status::TrialOrigin;
 use autopeft_crds::trial::{FailureReason, Inspection};
-use autopeft_operator::journal::{self, FORMAT, Header, Journal, JournalError};
-use autopeft_operator::ledger::{
+use autopeft_operator::local::journal::{self, Journal, JournalError};
+use autopeft_search::history::{FORMAT, Header};
+use autopeft_search::ledger::{
     Conclusion, ConclusionReason, Event, LedgerError, Planned, Recorded, RetryCause,
 };
 use k8s_openapi::jiff::Timestamp;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use autopeft_operator::manifest::{self, ManifestError};
+use autopeft_operator::local::manifest::{self, ManifestError};
 use proptest::prelude::*;
 
 const GOOD: &str = "\

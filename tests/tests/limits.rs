@@ -13,9 +13,9 @@ use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::{
     Searches, assert_sound, condition, created_jobs, manifest, writes_of_the_operator,
 };
-use autopeft_operator::ask::{self, AskError, Asked};
 use autopeft_operator::controller::{self, Options};
-use autopeft_operator::ledger::Ledger;
+use autopeft_search::ask::{self, AskError, Asked};
+use autopeft_search::ledger::Ledger;
 use kube::Config;
 use serde_json::{Value, json};
 

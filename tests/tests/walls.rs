@@ -111,6 +111,12 @@ fn each_room_uses_only_what_it_may() {
         &["kube", "k8s-openapi", "tracing"],
     );
 
+    let search = graph.reached("autopeft-search");
+    assert_apart("operator/search", &search, &client);
+    assert_apart("operator/search", &search, &tensors);
+    assert_apart("operator/search", &search, &runtime);
+    assert_apart("operator/search", &search, &["axum", "kube"]);
+
     assert_apart("operator", &graph.reached("autopeft-operator"), &tensors);
     assert_apart("trainer", &graph.reached("autopeft-trainer"), &client);
     let trainer = graph.direct("autopeft-trainer");
@@ -135,7 +141,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 /// The pure rooms take the time and the seed as arguments and touch no file, process or socket.
 #[test]
 fn the_pure_rooms_have_no_clock_and_no_io() {
-    for room in ["crds/src", "operator/engine/src", "operator/src/planner"] {
+    for room in ["crds/src", "operator/engine/src", "operator/search/src"] {
         let mut files = Vec::new();
         sources(&root().join(room), &mut files);
         assert!(!files.is_empty(), "{room} has no sources");
@@ -177,7 +183,7 @@ fn the_architecture_page_matches_the_tree() {
             "docs/architecture.md names {folder}, which does not exist"
         );
     }
-    for room in ["crds", "operator", "trainer"] {
+    for room in ["crds", "operator", "operator/search", "trainer"] {
         let source = root().join(room).join("src");
         for entry in std::fs::read_dir(&source).expect("sources") {
             let path = entry.expect("an entry").path();
@@ -198,6 +204,7 @@ fn the_architecture_page_matches_the_tree() {
         "crds/",
         "operator/",
         "operator/engine/",
+        "operator/search/",
         "trainer/",
         "tests/",
     ] {

@@ -11,11 +11,11 @@ use super::observe::{Attempt, Observed};
 use super::outcome::Trouble;
 use super::reconcile::{Guarded, Pass, ReconcileError};
 use super::{denials, job, names};
-use crate::ask::Asked;
-use crate::ledger::Ledger;
-use crate::measures::Subject;
-use crate::planner::Engine;
-use crate::request::Places;
+use autopeft_search::ask::Asked;
+use autopeft_search::ledger::Ledger;
+use autopeft_search::measures::Subject;
+use autopeft_search::planner::Engine;
+use autopeft_search::request::Places;
 
 impl Pass<'_> {
     /// Starts an attempt. False where nothing was started.

@@ -10,8 +10,8 @@ use autopeft_engine::Problem;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use crate::ask::{AskError, Asked};
-use crate::ledger::Ledger;
+use autopeft_search::ask::{AskError, Asked};
+use autopeft_search::ledger::Ledger;
 
 /// Why a step has no answer.
 #[derive(Debug, thiserror::Error)]

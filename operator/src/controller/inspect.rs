@@ -21,8 +21,8 @@ use super::outcome::{self, Ending, Seen, Trouble};
 use super::reconcile::{Pass, ReconcileError, until};
 use super::restore::{self, Early};
 use super::words::in_words;
-use crate::planner::after;
-use crate::request::{self, Places};
+use autopeft_search::planner::after;
+use autopeft_search::request::{self, Places};
 
 /// How soon to look again at a Job that has not started.
 const SOON: Duration = Duration::from_secs(5);

@@ -25,7 +25,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 
 use super::names::{self, CONTAINER, FINALIZER, Purpose};
-use crate::request::Places;
+use autopeft_search::request::Places;
 
 /// Where claims are mounted in a trainer's pod.
 pub(super) const CLAIMS: &str = "/mnt/claims";

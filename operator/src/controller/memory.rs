@@ -11,8 +11,8 @@ use super::engines::Step;
 use super::names::Purpose;
 use super::observe::Attempt;
 use super::outcome::Trouble;
-use crate::ledger::BadInput;
-use crate::planner::Engine;
+use autopeft_search::ledger::BadInput;
+use autopeft_search::planner::Engine;
 
 /// How long a removal may take to show in the caches before it is asked for again.
 const REMOVAL: Duration = Duration::from_secs(2);

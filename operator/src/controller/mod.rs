@@ -52,7 +52,7 @@ use recorder::Recorder;
 use serve::Served;
 use watches::Watches;
 
-use crate::ledger::{Event, Ledger, Recorded, RetryCause};
+use autopeft_search::ledger::{Event, Ledger, Recorded, RetryCause};
 
 /// Searches that are reconciled at the same time.
 const CONCURRENCY: u16 = 16;

@@ -15,9 +15,9 @@ use super::job;
 use super::names::{self, Purpose};
 use super::outcome::{self, Seen, Trouble};
 use super::words::in_words;
-use crate::ledger::Ledger;
-use crate::planner::{Run, RunState};
-use crate::request;
+use autopeft_search::ledger::Ledger;
+use autopeft_search::planner::{Run, RunState};
+use autopeft_search::request;
 
 /// A trial and its attempt.
 pub type Attempt = (u32, u32);

@@ -29,11 +29,11 @@ use super::observe::{Attempt, Observed, View, observe};
 use super::outcome::Trouble;
 use super::restore::{self, Early};
 use super::{Context, tell, watches};
-use crate::ledger::{Event, Ledger, LedgerError, RestoreError};
-use crate::measures::{self, Subject};
-use crate::planner::{self, Action, Engine, Situation};
-use crate::request::{self, Places};
-use crate::status;
+use autopeft_search::ledger::{Event, Ledger, LedgerError, RestoreError};
+use autopeft_search::measures::{self, Subject};
+use autopeft_search::planner::{self, Action, Engine, Situation};
+use autopeft_search::request::{self, Places};
+use autopeft_search::status;
 
 /// A search that may not be readable.
 pub type Guarded = DeserializeGuard<PeftSearch>;

@@ -7,7 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 use super::outcome::Trouble;
-use crate::ledger::{BadInput, Conclusion, ConclusionReason, Ledger, RestoreError, Restored};
+use autopeft_search::ledger::{
+    BadInput, Conclusion, ConclusionReason, Ledger, RestoreError, Restored,
+};
 
 /// The ledger that an object's status holds. A search that had ended is judged anew where its spec
 /// has changed since.

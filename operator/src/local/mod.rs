@@ -2,6 +2,8 @@
 //! the ledger in a journal. All I/O of `peft-operator run` is in this module and in `journal`.
 
 pub mod files;
+pub mod journal;
+pub mod manifest;
 pub mod outputs;
 pub mod progress;
 pub mod runs;

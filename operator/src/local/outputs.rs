@@ -6,7 +6,7 @@ use std::path::Path;
 use autopeft_crds::PeftSearch;
 
 use super::files::{self, FileError};
-use crate::report::{self, ReportError};
+use autopeft_search::report::{self, ReportError};
 
 /// Why a file could not be made.
 #[derive(Debug, thiserror::Error)]

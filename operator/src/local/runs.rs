@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::files::{self, FileError, REMEDY};
 use super::trainer::{self, TrainerError, last_words};
-use crate::planner::{Run, RunState, StopReason};
+use autopeft_search::planner::{Run, RunState, StopReason};
 
 /// How long a child may take to end when it is asked to.
 const GRACE: Duration = Duration::from_secs(5);

@@ -11,13 +11,13 @@ use tokio::task::JoinHandle;
 use super::outputs::{self, OutputError};
 use super::progress::Progress;
 use super::runs::{LOG, Runs, StartError};
-use crate::ask::{self, AskError, Asked};
-use crate::journal::{Journal, JournalError};
-use crate::ledger::{Conclusion, Event, RetryCause};
-use crate::measures::{self, Subject};
-use crate::planner::{self, Action, Engine, Run, Situation};
-use crate::request::{self, Places};
-use crate::status::{Metadata, status};
+use crate::local::journal::{Journal, JournalError};
+use autopeft_search::ask::{self, AskError, Asked};
+use autopeft_search::ledger::{Conclusion, Event, RetryCause};
+use autopeft_search::measures::{self, Subject};
+use autopeft_search::planner::{self, Action, Engine, Run, Situation};
+use autopeft_search::request::{self, Places};
+use autopeft_search::status::{Metadata, status};
 
 /// A search that is ready to go on.
 #[derive(Debug)]

@@ -17,14 +17,16 @@ use super::runs::{Launch, Runs};
 use super::search::Search;
 use super::sources::{self, Overrides, SourceError};
 use super::trainer::{self, TrainerError};
-use crate::ask;
-use crate::changes::{self, Change};
-use crate::journal::{self, FORMAT, Header, History, Journal, JournalError, Lock};
-use crate::ledger::{Conclusion, ConclusionReason, Event};
-use crate::manifest::{self, ManifestError};
-use crate::measures::{self, Subject};
-use crate::request::{self, Places};
-use crate::status::{Metadata, status};
+use autopeft_search::ask;
+use autopeft_search::changes::{self, Change};
+use autopeft_search::history::{FORMAT, Header, History};
+
+use crate::local::journal::{self, Journal, JournalError, Lock};
+use crate::local::manifest::{self, ManifestError};
+use autopeft_search::ledger::{Conclusion, ConclusionReason, Event};
+use autopeft_search::measures::{self, Subject};
+use autopeft_search::request::{self, Places};
+use autopeft_search::status::{Metadata, status};
 
 /// What the command line asks for.
 #[derive(Clone, Debug)]

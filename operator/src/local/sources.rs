@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use autopeft_crds::spec::{ClaimSource, HubSource, Source};
 
-use crate::request::Places;
 use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_search::request::Places;
 
 /// What the command line says about sources.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use autopeft_crds::PeftSearch;
 use autopeft_operator::controller::restore::ledger;
-use autopeft_operator::ledger::RestoreError;
+use autopeft_search::ledger::RestoreError;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 

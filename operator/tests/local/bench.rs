@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use autopeft_crds::status::{LedgerEntry, PeftSearchStatus};
-use autopeft_operator::manifest;
+use autopeft_operator::local::manifest;
 
 /// A folder with everything that a search needs.
 pub struct Bench {

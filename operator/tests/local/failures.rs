@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use autopeft_crds::trial::FailureReason;
 use autopeft_crds::{SearchSpace, TrialState};
-use autopeft_operator::journal;
-use autopeft_operator::measures::Subject;
-use autopeft_operator::status::status;
+use autopeft_operator::local::journal;
+use autopeft_search::measures::Subject;
+use autopeft_search::status::status;
 
 use crate::bench::{Bench, fail, operator, succeed};
 

@@ -10,54 +10,17 @@ use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use autopeft_crds::spec::PeftSearchSpec;
-use autopeft_crds::trial::Inspection;
 use k8s_openapi::jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::ledger::{Event, Ledger, LedgerError};
+use autopeft_search::history::{FORMAT, Header, History, Line, Stamped};
+use autopeft_search::ledger::{Event, Ledger, LedgerError};
 
 /// The file's name in a work directory.
 pub const FILE: &str = "journal.jsonl";
 const LOCK: &str = "lock";
-/// The version of the journal's format.
-pub const FORMAT: u32 = 1;
 /// More than any event needs; a longer line is not ours.
 const MAX_LINE: usize = 4 << 20;
-
-/// What a search is: the journal's first line.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Header {
-    /// `FORMAT`.
-    pub format: u32,
-    /// The version of the program that began the search.
-    pub version: String,
-    /// The search's UID.
-    pub uid: String,
-    /// The search's name.
-    pub name: String,
-    /// When the search began.
-    pub at: Timestamp,
-    /// The spec that the search began with.
-    pub spec: PeftSearchSpec,
-    /// What the model and the data turned out to be.
-    pub inspection: Inspection,
-}
-
-impl Header {
-    /// The ledger before any event.
-    fn ledger(&self) -> Ledger {
-        Ledger::new(self.at).suspended(self.spec.suspend)
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Line {
-    sequence: u64,
-    at: Timestamp,
-    event: Event,
-}
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -109,55 +72,6 @@ pub enum JournalError {
     /// An event that cannot be written: a defect of this program.
     #[error("an event was refused by the ledger: {0}")]
     Refused(#[from] LedgerError),
-}
-
-/// An event with its time.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stamped {
-    /// When it was written.
-    pub at: Timestamp,
-    /// What happened.
-    pub event: Event,
-}
-
-/// What was read from a journal.
-#[derive(Clone, Debug, PartialEq)]
-pub struct History {
-    /// What the search is.
-    pub header: Header,
-    /// What happened, in order.
-    pub events: Vec<Stamped>,
-    /// Whether a torn last line was dropped.
-    pub torn: bool,
-    /// The bytes that are whole.
-    length: u64,
-}
-
-impl History {
-    /// The ledger after the first `count` events.
-    pub fn ledger_at(&self, count: u64) -> Result<Ledger, LedgerError> {
-        let mut ledger = self.header.ledger();
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        for Stamped { at, event } in self.events.iter().take(count) {
-            ledger.apply(event, *at)?;
-        }
-        Ok(ledger)
-    }
-
-    /// The spec after the first `count` events.
-    pub fn spec_at(&self, count: u64) -> &PeftSearchSpec {
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        let changed =
-            self.events
-                .iter()
-                .take(count)
-                .rev()
-                .find_map(|stamped| match &stamped.event {
-                    Event::SpecChanged(spec) => Some(spec.as_ref()),
-                    _ => None,
-                });
-        changed.unwrap_or(&self.header.spec)
-    }
 }
 
 /// Sole use of a work directory, until dropped.

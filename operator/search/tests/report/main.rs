@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use autopeft_crds::spec::PeftSearch;
 use autopeft_crds::status::TrialState;
 use autopeft_crds::trial::FailureReason;
-use autopeft_operator::report;
+use autopeft_search::report;
 use searches::{asked, configuration, entry, finished, trace, with_ledger};
 
 /// The outputs of one search: file name and text.

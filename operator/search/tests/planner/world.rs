@@ -9,10 +9,8 @@ use autopeft_crds::spec::{Metric, PeftSearchSpec};
 use autopeft_crds::status::TrialOrigin;
 use autopeft_crds::trial::{FailureReason, Inspection, TrialMeasurements, TrialOutcome};
 use autopeft_crds::{Decimal, PeftConfiguration};
-use autopeft_operator::ledger::{Event, Ledger, Planned, Recorded, RetryCause};
-use autopeft_operator::planner::{
-    self, Action, Engine, Plan, Run, RunState, Situation, StopReason,
-};
+use autopeft_search::ledger::{Event, Ledger, Planned, Recorded, RetryCause};
+use autopeft_search::planner::{self, Action, Engine, Plan, Run, RunState, Situation, StopReason};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 

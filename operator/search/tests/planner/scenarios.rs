@@ -1,7 +1,7 @@
 //! Transcripts: lines that begin with `>` happen to the planner, the others are what it does.
 
 use autopeft_crds::trial::FailureReason;
-use autopeft_operator::ledger::Event;
+use autopeft_search::ledger::Event;
 use serde_json::{Value, json};
 
 use crate::world::{World, failure, spec, success};

@@ -7,7 +7,7 @@ use autopeft_crds::status::TrialOrigin;
 use autopeft_crds::{Decimal, SearchSpace};
 
 use crate::ask::{self, AskError, Asked};
-use crate::journal::{History, Stamped};
+use crate::history::{History, Stamped};
 use crate::ledger::{Event, LedgerError, Planned};
 
 /// Why a suggestion cannot be recomputed.

@@ -325,7 +325,7 @@ fn active_deadline(situation: &Situation<'_>) -> Option<Timestamp> {
 }
 
 /// So many seconds after a time.
-pub(crate) fn after(time: Timestamp, seconds: u64) -> Timestamp {
+pub fn after(time: Timestamp, seconds: u64) -> Timestamp {
     let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
     time.checked_add(SignedDuration::from_secs(seconds))
         .unwrap_or(Timestamp::MAX)

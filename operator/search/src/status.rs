@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time
 use k8s_openapi::jiff::Timestamp;
 
 use crate::health;
-use crate::journal::Header;
+use crate::history::Header;
 use crate::ledger::Ledger;
 use crate::measures::{self, Measures, Subject};
 

@@ -85,7 +85,7 @@ proptest! {
 
     #[test]
     fn no_trace_panics(trace in proptest::collection::vec((any::<u32>(), any::<f64>()), 0..40)) {
-        let html = autopeft_operator::report::report_html(&asked("trace", 40), &trace);
+        let html = autopeft_search::report::report_html(&asked("trace", 40), &trace);
         prop_assert!(html.is_ok());
     }
 }

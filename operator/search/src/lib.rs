@@ -1,0 +1,16 @@
+//! What a search is and does next: the rules of both shells, as functions over plain data.
+//!
+//! A shell reads, writes and waits; everything it writes and everything it waits for is decided here. There is
+//! no client, no file, no task and no clock in this crate: the time is an argument.
+
+pub mod ask;
+pub mod changes;
+pub mod health;
+pub mod history;
+pub mod ledger;
+pub mod measures;
+pub mod planner;
+pub mod replay;
+pub mod report;
+pub mod request;
+pub mod status;
