@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use autopeft_crds::PeftSearch;
 use autopeft_crds::status::LedgerEntry;
-use autopeft_operator::controller::names::{Purpose, job_name};
+use autopeft_operator::controller::build::names::{Purpose, job_name};
 use serde_json::Value;
 
 use crate::cluster::within;

@@ -9,7 +9,7 @@ use autopeft_integration_tests::accounts::{Right, account, grant, rights, user};
 use autopeft_integration_tests::cluster::{Operator, apply, cluster, eventually, runtime, within};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::{Searches, assert_sound, requests};
-use autopeft_operator::controller::names::{Purpose, job_name};
+use autopeft_operator::controller::build::names::{Purpose, job_name};
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, Pod};

@@ -6,11 +6,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::reflector::ObjectRef;
 
 use super::api::{self, ApiError};
-use super::names::Purpose;
-use super::observe::{Attempt, Observed};
-use super::outcome::Trouble;
+use super::build::names::Purpose;
+use super::build::{job, names};
+use super::denials;
+use super::judge::observe::{Attempt, Observed};
+use super::judge::outcome::Trouble;
 use super::reconcile::{Guarded, Pass, ReconcileError};
-use super::{denials, job, names};
 use autopeft_search::ask::Asked;
 use autopeft_search::ledger::Ledger;
 use autopeft_search::measures::Subject;

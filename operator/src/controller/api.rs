@@ -17,7 +17,7 @@ use kube::{Api, Client};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::names::{FINALIZER, JOB_UID, MANAGED_BY, MANAGER};
+use super::build::names::{FINALIZER, JOB_UID, MANAGED_BY, MANAGER};
 use super::reconcile::Guarded;
 
 /// How writing a status is called.

@@ -4,9 +4,9 @@
 use kube::Resource;
 
 use super::api::{self, UPDATE_STATUS};
-use super::outcome::Trouble;
+use super::judge::outcome::Trouble;
+use super::judge::restore::{self, Early};
 use super::reconcile::{Pass, ReconcileError};
-use super::restore::{self, Early};
 
 impl Pass<'_> {
     /// Tells of a call that came to nothing and will do so again.

@@ -15,12 +15,12 @@ use kube::runtime::controller::Action as Next;
 
 use super::act::Created;
 use super::api;
-use super::job;
-use super::names::{self, Purpose};
-use super::outcome::{self, Ending, Seen, Trouble};
+use super::build::{job, pod};
+use super::build::names::{self, Purpose};
+use super::judge::outcome::{self, Ending, Seen, Trouble};
+use super::judge::restore::{self, Early};
+use super::judge::words::in_words;
 use super::reconcile::{Pass, ReconcileError, until};
-use super::restore::{self, Early};
-use super::words::in_words;
 use autopeft_search::planner::after;
 use autopeft_search::request::{self, Places};
 
@@ -231,7 +231,7 @@ async fn again(
 }
 
 async fn create(pass: &mut Pass<'_>, places: &Places) -> Result<Inspected, ReconcileError> {
-    let tags = job::tags(&pass.search.spec);
+    let tags = pod::tags(&pass.search.spec);
     // What has a status has been told.
     if pass.search.status.is_none() && !tags.is_empty() {
         let note = format!(

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use autopeft_crds::PeftSearch;
 use k8s_openapi::jiff::Timestamp;
 
+use super::build::names::Purpose;
 use super::engines::Step;
-use super::names::Purpose;
-use super::observe::Attempt;
-use super::outcome::Trouble;
+use super::judge::observe::Attempt;
+use super::judge::outcome::Trouble;
 use autopeft_search::ledger::BadInput;
 use autopeft_search::planner::Engine;
 

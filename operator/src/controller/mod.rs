@@ -1,30 +1,25 @@
 //! The thin shell between the planner and Kubernetes: observes PeftSearch objects, Jobs and pods,
 //! asks the planner, and carries its actions out. It decides nothing about a search.
 //!
-//! `names`, `job`, `outcome`, `words`, `observe` and `restore` are pure; `api` calls the API server by the
-//! clients of `connection`.
+//! `judge` and `build` are pure; `api` calls the API server by the clients of `connection`.
 
 mod act;
 mod api;
+pub mod build;
 mod connection;
 mod denials;
 mod engines;
 mod inspect;
-pub mod job;
+pub mod judge;
 mod lead;
 mod memory;
 mod metrics;
-pub mod names;
-pub mod observe;
 mod orphans;
-pub mod outcome;
 mod reconcile;
 mod recorder;
-pub mod restore;
 mod serve;
 mod strays;
 mod watches;
-pub mod words;
 
 use std::any::Any;
 use std::net::SocketAddr;
@@ -42,6 +37,7 @@ use kube::{Api, Client, Config, Resource, ResourceExt};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
+use build::{names, pod};
 use connection::{Connections, Pauses, WATCH_SECONDS};
 use engines::{Ask, Engines};
 use lead::{Leadership, Pulse};
@@ -116,7 +112,7 @@ pub struct Context {
     metrics: Metrics,
     recorder: Recorder,
     watches: Watches,
-    defaults: job::Defaults,
+    defaults: pod::Defaults,
     pulse: Pulse,
     trigger: UnboundedSender<ObjectRef<Guarded>>,
     /// Told when a search has gone, so that what it leaves behind is looked for.
@@ -263,7 +259,7 @@ async fn lead(
         memories: Memories::default(),
         engines: Engines::new(options.engine_threads, options.ask),
         metrics,
-        defaults: job::Defaults {
+        defaults: pod::Defaults {
             image: options.trainer_image,
         },
         pulse,

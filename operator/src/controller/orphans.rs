@@ -9,9 +9,10 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
 use super::api::{self, ApiError};
-use super::names::Purpose;
+use super::build::names;
+use super::build::names::Purpose;
 use super::reconcile::Guarded;
-use super::{Context, filled, names};
+use super::{Context, filled};
 
 /// How often all Jobs and pods in the caches are looked at.
 const SWEEP: Duration = Duration::from_secs(2);

@@ -21,13 +21,13 @@ use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action as Next;
 
 use super::api::{self, ApiError};
+use super::build::{job, volumes};
+use super::build::names::{self, Purpose};
 use super::inspect::{self, Inspected};
-use super::job;
+use super::judge::observe::{Attempt, Observed, View, observe};
+use super::judge::outcome::Trouble;
+use super::judge::restore::{self, Early};
 use super::memory::Memory;
-use super::names::{self, Purpose};
-use super::observe::{Attempt, Observed, View, observe};
-use super::outcome::Trouble;
-use super::restore::{self, Early};
 use super::{Context, tell, watches};
 use autopeft_search::ledger::{Event, Ledger, LedgerError, RestoreError};
 use autopeft_search::measures::{self, Subject};
@@ -319,7 +319,7 @@ impl Pass<'_> {
             let errors = errors.iter().map(ToString::to_string).collect();
             return self.refuse(errors).await;
         }
-        let places = match job::places(&self.search) {
+        let places = match volumes::places(&self.search) {
             Ok(places) => places,
             Err(error) => return self.refuse(vec![error.to_string()]).await,
         };
@@ -633,7 +633,7 @@ impl Pass<'_> {
         }
         all.extend_from_slice(troubles);
         let mut status = restore::settle(status, before, &all, self.now);
-        status.artifacts = job::artifacts(&self.search);
+        status.artifacts = volumes::artifacts(&self.search);
         self.context.metrics.show(&self.search, &status);
         if before.is_some_and(|before| *before == status) {
             return Ok(false);

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Client, Resource};
 
 use super::api::{self, ApiError};
-use super::names::{self, Purpose};
+use super::build::names::{self, Purpose};
 use super::reconcile::Guarded;
 use super::{Context, filled, orphans, scoped};
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use kube::runtime::watcher;
 
+use super::judge::outcome::Trouble;
 use super::metrics::Metrics;
-use super::outcome::Trouble;
 
 /// How long a denial is told: a watch that is allowed again says nothing until something changes.
 pub(super) const MEMORY: Duration = Duration::from_secs(60);

@@ -1,10 +1,10 @@
 //! The Job of a trial, field by field where users and clusters depend on it.
 
 use autopeft_crds::PeftSearch;
-use autopeft_operator::controller::job::{
-    Defaults, artifacts, is_outdated, is_the_same, job, places,
-};
-use autopeft_operator::controller::names::Purpose;
+use autopeft_operator::controller::build::job::{is_outdated, is_the_same, job};
+use autopeft_operator::controller::build::names::Purpose;
+use autopeft_operator::controller::build::pod::Defaults;
+use autopeft_operator::controller::build::volumes::{artifacts, places};
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! What pods say of an attempt.
 
 use autopeft_crds::trial::FailureReason;
-use autopeft_operator::controller::outcome::{Ending, Seen, Trouble, gpu_seconds, see};
+use autopeft_operator::controller::judge::outcome::{Ending, Seen, Trouble, gpu_seconds, see};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -1,7 +1,7 @@
 //! What a status says has happened.
 
 use autopeft_crds::PeftSearch;
-use autopeft_operator::controller::restore::ledger;
+use autopeft_operator::controller::judge::restore::ledger;
 use autopeft_search::ledger::RestoreError;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};

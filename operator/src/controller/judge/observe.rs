@@ -11,10 +11,10 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::job;
-use super::names::{self, Purpose};
 use super::outcome::{self, Seen, Trouble};
 use super::words::in_words;
+use crate::controller::build::job;
+use crate::controller::build::names::{self, Purpose};
 use autopeft_search::ledger::Ledger;
 use autopeft_search::planner::{Run, RunState};
 use autopeft_search::request;

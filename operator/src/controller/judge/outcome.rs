@@ -12,8 +12,8 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::job::label;
-use super::names::{CONTAINER, GPU, QUEUE};
+use crate::controller::build::job::label;
+use crate::controller::build::names::{CONTAINER, GPU, QUEUE};
 
 /// How long the termination message of a pod that ended well may take to appear.
 const MESSAGE_DELAY: SignedDuration = SignedDuration::from_secs(60);

@@ -1,0 +1,127 @@
+//! The Job of a trial. No I/O.
+//!
+//! Its name and its content follow from the search and the request, and it carries a hash of them, so that
+//! a Job found in its place can be compared.
+
+use std::collections::BTreeMap;
+
+use autopeft_crds::PeftSearch;
+use autopeft_crds::configuration::hex_prefix;
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+
+use super::names::{self, FINALIZER, Purpose};
+use super::pod::{Defaults, pod};
+
+/// The Job of an attempt. `request` is the document that its trainer reads.
+pub fn job(
+    search: &PeftSearch,
+    purpose: Purpose,
+    attempt: u32,
+    request: String,
+    defaults: &Defaults,
+) -> Job {
+    let (name, uid) = (
+        search.metadata.name.clone().unwrap_or_default(),
+        search.metadata.uid.clone().unwrap_or_default(),
+    );
+    let labels = BTreeMap::from([
+        (names::MANAGED_BY.into(), names::MANAGER.into()),
+        ("app.kubernetes.io/component".into(), "trainer".into()),
+        (names::SEARCH.into(), name.clone()),
+        (names::SEARCH_UID.into(), uid.clone()),
+        (names::TRIAL.into(), purpose.label()),
+        (names::ATTEMPT.into(), attempt.to_string()),
+    ]);
+    let spec = job_spec(search, purpose, request, labels.clone(), defaults);
+    let mut job_labels = labels;
+    let queue = search.spec.trainer.queue_name.as_ref();
+    if let Some(queue) = queue {
+        job_labels.insert(names::QUEUE.into(), queue.clone());
+    }
+    Job {
+        metadata: ObjectMeta {
+            name: Some(names::job_name(&name, &uid, purpose, attempt)),
+            namespace: search.metadata.namespace.clone(),
+            labels: Some(job_labels),
+            annotations: Some(BTreeMap::from([(names::MADE.into(), hash(&spec))])),
+            owner_references: search.controller_owner_ref(&()).map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(spec),
+        status: None,
+    }
+}
+
+fn job_spec(
+    search: &PeftSearch,
+    purpose: Purpose,
+    request: String,
+    labels: BTreeMap<String, String>,
+    defaults: &Defaults,
+) -> JobSpec {
+    JobSpec {
+        backoff_limit: Some(0),
+        completions: Some(1),
+        parallelism: Some(1),
+        // A pod that still runs is never doubled.
+        pod_replacement_policy: Some("Failed".into()),
+        active_deadline_seconds: i64::try_from(search.spec.trial_deadline_seconds).ok(),
+        // Kueue admits a Job by ending its suspension.
+        suspend: search.spec.trainer.queue_name.as_ref().map(|_| true),
+        template: PodTemplateSpec {
+            metadata: Some(ObjectMeta {
+                labels: Some(labels),
+                annotations: Some(BTreeMap::from([(names::REQUEST.into(), request)])),
+                finalizers: Some(vec![FINALIZER.into()]),
+                ..ObjectMeta::default()
+            }),
+            spec: Some(pod(&search.spec, purpose, defaults)),
+        },
+        ..JobSpec::default()
+    }
+}
+
+/// What tells one Job's content from another's.
+fn hash(spec: &JobSpec) -> String {
+    // A JobSpec is plain data: it always has a JSON form.
+    hex_prefix(&serde_json::to_vec(spec).unwrap_or_default())
+}
+
+/// The hash that a Job carries.
+fn made(job: &Job) -> Option<&String> {
+    job.metadata.annotations.as_ref()?.get(names::MADE)
+}
+
+/// A label of a Job.
+pub fn label<'a>(job: &'a Job, name: &str) -> Option<&'a String> {
+    job.metadata.labels.as_ref()?.get(name)
+}
+
+/// Whether a Job was made from another spec than the wanted one. What admission or Kueue have changed
+/// in it does not count: where the search names no queue, Kueue may have put the Job into its default one.
+pub fn is_outdated(found: &Job, wanted: &Job) -> bool {
+    let queue = label(wanted, names::QUEUE);
+    let is_in_another = queue.is_some() && label(found, names::QUEUE) != queue;
+    match (made(found), made(wanted)) {
+        (Some(before), Some(now)) => before != now || is_in_another,
+        _ => false,
+    }
+}
+
+/// Whether a Job that was found is the wanted one: made by the same search, of the same spec, for the
+/// same request. What the API server, admission or Kueue have changed in it does not count.
+pub fn is_the_same(found: &Job, wanted: &Job) -> bool {
+    let request = |job: &Job| {
+        let template = job.spec.as_ref()?.template.metadata.as_ref()?;
+        template.annotations.as_ref()?.get(names::REQUEST).cloned()
+    };
+    let mut labels = wanted.metadata.labels.iter().flatten();
+    made(found).is_some()
+        && made(found) == made(wanted)
+        && names::controller_uid(&found.metadata) == names::controller_uid(&wanted.metadata)
+        && labels.all(|(name, value)| label(found, name) == Some(value))
+        && request(found) == request(wanted)
+}

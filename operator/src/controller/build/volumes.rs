@@ -1,0 +1,169 @@
+//! What a trainer's pod mounts, and where: its request, model, data and the claim for adapters. No I/O.
+
+use std::collections::BTreeSet;
+
+use autopeft_crds::PeftSearch;
+use autopeft_crds::spec::{ClaimSource, ImageSource, PeftSearchSpec, Source};
+use autopeft_search::request::Places;
+use k8s_openapi::api::core::v1::{
+    DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource, ImageVolumeSource,
+    ObjectFieldSelector, PersistentVolumeClaimVolumeSource, Volume, VolumeMount,
+};
+
+use super::names;
+
+/// Where claims are mounted in a trainer's pod.
+pub const CLAIMS: &str = "/mnt/claims";
+/// Where image volumes are mounted.
+pub const IMAGES: &str = "/mnt/images";
+/// Where the claim for artifacts is mounted.
+pub const ARTIFACTS: &str = "/mnt/artifacts";
+/// Where the request is mounted.
+pub(super) const REQUEST_FOLDER: &str = "/etc/autopeft";
+
+/// Why a search cannot be carried out in a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceError {
+    /// A path on somebody's machine.
+    #[error(
+        "{0}.source.path: a path on a machine is for `peft-operator run` only; in a cluster give claim, image or hub"
+    )]
+    Path(&'static str),
+    /// None of the sources.
+    #[error("{0}.source: nothing is given; give claim, image or hub")]
+    Nothing(&'static str),
+}
+
+/// Where the trainer's pod finds model and data, and where it leaves adapters.
+pub fn places(search: &PeftSearch) -> Result<Places, PlaceError> {
+    let spec = &search.spec;
+    let artifacts = spec.trainer.artifacts_claim.as_ref();
+    Ok(Places {
+        model: place(&spec.model.source, "spec.model", MODEL)?,
+        data: place(&spec.task.source, "spec.task", DATA)?,
+        artifacts: artifacts.map(|ClaimSource { name: _, path }| {
+            let search = names::search_mark(search);
+            format!("{}/{search}", inside(ARTIFACTS, path))
+        }),
+    })
+}
+
+/// Where adapters are kept, for people: the claim and the folder on it.
+pub fn artifacts(search: &PeftSearch) -> Option<String> {
+    let ClaimSource { name, path } = search.spec.trainer.artifacts_claim.as_ref()?;
+    let folder = names::search_mark(search);
+    Some(match path.trim_matches('/') {
+        "" => format!("{name}: {folder}"),
+        path => format!("{name}: {path}/{folder}"),
+    })
+}
+
+/// The image volume of the model.
+pub const MODEL: &str = "model";
+/// The image volume of the data.
+pub const DATA: &str = "data";
+
+fn place(source: &Source, field: &'static str, volume: &str) -> Result<String, PlaceError> {
+    let Source {
+        path,
+        claim,
+        image,
+        hub,
+    } = source;
+    match (path, claim, image, hub) {
+        (None, Some(ClaimSource { name, path }), None, None) => {
+            Ok(inside(&format!("{CLAIMS}/{name}"), path))
+        }
+        (None, None, Some(ImageSource { reference: _, path }), None) => {
+            Ok(inside(&format!("{IMAGES}/{volume}"), path))
+        }
+        (None, None, None, Some(hub)) => Ok(format!("hf://{}@{}", hub.repository, hub.revision)),
+        (Some(_), ..) => Err(PlaceError::Path(field)),
+        _ => Err(PlaceError::Nothing(field)),
+    }
+}
+
+/// A path inside a directory.
+fn inside(directory: &str, path: &str) -> String {
+    match path.trim_matches('/') {
+        "" => directory.to_owned(),
+        path => format!("{directory}/{path}"),
+    }
+}
+/// The request, room for temporary files, every claim once, and images.
+pub(super) fn volumes(spec: &PeftSearchSpec) -> (Vec<Volume>, Vec<VolumeMount>) {
+    let mut volumes = vec![
+        Volume {
+            name: "request".into(),
+            downward_api: Some(DownwardAPIVolumeSource {
+                default_mode: Some(0o444),
+                default_user: None,
+                items: Some(vec![DownwardAPIVolumeFile {
+                    path: "request.json".into(),
+                    field_ref: Some(ObjectFieldSelector {
+                        api_version: Some("v1".into()),
+                        field_path: format!("metadata.annotations['{}']", names::REQUEST),
+                    }),
+                    ..DownwardAPIVolumeFile::default()
+                }]),
+            }),
+            ..Volume::default()
+        },
+        Volume {
+            name: "tmp".into(),
+            empty_dir: Some(EmptyDirVolumeSource::default()),
+            ..Volume::default()
+        },
+    ];
+    let mount = |name: &str, path: String, read_only: bool| VolumeMount {
+        name: name.into(),
+        mount_path: path,
+        read_only: read_only.then_some(true),
+        ..VolumeMount::default()
+    };
+    let mut mounts = vec![
+        mount("request", REQUEST_FOLDER.into(), true),
+        mount("tmp", "/tmp".into(), false),
+    ];
+    let sources = [(MODEL, &spec.model.source), (DATA, &spec.task.source)];
+    let read: BTreeSet<&str> = sources
+        .iter()
+        .filter_map(|(_, source)| Some(source.claim.as_ref()?.name.as_str()))
+        .collect();
+    let written = spec.trainer.artifacts_claim.as_ref();
+    let written = written.map(|claim| claim.name.as_str());
+    // Some storage drivers refuse a pod that names one claim in two volumes.
+    let claims: BTreeSet<&str> = read.iter().copied().chain(written).collect();
+    for (index, claim) in claims.into_iter().enumerate() {
+        let name = format!("claim-{index}");
+        if read.contains(claim) {
+            mounts.push(mount(&name, format!("{CLAIMS}/{claim}"), true));
+        }
+        let is_written = written == Some(claim);
+        if is_written {
+            mounts.push(mount(&name, ARTIFACTS.into(), false));
+        }
+        volumes.push(Volume {
+            name,
+            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+                claim_name: claim.into(),
+                read_only: (!is_written).then_some(true),
+            }),
+            ..Volume::default()
+        });
+    }
+    for (owner, source) in sources {
+        let Some(image) = &source.image else { continue };
+        let name = format!("image-{owner}");
+        mounts.push(mount(&name, format!("{IMAGES}/{owner}"), true));
+        volumes.push(Volume {
+            name,
+            image: Some(ImageVolumeSource {
+                reference: Some(image.reference.clone()),
+                pull_policy: None,
+            }),
+            ..Volume::default()
+        });
+    }
+    (volumes, mounts)
+}
