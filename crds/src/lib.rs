@@ -7,6 +7,7 @@ mod crd;
 pub mod configuration;
 pub mod decimal;
 pub mod inspection;
+pub mod other_fields;
 pub mod schema;
 pub mod space;
 pub mod spec;

@@ -1,15 +1,13 @@
 //! `PeftSearchStatus`: what the search has done and found. The ledger is the search's memory: one
 //! entry per trial, whose recorded result never changes.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::configuration::PeftConfiguration;
 use crate::decimal::Decimal;
+use crate::other_fields::OtherFields;
 use crate::spec::BaselineName;
 use crate::trial::{FailureReason, Inspection};
 
@@ -80,11 +78,6 @@ pub struct PeftSearchStatus {
     #[schemars(skip)]
     pub other: OtherFields,
 }
-
-/// What another version of this program has written down and this one does not know. A status is read
-/// after an upgrade and after a rollback, and what was recorded never changes: such fields are carried
-/// along.
-pub type OtherFields = BTreeMap<String, Value>;
 
 /// Trials by state. Baselines are not counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

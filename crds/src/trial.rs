@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::configuration::PeftConfiguration;
+use crate::other_fields::OtherFields;
 use crate::spec::{FidelitySpec, Metric, TaskSpec, TrainingSpec};
-use crate::status::OtherFields;
 
 /// The largest result document, bytes.
 pub const RESULT_MAX_BYTES: usize = 4096;
