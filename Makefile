@@ -73,7 +73,7 @@ unit: build # Every test of every room, the end-to-end search included
 .PHONY: test-gpu
 test-gpu: setup ## The trainer's tests that need an NVIDIA GPU
 	@LIBTORCH="$(LIBTORCH_DIR)"; AUTOPEFT_CACHE="$(CACHE)"; export LIBTORCH AUTOPEFT_CACHE
-	$(CARGO) test --release --locked --workspace --test parity --test modules --test gpu -- --ignored --test-threads=1 --nocapture
+	$(CARGO) test --release --locked -p autopeft-trainer --test trainer -- --ignored --test-threads=1 --nocapture
 
 .PHONY: soak
 soak: build ## Fault plans against the operator: [PLANS=480] [SEED=0, the first]

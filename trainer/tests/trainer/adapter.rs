@@ -1,11 +1,10 @@
 //! Adapter checkpoints: saved, read back, replaced, refused.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::common::*;
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::spec::{FidelitySpec, Metric, TrainingSpec};
 use autopeft_crds::trial::Method;
@@ -13,7 +12,6 @@ use autopeft_trainer::adapter::{
     ADAPTER_VERSION, Adapter, AdapterDescription, AdapterError, ModelShape, save,
 };
 use autopeft_trainer::model::{Backbone, Model};
-use common::*;
 
 fn description(backbone: &Backbone, configuration: &PeftConfiguration) -> AdapterDescription {
     AdapterDescription {
@@ -74,6 +72,7 @@ fn check_round_trip(backbone: &Backbone, architecture: &str, configuration: &Pef
 
 #[test]
 fn every_method_comes_back_bit_for_bit() {
+    let _guard = among_others();
     for architecture in ["bert", "roberta"] {
         let backbone = small_backbone(architecture, Method::Peft);
         for (sa, pa, prefix) in [(3, 0, 0), (0, 5, 0), (0, 0, 4), (3, 5, 4)] {
@@ -110,6 +109,7 @@ fn message(error: &AdapterError, directory: &Path) -> String {
 
 #[test]
 fn another_model_is_refused_by_the_field_that_differs() {
+    let _guard = among_others();
     let place = tempfile::tempdir().expect("a temporary directory");
     let directory = place.path().join("adapter");
     saved(&directory);
@@ -125,6 +125,7 @@ fn another_model_is_refused_by_the_field_that_differs() {
 
 #[test]
 fn other_outputs_are_refused_by_the_tensor_that_differs() {
+    let _guard = among_others();
     let place = tempfile::tempdir().expect("a temporary directory");
     let directory = place.path().join("adapter");
     let backbone = saved(&directory);
@@ -139,6 +140,7 @@ fn other_outputs_are_refused_by_the_tensor_that_differs() {
 
 #[test]
 fn a_garbled_checkpoint_is_refused_with_its_file() {
+    let _guard = among_others();
     let place = tempfile::tempdir().expect("a temporary directory");
     let directory = place.path().join("adapter");
     let backbone = saved(&directory);
@@ -175,6 +177,7 @@ fn a_garbled_checkpoint_is_refused_with_its_file() {
 
 #[test]
 fn what_is_not_an_adapter_is_never_replaced() {
+    let _guard = among_others();
     let place = tempfile::tempdir().expect("a temporary directory");
     let directory = place.path().join("adapter");
     let backbone = saved(&directory);
@@ -209,6 +212,7 @@ fn what_is_not_an_adapter_is_never_replaced() {
 
 #[test]
 fn an_adapter_is_replaced_only_where_that_was_asked_for() {
+    let _guard = among_others();
     let place = tempfile::tempdir().expect("a temporary directory");
     let directory = place.path().join("adapter");
     let backbone = saved(&directory);

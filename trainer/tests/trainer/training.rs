@@ -1,29 +1,17 @@
 //! Training: it learns, by every module and on real text, it ends when it should, and says so when
 //! it cannot go on.
 
-mod common;
-
-use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
+use crate::common::{alone, configuration, movie_reviews, real_model, small_request, small_trial};
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::spec::Metric;
 use autopeft_crds::trial::{EpochMeasurements, FailureReason, TrialMeasurements, TrialRequest};
 use autopeft_trainer::task::Targets;
 use autopeft_trainer::train::{Observer, score};
 use autopeft_trainer::trial::{Prepared, TrialError, prepare, run};
-use common::{configuration, movie_reviews, real_model, small_request, small_trial};
 use serde_json::{Value, json};
 use tch::Device;
-
-/// libtorch has one random generator for all threads of a process.
-static GENERATOR: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    GENERATOR
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
-}
 
 struct Silent;
 

@@ -1,14 +1,12 @@
 //! The encoder against Hugging Face transformers, and the modules against plain formulas: golden
 //! values from `golden/make.py`.
 
-mod common;
-
+use crate::common::*;
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::trial::Method;
 use autopeft_trainer::encoder::Encoder;
 use autopeft_trainer::encoder::bert::{Attention, Bare, Mask, Pass};
 use autopeft_trainer::model::{Backbone, Batch, Model};
-use common::*;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
@@ -186,6 +184,7 @@ fn check_gradients(
 }
 
 fn check_modules(device: Device) {
+    let _guard = among_others();
     let golden = golden("training.json");
     let cases = golden.as_array().expect("cases");
     assert!(cases.len() >= 8);

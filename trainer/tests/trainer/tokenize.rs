@@ -1,11 +1,9 @@
 //! Tokenisers: what of their files is replaced, and what is said about files that do not fit.
 
-mod common;
-
 use std::path::Path;
 
+use crate::common::small_tokenizer;
 use autopeft_trainer::tokenize::{Limits, TextEncoder, TokenizeError};
-use common::small_tokenizer;
 use serde_json::{Value, json};
 
 const LIMITS: Limits = Limits {

@@ -1,11 +1,10 @@
 //! Small models whose weights follow from their names, as `golden/make.py` fills them.
 
-#![allow(dead_code)] // Each test binary uses its part.
-
 pub mod program;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::trial::Method;
@@ -14,6 +13,19 @@ use autopeft_trainer::encoder::weights::expected_tensors;
 use autopeft_trainer::model::{Backbone, Batch, Model};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
+
+/// libtorch's one random generator of this process.
+static GENERATOR: RwLock<()> = RwLock::new(());
+
+/// Held by a test whose outcome depends on what it draws.
+pub fn alone() -> RwLockWriteGuard<'static, ()> {
+    GENERATOR.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Held by a test that draws, and whose outcome does not depend on the values.
+pub fn among_others() -> RwLockReadGuard<'static, ()> {
+    GENERATOR.read().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A golden file.
 pub fn golden(name: &str) -> Value {

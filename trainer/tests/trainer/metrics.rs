@@ -1,13 +1,11 @@
 //! The metrics against scikit-learn and SciPy: golden values from `golden/metrics.py`.
 
-mod common;
-
 use std::collections::BTreeMap;
 
+use crate::common::{golden, numbers};
 use autopeft_crds::spec::Metric;
 use autopeft_trainer::metrics::{Predictions, all};
 use autopeft_trainer::task::Targets;
-use common::{golden, numbers};
 use serde_json::Value;
 
 fn check(found: &BTreeMap<Metric, f64>, case: &Value) {

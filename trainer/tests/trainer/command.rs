@@ -1,19 +1,17 @@
 //! The program: its endings, its documents, and that the same request gives the same score.
 
-mod common;
-
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use crate::common::program::{lasting, measured, program, run, text, trial, trial_by};
+use crate::common::{configuration, small_request, small_trial};
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::inspection::{InspectionOutcome, parse_inspection};
 use autopeft_crds::spec::Metric;
 use autopeft_crds::trial::{
     FailureClass, FailureReason, Inspection, TrialMeasurements, TrialOutcome, TrialResult,
 };
-use common::program::{lasting, measured, program, run, text, trial, trial_by};
-use common::{configuration, small_request, small_trial};
 use serde_json::{Value, json};
 
 /// All modules at once.

@@ -1,26 +1,14 @@
 //! What is drawn at random: initial values and dropout.
-//!
-//! libtorch has one generator a process, and the tests of a binary run side by side: each of these
-//! holds `alone` while it draws.
 
-mod common;
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
+use crate::common::*;
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::trial::Method;
 use autopeft_trainer::model::{Backbone, Model};
 use autopeft_trainer::peft::prefix::REPARAMETRISATION;
-use common::*;
 use tch::Tensor;
 
 const OUTPUTS: i64 = 3;
 const HIDDEN: i64 = 16;
-
-fn alone() -> MutexGuard<'static, ()> {
-    static GENERATOR: Mutex<()> = Mutex::new(());
-    GENERATOR.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn model(backbone: &Backbone, configuration: &PeftConfiguration) -> Model {
     Model::new(backbone, configuration, OUTPUTS, 7).expect("a model")

@@ -1,13 +1,11 @@
 //! Every method in every layer subset of every architecture: what is trained, counted, frozen and
 //! put back.
 
-mod common;
-
+use crate::common::*;
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::trial::Method;
 use autopeft_trainer::model::{Backbone, Model, ModelError};
 use autopeft_trainer::peft::prefix::REPARAMETRISATION;
-use common::*;
 use tch::{Device, Kind, Tensor};
 
 const OUTPUTS: i64 = 3;
@@ -51,6 +49,7 @@ fn loss(model: &Model, architecture: &str) -> Tensor {
 
 #[test]
 fn counts_are_those_of_the_formulas() {
+    let _guard = among_others();
     for_every_configuration(|_, backbone, configuration| {
         let model = model(backbone, configuration);
         let canonical = configuration.clone().canonical();
@@ -81,6 +80,7 @@ fn counts_are_those_of_the_formulas() {
 
 #[test]
 fn every_trainable_tensor_gets_a_gradient_and_nothing_else_does() {
+    let _guard = among_others();
     for_every_configuration(|architecture, backbone, configuration| {
         let model = model(backbone, configuration);
         fill_modules(&model);
@@ -101,6 +101,7 @@ fn every_trainable_tensor_gets_a_gradient_and_nothing_else_does() {
 
 #[test]
 fn frozen_weights_need_no_gradient_and_are_not_changed() {
+    let _guard = among_others();
     let backbone = small_backbone("bert", Method::Peft);
     let batch = small_batch("bert");
     let empty = Model::new(&backbone, &configuration("000", 0, 0, 0), OUTPUTS, 7).expect("a model");
@@ -116,6 +117,7 @@ fn frozen_weights_need_no_gradient_and_are_not_changed() {
 
 #[test]
 fn layers_under_the_first_active_one_record_nothing() {
+    let _guard = among_others();
     let backbone = small_backbone("bert", Method::Peft);
     let empty = model(&backbone, &configuration("000", 0, 0, 0));
     assert_eq!(empty.trainable().len(), 4);
@@ -133,6 +135,7 @@ fn layers_under_the_first_active_one_record_nothing() {
 
 #[test]
 fn the_ejected_prefix_predicts_the_same_bit_for_bit() {
+    let _guard = among_others();
     for_every_configuration(|architecture, backbone, configuration| {
         let mut model = model(backbone, configuration);
         let batch = small_batch(architecture);
@@ -197,17 +200,20 @@ fn check_bfloat16(device: Device) {
 
 #[test]
 fn bfloat16_is_close_to_float32_with_every_method() {
+    let _guard = among_others();
     check_bfloat16(Device::Cpu);
 }
 
 #[test]
 #[ignore = "needs a GPU"]
 fn bfloat16_is_close_to_float32_on_a_gpu() {
+    let _guard = among_others();
     check_bfloat16(gpu());
 }
 
 #[test]
 fn full_fine_tuning_trains_a_copy_of_the_backbone() {
+    let _guard = among_others();
     let backbone = small_backbone("bert", Method::FullFineTuning);
     let empty = configuration("000", 0, 0, 0);
     let model = Model::new(&backbone, &empty, OUTPUTS, 7).expect("a model");
@@ -231,6 +237,7 @@ fn full_fine_tuning_trains_a_copy_of_the_backbone() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
+    let _guard = among_others();
     let backbone = small_backbone("bert", Method::Peft);
     let refused = |backbone: &Backbone, layers: &str, outputs: i64| -> ModelError {
         Model::new(backbone, &configuration(layers, 3, 0, 0), outputs, 7).expect_err("refused")

@@ -1,15 +1,13 @@
 //! The program on a GPU (`make test-gpu`). One by one: the tests share its memory.
 
-mod common;
-
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
+use crate::common::program::{lasting, measured, program, run, text, trial_by};
+use crate::common::{configuration, gpu, movie_reviews, real_model, small_request};
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::trial::{FailureReason, TrialMeasurements, TrialOutcome, TrialResult};
 use autopeft_trainer::reason;
-use common::program::{lasting, measured, program, run, text, trial_by};
-use common::{configuration, gpu, movie_reviews, real_model, small_request};
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
@@ -113,11 +111,16 @@ fn an_adapter_of_the_gpu_serves_on_the_cpu() {
 /// In the environment of a child: which test it plays a part of.
 const CHILD: &str = "AUTOPEFT_GPU_TEST";
 
-/// This test once more, in a process of its own; it knows that by `CHILD`.
+/// A test of this file once more, in a process of its own; it knows that by `CHILD`.
 fn child(test: &str) -> Command {
     let mut child = Command::new(std::env::current_exe().expect("this test"));
     child
-        .args([test, "--exact", "--ignored", "--nocapture"])
+        .args([
+            &format!("gpu::{test}"),
+            "--exact",
+            "--ignored",
+            "--nocapture",
+        ])
         .env(CHILD, test)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -1,13 +1,11 @@
 //! Loading a model's directory: the spellings that are read, and the messages of those that are
 //! not.
 
-mod common;
-
 use std::path::Path;
 
+use crate::common::*;
 use autopeft_crds::trial::Method;
 use autopeft_trainer::model::{Backbone, Model};
-use common::*;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
@@ -40,6 +38,7 @@ fn logits(backbone: &Backbone) -> Vec<f64> {
 
 #[test]
 fn prefix_and_spelling_of_norms_make_no_difference() {
+    let _guard = alone();
     let expected = logits(&small_backbone("bert", Method::Peft));
     let plain = load_changed(|name, tensor| {
         let name = name.trim_start_matches("bert.").to_owned();

@@ -1,0 +1,18 @@
+//! The tests of the trainer, in one program: they link libtorch once.
+//!
+//! libtorch has one random generator a process. A test whose outcome depends on what is drawn holds
+//! `common::alone`, one that draws and does not depend on it `common::among_others`.
+
+mod adapter;
+mod command;
+mod common;
+mod data;
+mod gpu;
+mod metrics;
+mod modules;
+mod parity;
+mod parquet;
+mod seeds;
+mod tokenize;
+mod training;
+mod weights;
