@@ -8,6 +8,7 @@ pub mod configuration;
 pub mod decimal;
 pub mod inspection;
 pub mod other_fields;
+pub mod run;
 pub mod schema;
 pub mod space;
 pub mod spec;

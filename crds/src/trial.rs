@@ -280,6 +280,12 @@ pub enum ResultError {
         /// What it says.
         found: String,
     },
+    /// A run's document has no outcome for one of its trials.
+    #[error("the result has no outcome for trial {trial}")]
+    Missing {
+        /// The trial.
+        trial: u32,
+    },
 }
 
 /// Reads a result document and checks it against what was asked for.
@@ -292,39 +298,46 @@ pub fn parse_result(
     metric: Metric,
 ) -> Result<TrialResult, ResultError> {
     let result: TrialResult = read_document(bytes)?;
-    let found = &result.identity;
-    same(
-        "version",
-        result.version.to_string(),
-        RESULT_VERSION.to_string(),
-    )?;
-    same(
-        "searchUid",
-        found.search_uid.clone(),
-        expected.search_uid.clone(),
-    )?;
-    same("trial", found.trial.to_string(), expected.trial.to_string())?;
-    same(
-        "attempt",
-        found.attempt.to_string(),
-        expected.attempt.to_string(),
-    )?;
+    let (found, version) = (result.version.to_string(), RESULT_VERSION.to_string());
+    same("version", found, version)?;
+    check_identity(&result.identity, expected)?;
+    check_outcome(&result.outcome, metric)?;
+    Ok(result)
+}
+
+/// Holds the identity in a result against the expected one.
+pub(crate) fn check_identity(
+    found: &TrialIdentity,
+    expected: &TrialIdentity,
+) -> Result<(), ResultError> {
+    let TrialIdentity {
+        search_uid,
+        trial,
+        attempt,
+        configuration_hash,
+    } = expected;
+    same("searchUid", found.search_uid.clone(), search_uid.clone())?;
+    same("trial", found.trial.to_string(), trial.to_string())?;
+    same("attempt", found.attempt.to_string(), attempt.to_string())?;
     same(
         "configurationHash",
         found.configuration_hash.clone(),
-        expected.configuration_hash.clone(),
-    )?;
-    match &result.outcome {
-        TrialOutcome::Succeeded(measured) => check_measurements(measured, metric)?,
+        configuration_hash.clone(),
+    )
+}
+
+/// Whether an outcome can be, for a trial whose score is `metric`.
+pub(crate) fn check_outcome(outcome: &TrialOutcome, metric: Metric) -> Result<(), ResultError> {
+    match outcome {
+        TrialOutcome::Succeeded(measured) => check_measurements(measured, metric),
         TrialOutcome::Failed { message, .. } if message.chars().count() > 512 => {
-            return Err(ResultError::Impossible {
+            Err(ResultError::Impossible {
                 field: "message",
                 found: format!("{} characters long", message.chars().count()),
-            });
+            })
         }
-        TrialOutcome::Failed { .. } => {}
+        TrialOutcome::Failed { .. } => Ok(()),
     }
-    Ok(result)
 }
 
 /// Reads a bounded document of the trainer's.

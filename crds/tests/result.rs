@@ -1,5 +1,6 @@
 //! The result document: what is believed and what is refused.
 
+use autopeft_crds::run::{Expected, MemberResult, RunRequest, RunResult, parse_run_result};
 use autopeft_crds::spec::Metric;
 use autopeft_crds::trial::{
     FailureReason, RESULT_MAX_BYTES, ResultError, TrialIdentity, TrialOutcome, parse_result,
@@ -190,4 +191,186 @@ proptest! {
             prop_assert!(matches!(result.outcome, TrialOutcome::Succeeded(_)));
         }
     }
+}
+
+fn request(trial: u32) -> Value {
+    json!({
+        "identity": {"searchUid": "uid", "trial": trial, "attempt": 1, "configurationHash": "abc"},
+        "configuration": {"layers": "10", "serialAdapter": 4, "parallelAdapter": 0, "prefix": 0},
+        "method": "Peft",
+        "model": "model",
+        "data": "data",
+        "task": {"name": "rte", "source": {"path": "data"}},
+        "fidelity": {},
+        "training": {},
+    })
+}
+
+fn run(document: Value) -> Result<RunRequest, String> {
+    serde_json::from_value(document).map_err(|error| error.to_string())
+}
+
+fn expected(trials: &[u32]) -> Vec<Expected> {
+    let one = |trial: &u32| Expected {
+        identity: TrialIdentity {
+            trial: *trial,
+            ..identity()
+        },
+        metric: Metric::Accuracy,
+    };
+    trials.iter().map(one).collect()
+}
+
+fn member(trial: u32, score: f64) -> Value {
+    let mut outcome = document()["outcome"].clone();
+    outcome["succeeded"]["score"] = json!(score);
+    outcome["succeeded"]["epochs"] = json!([]);
+    let mut identity = document()["identity"].clone();
+    identity["trial"] = json!(trial);
+    json!({"identity": identity, "outcome": outcome})
+}
+
+/// The scores that a document of several has for trials 3, 4 and 5.
+fn scores(document: &Value) -> Vec<Result<f64, ResultError>> {
+    parse_run_result(document.to_string().as_bytes(), &expected(&[3, 4, 5]))
+        .into_iter()
+        .map(|outcome| match outcome? {
+            TrialOutcome::Succeeded(measured) => Ok(measured.score),
+            TrialOutcome::Failed { .. } => panic!("it succeeded"),
+        })
+        .collect()
+}
+
+#[test]
+fn a_run_of_one_trial_has_the_documents_of_its_trial() {
+    let one = run(request(3)).expect("a run");
+    let written = serde_json::to_value(&one).expect("JSON");
+    assert_eq!(
+        written,
+        serde_json::to_value(&one.trials()[0]).expect("JSON")
+    );
+    assert_eq!(run(written), Ok(one.clone()));
+    let parsed = parse_run_result(document().to_string().as_bytes(), &expected(&[3]));
+    let outcome = parsed[0].clone().expect("a valid document");
+    let result = RunResult::of(
+        &one,
+        vec![MemberResult {
+            identity: identity(),
+            outcome,
+        }],
+    );
+    assert_eq!(serde_json::to_value(result).expect("JSON"), document());
+}
+
+#[test]
+fn a_run_of_several_is_written_with_its_version_and_read_back() {
+    let several = run(json!({"version": 2, "trials": [request(3), request(5)]})).expect("a run");
+    assert_eq!(several.trials().len(), 2);
+    let written = serde_json::to_value(&several).expect("JSON");
+    assert_eq!(written["version"], json!(2));
+    assert_eq!(run(written), Ok(several));
+    for (refused, part) in [
+        (
+            json!({"version": 3, "trials": [request(3), request(4)]}),
+            "version 3",
+        ),
+        (json!({"version": 2, "trials": []}), "0 trials"),
+        (
+            json!({"version": 2, "trials": [request(3), request(3)]}),
+            "twice",
+        ),
+        (
+            json!({"version": 2, "trials": [request(3)], "more": 1}),
+            "unknown field",
+        ),
+        (
+            json!({"version": 2, "trials": vec![request(3); 5]}),
+            "5 trials",
+        ),
+    ] {
+        let error = run(refused).expect_err("it is refused");
+        assert!(error.contains(part), "{error}");
+    }
+    let mut other = request(4);
+    other["identity"]["searchUid"] = json!("other");
+    assert!(run(json!({"version": 2, "trials": [request(3), other]})).is_err());
+}
+
+#[test]
+fn each_trial_of_a_run_has_an_outcome_of_its_own() {
+    let members = |members: Vec<Value>| json!({"version": 2, "trials": members});
+    let whole = members(vec![member(5, 0.5), member(3, 0.3), member(4, 0.4)]);
+    assert_eq!(scores(&whole), [Ok(0.3), Ok(0.4), Ok(0.5)]);
+    let missing = |trial| Err(ResultError::Missing { trial });
+    let interrupted = members(vec![member(3, 0.3)]);
+    assert_eq!(scores(&interrupted), [Ok(0.3), missing(4), missing(5)]);
+
+    let mut others = member(4, 0.4);
+    others["identity"]["configurationHash"] = json!("other");
+    let found = scores(&members(vec![
+        member(3, 0.3),
+        others,
+        json!({"identity": 7}),
+    ]));
+    assert_eq!(found[0], Ok(0.3));
+    assert!(matches!(
+        found[1],
+        Err(ResultError::Mismatch {
+            field: "configurationHash",
+            ..
+        })
+    ));
+    assert_eq!(found[2], missing(5));
+
+    let found = scores(&members(vec![
+        member(3, 1.5),
+        member(4, 0.4),
+        json!({"identity": {"trial": 5}}),
+    ]));
+    assert!(matches!(found[0], Err(ResultError::Impossible { .. })));
+    assert_eq!(found[1], Ok(0.4));
+    assert!(matches!(found[2], Err(ResultError::Malformed(_))));
+
+    let twice = scores(&members(vec![
+        member(3, 0.3),
+        member(3, 0.4),
+        member(4, 0.4),
+    ]));
+    assert!(matches!(twice[0], Err(ResultError::Malformed(_))));
+    assert_eq!(twice[1], Ok(0.4));
+}
+
+#[test]
+fn a_document_that_is_not_that_of_the_run_gives_no_trial_an_outcome() {
+    let five = vec![member(3, 0.3); 5];
+    for refused in [
+        json!({"version": 1, "trials": [member(3, 0.3)]}),
+        json!({"version": 2, "trials": [member(3, 0.3)], "more": 1}),
+        json!({"version": 2, "trials": member(3, 0.3)}),
+        json!({"version": 2, "trials": five}),
+        json!({"version": 2, "trials": [], "padding": "x".repeat(RESULT_MAX_BYTES)}),
+    ] {
+        assert!(scores(&refused).iter().all(Result::is_err), "{refused}");
+    }
+    let of_one = scores(&document());
+    assert_eq!(of_one[0], Ok(0.75));
+    assert!(of_one[1..].iter().all(Result::is_err));
+}
+
+#[test]
+fn four_outcomes_fit_into_one_document() {
+    let members: Vec<Value> = (3..7)
+        .map(|trial| {
+            let mut member = member(trial, 0.123_456_789_012_345_67);
+            member["identity"]["searchUid"] = json!("0".repeat(36));
+            member["identity"]["configurationHash"] = json!("0".repeat(64));
+            member["outcome"]["succeeded"]["seeds"] =
+                json!({"init": u64::MAX, "order": u64::MAX, "dropout": u64::MAX, "sample": u64::MAX});
+            member["outcome"]["succeeded"]["versions"] =
+                json!({"peft-trainer": "10.10.10", "libtorch": "12.11.10+cu130"});
+            member
+        })
+        .collect();
+    let document = json!({"version": 2, "trials": members}).to_string();
+    assert!(document.len() <= RESULT_MAX_BYTES, "{}", document.len());
 }
