@@ -12,6 +12,7 @@ mod metrics;
 mod modules;
 mod parity;
 mod parquet;
+mod replay;
 mod seeds;
 mod tokenize;
 mod training;

@@ -254,7 +254,12 @@ pub fn small_tokenizer() -> Value {
 /// A small BERT with its tokenizer, and a task that it can learn: whether a text has more of the
 /// words up to 20 or of those above. Labels are `low` and `high`, `rating` is the difference.
 pub fn small_trial() -> tempfile::TempDir {
-    let folder = small_model("bert");
+    small_trial_of("bert")
+}
+
+/// The same with a small model of another architecture.
+pub fn small_trial_of(architecture: &str) -> tempfile::TempDir {
+    let folder = small_model(architecture);
     let file = |name: &str, content: String| {
         std::fs::write(folder.path().join(name), content).expect("a file");
     };
