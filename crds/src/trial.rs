@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::configuration::PeftConfiguration;
+use crate::decimal::Decimal;
 use crate::other_fields::OtherFields;
 use crate::spec::{FidelitySpec, Metric, TaskSpec, TrainingSpec};
 
@@ -107,10 +108,23 @@ pub struct Inspection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub data_fingerprint: Option<String>,
+    /// What a model scores that gives every example the same answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub constant_score: Option<ConstantScore>,
     /// Fields of another version of this program, kept as they came; a trainer's document has none.
     #[serde(flatten)]
     #[schemars(skip)]
     pub other: OtherFields,
+}
+
+/// What a model scores that gives every example the same answer: a trial that is no better has learned nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConstantScore {
+    /// The metric.
+    pub metric: Metric,
+    /// Its best value over the answers, on the validation examples that the search's trials are scored on.
+    pub score: Decimal,
 }
 
 /// Why a trial failed, in one word.

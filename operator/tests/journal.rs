@@ -44,6 +44,7 @@ fn header() -> Header {
             validation_examples: 5,
             model_fingerprint: None,
             data_fingerprint: None,
+            constant_score: None,
             other: Default::default(),
         },
     }

@@ -55,6 +55,7 @@ pub fn inspection() -> Inspection {
         validation_examples: 500,
         model_fingerprint: None,
         data_fingerprint: None,
+        constant_score: None,
         other: Default::default(),
     }
 }

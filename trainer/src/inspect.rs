@@ -3,14 +3,17 @@
 
 use std::path::Path;
 
+use autopeft_crds::Decimal;
 use autopeft_crds::spec::TaskSpec;
-use autopeft_crds::trial::{Inspection, TrialRequest};
+use autopeft_crds::trial::{ConstantScore, Inspection, TrialRequest};
 use tch::{Device, Kind as Number};
 
 use crate::encoder::ModelConfig;
 use crate::fingerprint;
+use crate::metrics;
 use crate::model::{Backbone, ModelError};
-use crate::task::{self, Examples};
+use crate::seeds::Seeds;
+use crate::task::{self, Examples, Task};
 use crate::tokenize::{Limits, TextEncoder};
 use crate::trial::{MODEL_FILES, Places, TrialError};
 
@@ -34,16 +37,31 @@ pub fn inspect(request: &TrialRequest) -> Result<Inspection, TrialError> {
     }
     // Reads every tensor: a file that was cut short is found here.
     Backbone::load(&places.model, request.method, Device::Cpu, Number::Float)?;
+    let (train_examples, validation_examples) = (task.train.len(), task.validation.len());
+    // The same for every configuration.
+    let seed = Seeds::new(request.training.seed, &request.configuration).sample;
+    let sampled = task::sampled(task, &request.fidelity, seed)?;
     Ok(Inspection {
         architecture: config.architecture.as_str().into(),
         layers: config.layers as u32,
         hidden_size: config.hidden_size as u32,
         backbone_parameters: config.backbone_parameters(),
-        train_examples: task.train.len() as u64,
-        validation_examples: task.validation.len() as u64,
+        train_examples: train_examples as u64,
+        validation_examples: validation_examples as u64,
+        constant_score: constant_score(&sampled),
         model_fingerprint: Some(model_fingerprint(&places.model)?),
         data_fingerprint: Some(data_fingerprint(&request.task, &places.data)?),
         other: Default::default(),
+    })
+}
+
+/// What a model scores on a task's validation examples that gives each the same answer.
+fn constant_score(task: &Task) -> Option<ConstantScore> {
+    let scores = metrics::constant(&task.validation.targets, task.kind.outputs());
+    let score = Decimal::new(*scores.get(&task.metric)?).ok()?;
+    Some(ConstantScore {
+        metric: task.metric,
+        score,
     })
 }
 

@@ -46,6 +46,28 @@ pub fn all(predictions: &Predictions, targets: &crate::task::Targets) -> BTreeMa
     }
 }
 
+/// The best that each metric can be where every example gets the same answer.
+pub fn constant(targets: &crate::task::Targets, classes: usize) -> BTreeMap<Metric, f64> {
+    use crate::task::Targets;
+    match targets {
+        Targets::Classes(truth) => {
+            let mut best = BTreeMap::new();
+            for class in 0..classes as i64 {
+                let predictions = Predictions::Classes {
+                    predicted: vec![class; truth.len()],
+                    count: classes,
+                };
+                for (metric, value) in all(&predictions, targets) {
+                    let so_far = best.entry(metric).or_insert(value);
+                    *so_far = value.max(*so_far);
+                }
+            }
+            best
+        }
+        Targets::Numbers(truth) => all(&Predictions::Numbers(vec![0.0; truth.len()]), targets),
+    }
+}
+
 /// How often class `row` was answered with class `column`.
 struct Confusion {
     counts: Vec<f64>,
@@ -172,6 +194,21 @@ mod tests {
         for metric in numbers(&[0.1, 0.1, 0.1], &[1.0, 2.0, 3.0]).values() {
             assert_eq!(*metric, 0.0);
         }
+    }
+
+    #[test]
+    fn a_constant_answer_scores_as_the_best_class_would() {
+        let best = constant(&Targets::Classes(vec![1, 1, 0, 1, 2]), 3);
+        assert_eq!(best[&Metric::Accuracy], 0.6);
+        // Of class 1: 3 of 5 right, precision 0.6, recall 1; the other two classes have 0.
+        assert!((best[&Metric::F1] - 0.75 / 3.0).abs() < 1e-12);
+        assert_eq!(best[&Metric::Matthews], 0.0);
+        // MRPC's validation examples: 279 of 408 are equivalent.
+        let truth = [vec![1; 279], vec![0; 129]].concat();
+        let best = constant(&Targets::Classes(truth), 2);
+        assert!((best[&Metric::F1] - 2.0 * 279.0 / (279.0 + 408.0)).abs() < 1e-12);
+        let best = constant(&Targets::Numbers(vec![0.1, 0.4, 0.2]), 1);
+        assert!(best.values().all(|value| *value == 0.0));
     }
 
     #[test]

@@ -15,12 +15,17 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule over `steps` steps, of which `warmup_percent` (rounded up) are warm-up.
+    /// A schedule over `steps` steps, of which `warmup_percent` (rounded up) are warm-up. An only step is
+    /// none: at rate 0 nothing would be trained.
     pub fn new(peak: f64, steps: u64, warmup_percent: u32) -> Self {
+        let warmup = match steps {
+            1 => 0,
+            _ => (steps * u64::from(warmup_percent)).div_ceil(100),
+        };
         Self {
             peak,
             steps,
-            warmup: (steps * u64::from(warmup_percent)).div_ceil(100),
+            warmup,
         }
     }
 
@@ -68,7 +73,20 @@ mod tests {
         assert_eq!(schedule.rate(1), 0.5);
         assert_eq!(schedule.rate(2), 1.0);
         assert_eq!(schedule.rate(9), 0.125);
-        assert!(Schedule::new(1.0, 1, 100).rate(0).is_finite());
+    }
+
+    #[test]
+    fn some_step_has_a_rate_however_few_they_are() {
+        for percent in [0, 1, 10, 50, 100] {
+            assert_eq!(Schedule::new(0.5, 1, percent).rate(0), 0.5, "{percent} %");
+            for steps in 2..=5 {
+                let schedule = Schedule::new(0.5, steps, percent);
+                let most = (0..steps)
+                    .map(|step| schedule.rate(step))
+                    .fold(0.0, f64::max);
+                assert!(most > 0.0, "{percent} % of {steps} steps");
+            }
+        }
     }
 
     #[test]

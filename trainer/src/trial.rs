@@ -16,7 +16,7 @@ use crate::fingerprint::FingerprintError;
 use crate::hub::{self, Holding, HubError};
 use crate::model::{Backbone, Model, ModelError};
 use crate::reason;
-use crate::seeds::{Seeds, sample};
+use crate::seeds::Seeds;
 use crate::task::{self, Examples, Kind, Task, TaskError};
 use crate::tokenize::{Limits, TextEncoder, TokenizeError};
 use crate::train::{
@@ -26,10 +26,6 @@ use crate::train::{
 /// The widest bottleneck and the longest prefix: eight times the width of the largest BERT. A number
 /// far beyond is a slip of the hand that would take the machine's memory with it.
 const MODULE_MAX: u32 = 8_192;
-
-/// Samples that are drawn with the sample stream.
-const TRAIN_PART: u64 = 0;
-const VALIDATION_PART: u64 = 1;
 
 /// Why a trial failed.
 #[derive(Debug, thiserror::Error)]
@@ -198,8 +194,9 @@ pub fn prepare(request: &TrialRequest, device: Device) -> Result<Prepared, Trial
     check(request)?;
     let places = Places::find(&request.model, &request.data, &request.task)?;
     let config = ModelConfig::read(&places.model).map_err(ModelError::from)?;
-    let task = task::load(&request.task, &places.data)?;
     let seeds = Seeds::new(request.training.seed, &request.configuration);
+    let task = task::load(&request.task, &places.data)?;
+    let task = task::sampled(task, &request.fidelity, seeds.sample)?;
     let recipe = Recipe {
         fidelity: request.fidelity.clone(),
         training: request.training.clone(),
@@ -213,13 +210,6 @@ pub fn prepare(request: &TrialRequest, device: Device) -> Result<Prepared, Trial
         validation,
         notes,
     } = task;
-    let train = sampled(train, request.fidelity.train_examples, seeds, TRAIN_PART);
-    let validation = sampled(
-        validation,
-        request.fidelity.validation_examples,
-        seeds,
-        VALIDATION_PART,
-    );
     let encoder = text_encoder(&places.model, &config, &request.training, &train)?;
     let put = |examples: &Examples| -> Result<DataSet, TrialError> {
         let encoded = encoder.encode(&examples.texts)?;
@@ -275,15 +265,6 @@ fn text_encoder(
     };
     let pairs = examples.texts.iter().any(|(_, second)| second.is_some());
     TextEncoder::open(model, limits, training.max_length as usize, pairs)
-}
-
-fn sampled(examples: Examples, wanted: Option<u32>, seeds: Seeds, part: u64) -> Examples {
-    let places = sample(examples.len(), wanted, seeds.sample, part);
-    if places.len() == examples.len() {
-        examples
-    } else {
-        examples.at(&places)
-    }
 }
 
 /// Trains what was prepared, and measures it. `started` is when the process began.
@@ -355,8 +336,8 @@ pub fn validation_data(
     };
     let seeds = Seeds::new(description.training.seed, &description.configuration);
     let examples = task::load_validation(&description.task, &kind, &places.data)?;
-    let wanted = description.fidelity.validation_examples;
-    let examples = sampled(examples, wanted, seeds, VALIDATION_PART);
+    let fidelity = &description.fidelity;
+    let examples = task::taken(examples, task::Part::Validation, fidelity, seeds.sample);
     let recipe = Recipe {
         fidelity: description.fidelity.clone(),
         training: description.training.clone(),

@@ -462,6 +462,7 @@ fn describe(inspection: &Inspection) -> String {
         validation_examples,
         model_fingerprint: _,
         data_fingerprint: _,
+        constant_score: _,
         other: _,
     } = inspection;
     format!(

@@ -119,6 +119,16 @@ pub enum TaskError {
         /// The one label.
         value: String,
     },
+    /// Examples over which nothing can be learned, or told apart.
+    #[error("{examples}{problem}; {advice}")]
+    Sample {
+        /// How many of which.
+        examples: String,
+        /// What is wrong with them, from the punctuation on.
+        problem: String,
+        /// What would be right.
+        advice: String,
+    },
     /// More classes than any classifier has.
     #[error(
         "{}, field {column:?}: {found} different labels, at most {most}; for numbers use type: Regression",

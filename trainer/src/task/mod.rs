@@ -3,6 +3,7 @@
 mod custom;
 mod error;
 mod glue;
+mod sample;
 mod targets;
 
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use crate::data::{self, Columns, Row, Rows, TsvLayout};
 
 pub use error::TaskError;
 pub use glue::hub_files;
+pub use sample::{Part, sampled, taken};
 
 /// What a task predicts.
 #[derive(Clone, Debug, PartialEq, Eq)]

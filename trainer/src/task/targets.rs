@@ -9,6 +9,10 @@ use crate::data::{DataError, Label, Place, Row};
 /// The most classes that are inferred or given.
 pub(super) const MAX_LABELS: usize = 256;
 
+/// The largest label of a regression. The model computes in 32 bits, and the gradient's norm sums squares of
+/// numbers of this size over as many as 10⁸ parameters.
+const MAX_TARGET: f64 = 1e14;
+
 /// The classes of a training file: its distinct labels, numbers by size, else by text.
 pub(super) fn infer(rows: &[Row], path: &Path, column: &str) -> Result<Vec<String>, TaskError> {
     let mut found = BTreeSet::new();
@@ -76,17 +80,24 @@ pub(super) fn numbers(rows: &[Row], path: &Path, column: &str) -> Result<Targets
             Label::Text(text) => text.trim().parse::<f64>().ok(),
             Label::Boolean(_) => None,
         };
-        // The model computes in 32 bits.
-        match number.filter(|number| (*number as f32).is_finite()) {
+        match number.filter(|number| number.abs() <= MAX_TARGET) {
             Some(number) => numbers.push(number),
             None => {
+                let expected = match number {
+                    Some(number) if number.is_finite() => {
+                        format!(
+                            "at most {MAX_TARGET:e} in size: the loss, its squared error, overflows beyond; scale the labels"
+                        )
+                    }
+                    _ => "a finite number".into(),
+                };
                 let found = match &row.label {
                     Label::Text(text) => format!("{:?}", crate::data::shortened(text)),
                     Label::Integer(whole) => whole.to_string(),
                     Label::Number(number) => number.to_string(),
                     Label::Boolean(value) => value.to_string(),
                 };
-                return Err(value(row.line, path, column, found, "a finite number".into()).into());
+                return Err(value(row.line, path, column, found, expected).into());
             }
         }
     }

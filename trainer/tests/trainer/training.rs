@@ -3,22 +3,17 @@
 
 use std::time::Instant;
 
-use crate::common::{alone, configuration, movie_reviews, real_model, small_request, small_trial};
+use crate::common::{
+    Silent, alone, configuration, movie_reviews, real_model, small_request, small_trial,
+};
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::spec::Metric;
-use autopeft_crds::trial::{EpochMeasurements, FailureReason, TrialMeasurements, TrialRequest};
+use autopeft_crds::trial::{FailureReason, TrialMeasurements, TrialRequest};
 use autopeft_trainer::task::Targets;
-use autopeft_trainer::train::{Observer, score};
+use autopeft_trainer::train::score;
 use autopeft_trainer::trial::{Prepared, TrialError, prepare, run};
 use serde_json::{Value, json};
 use tch::Device;
-
-struct Silent;
-
-impl Observer for Silent {
-    fn steps(&mut self, _: u32, _: u64, _: u64, _: f64) {}
-    fn epoch(&mut self, _: &EpochMeasurements, _: bool, _: f64) {}
-}
 
 fn prepared(request: Value) -> Result<Prepared, TrialError> {
     let request: TrialRequest = serde_json::from_value(request).expect("a request");

@@ -85,6 +85,7 @@ impl World {
                 validation_examples: 50,
                 model_fingerprint: None,
                 data_fingerprint: None,
+                constant_score: None,
                 other: BTreeMap::new(),
             },
             journal: Vec::new(),

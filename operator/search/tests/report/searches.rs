@@ -108,6 +108,7 @@ pub fn with_ledger(
             validation_examples: 1000,
             model_fingerprint: None,
             data_fingerprint: None,
+            constant_score: None,
             other: Default::default(),
         }),
         trials,

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use autopeft_crds::PeftConfiguration;
-use autopeft_crds::trial::Method;
+use autopeft_crds::trial::{EpochMeasurements, Method};
 use autopeft_trainer::encoder::ModelConfig;
 use autopeft_trainer::encoder::weights::expected_tensors;
 use autopeft_trainer::model::{Backbone, Batch, Model};
+use autopeft_trainer::train::Observer;
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
@@ -25,6 +26,14 @@ pub fn alone() -> RwLockWriteGuard<'static, ()> {
 /// Held by a test that draws, and whose outcome does not depend on the values.
 pub fn among_others() -> RwLockReadGuard<'static, ()> {
     GENERATOR.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Hears nothing of a training.
+pub struct Silent;
+
+impl Observer for Silent {
+    fn steps(&mut self, _: u32, _: u64, _: u64, _: f64) {}
+    fn epoch(&mut self, _: &EpochMeasurements, _: bool, _: f64) {}
 }
 
 /// A golden file.
