@@ -10,11 +10,12 @@ use tch::{Device, Kind as Number};
 
 use crate::encoder::ModelConfig;
 use crate::fingerprint;
-use crate::metrics;
 use crate::model::{Backbone, ModelError};
-use crate::seeds::Seeds;
 use crate::task::{self, Examples, Task};
 use crate::tokenize::{Limits, TextEncoder};
+use crate::train::metrics;
+use crate::train::sample::sampled;
+use crate::train::seeds::Seeds;
 use crate::trial::{MODEL_FILES, Places, TrialError};
 
 /// Texts that are tokenised to see that the tokenizer works.
@@ -40,7 +41,7 @@ pub fn inspect(request: &TrialRequest) -> Result<Inspection, TrialError> {
     let (train_examples, validation_examples) = (task.train.len(), task.validation.len());
     // The same for every configuration.
     let seed = Seeds::new(request.training.seed, &request.configuration).sample;
-    let sampled = task::sampled(task, &request.fidelity, seed)?;
+    let sampled = sampled(task, &request.fidelity, seed)?;
     Ok(Inspection {
         architecture: config.architecture.as_str().into(),
         layers: config.layers as u32,

@@ -3,7 +3,6 @@
 //! It knows nothing of the search or of Kubernetes.
 
 pub mod adapter;
-pub mod batches;
 pub mod cli;
 pub mod data;
 pub mod device;
@@ -12,15 +11,11 @@ pub mod fingerprint;
 pub mod head;
 pub mod hub;
 pub mod inspect;
-pub mod metrics;
 pub mod model;
 pub mod nn;
-pub mod optimizer;
 pub mod peft;
 pub mod reason;
 pub mod result;
-pub mod schedule;
-pub mod seeds;
 pub mod task;
 pub mod tensor_file;
 pub mod tokenize;

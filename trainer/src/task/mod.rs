@@ -3,7 +3,6 @@
 mod custom;
 mod error;
 mod glue;
-mod sample;
 mod targets;
 
 use std::path::{Path, PathBuf};
@@ -14,7 +13,6 @@ use crate::data::{self, Columns, Row, Rows, TsvLayout};
 
 pub use error::TaskError;
 pub use glue::hub_files;
-pub use sample::{Part, sampled, taken};
 
 /// What a task predicts.
 #[derive(Clone, Debug, PartialEq, Eq)]

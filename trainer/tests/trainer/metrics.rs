@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::common::{golden, numbers};
 use autopeft_crds::spec::Metric;
-use autopeft_trainer::metrics::{Predictions, all};
 use autopeft_trainer::task::Targets;
+use autopeft_trainer::train::metrics::{Predictions, all};
 use serde_json::Value;
 
 fn check(found: &BTreeMap<Metric, f64>, case: &Value) {

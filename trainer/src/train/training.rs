@@ -7,28 +7,25 @@
 //! Nothing in a step waits for the device. The loss is looked at every `LOOK_EVERY` steps, which is
 //! when a loss that is not finite is noticed.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
-use autopeft_crds::spec::{FidelitySpec, Metric, TrainingSpec};
+use autopeft_crds::spec::Metric;
 use autopeft_crds::trial::EpochMeasurements;
-use tch::{Kind as Number, Reduction, TchError, Tensor};
+use tch::{Reduction, TchError, Tensor};
 
-use crate::batches::{Batching, DataSet, Group, Placed};
+use super::batches::{DataSet, Group, Placed};
+use super::optimizer::AdamW;
+use super::recipe::Recipe;
+use super::schedule::{Schedule, total_steps};
+use super::seeds::generator;
+use super::validation::{Validation, ValidationError, score};
 use crate::device;
-use crate::metrics::{self, Predictions};
-use crate::model::{Evaluator, Model};
-use crate::optimizer::AdamW;
+use crate::model::Model;
 use crate::reason::sentence;
-use crate::schedule::{Schedule, total_steps};
-use crate::seeds::{Seeds, generator};
-use crate::task::{Kind, Targets};
+use crate::task::Kind;
 
 /// Steps between two looks at the loss.
 const LOOK_EVERY: u64 = 25;
-
-/// A validation batch is this many times a training batch: it holds no gradients.
-const VALIDATION_FACTOR: usize = 4;
 
 /// Why training ended early.
 #[derive(Debug, thiserror::Error)]
@@ -68,41 +65,6 @@ pub struct Data {
     pub train: DataSet,
     /// What is measured after an epoch.
     pub validation: Validation,
-}
-
-/// Validation examples.
-#[derive(Debug)]
-pub struct Validation {
-    /// What is predicted.
-    pub kind: Kind,
-    /// The examples.
-    pub examples: DataSet,
-    /// Their targets.
-    pub truth: Targets,
-    /// How training examples are put into batches.
-    pub batching: Batching,
-}
-
-/// How a model is trained.
-#[derive(Clone, Debug)]
-pub struct Recipe {
-    /// How much.
-    pub fidelity: FidelitySpec,
-    /// The optimiser's settings.
-    pub training: TrainingSpec,
-    /// The seeds of the streams.
-    pub seeds: Seeds,
-}
-
-impl Recipe {
-    /// How training examples are put into batches.
-    pub fn batching(&self) -> Batching {
-        Batching {
-            batch_size: self.training.batch_size as usize,
-            padding: self.training.padding,
-            max_length: self.training.max_length as usize,
-        }
-    }
 }
 
 /// What training came to.
@@ -187,10 +149,10 @@ pub fn train(
             metrics: data
                 .validation
                 .measure(&model.evaluator())
-                .map_err(|problem| problem.after(epoch))?,
+                .map_err(|problem| after(problem, epoch))?,
         };
         let score =
-            score(&measured.metrics, data.metric).map_err(|problem| problem.after(epoch))?;
+            score(&measured.metrics, data.metric).map_err(|problem| after(problem, epoch))?;
         let is_best = score > trained.score;
         if is_best {
             trained.score = score;
@@ -210,15 +172,6 @@ pub fn train(
     }
     trained.seconds = started.elapsed().as_secs_f64();
     Ok(trained)
-}
-
-/// The metric among those measured that is the score.
-///
-/// # Errors
-/// It is not among them.
-pub fn score(measured: &BTreeMap<Metric, f64>, metric: Metric) -> Result<f64, ValidationError> {
-    let score = measured.get(&metric).copied();
-    score.ok_or(ValidationError::NoMetric(metric))
 }
 
 /// The sum of an epoch's losses, on the device.
@@ -272,73 +225,11 @@ fn tokens(groups: &[Group], lengths: &[usize]) -> u64 {
     rows.map(|row| lengths[*row as usize] as u64).sum()
 }
 
-/// Why a validation has no metrics.
-#[derive(Debug, thiserror::Error)]
-pub enum ValidationError {
-    /// A prediction is NaN or infinite.
-    #[error("a prediction is not finite")]
-    NotFinite,
-    /// The score's metric was not measured.
-    #[error("the validation has no {}; its metrics are those of another kind of task", .0.label())]
-    NoMetric(Metric),
-    /// libtorch refused.
-    #[error("{}", sentence(.0))]
-    Torch(#[from] TchError),
-}
-
-impl ValidationError {
-    fn after(self, epoch: u32) -> TrainError {
-        match self {
-            Self::NotFinite => TrainError::Prediction { epoch },
-            Self::NoMetric(metric) => TrainError::NoMetric(metric),
-            Self::Torch(error) => TrainError::Torch(error),
-        }
+/// A validation's problem after an epoch.
+fn after(problem: ValidationError, epoch: u32) -> TrainError {
+    match problem {
+        ValidationError::NotFinite => TrainError::Prediction { epoch },
+        ValidationError::NoMetric(metric) => TrainError::NoMetric(metric),
+        ValidationError::Torch(error) => TrainError::Torch(error),
     }
-}
-
-impl Validation {
-    /// The metrics of a model on these examples.
-    pub fn measure(
-        &self,
-        evaluator: &Evaluator<'_>,
-    ) -> Result<BTreeMap<Metric, f64>, ValidationError> {
-        let predictions = predictions(&self.outputs(evaluator)?, &self.kind)?;
-        Ok(metrics::all(&predictions, &self.truth))
-    }
-
-    /// `[N, C]` in the order of the examples, on the CPU.
-    fn outputs(&self, evaluator: &Evaluator<'_>) -> Result<Tensor, TchError> {
-        let _guard = tch::no_grad_guard();
-        let batching = Batching {
-            batch_size: self.batching.batch_size * VALIDATION_FACTOR,
-            ..self.batching
-        };
-        let groups = batching.sorted(self.examples.lengths());
-        let placed = self.examples.place(&groups)?;
-        let parts = placed
-            .iter()
-            .map(|group| Ok(evaluator.predict(&self.examples.batch(group)?.0)))
-            .collect::<Result<Vec<_>, TchError>>()?;
-        let rows: Vec<i64> = groups.into_iter().flat_map(|group| group.rows).collect();
-        let sorted = Tensor::f_cat(&parts, 0)?.f_to_device(tch::Device::Cpu)?;
-        // Row i of `sorted` is example rows[i].
-        let place = Tensor::f_from_slice(&rows)?.f_argsort(0, false)?;
-        sorted.f_index_select(0, &place)
-    }
-}
-
-fn predictions(outputs: &Tensor, kind: &Kind) -> Result<Predictions, ValidationError> {
-    let all_finite = outputs.f_isfinite()?.f_all()?.f_int64_value(&[])? == 1;
-    if !all_finite {
-        return Err(ValidationError::NotFinite);
-    }
-    Ok(match kind {
-        Kind::Classification(labels) => Predictions::Classes {
-            predicted: Vec::try_from(outputs.f_argmax(1, false)?)?,
-            count: labels.len(),
-        },
-        Kind::Regression => Predictions::Numbers(Vec::try_from(
-            outputs.f_squeeze_dim(1)?.f_to_kind(Number::Double)?,
-        )?),
-    })
 }

@@ -195,8 +195,8 @@ impl DataSet {
 
 #[cfg(test)]
 mod tests {
+    use super::super::seeds::generator;
     use super::*;
-    use crate::seeds::generator;
 
     fn batching(padding: Padding) -> Batching {
         Batching {

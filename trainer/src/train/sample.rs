@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use autopeft_crds::spec::{FidelitySpec, Metric};
 
-use super::{Examples, Kind, Targets, Task, TaskError};
-use crate::seeds;
+use super::seeds;
+use crate::task::{Examples, Kind, Targets, Task, TaskError};
 
 /// The fewest examples that a rank correlation is told from chance over: two have no values but -1, 0 and 1.
 const CORRELATED_LEAST: usize = 3;

@@ -1,0 +1,15 @@
+//! Training: what is taken of a task's examples, the loop with its recipe, and the score.
+
+pub mod batches;
+pub mod metrics;
+pub mod optimizer;
+pub mod recipe;
+pub mod sample;
+pub mod schedule;
+pub mod seeds;
+pub mod training;
+pub mod validation;
+
+pub use recipe::Recipe;
+pub use training::{Data, Observer, TrainError, Trained, train};
+pub use validation::{Validation, ValidationError, score};

@@ -1,0 +1,98 @@
+//! What a model is worth on validation examples.
+
+use std::collections::BTreeMap;
+
+use autopeft_crds::spec::Metric;
+use tch::{Kind as Number, TchError, Tensor};
+
+use super::batches::{Batching, DataSet};
+use super::metrics::{self, Predictions};
+use crate::model::Evaluator;
+use crate::reason::sentence;
+use crate::task::{Kind, Targets};
+
+/// A validation batch is this many times a training batch: it holds no gradients.
+const VALIDATION_FACTOR: usize = 4;
+
+/// Validation examples.
+#[derive(Debug)]
+pub struct Validation {
+    /// What is predicted.
+    pub kind: Kind,
+    /// The examples.
+    pub examples: DataSet,
+    /// Their targets.
+    pub truth: Targets,
+    /// How training examples are put into batches.
+    pub batching: Batching,
+}
+
+/// The metric among those measured that is the score.
+///
+/// # Errors
+/// It is not among them.
+pub fn score(measured: &BTreeMap<Metric, f64>, metric: Metric) -> Result<f64, ValidationError> {
+    let score = measured.get(&metric).copied();
+    score.ok_or(ValidationError::NoMetric(metric))
+}
+
+/// Why a validation has no metrics.
+#[derive(Debug, thiserror::Error)]
+pub enum ValidationError {
+    /// A prediction is NaN or infinite.
+    #[error("a prediction is not finite")]
+    NotFinite,
+    /// The score's metric was not measured.
+    #[error("the validation has no {}; its metrics are those of another kind of task", .0.label())]
+    NoMetric(Metric),
+    /// libtorch refused.
+    #[error("{}", sentence(.0))]
+    Torch(#[from] TchError),
+}
+
+impl Validation {
+    /// The metrics of a model on these examples.
+    pub fn measure(
+        &self,
+        evaluator: &Evaluator<'_>,
+    ) -> Result<BTreeMap<Metric, f64>, ValidationError> {
+        let predictions = predictions(&self.outputs(evaluator)?, &self.kind)?;
+        Ok(metrics::all(&predictions, &self.truth))
+    }
+
+    /// `[N, C]` in the order of the examples, on the CPU.
+    fn outputs(&self, evaluator: &Evaluator<'_>) -> Result<Tensor, TchError> {
+        let _guard = tch::no_grad_guard();
+        let batching = Batching {
+            batch_size: self.batching.batch_size * VALIDATION_FACTOR,
+            ..self.batching
+        };
+        let groups = batching.sorted(self.examples.lengths());
+        let placed = self.examples.place(&groups)?;
+        let parts = placed
+            .iter()
+            .map(|group| Ok(evaluator.predict(&self.examples.batch(group)?.0)))
+            .collect::<Result<Vec<_>, TchError>>()?;
+        let rows: Vec<i64> = groups.into_iter().flat_map(|group| group.rows).collect();
+        let sorted = Tensor::f_cat(&parts, 0)?.f_to_device(tch::Device::Cpu)?;
+        // Row i of `sorted` is example rows[i].
+        let place = Tensor::f_from_slice(&rows)?.f_argsort(0, false)?;
+        sorted.f_index_select(0, &place)
+    }
+}
+
+fn predictions(outputs: &Tensor, kind: &Kind) -> Result<Predictions, ValidationError> {
+    let all_finite = outputs.f_isfinite()?.f_all()?.f_int64_value(&[])? == 1;
+    if !all_finite {
+        return Err(ValidationError::NotFinite);
+    }
+    Ok(match kind {
+        Kind::Classification(labels) => Predictions::Classes {
+            predicted: Vec::try_from(outputs.f_argmax(1, false)?)?,
+            count: labels.len(),
+        },
+        Kind::Regression => Predictions::Numbers(Vec::try_from(
+            outputs.f_squeeze_dim(1)?.f_to_kind(Number::Double)?,
+        )?),
+    })
+}

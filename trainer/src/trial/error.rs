@@ -1,0 +1,161 @@
+//! Why a trial failed, and how that is treated.
+
+use autopeft_crds::trial::FailureReason;
+use tch::TchError;
+
+use crate::adapter::AdapterError;
+use crate::device::NoGpu;
+use crate::fingerprint::FingerprintError;
+use crate::hub::HubError;
+use crate::model::ModelError;
+use crate::reason;
+use crate::task::TaskError;
+use crate::tokenize::TokenizeError;
+use crate::train::{TrainError, ValidationError};
+
+/// Why a trial failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TrialError {
+    /// The request contradicts itself.
+    #[error("{field}: {found}; expected {expected}")]
+    Request {
+        /// The field.
+        field: &'static str,
+        /// What it says.
+        found: String,
+        /// What it should say.
+        expected: String,
+    },
+    /// It asks for a GPU.
+    #[error(transparent)]
+    NoGpu(#[from] NoGpu),
+    /// The hub's files cannot be had.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    /// A file cannot be read for its fingerprint.
+    #[error(transparent)]
+    Fingerprint(#[from] FingerprintError),
+    /// The task's files cannot be used.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The tokenizer cannot be used.
+    #[error(transparent)]
+    Tokenize(#[from] TokenizeError),
+    /// The model cannot be used.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The adapter cannot be saved or read.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
+    /// Training ended early.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// A validation ended early.
+    #[error(transparent)]
+    Validation(#[from] ValidationError),
+    /// libtorch refused to take the data.
+    #[error("the data cannot be put on the device: {}", reason::sentence(.0))]
+    Device(#[from] TchError),
+}
+
+impl TrialError {
+    /// The reason that a result document gives. What is wrong with the content of a file is bad
+    /// input and ends a search; what keeps a file from being read or written is not.
+    pub fn reason(&self) -> FailureReason {
+        match (self, reason::of_causes(self)) {
+            // A driver or a card that is gone may be there on another node.
+            (Self::NoGpu(NoGpu::NotUsable(_)), _) => return FailureReason::DeviceLost,
+            // Data and weights are the same for every configuration: that they do not fit speaks against this
+            // GPU, or who else is on it, and not against this one.
+            (
+                Self::Device(source) | Self::Model(ModelError::Device { source, .. }),
+                Some(reason),
+            ) if reason == FailureReason::OutOfMemory && source.to_string().contains("CUDA") => {
+                return FailureReason::DeviceLost;
+            }
+            (_, Some(reason)) => return reason,
+            (_, None) => {}
+        }
+        match self {
+            // Found before a search starts, where they are wrong; later something took them away.
+            _ if self.is_absence() => FailureReason::Internal,
+            // A name that is wrong is found before a search starts; later it is the network.
+            Self::Hub(error) => reason::of_message(&error.to_string()),
+            Self::NoGpu(_)
+            | Self::Request { .. }
+            | Self::Task(_)
+            | Self::Tokenize(_)
+            | Self::Model(_)
+            | Self::Adapter(_) => FailureReason::BadInput,
+            Self::Train(TrainError::Loss { .. } | TrainError::Prediction { .. })
+            | Self::Validation(ValidationError::NotFinite) => FailureReason::NotFinite,
+            Self::Train(TrainError::Torch(_) | TrainError::NoMetric(_))
+            | Self::Validation(ValidationError::Torch(_) | ValidationError::NoMetric(_))
+            | Self::Fingerprint(_)
+            | Self::Device(_) => FailureReason::Internal,
+        }
+    }
+
+    /// Whether a file or a directory that was named is not there, or is none that this user may
+    /// use: the user's to put right where a command was given by hand, the surroundings' in the
+    /// middle of a search.
+    pub fn is_about_a_place(&self) -> bool {
+        use std::io::ErrorKind::{
+            AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied,
+        };
+        let is_place = |error: &std::io::Error| {
+            matches!(
+                error.kind(),
+                AlreadyExists | IsADirectory | NotADirectory | NotFound | PermissionDenied
+            )
+        };
+        matches!(self, Self::Hub(_))
+            || self.is_absence()
+            || reason::cause::<std::io::Error>(self).is_some_and(is_place)
+    }
+
+    fn is_absence(&self) -> bool {
+        match self {
+            Self::Task(error) => error.is_absence(),
+            Self::Model(error) => error.is_absence(),
+            Self::Adapter(AdapterError::Model(error)) => error.is_absence(),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_every_configuration_needs_speaks_against_the_gpu() {
+        let torch = |message: &str| TchError::Torch(message.into());
+        let of_the_gpu = || torch("CUDA out of memory. Tried to allocate 2.00 MiB");
+        let of_the_machine = || torch("DefaultCPUAllocator: can't allocate memory");
+        let weights = |device: &str, source| {
+            let device = device.into();
+            TrialError::from(ModelError::Device { device, source })
+        };
+        for (error, reason) in [
+            (TrialError::Device(of_the_gpu()), FailureReason::DeviceLost),
+            (weights("cuda:0", of_the_gpu()), FailureReason::DeviceLost),
+            (
+                TrialError::Device(of_the_machine()),
+                FailureReason::OutOfMemory,
+            ),
+            (weights("cpu", of_the_machine()), FailureReason::OutOfMemory),
+            (
+                TrainError::Torch(of_the_gpu()).into(),
+                FailureReason::OutOfMemory,
+            ),
+            (
+                NoGpu::NotUsable(of_the_gpu()).into(),
+                FailureReason::DeviceLost,
+            ),
+            (NoGpu::NotBuilt.into(), FailureReason::BadInput),
+        ] {
+            assert_eq!(error.reason(), reason, "{error}");
+        }
+    }
+}

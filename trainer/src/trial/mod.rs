@@ -1,0 +1,10 @@
+//! One trial from its request to its measurements: files, tokens, model, training.
+
+mod check;
+mod error;
+mod places;
+mod prepare;
+
+pub use error::TrialError;
+pub use places::{MODEL_FILES, Places};
+pub use prepare::{Prepared, describe, prepare, run, validation_data};

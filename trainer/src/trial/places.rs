@@ -1,0 +1,43 @@
+//! Where a request's model and data lie.
+
+use std::path::PathBuf;
+
+use autopeft_crds::spec::{CustomTask, TaskSpec};
+
+use crate::hub::{self, Holding, HubError};
+use crate::task;
+
+/// The directories of a request's model and data.
+#[derive(Debug)]
+pub struct Places {
+    /// The model.
+    pub model: PathBuf,
+    /// The data.
+    pub data: PathBuf,
+}
+
+/// The files that a trial reads of a model's directory.
+pub const MODEL_FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
+
+impl Places {
+    /// Finds them, fetching what is on the hub.
+    pub fn find(model: &str, data: &str, task: &TaskSpec) -> Result<Self, HubError> {
+        Ok(Self {
+            model: hub::directory(model, Holding::Model, &MODEL_FILES)?,
+            data: match (task::hub_files(task.name), &task.custom) {
+                (Some([train, validation]), _) => {
+                    hub::directory(data, Holding::DataSet, &[&train, &validation])?
+                }
+                (
+                    None,
+                    Some(CustomTask {
+                        train_file,
+                        validation_file,
+                        ..
+                    }),
+                ) => hub::directory(data, Holding::DataSet, &[train_file, validation_file])?,
+                (None, None) => data.into(),
+            },
+        })
+    }
+}
