@@ -417,9 +417,3 @@ pub async fn within(limit: Duration, what: &str, holds: impl AsyncFn() -> bool) 
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
-
-/// A port that nobody listens on.
-pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
-}

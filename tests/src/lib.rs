@@ -14,5 +14,6 @@ pub mod plans;
 pub mod programs;
 pub mod proxy;
 pub mod searches;
+pub mod sources;
 pub mod sparing;
 pub mod supervisor;

@@ -13,7 +13,7 @@ use kube::Api;
 use kube::api::ListParams;
 use serde_json::json;
 
-use crate::LIMIT;
+use super::LIMIT;
 
 /// Row 15.
 #[test]

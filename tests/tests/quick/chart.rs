@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use autopeft_integration_tests::cluster::cluster_sh;
 use autopeft_integration_tests::generated::root;
 use autopeft_integration_tests::helm::{helm, read, run, said, yaml};
+use autopeft_integration_tests::sources::sources;
 use serde_json::{Value, json};
 
 /// Everything that can be switched on, in every namespace.
@@ -371,7 +372,12 @@ fn metrics(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn dashboard_alerts_and_page_name_the_metrics_that_are_served() {
-    let source = read("operator/src/controller/metrics.rs").replace("autopeft_crds", "");
+    let text: String = sources("operator/src/controller")
+        .iter()
+        .filter(|file| file.contains("/metrics"))
+        .map(|file| read(file))
+        .collect();
+    let source = text.replace("autopeft_crds", "");
     let served = metrics(&source);
     assert!(served.len() > 10, "the metrics were not found");
     let shown = metrics(&read("charts/autopeft/files/dashboard.json"));
@@ -401,16 +407,18 @@ fn words_after<'a>(text: &'a str, before: &str) -> BTreeSet<&'a str> {
 fn every_reason_is_in_the_failure_table() {
     let page = read("docs/failures.md");
     let mut reasons: BTreeSet<String> = BTreeSet::new();
-    for file in ["inspect", "observe", "outcome", "reconcile", "mod"] {
-        let source = read(&format!("operator/src/controller/{file}.rs"));
-        let source: String = source.split_whitespace().collect();
-        for before in [
-            "Trouble::new(\"",
-            "warn(about,\"",
-            "warn(reference,\"",
-            "(object.object_ref(&()),\"",
-        ] {
-            reasons.extend(words_after(&source, before).into_iter().map(str::to_owned));
+    for room in ["operator/src/controller", "operator/search/src"] {
+        for file in sources(room) {
+            let source = read(&file);
+            let source: String = source.split_whitespace().collect();
+            for before in [
+                "Trouble::new(\"",
+                "warn(about,\"",
+                "warn(reference,\"",
+                "(object.object_ref(&()),\"",
+            ] {
+                reasons.extend(words_after(&source, before).into_iter().map(str::to_owned));
+            }
         }
     }
     let crd = yaml(&read("crds/peftsearches.yaml"));
@@ -419,7 +427,7 @@ fn every_reason_is_in_the_failure_table() {
     let failures = strings(&entry["reason"]["enum"]);
     assert!(failures.len() > 5, "the failure reasons were not found");
     reasons.extend(failures.into_iter().map(str::to_owned));
-    let events = read("operator/src/ledger/event.rs");
+    let events = read("operator/search/src/ledger/event.rs");
     let ends = events
         .split("pub enum ConclusionReason {")
         .nth(1)

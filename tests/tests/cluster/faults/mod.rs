@@ -2,6 +2,7 @@
 //! stands the fault proxy (tests/src/proxy). Rows are those of docs/faults.md.
 
 mod broken;
+mod plans;
 mod surroundings;
 mod watches;
 

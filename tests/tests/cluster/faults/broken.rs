@@ -15,7 +15,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use crate::LIMIT;
+use super::LIMIT;
 
 /// A cluster for what breaks one; a test at a time.
 fn fragile() -> (&'static Cluster, MutexGuard<'static, ()>) {

@@ -14,7 +14,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use crate::{LIMIT, WATCHED, on_watches};
+use super::{LIMIT, WATCHED, on_watches};
 
 /// Row 6.
 #[test]
@@ -99,13 +99,13 @@ fn an_old_list_starts_nothing_twice() {
 fn what_the_operator_has_written_and_does_not_see_yet_is_not_written_again() {
     runtime().block_on(async {
         let late = on_watches(When::always(), Change::Lag(SHORT * 15));
-        let stage = Stage::set("late", &late).await;
+        let stage = Stage::set("late-events", &late).await;
         stage.begin(Small::Narrow).await;
         stage.begin(Small::Wide).await;
         stage.ends_well(Small::Narrow).await;
         stage.ends_well(Small::Wide).await;
         stage.searches.is_clean().await;
-        assert_quiet(&cluster().audit, "late").await;
+        assert_quiet(&cluster().audit, "late-events").await;
         assert!(stage.proxy.all_struck(), "{:?}", stage.proxy);
     });
 }
@@ -265,7 +265,7 @@ fn a_watch_that_says_nothing_is_begun_anew_within_a_minute() {
             assert_eq!(stage.operator.ends(), [""; 0]);
         };
         tokio::join!(
-            stage("silent", Effect::Events(Change::Silence)),
+            stage("silent-watch", Effect::Events(Change::Silence)),
             stage("unanswered", Effect::Hang),
         );
     });

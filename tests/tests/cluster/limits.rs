@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 use autopeft_crds::spec::Metric;
 use autopeft_crds::status::TrialState;
 use autopeft_engine::Problem;
-use autopeft_integration_tests::cluster::{
-    Operator, cluster, eventually, free_port, runtime, within,
-};
+use autopeft_integration_tests::cluster::{Operator, cluster, eventually, runtime, within};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::{
     Searches, assert_sound, condition, created_jobs, manifest, writes_of_the_operator,
@@ -45,7 +43,7 @@ fn operator(config: Config, namespace: &str) -> tokio::task::JoinHandle<()> {
         lease_namespace: namespace.into(),
         lease_name: "autopeft-operator".into(),
         identity: "here".into(),
-        address: ([127, 0, 0, 1], free_port()).into(),
+        address: ([127, 0, 0, 1], 0).into(),
         trainer_image: "localhost/trainer:test".into(),
         engine_threads: 1,
         ask: troubled,

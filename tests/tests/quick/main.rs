@@ -1,0 +1,7 @@
+//! What needs neither a cluster nor training: the walls between the rooms, the generated files, the chart as
+//! Helm renders it.
+
+mod chart;
+mod generated;
+mod release;
+mod walls;
