@@ -18,6 +18,7 @@ use crate::local::search::{End, Search};
 use crate::local::setup::{self, Ended, Options, Prepared};
 use crate::local::sources::Overrides;
 use autopeft_search::ledger::ConclusionReason;
+use autopeft_search::patience::{Patience, SMALLEST_SCALE};
 use autopeft_search::{ask, replay, report};
 
 use crate::controller;
@@ -106,6 +107,15 @@ struct ControllerArgs {
     /// Suggestions that are computed at the same time.
     #[arg(long, env = "AUTOPEFT_ENGINE_THREADS", default_value_t = 1)]
     engine_threads: usize,
+    /// The factor by which everything is waited for: for tests, whose clusters are small and near.
+    #[arg(
+        long,
+        env = "AUTOPEFT_PATIENCE_SCALE",
+        hide = true,
+        default_value_t = 1.0,
+        value_parser = patience_scale
+    )]
+    patience_scale: f64,
     /// How log lines are written.
     #[arg(long, value_enum, default_value_t = Format::Json)]
     log_format: Format,
@@ -149,6 +159,13 @@ fn claim(text: &str) -> Result<(String, PathBuf), String> {
     }
 }
 
+fn patience_scale(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(factor) if (SMALLEST_SCALE..=1.0).contains(&factor) => Ok(factor),
+        _ => Err(format!("give a number from {SMALLEST_SCALE} to 1")),
+    }
+}
+
 /// Exit codes: 0 well, 1 the search failed or the replay differs, 2 the command cannot be carried
 /// out, 128 + n stopped by signal n.
 const FAILED: u8 = 1;
@@ -187,6 +204,7 @@ fn control(arguments: ControllerArgs) -> Result<ExitCode, String> {
         address,
         trainer_image,
         engine_threads,
+        patience_scale,
         log_format,
     } = arguments;
     let _lines = Progress::begin(log_format.into());
@@ -204,6 +222,7 @@ fn control(arguments: ControllerArgs) -> Result<ExitCode, String> {
         trainer_image,
         engine_threads,
         ask: ask::ask,
+        patience: Patience::default().scaled(patience_scale),
     };
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let ended = runtime.block_on(controller::run(options));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use autopeft_crds::PeftSearch;
 use autopeft_crds::status::LedgerEntry;
-use autopeft_operator::controller::build::names::{Purpose, job_name};
+use autopeft_operator::controller::build::names::{Work, job_name};
 use serde_json::Value;
 
 use crate::cluster::within;
@@ -79,7 +79,7 @@ pub fn assert_lawful(search: &PeftSearch, audit: &Path) {
     let mut attempts: BTreeMap<String, Attempt> = BTreeMap::new();
     for entry in ledger {
         for attempt in 1..=entry.attempt {
-            let purpose = Purpose::Trial(entry.trial);
+            let purpose = Work::Trial(entry.trial);
             attempts.insert(
                 job_name(name, uid, purpose, attempt),
                 (entry.trial, attempt),

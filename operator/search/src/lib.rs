@@ -5,12 +5,16 @@
 
 pub mod ask;
 pub mod changes;
+pub mod ends;
 pub mod health;
 pub mod history;
 pub mod ledger;
 pub mod measures;
+pub mod patience;
+pub mod pauses;
 pub mod planner;
 pub mod replay;
 pub mod report;
 pub mod request;
 pub mod status;
+pub mod trouble;

@@ -6,17 +6,17 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::reflector::ObjectRef;
 
 use super::api::{self, ApiError};
-use super::build::names::Purpose;
+use super::build::names::Work;
 use super::build::{job, names};
 use super::denials;
 use super::judge::observe::{Attempt, Observed};
-use super::judge::outcome::Trouble;
 use super::reconcile::{Guarded, Pass, ReconcileError};
 use autopeft_search::ask::Asked;
 use autopeft_search::ledger::Ledger;
 use autopeft_search::measures::Subject;
 use autopeft_search::planner::Engine;
 use autopeft_search::request::Places;
+use autopeft_search::trouble::Trouble;
 
 impl Pass<'_> {
     /// Starts an attempt. False where nothing was started.
@@ -29,15 +29,15 @@ impl Pass<'_> {
         let Some(entry) = ledger.entry(trial).cloned() else {
             return Ok(false);
         };
-        let pause = self.memory.pause(Purpose::Trial(trial));
+        let pause = self.memory.pauses.left(Work::Trial(trial), self.now);
         if pause.is_some() || !self.context.pulse.is_steady() {
             return Ok(false);
         }
         let wanted = self.job(places, &entry)?;
         let created = match self.create(&wanted).await? {
             Created::Made(uid) => uid,
-            Created::Taken => {
-                self.memory.taken.insert((trial, attempt));
+            Created::Conflict => {
+                self.memory.conflicts.insert((trial, attempt));
                 return Ok(false);
             }
             Created::Refused => return Ok(false),
@@ -53,7 +53,7 @@ impl Pass<'_> {
         let client = &self.context.client;
         match api::create_job(client, &namespace, wanted).await {
             Ok(job) => {
-                self.memory.refusal = None;
+                self.memory.pauses.not_refused();
                 Ok(Created::Made(job.metadata.uid.unwrap_or_default()))
             }
             Err(error) if error.is_already_exists() => {
@@ -66,9 +66,9 @@ impl Pass<'_> {
                 let is_ours = names::controller_uid(&found.metadata) == Some(&self.uid())
                     && (self.memory.created.contains_key(&uid) || job::is_the_same(&found, wanted));
                 if !is_ours {
-                    return Ok(Created::Taken);
+                    return Ok(Created::Conflict);
                 }
-                self.memory.refusal = None;
+                self.memory.pauses.not_refused();
                 Ok(Created::Made(uid))
             }
             // A quota that several have asked at the same time, for one.
@@ -85,7 +85,7 @@ impl Pass<'_> {
                     "{}",
                     trouble.message
                 );
-                self.memory.refuse(trouble);
+                self.memory.pauses.refused(trouble, self.now);
                 Ok(Created::Refused)
             }
         }
@@ -118,7 +118,7 @@ impl Pass<'_> {
         };
         self.memory.step = None;
         self.context.metrics.engine_seconds.observe(answer.seconds);
-        let trouble = match answer.asked {
+        match answer.asked {
             Ok(asked) => {
                 if let Asked::Suggestion(planned) = &asked {
                     let (trial, seconds) = (planned.trial, answer.seconds);
@@ -130,18 +130,17 @@ impl Pass<'_> {
                         "suggested"
                     );
                 }
-                self.memory.engine_answered(match asked {
+                self.memory.pauses.engine_answered();
+                self.memory.engine = match asked {
                     Asked::Suggestion(planned) => Engine::Ready(planned),
                     Asked::Exhausted => Engine::Exhausted,
-                });
-                None
+                };
             }
             Err(error) => {
-                self.memory.engine_failed();
-                Some(Trouble::new("EngineFailed", error.to_string()))
+                let trouble = Trouble::new("EngineFailed", error.to_string());
+                self.memory.pauses.engine_failed(trouble, self.now);
             }
-        };
-        self.memory.engine_trouble = trouble;
+        }
     }
 
     /// Lets an attempt's pods go and deletes its Job.
@@ -172,7 +171,7 @@ impl Pass<'_> {
     /// Takes our finalizer off a pod that has it, unless that was asked a moment ago.
     pub async fn let_go(&mut self, pod: &Pod) -> Result<(), ReconcileError> {
         let key = format!("pod/{}", pod.metadata.name.as_deref().unwrap_or_default());
-        if !names::is_held(&pod.metadata) || !self.memory.may_remove(&key) {
+        if !names::is_held(&pod.metadata) || !self.memory.may_remove(&key, self.now) {
             return Ok(());
         }
         let client = &self.context.client;
@@ -183,7 +182,7 @@ impl Pass<'_> {
     /// Deletes a Job, unless that was asked a moment ago.
     pub async fn delete_job(&mut self, name: &str, uid: &str) -> Result<(), ReconcileError> {
         let key = format!("job/{uid}");
-        if !self.memory.may_remove(&key) {
+        if !self.memory.may_remove(&key, self.now) {
             return Ok(());
         }
         let deleted = api::delete_job(&self.context.client, &self.namespace(), name, uid).await;
@@ -204,7 +203,7 @@ pub(super) enum Created {
     /// It exists and is ours: its UID.
     Made(String),
     /// Somebody else's has its name.
-    Taken,
-    /// The API server does not allow it; the memory says why and until when.
+    Conflict,
+    /// The API server does not allow it; the pauses say why and until when.
     Refused,
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use autopeft_search::patience::Patience;
 use kube::client::ClientBuilder;
 use kube::runtime::utils::Backoff;
 use kube::{Client, Config};
@@ -10,12 +11,10 @@ use tower::timeout::TimeoutLayer;
 
 use super::OperatorError;
 
-/// The longest that a watch lives, seconds: a dead one is noticed soon after.
-pub const WATCH_SECONDS: u32 = 55;
 /// How long an answer may take to begin, a watch's too.
 const ANSWER: Duration = Duration::from_secs(10);
-/// How long nothing may come from a watch that has begun: longer than it lives.
-const WATCH_SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 5);
+/// How much longer than it lives nothing may come from a watch that has begun.
+const SILENCE: Duration = Duration::from_secs(5);
 /// How long nothing may come from a renewal of the Lease: there must be time for another.
 const LEASE_SILENCE: Duration = Duration::from_secs(4);
 
@@ -33,10 +32,10 @@ pub struct Connections {
 
 impl Connections {
     /// Those to one API server.
-    pub fn to(config: &Config) -> Result<Self, OperatorError> {
+    pub fn to(config: &Config, patience: &Patience) -> Result<Self, OperatorError> {
         Ok(Self {
             calls: client(config, ANSWER, true)?,
-            watches: client(config, WATCH_SILENCE, false)?,
+            watches: client(config, patience.watch + SILENCE, false)?,
             lease: client(config, LEASE_SILENCE, false)?,
         })
     }
@@ -54,23 +53,32 @@ fn client(config: &Config, silence: Duration, tries_again: bool) -> Result<Clien
     Ok(builder.with_layer(&TimeoutLayer::new(answer)).build())
 }
 
-/// Pauses of a watch that cannot be begun: half a second, doubled up to 4. They are the longest that a
-/// search waits for an API server that is back.
-#[derive(Debug, Default)]
-pub struct Pauses(u32);
+/// The pauses of a watch that cannot be begun.
+#[derive(Debug)]
+pub struct Pauses {
+    patience: Patience,
+    count: u32,
+}
+
+impl Pauses {
+    /// Before the first of them.
+    pub fn new(patience: Patience) -> Self {
+        Self { patience, count: 0 }
+    }
+}
 
 impl Iterator for Pauses {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let pause = Duration::from_millis(500 << self.0);
-        self.0 = (self.0 + 1).min(3);
+        let pause = self.patience.pause_of_watch(self.count);
+        self.count = self.count.saturating_add(1);
         Some(pause)
     }
 }
 
 impl Backoff for Pauses {
     fn reset(&mut self) {
-        self.0 = 0;
+        self.count = 0;
     }
 }

@@ -1,10 +1,10 @@
 //! What the API server refuses until somebody changes the cluster: told by the Degraded condition where
 //! the status can be written, else by an event; by the log and the metrics in any case.
 
+use autopeft_search::trouble::Trouble;
 use kube::Resource;
 
 use super::api::{self, UPDATE_STATUS};
-use super::judge::outcome::Trouble;
 use super::judge::restore::{self, Early};
 use super::reconcile::{Pass, ReconcileError};
 
@@ -19,7 +19,7 @@ impl Pass<'_> {
         };
         let message = format!("{}: {}", error.verb(), error.message());
         if error.verb() == UPDATE_STATUS {
-            if self.memory.failures == 0 {
+            if !self.memory.pauses.is_failing() {
                 self.warn("StatusNotWritten", message).await;
             }
             return;
@@ -38,7 +38,7 @@ impl Pass<'_> {
         let status = known
             .filter(|status| !status.conditions.is_empty())
             .unwrap_or_else(|| restore::early(&self.search, &Early::Inspecting, self.now));
-        let troubles = self.memory.troubles();
+        let troubles = self.memory.pauses.troubles();
         let written = self.record(status, &troubles).await;
         if let Err(error) = &written {
             tracing::warn!(

@@ -15,17 +15,16 @@ use kube::runtime::controller::Action as Next;
 
 use super::act::Created;
 use super::api;
+use super::build::names;
 use super::build::{job, pod};
-use super::build::names::{self, Purpose};
-use super::judge::outcome::{self, Ending, Seen, Trouble};
+use super::judge::outcome::{self, Ending, Seen};
 use super::judge::restore::{self, Early};
 use super::judge::words::in_words;
 use super::reconcile::{Pass, ReconcileError, until};
-use autopeft_search::planner::after;
+use autopeft_search::ends;
+use autopeft_search::pauses::{Setback, Work};
 use autopeft_search::request::{self, Places};
-
-/// How soon to look again at a Job that has not started.
-const SOON: Duration = Duration::from_secs(5);
+use autopeft_search::trouble::Trouble;
 
 /// Where the inspection stands.
 #[derive(Debug)]
@@ -44,15 +43,15 @@ pub(super) async fn inspect(
     let status = pass.search.status.as_ref();
     let known = status.and_then(|status| status.inspection.clone());
     let generation = pass.search.metadata.generation;
-    pass.memory.keep_setbacks_of(generation);
+    pass.memory.pauses.keep_setbacks_of(generation);
     let (search, uid) = (pass.name(), pass.uid());
-    let name = names::job_name(&search, &uid, Purpose::Inspection, 1);
+    let name = names::job_name(&search, &uid, Work::Inspection, 1);
     let found = pass.jobs.iter().find(|job| {
         job.metadata.name.as_ref() == Some(&name) && names::is_our_job(job, &search, &uid)
     });
     let is_inspection = |metadata| {
         let attempt = names::attempt_of_pod(metadata, &search, &uid);
-        matches!(attempt, Some((Purpose::Inspection, _)))
+        matches!(attempt, Some((Work::Inspection, _)))
     };
     let late = due(pass).filter(|due| pass.now >= *due);
     if known.is_some() || late.is_some() {
@@ -77,7 +76,7 @@ pub(super) async fn inspect(
     let Some(job) = found else {
         return create(pass, places).await;
     };
-    pass.memory.refusal = None;
+    pass.memory.pauses.not_refused();
     let job_uid = job.metadata.uid.as_deref().unwrap_or_default();
     let pods = pass.pods.iter();
     let pods: Vec<Arc<Pod>> = pods
@@ -87,19 +86,26 @@ pub(super) async fn inspect(
     let wanted = wanted(pass, places)?;
     let is_made = pass.memory.created.contains_key(job_uid) || job::is_the_same(&job, &wanted);
     let seen: Vec<&Pod> = pods.iter().map(AsRef::as_ref).collect();
-    let mut state = outcome::see(&job, &seen, pass.now);
+    let mut state = outcome::see(&job, &seen, &pass.context.patience, pass.now);
     if let Seen::Unclear { patience, then } = &state {
         let since = *pass.memory.inspection_unclear.get_or_insert(pass.now);
         let until = since.checked_add(*patience).unwrap_or(Timestamp::MAX);
         if pass.now < until {
-            return Ok(Inspected::NotYet(Next::requeue(SOON)));
+            return Ok(Inspected::NotYet(Next::requeue(
+                pass.context.patience.look_at_jobs,
+            )));
         }
         let ending = then.clone();
         let live = api::list_pods(&pass.context.client, &pass.namespace(), &[job_uid]).await?;
         let live = live
             .iter()
             .filter(|pod| names::is_pod_of(&pod.metadata, job_uid));
-        state = match outcome::see(&job, &live.collect::<Vec<_>>(), pass.now) {
+        state = match outcome::see(
+            &job,
+            &live.collect::<Vec<_>>(),
+            &pass.context.patience,
+            pass.now,
+        ) {
             Seen::Unclear { .. } => ending.map_or(Seen::Running, Seen::Ended),
             clear => clear,
         };
@@ -147,7 +153,7 @@ pub(super) async fn inspect(
             }
         },
         Seen::Ended(Ending::Without(_, message))
-        | Seen::Taken(message)
+        | Seen::Evicted(message)
         | Seen::Rejected(message) => {
             again(pass, &job, &pods, message).await?;
             None
@@ -155,9 +161,11 @@ pub(super) async fn inspect(
     };
     let status = restore::early(&pass.search, &Early::Inspecting, pass.now);
     // While the next one runs, it stays said what the last one came to.
-    let troubles = waiting.map_or_else(|| pass.memory.troubles(), |trouble| vec![trouble]);
+    let troubles = waiting.map_or_else(|| pass.memory.pauses.troubles(), |trouble| vec![trouble]);
     pass.record(status, &troubles).await?;
-    Ok(Inspected::NotYet(Next::requeue(SOON)))
+    Ok(Inspected::NotYet(Next::requeue(
+        pass.context.patience.look_at_jobs,
+    )))
 }
 
 /// Records what an inspection has found and clears it away. What was recorded comes back as a change.
@@ -167,7 +175,7 @@ async fn settled(
     pods: &[Arc<Pod>],
     job: &Job,
 ) -> Result<Inspected, ReconcileError> {
-    pass.memory.keep_setbacks_while(|_| false);
+    pass.memory.pauses.keep_setbacks_while(|_| false);
     pass.record(status, &[]).await?;
     clear(pass, pods, Some(job)).await?;
     Ok(Inspected::NotYet(Next::requeue(Duration::from_millis(20))))
@@ -176,22 +184,21 @@ async fn settled(
 /// When the search has to end.
 fn due(pass: &Pass<'_>) -> Option<Timestamp> {
     let begun = pass.search.status.as_ref()?.start_time.as_ref()?.0;
-    let seconds = pass.search.spec.active_deadline_seconds?;
-    Some(after(begun, seconds))
+    ends::deadline(&pass.search.spec, begun)
 }
 
 /// Ends a search whose time is over before an inspection has come to something.
 async fn give_up(pass: &mut Pass<'_>) -> Result<Inspected, ReconcileError> {
     let seconds = pass.search.spec.active_deadline_seconds.unwrap_or(0);
-    let troubles = pass.memory.troubles();
+    let troubles = pass.memory.pauses.troubles();
     let why = troubles.first().map(|trouble| &trouble.message);
     let message = format!(
         "{seconds} seconds (activeDeadlineSeconds) have passed, and model and data could not be looked at{}",
         why.map_or_else(String::new, |why| format!(": {why}"))
     );
     let is_known = ended_before(pass, "DeadlineExceeded").is_some();
-    pass.memory.refusal = None;
-    pass.memory.keep_setbacks_while(|_| false);
+    pass.memory.pauses.not_refused();
+    pass.memory.pauses.keep_setbacks_while(|_| false);
     if !is_known {
         let late = Early::Late(message.clone());
         let status = restore::early(&pass.search, &late, pass.now);
@@ -225,8 +232,13 @@ async fn again(
     let uid = job.metadata.uid.as_deref().unwrap_or_default();
     let generation = pass.search.metadata.generation;
     let trouble = Trouble::new("InspectionFailed", message);
-    pass.memory
-        .set_back(Purpose::Inspection, uid, generation, trouble, 1);
+    let setback = Setback {
+        work: Work::Inspection,
+        job: uid.into(),
+        trouble,
+        at_least: 1,
+    };
+    pass.memory.pauses.set_back(&setback, generation, pass.now);
     clear(pass, pods, Some(job)).await
 }
 
@@ -244,18 +256,18 @@ async fn create(pass: &mut Pass<'_>, places: &Places) -> Result<Inspected, Recon
             .warn(reference, "ImageByTag", note)
             .await;
     }
-    let mut next = Next::requeue(SOON);
+    let mut next = Next::requeue(pass.context.patience.look_at_jobs);
     if pass.search.spec.suspend {
         next = due(pass).map_or_else(Next::await_change, |due| Next::requeue(until(due)));
-    } else if let Some(pause) = pass.memory.pause(Purpose::Inspection) {
-        next = Next::requeue(pause.min(SOON));
+    } else if let Some(pause) = pass.memory.pauses.left(Work::Inspection, pass.now) {
+        next = Next::requeue(pause.min(pass.context.patience.look_at_jobs));
     } else {
         let wanted = wanted(pass, places)?;
         match pass.create(&wanted).await? {
             Created::Made(uid) => {
                 pass.memory.created.insert(uid, pass.now);
             }
-            Created::Taken => {
+            Created::Conflict => {
                 let name = wanted.metadata.name.unwrap_or_default();
                 match live(pass, &name).await? {
                     // Somebody has changed it: it is made anew.
@@ -263,7 +275,8 @@ async fn create(pass: &mut Pass<'_>, places: &Places) -> Result<Inspected, Recon
                     None => {
                         let message =
                             format!("a Job {name} exists that is not this search's; delete it");
-                        pass.memory.refuse(Trouble::new("Conflict", message));
+                        let trouble = Trouble::new("Conflict", message);
+                        pass.memory.pauses.refused(trouble, pass.now);
                     }
                 }
             }
@@ -271,7 +284,7 @@ async fn create(pass: &mut Pass<'_>, places: &Places) -> Result<Inspected, Recon
         }
     }
     let status = restore::early(&pass.search, &Early::Inspecting, pass.now);
-    let troubles = pass.memory.troubles();
+    let troubles = pass.memory.pauses.troubles();
     pass.record(status, &troubles).await?;
     Ok(Inspected::NotYet(next))
 }
@@ -291,7 +304,7 @@ fn wanted(pass: &Pass<'_>, places: &Places) -> Result<Job, ReconcileError> {
     let defaults = &pass.context.defaults;
     Ok(job::job(
         &pass.search,
-        Purpose::Inspection,
+        Work::Inspection,
         1,
         document,
         defaults,

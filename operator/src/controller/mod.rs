@@ -38,7 +38,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
 use build::{names, pod};
-use connection::{Connections, Pauses, WATCH_SECONDS};
+use connection::{Connections, Pauses};
 use engines::{Ask, Engines};
 use lead::{Leadership, Pulse};
 use memory::Memories;
@@ -49,17 +49,10 @@ use serve::Served;
 use watches::Watches;
 
 use autopeft_search::ledger::{Event, Ledger, Recorded, RetryCause};
+use autopeft_search::patience::Patience;
 
 /// Searches that are reconciled at the same time.
 const CONCURRENCY: u16 = 16;
-/// How long caches may take to fill before it is said.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How long the end of this process may wait for pods that are going away.
-const LINGER: Duration = Duration::from_secs(10);
-/// How long the deletion of a namespace may take to reach all of its pods.
-const NOTICE: Duration = Duration::from_millis(500);
-
 /// How the operator is run.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -79,6 +72,8 @@ pub struct Options {
     pub engine_threads: usize,
     /// What computes them.
     pub ask: Ask,
+    /// How long is waited.
+    pub patience: Patience,
 }
 
 /// Why the operator cannot run.
@@ -108,6 +103,7 @@ pub struct Context {
     jobs: Store<Job>,
     pods: Store<Pod>,
     memories: Memories,
+    patience: Patience,
     engines: Engines,
     metrics: Metrics,
     recorder: Recorder,
@@ -126,7 +122,7 @@ pub async fn run(options: Options) -> Result<(), OperatorError> {
 
 /// Runs the operator until it is asked to stop or no longer leads.
 pub async fn run_on(config: &Config, options: Options) -> Result<(), OperatorError> {
-    let connections = Connections::to(config)?;
+    let connections = Connections::to(config, &options.patience)?;
     let metrics = Metrics::new()?;
     let pulse = Pulse::begin();
     let ready = Arc::new(AtomicBool::new(false));
@@ -192,7 +188,7 @@ pub async fn run_on(config: &Config, options: Options) -> Result<(), OperatorErr
     Ok(())
 }
 
-/// Reconciles until told to stop, and at most `LINGER` and a second longer.
+/// Reconciles until told to stop, and at most `Patience::linger` and a second longer.
 async fn lead(
     connections: Connections,
     options: Options,
@@ -203,8 +199,10 @@ async fn lead(
 ) {
     let namespace = options.namespace.as_deref();
     let ours = format!("{}={}", names::MANAGED_BY, names::MANAGER);
+    let patience = options.patience;
+    let watch_seconds = u32::try_from(patience.watch.as_secs()).unwrap_or(u32::MAX);
     let marked = watcher::Config::default()
-        .timeout(WATCH_SECONDS)
+        .timeout(watch_seconds)
         .labels(&ours);
     let (jobs, job_writer) = reflector::store::<Job>();
     let (pods, pod_writer) = reflector::store::<Pod>();
@@ -215,25 +213,25 @@ async fn lead(
         watches: client,
         ..
     } = connections;
-    let watches = Watches::new(metrics.clone());
+    let watches = Watches::new(metrics.clone(), patience.watch_denied);
     let (of_jobs, of_pods, of_searches) = (watches.clone(), watches.clone(), watches.clone());
     let job_changes = watcher(scoped::<Job>(&client, namespace), marked.clone())
-        .backoff(Pauses::default())
+        .backoff(Pauses::new(patience))
         .modify(|job| job.managed_fields_mut().clear())
         .reflect(job_writer)
         .touched_objects()
         .filter_map(move |change| std::future::ready(of_jobs.told("Jobs", change)));
     let pod_changes = watcher(scoped::<Pod>(&client, namespace), marked)
-        .backoff(Pauses::default())
+        .backoff(Pauses::new(patience))
         .modify(|pod| pod.managed_fields_mut().clear())
         .reflect(pod_writer)
         .touched_objects()
         .filter_map(move |change| std::future::ready(of_pods.told("pods", change)));
     let (held, their, are_filled) = (pods.clone(), searches.clone(), Arc::clone(&ready));
     let (seen_off, ending) = tokio::sync::oneshot::channel::<()>();
-    let watched = watcher::Config::default().timeout(WATCH_SECONDS);
+    let watched = watcher::Config::default().timeout(watch_seconds);
     let search_changes = watcher(scoped::<Guarded>(&client, namespace), watched)
-        .backoff(Pauses::default())
+        .backoff(Pauses::new(patience))
         .reflect(search_writer)
         .applied_objects()
         .filter_map(move |change| std::future::ready(of_searches.told("PeftSearches", change)));
@@ -245,7 +243,7 @@ async fn lead(
         .graceful_shutdown_on(async move {
             // A sender that is gone asks for the same.
             let _ = stopped.await;
-            linger(&held, &their, &are_filled).await;
+            linger(&held, &their, &are_filled, &patience).await;
             // Nobody listens where the controller has ended.
             let _ = seen_off.send(());
         });
@@ -256,7 +254,8 @@ async fn lead(
         searches: controller.store(),
         jobs,
         pods,
-        memories: Memories::default(),
+        memories: Memories::new(patience),
+        patience,
         engines: Engines::new(options.engine_threads, options.ask),
         metrics,
         defaults: pod::Defaults {
@@ -298,11 +297,16 @@ async fn lead(
 /// Sees pods off that our finalizer holds and that are being deleted, or that belong to a search that is. Where
 /// a whole namespace goes, this process goes too, no other takes its place, and the finalizer would keep the
 /// namespace.
-async fn linger(pods: &Store<Pod>, searches: &Store<Guarded>, are_filled: &AtomicBool) {
+async fn linger(
+    pods: &Store<Pod>,
+    searches: &Store<Guarded>,
+    are_filled: &AtomicBool,
+    patience: &Patience,
+) {
     let begun = std::time::Instant::now();
     let is_searching = searches.state().iter().any(|search| !is_over(search));
     loop {
-        let is_early = is_searching && begun.elapsed() < NOTICE;
+        let is_early = is_searching && begun.elapsed() < patience.notice;
         let held = pods.state().into_iter();
         let mut held = held.filter(|pod| names::is_held(&pod.metadata));
         let is_going = held.any(|pod| {
@@ -310,7 +314,7 @@ async fn linger(pods: &Store<Pod>, searches: &Store<Guarded>, are_filled: &Atomi
             pod.metadata.deletion_timestamp.is_some()
                 || are_filled.load(Ordering::Relaxed) && is_without(&pod, searches)
         });
-        if !is_early && !is_going || begun.elapsed() >= LINGER {
+        if !is_early && !is_going || begun.elapsed() >= patience.linger {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -349,7 +353,10 @@ async fn reconcile_when_filled(
         filled(&context.jobs).await;
         filled(&context.pods).await;
     };
-    if tokio::time::timeout(PATIENCE, filled).await.is_err() {
+    if tokio::time::timeout(context.patience.caches, filled)
+        .await
+        .is_err()
+    {
         let metadata = object.meta();
         tracing::error!(
             namespace = metadata.namespace,
@@ -398,7 +405,7 @@ async fn fill(context: Arc<Context>, ready: Arc<AtomicBool>) {
 async fn forget(context: Arc<Context>) {
     filled(&context.searches).await;
     loop {
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(context.patience.sweep).await;
         let there = context.searches.state();
         let unreadable = there.iter().filter(|search| search.0.is_err()).count();
         let metrics = &context.metrics;

@@ -2,7 +2,6 @@
 //! its own time; our finalizer would keep their pods, and the namespace, for ever.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::ObjectRef;
@@ -10,12 +9,9 @@ use kube::{Resource, ResourceExt};
 
 use super::api::{self, ApiError};
 use super::build::names;
-use super::build::names::Purpose;
+use super::build::names::Work;
 use super::reconcile::Guarded;
 use super::{Context, filled};
-
-/// How often all Jobs and pods in the caches are looked at.
-const SWEEP: Duration = Duration::from_secs(2);
 
 /// Sweeps until the process ends.
 pub async fn sweep(context: Arc<Context>) {
@@ -25,7 +21,7 @@ pub async fn sweep(context: Arc<Context>) {
     let mut failures = 0;
     loop {
         // Where something may not be removed, the pause doubles up to 32 seconds.
-        tokio::time::sleep(SWEEP * (1 << failures)).await;
+        tokio::time::sleep(context.patience.sweep * (1 << failures)).await;
         failures = if sweep_once(&context).await {
             0
         } else {
@@ -110,7 +106,7 @@ pub(super) fn is_done(
         context.metrics.count_api_error(error.verb());
         let labels = metadata.labels.as_ref();
         let trial = match names::attempt_of(metadata) {
-            Some((Purpose::Trial(trial), _)) => Some(trial),
+            Some((Work::Trial(trial), _)) => Some(trial),
             _ => None,
         };
         tracing::warn!(

@@ -21,35 +21,29 @@ use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action as Next;
 
 use super::api::{self, ApiError};
+use super::build::names;
 use super::build::{job, volumes};
-use super::build::names::{self, Purpose};
 use super::inspect::{self, Inspected};
 use super::judge::observe::{Attempt, Observed, View, observe};
-use super::judge::outcome::Trouble;
 use super::judge::restore::{self, Early};
 use super::memory::Memory;
-use super::{Context, tell, watches};
+use super::{Context, tell};
+use autopeft_search::ends;
 use autopeft_search::ledger::{Event, Ledger, LedgerError, RestoreError};
 use autopeft_search::measures::{self, Subject};
+use autopeft_search::pauses::Work;
 use autopeft_search::planner::{self, Action, Engine, Situation};
 use autopeft_search::request::{self, Places};
 use autopeft_search::status;
+use autopeft_search::trouble::Trouble;
 
 /// A search that may not be readable.
 pub type Guarded = DeserializeGuard<PeftSearch>;
 
-/// How soon to look again at what should have changed by itself.
-const SOON: Duration = Duration::from_secs(2);
-/// The size of an object, in bytes of JSON, from which on it gets no more trials: etcd takes no request of
-/// more than 1.5 MiB.
-const FULL: usize = 600_000;
 /// How soon to look again after losing a compare-and-swap.
 const AT_ONCE: Duration = Duration::from_millis(100);
 /// The shortest pause.
 const BRIEFLY: Duration = Duration::from_millis(20);
-/// The longest pause while the API server is away.
-const AWAY: Duration = Duration::from_secs(8);
-
 /// Why a reconcile came to nothing. Its kind is the metric's label and the Degraded condition's reason.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
@@ -110,10 +104,15 @@ pub fn after_error(object: Arc<Guarded>, error: &ReconcileError, context: Arc<Co
             } else {
                 // An API server that is away or overloaded comes back without a word.
                 let is_away = matches!(error, ReconcileError::Api(error) if error.is_passing());
-                memory.pause_after_failure(if is_away { AWAY } else { Duration::MAX })
+                let most = if is_away {
+                    context.patience.away
+                } else {
+                    Duration::MAX
+                };
+                memory.pauses.shell_failed(most, Timestamp::now())
             }
         }
-        Err(_) => SOON,
+        Err(_) => context.patience.look,
     };
     if is_lost {
         tracing::debug!(
@@ -182,14 +181,14 @@ async fn step(object: &Guarded, context: &Context) -> Result<Next, ReconcileErro
     };
     match done {
         Ok(next) => {
-            memory.failures = 0;
+            memory.pauses.shell_came_through();
             // What was denied is allowed again; the condition says so at once.
             let was_denied = memory.denial.take().is_some();
             Ok(if was_denied {
                 Next::requeue(AT_ONCE)
             } else if next == Next::await_change() && context.watches.trouble().is_some() {
                 // It may pass without anything that wakes this search.
-                Next::requeue(watches::MEMORY)
+                Next::requeue(context.patience.watch_denied)
             } else {
                 next
             })
@@ -369,14 +368,11 @@ impl Pass<'_> {
         &mut self,
         end: Option<Timestamp>,
     ) -> Result<Option<Timestamp>, ReconcileError> {
-        let (Some(end), Some(ttl)) = (end, self.search.spec.ttl_seconds_after_finished) else {
-            return Ok(None);
-        };
-        let time = planner::after(end, ttl);
-        if self.now >= time {
+        let time = end.and_then(|end| ends::expiry(&self.search.spec, end));
+        if time.is_some_and(|time| self.now >= time) {
             api::delete_search(&self.context.client, &self.search).await?;
         }
-        Ok(Some(time))
+        Ok(time)
     }
 
     /// Leaves a search alone whose ledger makes no sense, until somebody mends it.
@@ -400,7 +396,7 @@ impl Pass<'_> {
         places: &Places,
     ) -> Result<Next, ReconcileError> {
         self.take_answer();
-        self.memory.retry_engine();
+        self.memory.retry_engine(self.now);
         let generation = self.search.metadata.generation;
         let bad_input = self
             .memory
@@ -417,13 +413,13 @@ impl Pass<'_> {
         let is_over = ledger.conclusion().is_some();
         if is_over {
             // Nothing is created any more.
-            self.memory.refusal = None;
+            self.memory.pauses.not_refused();
         }
-        self.memory.keep_setbacks_while(|trial| {
+        self.memory.pauses.keep_setbacks_while(|trial| {
             let entry = ledger.entry(trial).filter(|_| !is_over);
             entry.is_some_and(|entry| !entry.state.is_final())
         });
-        let mut troubles = self.memory.troubles();
+        let mut troubles = self.memory.pauses.troubles();
         troubles.extend(observed.troubles.iter().cloned());
         self.record(status::status(subject, &ledger), &troubles)
             .await?;
@@ -470,21 +466,15 @@ impl Pass<'_> {
             let observed = self.observe(places, ledger);
             for ((trial, attempt), uid) in &observed.adopted {
                 ledger.note_job(*trial, *attempt, uid)?;
-                self.memory.refusal = None;
+                self.memory.pauses.not_refused();
             }
             for (trial, uid) in &observed.begun {
-                self.memory.has_begun(Purpose::Trial(*trial), uid);
+                self.memory.pauses.has_begun(Work::Trial(*trial), uid);
             }
             let generation = self.search.metadata.generation;
-            self.memory.keep_setbacks_of(generation);
+            self.memory.pauses.keep_setbacks_of(generation);
             for setback in &observed.setbacks {
-                self.memory.set_back(
-                    Purpose::Trial(setback.trial),
-                    &setback.job,
-                    generation,
-                    setback.trouble.clone(),
-                    setback.count,
-                );
+                self.memory.pauses.set_back(setback, generation, self.now);
             }
             if !observed.missing.is_empty() {
                 self.look_for(&observed.missing, ledger).await?;
@@ -509,7 +499,7 @@ impl Pass<'_> {
                 engine: &self.memory.engine,
                 converged: measures::has_converged(subject, ledger),
                 ahead: true,
-                full: self.is_full(),
+                full: ends::is_full(&self.search),
                 now: self.now,
             });
             let before = events.len();
@@ -528,11 +518,6 @@ impl Pass<'_> {
         }
     }
 
-    /// Whether the object has grown so large that no more trials should be added.
-    fn is_full(&self) -> bool {
-        serde_json::to_vec(&self.search).is_ok_and(|object| object.len() >= FULL)
-    }
-
     fn observe(&self, places: &Places, ledger: &Ledger) -> Observed {
         let (name, uid) = (self.name(), self.uid());
         let view = View {
@@ -544,9 +529,10 @@ impl Pass<'_> {
             pods: &self.pods,
             created: &self.memory.created,
             gone: &self.memory.gone,
-            taken: &self.memory.taken,
+            conflicts: &self.memory.conflicts,
             unclear: &self.memory.unclear,
             proven: &self.proven,
+            patience: &self.context.patience,
             now: self.now,
         };
         observe(&view, |entry| {
@@ -559,7 +545,7 @@ impl Pass<'_> {
     pub fn job(&self, places: &Places, entry: &LedgerEntry) -> Result<Job, serde_json::Error> {
         let request = request::trial(&self.search.spec, places, &self.uid(), entry);
         let document = serde_json::to_string(&request)?;
-        let purpose = Purpose::Trial(entry.trial);
+        let purpose = Work::Trial(entry.trial);
         let defaults = &self.context.defaults;
         Ok(job::job(
             &self.search,
@@ -578,7 +564,7 @@ impl Pass<'_> {
         ledger: &Ledger,
     ) -> Result<(), ReconcileError> {
         for &(trial, attempt) in missing {
-            let purpose = Purpose::Trial(trial);
+            let purpose = Work::Trial(trial);
             let name = names::job_name(&self.name(), &self.uid(), purpose, attempt);
             let read = api::read_job(&self.context.client, &self.namespace(), &name).await?;
             let noted = ledger.entry(trial).and_then(|entry| entry.job_uid.as_ref());
@@ -668,21 +654,22 @@ impl Pass<'_> {
             .map(|entry| (entry.trial, entry.attempt))
             .collect();
         self.memory.gone.retain(|attempt| open.contains(attempt));
-        self.memory.taken.retain(|attempt| open.contains(attempt));
+        self.memory
+            .conflicts
+            .retain(|attempt| open.contains(attempt));
         let mut delays: Vec<Duration> = Vec::new();
         delays.extend(wake.map(until));
         delays.extend(observed.wake.map(until));
-        delays.extend(self.memory.shortest_pause());
-        delays.extend(self.memory.engine_pause());
+        delays.extend(self.memory.pauses.shortest(self.now));
         if self.memory.is_removing()
-            || !self.memory.taken.is_empty()
+            || !self.memory.conflicts.is_empty()
             || !observed.troubles.is_empty()
         {
-            delays.push(SOON);
+            delays.push(self.context.patience.look);
         }
         if ledger.open().next().is_some() {
             // A pod that does not start is noticed by looking, not by an event.
-            delays.push(SOON * 5);
+            delays.push(self.context.patience.look_at_jobs);
         }
         if observed.objects.is_empty() {
             let end = ledger.conclusion().map(|(_, at)| *at);

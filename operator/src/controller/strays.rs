@@ -2,7 +2,6 @@
 //! off. What a search still needs stays; its reconcile finds it by name.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use autopeft_crds::PeftSearch;
 use k8s_openapi::api::batch::v1::Job;
@@ -11,24 +10,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Client, Resource};
 
 use super::api::{self, ApiError};
-use super::build::names::{self, Purpose};
+use super::build::names::{self, Work};
 use super::reconcile::Guarded;
 use super::{Context, filled, orphans, scoped};
-
-/// How soon what has not our label is looked at. Each time the API server answers from its cache, with
-/// metadata alone, but of every Job in reach.
-const SOON: Duration = Duration::from_secs(30);
-/// How soon that is done after a search has gone, which may have left something behind.
-const A_MOMENT: Duration = Duration::from_secs(5);
-/// How long the pause grows, twice as long each time, while nothing is found.
-const LONGEST: Duration = Duration::from_secs(900);
 
 /// Sweeps until the process ends.
 pub async fn sweep(context: Arc<Context>, namespace: Option<String>) {
     filled(&context.searches).await;
     filled(&context.pods).await;
     let namespace = namespace.as_deref();
-    let mut pause = SOON;
+    let patience = context.patience;
+    let mut pause = patience.sweep_unlabelled;
     loop {
         let has_one_gone = tokio::select! {
             () = tokio::time::sleep(pause) => false,
@@ -36,16 +28,16 @@ pub async fn sweep(context: Arc<Context>, namespace: Option<String>) {
         };
         if has_one_gone {
             // The garbage collector may be about to see to it.
-            tokio::time::sleep(A_MOMENT).await;
+            tokio::time::sleep(patience.sweep_after_deletion).await;
         }
         let found = [
             told(&context, jobs(&context, namespace).await),
             told(&context, pods(&context, namespace).await),
         ];
         pause = if has_one_gone || found.contains(&true) {
-            SOON
+            patience.sweep_unlabelled
         } else {
-            LONGEST.min(pause * 2)
+            patience.longest_sweep.min(pause * 2)
         };
     }
 }
@@ -154,16 +146,16 @@ fn is_made_for_us(metadata: &ObjectMeta) -> bool {
 }
 
 /// Whether a search waits for an attempt's end.
-fn needs(search: &PeftSearch, uid: &str, (purpose, attempt): (Purpose, u32)) -> bool {
+fn needs(search: &PeftSearch, uid: &str, (purpose, attempt): (Work, u32)) -> bool {
     let metadata = &search.metadata;
     if metadata.uid.as_deref() != Some(uid) || metadata.deletion_timestamp.is_some() {
         return false;
     }
     let status = search.status.as_ref();
     match purpose {
-        Purpose::Inspection => status
+        Work::Inspection => status
             .is_none_or(|status| status.inspection.is_none() && status.completion_time.is_none()),
-        Purpose::Trial(trial) => status.is_some_and(|status| {
+        Work::Trial(trial) => status.is_some_and(|status| {
             status.ledger.iter().any(|entry| {
                 entry.trial == trial && entry.attempt == attempt && !entry.state.is_final()
             })

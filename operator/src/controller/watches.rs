@@ -7,24 +7,24 @@ use std::time::{Duration, Instant};
 
 use kube::runtime::watcher;
 
-use super::judge::outcome::Trouble;
 use super::metrics::Metrics;
-
-/// How long a denial is told: a watch that is allowed again says nothing until something changes.
-pub(super) const MEMORY: Duration = Duration::from_secs(60);
+use autopeft_search::trouble::Trouble;
 
 /// What the API server last denied, by what was watched.
 #[derive(Clone, Debug)]
 pub struct Watches {
     metrics: Metrics,
+    /// How long a denial is told.
+    patience: Duration,
     denied: Arc<Mutex<BTreeMap<&'static str, (Instant, String)>>>,
 }
 
 impl Watches {
     /// Before anything was watched.
-    pub fn new(metrics: Metrics) -> Self {
+    pub fn new(metrics: Metrics, patience: Duration) -> Self {
         Self {
             metrics,
+            patience,
             denied: Arc::default(),
         }
     }
@@ -60,7 +60,7 @@ impl Watches {
     /// What the user of a search should know.
     pub fn trouble(&self) -> Option<Trouble> {
         let mut denied = self.denied();
-        denied.retain(|_, (at, _)| at.elapsed() < MEMORY);
+        denied.retain(|_, (at, _)| at.elapsed() < self.patience);
         let (_, message) = denied.values().next()?;
         Some(Trouble::new("NotWatching", message))
     }

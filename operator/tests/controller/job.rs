@@ -2,7 +2,7 @@
 
 use autopeft_crds::PeftSearch;
 use autopeft_operator::controller::build::job::{is_outdated, is_the_same, job};
-use autopeft_operator::controller::build::names::Purpose;
+use autopeft_operator::controller::build::names::Work;
 use autopeft_operator::controller::build::pod::Defaults;
 use autopeft_operator::controller::build::volumes::{artifacts, places};
 use k8s_openapi::api::batch::v1::Job;
@@ -31,7 +31,7 @@ fn wanted(search: &PeftSearch) -> Job {
     let defaults = Defaults {
         image: "localhost/trainer:1".into(),
     };
-    job(search, Purpose::Trial(3), 2, "{}".into(), &defaults)
+    job(search, Work::Trial(3), 2, "{}".into(), &defaults)
 }
 
 /// Where a pod's volumes come from and where they are mounted.

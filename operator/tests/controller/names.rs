@@ -1,7 +1,7 @@
 //! How Jobs and pods are recognised, whatever has become of their labels.
 
 use autopeft_operator::controller::build::names::{
-    Purpose, attempt_of_job, attempt_of_pod, is_job_name, job_name,
+    Work, attempt_of_job, attempt_of_pod, is_job_name, job_name,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
@@ -17,9 +17,9 @@ fn long() -> String {
 fn a_jobs_name_says_what_it_is_for() {
     for search in ["one", "one-2", "one-12345678-3", &long()] {
         for attempt in [
-            (Purpose::Inspection, 1),
-            (Purpose::Trial(0), 1),
-            (Purpose::Trial(499), u32::MAX),
+            (Work::Inspection, 1),
+            (Work::Trial(0), 1),
+            (Work::Trial(499), u32::MAX),
         ] {
             let name = job_name(search, UID, attempt.0, attempt.1);
             assert!(is_job_name(&name), "{name}");
@@ -31,7 +31,7 @@ fn a_jobs_name_says_what_it_is_for() {
             }
         }
     }
-    let name = job_name("one", UID, Purpose::Trial(3), 1);
+    let name = job_name("one", UID, Work::Trial(3), 1);
     let zero = name.replace("-3-1", "-03-1");
     assert_eq!(attempt_of_job(&zero, "one", UID), None, "another name");
     for foreign in [
@@ -75,10 +75,10 @@ fn pod(owner: Option<(&str, &str)>, labelled: Option<&str>, marked: bool) -> Obj
 
 #[test]
 fn a_pod_is_known_by_its_job_or_by_its_own_marks() {
-    let job = job_name("one", UID, Purpose::Trial(3), 2);
-    let next = job_name("one", UID, Purpose::Trial(3), 3);
+    let job = job_name("one", UID, Work::Trial(3), 2);
+    let next = job_name("one", UID, Work::Trial(3), 3);
     let of = |metadata: &ObjectMeta| attempt_of_pod(metadata, "one", UID);
-    let third = |attempt| Some((Purpose::Trial(3), attempt));
+    let third = |attempt| Some((Work::Trial(3), attempt));
     let by = |name: &'_ str| Some(("Job", name.to_owned()));
     let pod = |owner: Option<(&str, String)>, labelled, marked| {
         let owner = owner.as_ref().map(|(kind, name)| (*kind, name.as_str()));

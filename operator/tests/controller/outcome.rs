@@ -1,12 +1,18 @@
 //! What pods say of an attempt.
 
 use autopeft_crds::trial::FailureReason;
-use autopeft_operator::controller::judge::outcome::{Ending, Seen, Trouble, gpu_seconds, see};
+use autopeft_operator::controller::judge::outcome::{self, Ending, Seen, gpu_seconds};
+use autopeft_search::patience::Patience;
+use autopeft_search::trouble::Trouble;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
+
+fn see(job: &Job, pods: &[&Pod], now: Timestamp) -> Seen {
+    outcome::see(job, pods, &Patience::default(), now)
+}
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_000_000 + second).expect("a time")
@@ -193,8 +199,8 @@ fn a_deadline_counts_only_where_the_container_had_begun() {
     };
     assert_eq!(reason, FailureReason::DeadlineExceeded);
     let waiting = json!({"waiting": {"reason": "ImagePullBackOff"}});
-    assert!(matches!(late(Some(waiting), 60), Seen::Taken(_)));
-    assert!(matches!(late(None, 60), Seen::Taken(_)));
+    assert!(matches!(late(Some(waiting), 60), Seen::Evicted(_)));
+    assert!(matches!(late(None, 60), Seen::Evicted(_)));
 }
 
 /// Of an hour, the pod waited for a node and its image until there were ten minutes left.
@@ -207,7 +213,7 @@ fn a_deadline_that_passed_while_the_pod_waited_says_nothing_of_the_configuration
             "finishedAt": at(3605).to_string(),
         }})
     };
-    assert!(matches!(late(Some(ran(3000)), 3600), Seen::Taken(_)));
+    assert!(matches!(late(Some(ran(3000)), 3600), Seen::Evicted(_)));
     let Seen::Ended(Ending::Without(reason, _)) = late(Some(ran(20)), 3600) else {
         panic!("it has had its time");
     };
@@ -267,7 +273,7 @@ fn what_a_runtime_or_a_kubelet_says_is_not_read_as_a_result() {
             json!("The node was low on resource: ephemeral-storage."),
         ),
     ];
-    assert!(matches!(failed(&evicted), Seen::Taken(_)));
+    assert!(matches!(failed(&evicted), Seen::Evicted(_)));
     let own = [
         ("reason", json!("Evicted")),
         (

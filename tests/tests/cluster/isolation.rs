@@ -10,7 +10,7 @@ use autopeft_integration_tests::cluster::{Cluster, cluster, eventually, runtime}
 use autopeft_integration_tests::etcd::Etcd;
 use autopeft_integration_tests::kubelet::{Act, Kubelet, score, success};
 use autopeft_integration_tests::searches::{Searches, assert_sound, assert_whole, manifest, story};
-use autopeft_operator::controller::build::names::{Purpose, job_name};
+use autopeft_operator::controller::build::names::{Work, job_name};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
@@ -352,7 +352,7 @@ fn what_somebody_has_made_to_look_like_ours_is_neither_read_nor_touched() {
         searches.submit("one", &suspended).await;
         let search = searches.get("one").await;
         let uid = search.uid().expect("a UID");
-        let name = |trial| job_name("one", &uid, Purpose::Trial(trial), 1);
+        let name = |trial| job_name("one", &uid, Work::Trial(trial), 1);
         let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
         let mut thief = Thief {
             pods: Api::namespaced(client.clone(), namespace),

@@ -14,6 +14,7 @@ use autopeft_integration_tests::searches::{
 use autopeft_operator::controller::{self, Options};
 use autopeft_search::ask::{self, AskError, Asked};
 use autopeft_search::ledger::Ledger;
+use autopeft_search::patience::Patience;
 use kube::Config;
 use serde_json::{Value, json};
 
@@ -47,6 +48,7 @@ fn operator(config: Config, namespace: &str) -> tokio::task::JoinHandle<()> {
         trainer_image: "localhost/trainer:test".into(),
         engine_threads: 1,
         ask: troubled,
+        patience: Patience::default(),
     };
     tokio::spawn(async move {
         let ended = controller::run_on(&config, options).await;

@@ -10,7 +10,7 @@ use autopeft_integration_tests::cluster::{cluster, eventually, runtime};
 use autopeft_integration_tests::etcd::{Etcd, key_of_search};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::{Searches, assert_sound, condition, manifest};
-use autopeft_operator::controller::build::names::{Purpose, job_name};
+use autopeft_operator::controller::build::names::{Work, job_name};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PropagationPolicy};
@@ -35,13 +35,13 @@ impl Ours {
         }
     }
 
-    fn job(&self, purpose: Purpose) -> String {
+    fn job(&self, purpose: Work) -> String {
         job_name("one", &self.uid, purpose, 1)
     }
 
     /// The first pod of a trial's first Job, once its container runs.
     async fn pod(&self, trial: u32) -> String {
-        let job = self.job(Purpose::Trial(trial));
+        let job = self.job(Work::Trial(trial));
         let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
         let find = async || {
             let listed = self.pods.list(&of_job).await.expect("pods").items;
@@ -175,7 +175,7 @@ fn a_job_whose_labels_are_taken_off_is_found_by_its_name() {
         let searches = Searches::of(&client, namespace);
         searches.submit("one", &wide(4)).await;
         let ours = Ours::of(&client, &searches).await;
-        let inspection = ours.job(Purpose::Inspection);
+        let inspection = ours.job(Work::Inspection);
         eventually("the inspection runs", async || {
             ours.jobs
                 .get_opt(&inspection)
@@ -186,7 +186,7 @@ fn a_job_whose_labels_are_taken_off_is_found_by_its_name() {
         let unmanaged = || json!({"labels": {"app.kubernetes.io/managed-by": null}});
         ours.change_job(&inspection, unmanaged()).await;
         for trial in 0..4 {
-            let (job, pod) = (ours.job(Purpose::Trial(trial)), ours.pod(trial).await);
+            let (job, pod) = (ours.job(Work::Trial(trial)), ours.pod(trial).await);
             match trial {
                 0 => ours.change_job(&job, unmanaged()).await,
                 1 => {
@@ -236,17 +236,17 @@ fn a_job_that_has_lost_its_owner_is_cleared_away_as_every_other() {
         let ours = Ours::of(&client, &searches).await;
         ours.pod(0).await;
         let alone = || json!({"ownerReferences": null});
-        ours.change_job(&ours.job(Purpose::Trial(0)), alone()).await;
+        ours.change_job(&ours.job(Work::Trial(0)), alone()).await;
         searches.finished("one", 1).await;
         assert_eq!(attempts(&searches.status("one").await)[0], 1);
         eventually("its Job is gone", async || {
-            let found = ours.jobs.get_opt(&ours.job(Purpose::Trial(0))).await;
+            let found = ours.jobs.get_opt(&ours.job(Work::Trial(0))).await;
             found.is_ok_and(|job| job.is_none())
         })
         .await;
         ours.pod(1).await;
         ours.pod(2).await;
-        ours.change_job(&ours.job(Purpose::Trial(1)), alone()).await;
+        ours.change_job(&ours.job(Work::Trial(1)), alone()).await;
         let orphaning = DeleteParams {
             propagation_policy: Some(PropagationPolicy::Orphan),
             ..DeleteParams::default()

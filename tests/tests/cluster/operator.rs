@@ -10,7 +10,7 @@ use autopeft_integration_tests::kubelet::{Act, Kubelet, success};
 use autopeft_integration_tests::searches::{
     Searches, assert_sound, condition, manifest, story, writes_of_the_operator,
 };
-use autopeft_operator::controller::build::names::{Purpose, job_name};
+use autopeft_operator::controller::build::names::{Work, job_name};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -160,7 +160,7 @@ fn jobs_that_users_delete_make_or_starve_cost_an_attempt_at_most() {
         let suspended = json!({"suspend": true, "maxTrials": 4, "algorithm": {"initialTrials": 4}});
         searches.submit("one", &suspended).await;
         let uid = searches.get("one").await.metadata.uid.expect("a UID");
-        let name = |trial, attempt| job_name("one", &uid, Purpose::Trial(trial), attempt);
+        let name = |trial, attempt| job_name("one", &uid, Work::Trial(trial), attempt);
         let jobs: Api<Job> = Api::namespaced(client.clone(), "meddled");
         let foreign: Job = serde_json::from_value(json!({
             "metadata": {"name": name(0, 1)},
@@ -394,7 +394,7 @@ fn a_queued_search_waits_until_its_jobs_are_admitted_and_bears_preemption() {
         })
         .await;
         let uid = searches.get("one").await.metadata.uid.expect("a UID");
-        let preempted = job_name("one", &uid, Purpose::Trial(0), 1);
+        let preempted = job_name("one", &uid, Work::Trial(0), 1);
         let suspend = async |name: &str, suspend: bool| {
             let patch = Patch::Merge(json!({"spec": {"suspend": suspend}}));
             // It may have ended in the meantime.

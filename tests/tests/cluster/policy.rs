@@ -9,8 +9,8 @@ use autopeft_integration_tests::helm::{helm, run};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::{Searches, assert_sound, condition, manifest};
 use autopeft_operator::controller::build::job::job;
+use autopeft_operator::controller::build::names::{FINALIZER, Work};
 use autopeft_operator::controller::build::pod::Defaults;
-use autopeft_operator::controller::build::names::{FINALIZER, Purpose};
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
@@ -298,7 +298,7 @@ fn genuine(search: &PeftSearch, trial: u32) -> Value {
     let defaults = Defaults {
         image: "localhost/trainer:1".into(),
     };
-    let job = job(search, Purpose::Trial(trial), 1, "{}".into(), &defaults);
+    let job = job(search, Work::Trial(trial), 1, "{}".into(), &defaults);
     serde_json::to_value(job).expect("JSON")
 }
 

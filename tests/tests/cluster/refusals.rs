@@ -9,7 +9,7 @@ use autopeft_integration_tests::accounts::{Right, account, grant, rights, user};
 use autopeft_integration_tests::cluster::{Operator, apply, cluster, eventually, runtime, within};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::{Searches, assert_sound, requests};
-use autopeft_operator::controller::build::names::{Purpose, job_name};
+use autopeft_operator::controller::build::names::{Work, job_name};
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
@@ -76,7 +76,7 @@ async fn demanding_search(client: &Client, searches: &Searches, namespace: &str,
     let uid = searches.get("one").await.metadata.uid.expect("a UID");
     let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
     let foreign: Job = serde_json::from_value(json!({
-        "metadata": {"name": job_name("one", &uid, Purpose::Trial(2), 1)},
+        "metadata": {"name": job_name("one", &uid, Work::Trial(2), 1)},
         "spec": {"suspend": true, "template": {"spec": {
             "restartPolicy": "Never",
             "containers": [{"name": "c", "image": "localhost/other:1"}],

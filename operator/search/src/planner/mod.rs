@@ -12,8 +12,9 @@ use autopeft_crds::Decimal;
 use autopeft_crds::spec::PeftSearchSpec;
 use autopeft_crds::status::{LedgerEntry, TrialOrigin, TrialState};
 use autopeft_crds::trial::{FailureClass, FailureReason, Inspection, TrialOutcome};
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 
+use crate::ends;
 use crate::ledger::{Event, Ledger, Planned, Recorded, RetryCause};
 
 pub use next::baseline;
@@ -226,7 +227,7 @@ fn take_in(situation: &Situation<'_>, plan: &mut Plan) {
             (None, RunState::Ended(_) | RunState::Interrupted) => Action::Remove { trial, attempt },
             (Some(_), RunState::Running { since }) => {
                 let seconds = situation.spec.trial_deadline_seconds;
-                let end = after(*since, seconds);
+                let end = ends::after(*since, seconds);
                 if situation.now < end {
                     plan.wake_at(end);
                     continue;
@@ -320,13 +321,5 @@ fn gpu_budget_is_spent(situation: &Situation<'_>) -> bool {
 
 /// When the whole search has to end.
 fn active_deadline(situation: &Situation<'_>) -> Option<Timestamp> {
-    let seconds = situation.spec.active_deadline_seconds?;
-    Some(after(situation.ledger.start_time(), seconds))
-}
-
-/// So many seconds after a time.
-pub fn after(time: Timestamp, seconds: u64) -> Timestamp {
-    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-    time.checked_add(SignedDuration::from_secs(seconds))
-        .unwrap_or(Timestamp::MAX)
+    ends::deadline(situation.spec, situation.ledger.start_time())
 }

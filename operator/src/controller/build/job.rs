@@ -12,13 +12,13 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 
-use super::names::{self, FINALIZER, Purpose};
+use super::names::{self, FINALIZER, Work};
 use super::pod::{Defaults, pod};
 
 /// The Job of an attempt. `request` is the document that its trainer reads.
 pub fn job(
     search: &PeftSearch,
-    purpose: Purpose,
+    work: Work,
     attempt: u32,
     request: String,
     defaults: &Defaults,
@@ -32,10 +32,10 @@ pub fn job(
         ("app.kubernetes.io/component".into(), "trainer".into()),
         (names::SEARCH.into(), name.clone()),
         (names::SEARCH_UID.into(), uid.clone()),
-        (names::TRIAL.into(), purpose.label()),
+        (names::TRIAL.into(), names::label_of(work)),
         (names::ATTEMPT.into(), attempt.to_string()),
     ]);
-    let spec = job_spec(search, purpose, request, labels.clone(), defaults);
+    let spec = job_spec(search, work, request, labels.clone(), defaults);
     let mut job_labels = labels;
     let queue = search.spec.trainer.queue_name.as_ref();
     if let Some(queue) = queue {
@@ -43,7 +43,7 @@ pub fn job(
     }
     Job {
         metadata: ObjectMeta {
-            name: Some(names::job_name(&name, &uid, purpose, attempt)),
+            name: Some(names::job_name(&name, &uid, work, attempt)),
             namespace: search.metadata.namespace.clone(),
             labels: Some(job_labels),
             annotations: Some(BTreeMap::from([(names::MADE.into(), hash(&spec))])),
@@ -57,7 +57,7 @@ pub fn job(
 
 fn job_spec(
     search: &PeftSearch,
-    purpose: Purpose,
+    work: Work,
     request: String,
     labels: BTreeMap<String, String>,
     defaults: &Defaults,
@@ -78,7 +78,7 @@ fn job_spec(
                 finalizers: Some(vec![FINALIZER.into()]),
                 ..ObjectMeta::default()
             }),
-            spec: Some(pod(&search.spec, purpose, defaults)),
+            spec: Some(pod(&search.spec, work, defaults)),
         },
         ..JobSpec::default()
     }

@@ -3,6 +3,7 @@
 use autopeft_crds::configuration::hex_prefix;
 use autopeft_crds::trial::TrialIdentity;
 use autopeft_crds::{NAME_MAX, PeftSearch};
+pub use autopeft_search::pauses::Work;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde::Deserialize;
@@ -34,31 +35,20 @@ pub const JOB_UID: &str = "batch.kubernetes.io/controller-uid";
 /// The container of a trial's pod.
 pub const CONTAINER: &str = "trainer";
 
-/// What a Job is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Purpose {
-    /// It looks at model and data before the search begins.
-    Inspection,
-    /// It trains a trial.
-    Trial(u32),
-}
-
-impl Purpose {
-    /// As a label's value and a part of the Job's name.
-    pub fn label(self) -> String {
-        match self {
-            Self::Inspection => "inspection".into(),
-            Self::Trial(trial) => trial.to_string(),
-        }
+/// What a Job carries out, as a label's value.
+pub fn label_of(work: Work) -> String {
+    match work {
+        Work::Inspection => "inspection".into(),
+        Work::Trial(trial) => trial.to_string(),
     }
 }
 
 /// The Job of an attempt: the same name for the same search, trial and attempt, whoever asks. At
 /// most 62 characters for a search's name of at most 46.
-pub fn job_name(search: &str, uid: &str, purpose: Purpose, attempt: u32) -> String {
-    let part = match purpose {
-        Purpose::Inspection => "i".into(),
-        Purpose::Trial(trial) => trial.to_string(),
+pub fn job_name(search: &str, uid: &str, work: Work, attempt: u32) -> String {
+    let part = match work {
+        Work::Inspection => "i".into(),
+        Work::Trial(trial) => trial.to_string(),
     };
     format!("{}-{part}-{attempt}", mark(search, uid))
 }
@@ -82,10 +72,10 @@ fn mark(search: &str, uid: &str) -> String {
 
 /// The attempt that a Job of this name is for; `None` where it is not the name of one of the search's. A
 /// name stays whatever becomes of an object's marks.
-pub fn attempt_of_job(name: &str, search: &str, uid: &str) -> Option<(Purpose, u32)> {
+pub fn attempt_of_job(name: &str, search: &str, uid: &str) -> Option<(Work, u32)> {
     let rest = name.strip_prefix(&mark(search, uid))?.strip_prefix('-')?;
-    let (purpose, attempt) = numbers(rest)?;
-    (job_name(search, uid, purpose, attempt) == name).then_some((purpose, attempt))
+    let (work, attempt) = numbers(rest)?;
+    (job_name(search, uid, work, attempt) == name).then_some((work, attempt))
 }
 
 /// Whether a Job's name is of the kind that `job_name` makes, for whatever search.
@@ -102,23 +92,23 @@ pub fn is_job_name(name: &str) -> bool {
 }
 
 /// The end of a Job's name.
-fn numbers(end: &str) -> Option<(Purpose, u32)> {
+fn numbers(end: &str) -> Option<(Work, u32)> {
     let (part, attempt) = end.split_once('-')?;
-    let purpose = match part {
-        "i" => Purpose::Inspection,
-        number => Purpose::Trial(number.parse().ok()?),
+    let work = match part {
+        "i" => Work::Inspection,
+        number => Work::Trial(number.parse().ok()?),
     };
-    Some((purpose, attempt.parse().ok()?))
+    Some((work, attempt.parse().ok()?))
 }
 
 /// Which attempt an object says it is of; `None` where it is not marked as ours.
-pub fn attempt_of(metadata: &ObjectMeta) -> Option<(Purpose, u32)> {
+pub fn attempt_of(metadata: &ObjectMeta) -> Option<(Work, u32)> {
     let labels = metadata.labels.as_ref()?;
-    let purpose = match labels.get(TRIAL)?.as_str() {
-        "inspection" => Purpose::Inspection,
-        number => Purpose::Trial(number.parse().ok()?),
+    let work = match labels.get(TRIAL)?.as_str() {
+        "inspection" => Work::Inspection,
+        number => Work::Trial(number.parse().ok()?),
     };
-    Some((purpose, labels.get(ATTEMPT)?.parse().ok()?))
+    Some((work, labels.get(ATTEMPT)?.parse().ok()?))
 }
 
 /// The UID of the object that controls this one.
@@ -173,7 +163,7 @@ fn template_of(job: &Job) -> Option<&ObjectMeta> {
 
 /// Which attempt of a search a pod is of: by the Job that controls it, where the Job controller says so
 /// too or the pod bears every mark; by its marks alone where its Job was deleted without its pods.
-pub fn attempt_of_pod(metadata: &ObjectMeta, search: &str, uid: &str) -> Option<(Purpose, u32)> {
+pub fn attempt_of_pod(metadata: &ObjectMeta, search: &str, uid: &str) -> Option<(Work, u32)> {
     let Some(owner) = controller(metadata) else {
         return attempt_of(metadata).filter(|attempt| is_marked(metadata, uid, *attempt));
     };
@@ -190,7 +180,7 @@ pub fn is_pod_of(metadata: &ObjectMeta, job_uid: &str) -> bool {
 }
 
 /// Whether an object bears every mark of an attempt: labels, and the request to its trainer.
-fn is_marked(metadata: &ObjectMeta, uid: &str, attempt: (Purpose, u32)) -> bool {
+fn is_marked(metadata: &ObjectMeta, uid: &str, attempt: (Work, u32)) -> bool {
     let labels = metadata.labels.as_ref();
     let is = |key: &str, value: &str| {
         labels.is_some_and(|labels| labels.get(key).is_some_and(|found| found == value))
@@ -202,7 +192,7 @@ fn is_marked(metadata: &ObjectMeta, uid: &str, attempt: (Purpose, u32)) -> bool 
 }
 
 /// Whether the request on an object is that of this attempt.
-fn asks(metadata: &ObjectMeta, uid: &str, purpose: Purpose, attempt: u32) -> bool {
+fn asks(metadata: &ObjectMeta, uid: &str, work: Work, attempt: u32) -> bool {
     #[derive(Deserialize)]
     struct Request {
         identity: TrialIdentity,
@@ -214,9 +204,9 @@ fn asks(metadata: &ObjectMeta, uid: &str, purpose: Purpose, attempt: u32) -> boo
     let request = text.and_then(|text| serde_json::from_str::<Request>(text).ok());
     request.is_some_and(|Request { identity }| {
         identity.search_uid == uid
-            && match purpose {
-                Purpose::Inspection => true,
-                Purpose::Trial(trial) => identity.trial == trial && identity.attempt == attempt,
+            && match work {
+                Work::Inspection => true,
+                Work::Trial(trial) => identity.trial == trial && identity.attempt == attempt,
             }
     })
 }

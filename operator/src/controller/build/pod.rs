@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::names::{self, CONTAINER, Purpose};
+use super::names::{self, CONTAINER, Work};
 use super::volumes::{REQUEST_FOLDER, volumes};
 
 /// The variable with the hub's token.
@@ -29,7 +29,7 @@ pub struct Defaults {
     pub image: String,
 }
 
-pub(super) fn pod(spec: &PeftSearchSpec, purpose: Purpose, defaults: &Defaults) -> PodSpec {
+pub(super) fn pod(spec: &PeftSearchSpec, work: Work, defaults: &Defaults) -> PodSpec {
     let TrainerSpec {
         image: _,
         resources: _,
@@ -71,7 +71,7 @@ pub(super) fn pod(spec: &PeftSearchSpec, purpose: Purpose, defaults: &Defaults) 
             image_pull_secrets.iter().map(reference).collect()
         }),
         volumes: Some(volumes),
-        containers: vec![container(spec, purpose, defaults, mounts)],
+        containers: vec![container(spec, work, defaults, mounts)],
         ..PodSpec::default()
     }
 }
@@ -116,13 +116,13 @@ fn trainer_image<'a>(spec: &'a PeftSearchSpec, defaults: &'a Defaults) -> &'a st
 
 fn container(
     spec: &PeftSearchSpec,
-    purpose: Purpose,
+    work: Work,
     defaults: &Defaults,
     mounts: Vec<VolumeMount>,
 ) -> Container {
-    let verb = match purpose {
-        Purpose::Inspection => "inspect",
-        Purpose::Trial(_) => "trial",
+    let verb = match work {
+        Work::Inspection => "inspect",
+        Work::Trial(_) => "trial",
     };
     let request = format!("{REQUEST_FOLDER}/request.json");
     let arguments = [

@@ -9,15 +9,18 @@ use autopeft_crds::status::LedgerEntry;
 use autopeft_crds::trial::{FailureReason, TrialOutcome};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 
-use super::outcome::{self, Seen, Trouble};
+use super::outcome::{self, Seen};
 use super::words::in_words;
 use crate::controller::build::job;
-use crate::controller::build::names::{self, Purpose};
+use crate::controller::build::names::{self, Work};
 use autopeft_search::ledger::Ledger;
+use autopeft_search::patience::Patience;
+use autopeft_search::pauses::{Interruption, Setback};
 use autopeft_search::planner::{Run, RunState};
 use autopeft_search::request;
+use autopeft_search::trouble::Trouble;
 
 /// A trial and its attempt.
 pub type Attempt = (u32, u32);
@@ -30,9 +33,6 @@ pub struct Objects {
     /// The pods that our finalizer holds.
     pub held: Vec<String>,
 }
-
-/// A trial that was taken away (evicted, preempted) more often than this is started again after a pause, and told.
-const TAKEN_OFTEN: u32 = 3;
 
 /// What is seen of a search.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,19 +59,6 @@ pub struct Observed {
     pub objects: BTreeMap<Attempt, Objects>,
 }
 
-/// An attempt that came to nothing: a node would not have its pod, or it was taken away once more.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Setback {
-    /// The trial.
-    pub trial: u32,
-    /// The UID of the attempt's Job.
-    pub job: String,
-    /// What is to be told.
-    pub trouble: Trouble,
-    /// How many there were in a row, at least.
-    pub count: u32,
-}
-
 /// What is looked at.
 #[derive(Debug)]
 pub struct View<'a> {
@@ -91,23 +78,22 @@ pub struct View<'a> {
     pub created: &'a BTreeMap<String, Timestamp>,
     /// Attempts whose Job the API server says is gone.
     pub gone: &'a BTreeSet<Attempt>,
-    /// Attempts whose Job's name is taken by somebody else's.
-    pub taken: &'a BTreeSet<Attempt>,
+    /// Attempts whose Job's name somebody else's Job has.
+    pub conflicts: &'a BTreeSet<Attempt>,
     /// Since when the end of an attempt has not been clear.
     pub unclear: &'a BTreeMap<Attempt, Timestamp>,
     /// Attempts whose pods are as the API server has them, not as a cache does.
     pub proven: &'a BTreeSet<Attempt>,
+    /// How long is waited.
+    pub patience: &'a Patience,
     /// The time.
     pub now: Timestamp,
 }
 
-/// How long a Job that was created may take to be in the cache before it is looked for.
-const JOB_DELAY: SignedDuration = SignedDuration::from_secs(10);
-
 impl View<'_> {
     fn is_new(&self, job_uid: &str) -> bool {
         let created = self.created.get(job_uid);
-        created.is_some_and(|at| self.now.duration_since(*at).abs() < JOB_DELAY)
+        created.is_some_and(|at| self.now.duration_since(*at).unsigned_abs() < self.patience.cached)
     }
 }
 
@@ -159,7 +145,7 @@ fn objects(view: &View<'_>) -> BTreeMap<Attempt, Objects> {
         let metadata = &job.metadata;
         let name = metadata.name.clone().unwrap_or_default();
         let of_job = names::attempt_of_job(&name, view.name, view.uid);
-        let Some((Purpose::Trial(trial), attempt)) = of_job else {
+        let Some((Work::Trial(trial), attempt)) = of_job else {
             continue;
         };
         if !names::is_our_job(job, view.name, view.uid) {
@@ -171,7 +157,7 @@ fn objects(view: &View<'_>) -> BTreeMap<Attempt, Objects> {
     for pod in view.pods {
         let metadata = &pod.metadata;
         let of_pod = names::attempt_of_pod(metadata, view.name, view.uid);
-        if let Some((Purpose::Trial(trial), attempt)) = of_pod
+        if let Some((Work::Trial(trial), attempt)) = of_pod
             && names::is_held(metadata)
             && let Some(name) = &metadata.name
         {
@@ -190,7 +176,7 @@ fn state_of(
     observed: &mut Observed,
 ) -> Option<RunState> {
     let attempt = (entry.trial, entry.attempt);
-    let purpose = Purpose::Trial(entry.trial);
+    let purpose = Work::Trial(entry.trial);
     let name = names::job_name(view.name, view.uid, purpose, entry.attempt);
     let job = view
         .jobs
@@ -198,7 +184,7 @@ fn state_of(
         .find(|job| job.metadata.name.as_ref() == Some(&name));
     let uid = job.and_then(|job| job.metadata.uid.clone());
     let seen = match (&entry.job_uid, job) {
-        (None, None) if view.taken.contains(&attempt) => return Some(conflict(&name)),
+        (None, None) if view.conflicts.contains(&attempt) => return Some(conflict(&name)),
         (None, None) => return None,
         (None, Some(job)) => {
             let uid = uid.unwrap_or_default();
@@ -210,10 +196,10 @@ fn state_of(
                 (true, false) => return Some(RunState::Interrupted),
                 (false, _) => return Some(conflict(&name)),
             }
-            outcome::see(job, &pods_of(view, job), view.now)
+            outcome::see(job, &pods_of(view, job), view.patience, view.now)
         }
         (Some(noted), Some(job)) if Some(noted) == uid.as_ref() => {
-            outcome::see(job, &pods_of(view, job), view.now)
+            outcome::see(job, &pods_of(view, job), view.patience, view.now)
         }
         (Some(noted), _) => {
             let orphans = pods_controlled_by(view, noted);
@@ -222,7 +208,7 @@ fn state_of(
                 observed.missing.push(attempt);
                 Seen::Running
             } else if !orphans.is_empty() {
-                outcome::see_orphan(&orphans, view.now)
+                outcome::see_orphan(&orphans, view.patience, view.now)
             } else if is_new {
                 Seen::Running
             } else {
@@ -259,38 +245,26 @@ fn state_of(
             }
         }
         Seen::Ended(ending) => ended(view, entry, ending),
-        Seen::Taken(message) => {
-            // Once or twice is as it should be: it is tried again at once.
-            let often = (entry.attempt - 1).saturating_sub(entry.failed_attempts);
-            if often >= TAKEN_OFTEN {
-                let message = format!(
-                    "{} attempts of trial {} were interrupted, the last one because: {message}",
-                    often + 1,
-                    entry.trial
-                );
-                let count = often - TAKEN_OFTEN + 1;
-                let trouble = Trouble::new("PodTaken", message);
-                observed.setbacks.push(setback(entry, job, trouble, count));
-            }
-            RunState::Interrupted
-        }
-        Seen::Rejected(message) => {
-            let message = format!("a node would not have the pod of the Job {name}: {message}");
-            let trouble = Trouble::new("PodRejected", message);
-            observed.setbacks.push(setback(entry, job, trouble, 1));
-            RunState::Interrupted
+        Seen::Evicted(why) => interrupted(entry, &name, job, Interruption::Evicted(why), observed),
+        Seen::Rejected(why) => {
+            interrupted(entry, &name, job, Interruption::Rejected(why), observed)
         }
     })
 }
 
-fn setback(entry: &LedgerEntry, job: Option<&Arc<Job>>, trouble: Trouble, count: u32) -> Setback {
+/// An attempt that was interrupted through no fault of its own.
+fn interrupted(
+    entry: &LedgerEntry,
+    name: &str,
+    job: Option<&Arc<Job>>,
+    interruption: Interruption,
+    observed: &mut Observed,
+) -> RunState {
     let uid = job.and_then(|job| job.metadata.uid.clone());
-    Setback {
-        trial: entry.trial,
-        job: uid.or_else(|| entry.job_uid.clone()).unwrap_or_default(),
-        trouble,
-        count,
-    }
+    let uid = uid.or_else(|| entry.job_uid.clone()).unwrap_or_default();
+    let setback = Setback::of(entry, (name, &uid), &interruption);
+    observed.setbacks.extend(setback);
+    RunState::Interrupted
 }
 
 fn ended(view: &View<'_>, entry: &LedgerEntry, ending: outcome::Ending) -> RunState {

@@ -5,31 +5,19 @@
 //! pod ended without one, its end tells whether the configuration was at fault (out of memory, out of
 //! time), the node (evicted, preempted, lost), or nobody knows.
 
+use std::time::Duration;
+
 use autopeft_crds::Decimal;
 use autopeft_crds::spec::Metric;
 use autopeft_crds::trial::{FailureReason, TrialIdentity, TrialOutcome, parse_result};
+use autopeft_search::patience::Patience;
+use autopeft_search::trouble::Trouble;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::controller::build::job::label;
 use crate::controller::build::names::{CONTAINER, GPU, QUEUE};
-
-/// How long the termination message of a pod that ended well may take to appear.
-const MESSAGE_DELAY: SignedDuration = SignedDuration::from_secs(60);
-/// How long the end of the pods of a Job that ended may take to be seen.
-const POD_DELAY: SignedDuration = SignedDuration::from_secs(3);
-/// How much longer than its grace period a pod that is being deleted may take to end. A kubelet that is
-/// there needs seconds.
-const LOST_AFTER: SignedDuration = SignedDuration::from_secs(60);
-/// How long a Job or a pod that waits does so before its user is told.
-const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
-/// How long a pod that has a node may take to start: the first time, a node fetches the image meanwhile.
-const START: SignedDuration = SignedDuration::from_secs(120);
-
-/// How much shorter than its Job's deadline a container that the deadline ended may have run: its pod was
-/// found a node, and it was given time to end.
-const SLACK: SignedDuration = SignedDuration::from_secs(60);
 
 /// What is seen of an attempt.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,15 +29,15 @@ pub enum Seen {
     /// It has ended, and what is seen does not say how.
     Unclear {
         /// How long to wait for more, from when this was first seen. Clocks are never compared.
-        patience: SignedDuration,
+        patience: Duration,
         /// How it is judged when the API server itself then says no more; `None`: it still runs.
         then: Option<Ending>,
     },
     /// It ended.
     Ended(Ending),
-    /// It was taken away (evicted, preempted) through no fault of its own.
-    Taken(String),
-    /// Its pod ended before its container began: the node would not have it.
+    /// It was evicted, preempted or suspended through no fault of its own.
+    Evicted(String),
+    /// Its pod ended before its container began: the node rejected it.
     Rejected(String),
 }
 
@@ -64,28 +52,6 @@ pub enum Ending {
 
 /// What a kubelet says of a container whose end it has not seen.
 const NO_STATUS: &str = "ContainerStatusUnknown";
-
-/// The longest message of a trouble, characters: an object's size is limited.
-const TOLD: usize = 600;
-
-/// Something that a person should know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// One of the reasons in docs/failures.md.
-    pub reason: &'static str,
-    /// In one sentence, of at most `TOLD` characters.
-    pub message: String,
-}
-
-impl Trouble {
-    /// A trouble. What is too long of its message is cut off.
-    pub fn new(reason: &'static str, message: impl AsRef<str>) -> Self {
-        Self {
-            reason,
-            message: message.as_ref().chars().take(TOLD).collect(),
-        }
-    }
-}
 
 /// The outcome of a trial's attempt that ended.
 pub fn outcome(ending: Ending, identity: &TrialIdentity, metric: Metric) -> TrialOutcome {
@@ -103,7 +69,7 @@ pub fn outcome(ending: Ending, identity: &TrialIdentity, metric: Metric) -> Tria
 }
 
 /// Judges a Job by itself and the pods that it controls.
-pub fn see(job: &Job, pods: &[&Pod], now: Timestamp) -> Seen {
+pub fn see(job: &Job, pods: &[&Pod], patience: &Patience, now: Timestamp) -> Seen {
     // One pod may have ended well and another be lost: whoever left a document counts.
     let documents = pods.iter().filter_map(|pod| document(pod));
     if let Some(text) = documents.into_iter().next() {
@@ -113,15 +79,15 @@ pub fn see(job: &Job, pods: &[&Pod], now: Timestamp) -> Seen {
     let alive = || pods.iter().filter(|pod| !is_over(pod));
     if let Some(pod) = alive().find(|pod| !is_going(pod)).or(alive().next()) {
         if is_going(pod) {
-            return going(pod);
+            return going(pod, patience);
         }
         if over.is_some() {
             return Seen::Unclear {
-                patience: POD_DELAY,
+                patience: patience.pods,
                 then: None,
             };
         }
-        return match waiting(pod, now) {
+        return match waiting(pod, patience, now) {
             Some(trouble) => Seen::Waiting(trouble),
             None => Seen::Running,
         };
@@ -133,17 +99,17 @@ pub fn see(job: &Job, pods: &[&Pod], now: Timestamp) -> Seen {
             .as_ref()
             .is_some_and(|spec| spec.suspend == Some(true))
     {
-        return Seen::Taken("its Job was suspended".into());
+        return Seen::Evicted("its Job was suspended".into());
     }
     if is_late(job, pods) {
         // Time that passed before the container started says nothing of the configuration.
-        return if pods.iter().any(|pod| has_used(pod, job)) {
+        return if pods.iter().any(|pod| has_used(pod, job, patience.slack)) {
             without(
                 FailureReason::DeadlineExceeded,
                 "it took longer than trialDeadlineSeconds",
             )
         } else {
-            Seen::Taken(
+            Seen::Evicted(
                 "trialDeadlineSeconds passed, for the most part before the container started"
                     .into(),
             )
@@ -154,14 +120,14 @@ pub fn see(job: &Job, pods: &[&Pod], now: Timestamp) -> Seen {
         created.map(|time| time.0)
     });
     if let Some(pod) = last {
-        return ended(pod);
+        return ended(pod, patience);
     }
     if over.is_none() {
-        return unstarted(job, now).map_or(Seen::Running, Seen::Waiting);
+        return unstarted(job, patience, now).map_or(Seen::Running, Seen::Waiting);
     }
     let message = "the trial's pod is gone and has left no result";
     Seen::Unclear {
-        patience: POD_DELAY,
+        patience: patience.pods,
         then: Some(Ending::Without(FailureReason::Lost, message.into())),
     }
 }
@@ -177,11 +143,15 @@ fn has_node(pod: &Pod) -> bool {
 
 /// A pod that is being deleted and has not ended. Where nobody is there to stop it, its node is gone or
 /// somebody has forced the deletion: nothing that it may still say is read.
-fn going(pod: &Pod) -> Seen {
-    let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
+fn going(pod: &Pod, patience: &Patience) -> Seen {
+    let grace = pod
+        .metadata
+        .deletion_grace_period_seconds
+        .unwrap_or(0)
+        .max(0);
     let message = "the pod was deleted and has not ended; its node may be gone";
     Seen::Unclear {
-        patience: LOST_AFTER.saturating_add(SignedDuration::from_secs(grace.max(0))),
+        patience: patience.deletion + Duration::from_secs(grace.unsigned_abs()),
         then: Some(Ending::Without(FailureReason::Lost, message.into())),
     }
 }
@@ -232,20 +202,20 @@ fn is_late(job: &Job, pods: &[&Pod]) -> bool {
     let (Some(started), Some(seconds)) = (started, seconds) else {
         return false;
     };
-    let due = later(started.0, SignedDuration::from_secs(seconds));
+    let due = later(started.0, Duration::from_secs(seconds.unsigned_abs()));
     pods.iter().any(|pod| {
         let metadata = &pod.metadata;
         let Some(deletion) = metadata.deletion_timestamp.as_ref() else {
             return false;
         };
         // It is the time by which the pod has to be gone.
-        let grace = metadata.deletion_grace_period_seconds.unwrap_or(0);
-        deletion.0 >= later(due, SignedDuration::from_secs(grace))
+        let grace = metadata.deletion_grace_period_seconds.unwrap_or(0).max(0);
+        deletion.0 >= later(due, Duration::from_secs(grace.unsigned_abs()))
     })
 }
 
-/// Whether a pod's container has run for as long as its Job may, all but for `SLACK`. By the node's clock alone.
-fn has_used(pod: &Pod, job: &Job) -> bool {
+/// Whether a pod's container has run for as long as its Job may, all but for `slack`. By the node's clock alone.
+fn has_used(pod: &Pod, job: &Job, slack: Duration) -> bool {
     if !has_started(pod) {
         return false;
     }
@@ -256,20 +226,20 @@ fn has_used(pod: &Pod, job: &Job) -> bool {
     let allowed = spec.and_then(|spec| spec.active_deadline_seconds);
     match (&end.started_at, &end.finished_at, allowed) {
         (Some(begun), Some(over), Some(allowed)) => {
-            let ran = over.0.duration_since(begun.0);
-            ran.saturating_add(SLACK) >= SignedDuration::from_secs(allowed)
+            let ran = over.0.duration_since(begun.0).max(SignedDuration::ZERO);
+            ran.unsigned_abs() + slack >= Duration::from_secs(allowed.unsigned_abs())
         }
         _ => true,
     }
 }
 
 /// A pod of ours whose Job is gone.
-pub fn see_orphan(pods: &[&Pod], now: Timestamp) -> Seen {
-    see(&Job::default(), pods, now)
+pub fn see_orphan(pods: &[&Pod], patience: &Patience, now: Timestamp) -> Seen {
+    see(&Job::default(), pods, patience, now)
 }
 
 /// Why a Job has no pod.
-fn unstarted(job: &Job, now: Timestamp) -> Option<Trouble> {
+fn unstarted(job: &Job, patience: &Patience, now: Timestamp) -> Option<Trouble> {
     // It has one, and somebody has taken our label off it.
     if job.status.as_ref().and_then(|status| status.active) > Some(0) {
         return None;
@@ -277,7 +247,7 @@ fn unstarted(job: &Job, now: Timestamp) -> Option<Trouble> {
     let created = job.metadata.creation_timestamp.as_ref()?.0;
     let name = job.metadata.name.as_deref().unwrap_or_default();
     let is_suspended = job.spec.as_ref()?.suspend == Some(true);
-    (now >= later(created, PATIENCE)).then(|| {
+    (now >= later(created, patience.waiting)).then(|| {
         if is_suspended && label(job, QUEUE).is_some() {
             return Trouble::new("Queued", "its Job waits for Kueue to admit it; `kubectl get workloads` says what for");
         }
@@ -362,13 +332,13 @@ fn is_over(pod: &Pod) -> bool {
 }
 
 /// Why a pod does not start.
-fn waiting(pod: &Pod, now: Timestamp) -> Option<Trouble> {
+fn waiting(pod: &Pod, patience: &Patience, now: Timestamp) -> Option<Trouble> {
     let status = pod.status.as_ref()?;
     let old_enough = pod
         .metadata
         .creation_timestamp
         .as_ref()
-        .is_some_and(|created| now >= later(created.0, PATIENCE));
+        .is_some_and(|created| now >= later(created.0, patience.waiting));
     let unscheduled = status
         .conditions
         .iter()
@@ -384,7 +354,7 @@ fn waiting(pod: &Pod, now: Timestamp) -> Option<Trouble> {
         return Some(Trouble::new("Unschedulable", told));
     }
     let Some(state) = state(pod) else {
-        return not_started(pod, now);
+        return not_started(pod, patience, now);
     };
     let stuck = state.waiting.as_ref()?;
     let message = stuck.message.as_deref().unwrap_or("no message");
@@ -395,37 +365,39 @@ fn waiting(pod: &Pod, now: Timestamp) -> Option<Trouble> {
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
             Some(Trouble::new("ContainerNotCreated", message))
         }
-        _ => not_started(pod, now),
+        _ => not_started(pod, patience, now),
     }
 }
 
 /// A pod that was given a node long ago and whose container has not begun. Why is in the pod's events
 /// alone, which this operator may not read.
-fn not_started(pod: &Pod, now: Timestamp) -> Option<Trouble> {
+fn not_started(pod: &Pod, patience: &Patience, now: Timestamp) -> Option<Trouble> {
     let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let Some(scheduled) = conditions.find(|condition| condition.type_ == "PodScheduled") else {
         let created = pod.metadata.creation_timestamp.as_ref()?.0;
-        return (!has_node(pod) && now >= later(created, START)).then(|| {
+        return (!has_node(pod) && now >= later(created, patience.start)).then(|| {
             let told = format!(
-                "no scheduler has looked at the pod {name} for 2 minutes; is the one that its schedulerName names at work?"
+                "no scheduler has looked at the pod {name} for {}; is the one that its schedulerName names at work?",
+                patience.start_in_words()
             );
             Trouble::new("Unschedulable", told)
         });
     };
     let since = scheduled.last_transition_time.as_ref()?.0;
-    (now >= later(since, START)).then(|| {
+    (now >= later(since, patience.start)).then(|| {
         Trouble::new(
             "PodNotStarted",
             format!(
-                "the pod {name} was given a node more than 2 minutes ago and has not started; `kubectl describe pod {name}` says why"
+                "the pod {name} was given a node more than {} ago and has not started; `kubectl describe pod {name}` says why",
+                patience.start_in_words()
             ),
         )
     })
 }
 
 /// What the end of a pod without a document tells.
-fn ended(pod: &Pod) -> Seen {
+fn ended(pod: &Pod, patience: &Patience) -> Seen {
     let status = pod.status.as_ref();
     let message = status.and_then(|status| status.message.as_deref());
     let reason = status.and_then(|status| status.reason.as_deref());
@@ -440,7 +412,7 @@ fn ended(pod: &Pod) -> Seen {
             return without(FailureReason::DiskFull, short(message));
         }
         return if has_started(pod) {
-            Seen::Taken(short(message))
+            Seen::Evicted(short(message))
         } else {
             Seen::Rejected(short(message))
         };
@@ -491,7 +463,7 @@ fn ended(pod: &Pod) -> Seen {
                 return Seen::Ended(ending);
             }
             Seen::Unclear {
-                patience: MESSAGE_DELAY,
+                patience: patience.message,
                 then: Some(ending),
             }
         }
@@ -532,7 +504,7 @@ fn without(reason: FailureReason, message: impl Into<String>) -> Seen {
     Seen::Ended(Ending::Without(reason, message.into()))
 }
 
-fn later(time: Timestamp, delay: SignedDuration) -> Timestamp {
+fn later(time: Timestamp, delay: Duration) -> Timestamp {
     time.checked_add(delay).unwrap_or(Timestamp::MAX)
 }
 

@@ -6,10 +6,10 @@ use autopeft_crds::status::{PeftSearchStatus, TrialCounts};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-use super::outcome::Trouble;
 use autopeft_search::ledger::{
     BadInput, Conclusion, ConclusionReason, Ledger, RestoreError, Restored,
 };
+use autopeft_search::trouble::Trouble;
 
 /// The ledger that an object's status holds. A search that had ended is judged anew where its spec
 /// has changed since.

@@ -7,7 +7,7 @@ use autopeft_integration_tests::calm::{SHORT, Small, Stage};
 use autopeft_integration_tests::cluster::{cluster, runtime, within};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::proxy::{Change, Effect, Rule, Verb, When};
-use autopeft_operator::controller::build::names::{Purpose, job_name};
+use autopeft_operator::controller::build::names::{Work, job_name};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
@@ -129,7 +129,7 @@ fn a_job_that_was_gone_before_it_was_seen_is_lost_and_not_waited_for() {
         let uid = searches.get("one").await.metadata.uid.expect("a UID");
         let jobs: Api<Job> = Api::namespaced(client.clone(), name);
         let pods: Api<Pod> = Api::namespaced(client, name);
-        let job = |trial| job_name("one", &uid, Purpose::Trial(trial), 1);
+        let job = |trial| job_name("one", &uid, Work::Trial(trial), 1);
         let is_there = async |trial| jobs.get(&job(trial)).await.is_ok();
         within(LIMIT, "the first trial runs", async || is_there(0).await).await;
         within(LIMIT, "it has a pod", async || {

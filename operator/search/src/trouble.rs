@@ -1,0 +1,23 @@
+//! What a person should know of a search while it waits or goes on. No I/O.
+
+/// The longest message of a trouble, characters: an object's size is limited.
+const LONGEST: usize = 600;
+
+/// Something that a person should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// One of the reasons in docs/failures.md.
+    pub reason: &'static str,
+    /// In one sentence, of at most 600 characters.
+    pub message: String,
+}
+
+impl Trouble {
+    /// A trouble. What is too long of its message is cut off.
+    pub fn new(reason: &'static str, message: impl AsRef<str>) -> Self {
+        Self {
+            reason,
+            message: message.as_ref().chars().take(LONGEST).collect(),
+        }
+    }
+}
