@@ -3,12 +3,19 @@
 //! A configuration is stored, compared, hashed and cached in its canonical form: without an active
 //! layer, or with every module size 0, it is the one empty model (head only, 0 parameters).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Map;
 use sha2::{Digest, Sha256};
+
+use crate::modules::{Module, ModuleFacts};
+use crate::spelled::Spelled;
 
 /// The largest number of Transformer layers that a mask can name.
 pub const MAX_LAYERS: usize = 64;
@@ -113,7 +120,7 @@ impl fmt::Debug for LayerMask {
 }
 
 impl JsonSchema for LayerMask {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
+    fn schema_name() -> Cow<'static, str> {
         "LayerMask".into()
     }
 
@@ -130,35 +137,61 @@ impl JsonSchema for LayerMask {
 
 /// A PEFT configuration (paper, section 3.1): one layer mask shared by every module, and one size
 /// per module for all active layers. Size 0 leaves the module out.
-#[derive(
-    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+///
+/// In JSON: `layers`, and a field a module (`modules.rs`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeftConfiguration {
     /// The layers that carry modules.
     pub layers: LayerMask,
-    /// D_SA, the bottleneck of the serial adapter.
-    pub serial_adapter: u32,
-    /// D_PA, the bottleneck of the parallel adapter.
-    pub parallel_adapter: u32,
-    /// L_PT, the number of prefix positions.
-    pub prefix: u32,
+    /// The sizes, by `Module as usize`.
+    sizes: [u32; Module::COUNT],
 }
 
 impl PeftConfiguration {
+    /// A configuration with modules of some sizes; those that are not named are left out.
+    pub fn new(layers: LayerMask, sizes: &[(Module, u32)]) -> Self {
+        let mut configuration = Self {
+            layers,
+            sizes: [0; Module::COUNT],
+        };
+        for (module, size) in sizes {
+            configuration.sizes[*module as usize] = *size;
+        }
+        configuration
+    }
+
     /// The empty model of a given depth: the head alone is trained.
     pub fn empty(layers: usize) -> Result<Self, LayerMaskError> {
-        Ok(Self {
-            layers: LayerMask::from_bits(vec![false; layers])?,
-            serial_adapter: 0,
-            parallel_adapter: 0,
-            prefix: 0,
-        })
+        Ok(Self::new(LayerMask::from_bits(vec![false; layers])?, &[]))
+    }
+
+    /// The size of a module.
+    pub fn size(&self, module: Module) -> u32 {
+        self.sizes[module as usize]
+    }
+
+    /// The modules with their sizes, those of size 0 too.
+    pub fn sizes(&self) -> impl Iterator<Item = (Module, u32)> + '_ {
+        Module::ALL.into_iter().zip(self.sizes)
+    }
+
+    /// The same with another size of one module.
+    #[must_use]
+    pub fn with_size(mut self, module: Module, size: u32) -> Self {
+        self.sizes[module as usize] = size;
+        self
+    }
+
+    /// The same on other layers.
+    #[must_use]
+    pub fn with_layers(mut self, layers: LayerMask) -> Self {
+        self.layers = layers;
+        self
     }
 
     /// Whether no module is inserted anywhere.
     pub fn is_empty_model(&self) -> bool {
-        self.layers.active() == 0 || self.size_sum() == 0
+        self.layers.active() == 0 || self.sizes.iter().all(|size| *size == 0)
     }
 
     /// The canonical form: every spelling of the empty model becomes the same one.
@@ -166,17 +199,19 @@ impl PeftConfiguration {
     pub fn canonical(mut self) -> Self {
         if self.is_empty_model() {
             self.layers.0.fill(false);
-            self.serial_adapter = 0;
-            self.parallel_adapter = 0;
-            self.prefix = 0;
+            self.sizes.fill(0);
         }
         self
     }
 
     /// The exact cost: trainable parameters as the paper counts them (head, biases and the prefix
-    /// reparametrisation left out), `2·(D_SA + D_PA + L_PT)·H·|l|`.
+    /// reparametrisation left out), the modules' cost in one layer times |l|. For the paper's three
+    /// `2·(D_SA + D_PA + L_PT)·H·|l|`.
     pub fn parameters(&self, hidden_size: u32) -> u64 {
-        2 * self.size_sum() * u64::from(hidden_size) * self.layers.active() as u64
+        let of_a_layer = self
+            .sizes()
+            .map(|(module, size)| module.cost(size, hidden_size));
+        of_a_layer.sum::<u64>() * self.layers.active() as u64
     }
 
     /// `parameters` as a percentage of the backbone's.
@@ -188,29 +223,138 @@ impl PeftConfiguration {
     /// seeds and results.
     pub fn hash(&self) -> String {
         let canonical = self.clone().canonical();
-        let text = format!(
-            "layers={};serialAdapter={};parallelAdapter={};prefix={}",
-            canonical.layers,
-            canonical.serial_adapter,
-            canonical.parallel_adapter,
-            canonical.prefix
-        );
+        let mut text = format!("layers={}", canonical.layers);
+        for (module, size) in canonical.written() {
+            text.push_str(&format!(";{}={size}", module.name()));
+        }
         hex_prefix(text.as_bytes())
     }
 
-    fn size_sum(&self) -> u64 {
-        u64::from(self.serial_adapter) + u64::from(self.parallel_adapter) + u64::from(self.prefix)
+    /// The text under which a configuration enters the hash of a suggestion's inputs, version 1:
+    /// `layers 001100, SA 12, PA 0, prefix 3`. It never changes.
+    pub fn hashed_text(&self) -> String {
+        let mut text = format!("layers {}", self.layers);
+        for (module, size) in self.written() {
+            let name = match module {
+                Module::SerialAdapter => "SA",
+                Module::ParallelAdapter => "PA",
+                later => later.name(),
+            };
+            text.push_str(&format!(", {name} {size}"));
+        }
+        text
+    }
+
+    /// The sizes that are written down.
+    fn written(&self) -> impl Iterator<Item = (Module, u32)> + '_ {
+        self.sizes()
+            .filter(|(module, size)| module.is_written_at(*size))
     }
 }
 
-/// Compact, for log lines: `layers 001100, SA 12, PA 0, prefix 3`.
+/// Compact, for people: `layers 001100, SA 12, PA 0, prefix 3`.
 impl fmt::Display for PeftConfiguration {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "layers {}, SA {}, PA {}, prefix {}",
-            self.layers, self.serial_adapter, self.parallel_adapter, self.prefix
-        )
+        write!(formatter, "layers {}", self.layers)?;
+        self.written()
+            .try_for_each(|(module, size)| write!(formatter, ", {} {size}", module.facts().symbol))
+    }
+}
+
+/// The field of the mask.
+const LAYERS: &str = "layers";
+
+impl Serialize for PeftConfiguration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_map(None)?;
+        fields.serialize_entry(LAYERS, &self.layers)?;
+        for (module, size) in self.written() {
+            fields.serialize_entry(module.name(), &size)?;
+        }
+        fields.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for PeftConfiguration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// Reads the fields of a configuration: each once, none that is not known.
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = PeftConfiguration;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("struct PeftConfiguration")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let mut layers: Option<LayerMask> = None;
+        let mut sizes: [Option<u32>; Module::COUNT] = [None; Module::COUNT];
+        while let Some(name) = fields.next_key::<Cow<'de, str>>()? {
+            let is_twice = if name == LAYERS {
+                layers.replace(fields.next_value()?).is_some()
+            } else if let Some(module) = Module::spelled(&name) {
+                sizes[module as usize]
+                    .replace(fields.next_value()?)
+                    .is_some()
+            } else {
+                let known = Module::words().join("`, `");
+                return Err(A::Error::custom(format_args!(
+                    "unknown field `{name}`, expected one of `{LAYERS}`, `{known}`"
+                )));
+            };
+            if is_twice {
+                return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
+            }
+        }
+        let layers = layers.ok_or_else(|| A::Error::missing_field(LAYERS))?;
+        let mut configuration = PeftConfiguration::new(layers, &[]);
+        for module in Module::ALL {
+            configuration.sizes[module as usize] = match sizes[module as usize] {
+                Some(size) => size,
+                None if module.is_written_at(0) => {
+                    return Err(A::Error::missing_field(module.name()));
+                }
+                None => 0,
+            };
+        }
+        Ok(configuration)
+    }
+}
+
+impl JsonSchema for PeftConfiguration {
+    fn schema_name() -> Cow<'static, str> {
+        "PeftConfiguration".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut mask = generator.subschema_for::<LayerMask>();
+        mask.insert(
+            "description".into(),
+            "The layers that carry modules.".into(),
+        );
+        let mut properties = Map::from_iter([(LAYERS.to_owned(), mask.to_value())]);
+        let mut required = vec![LAYERS];
+        for module in Module::ALL {
+            let ModuleFacts { notation, size, .. } = module.facts();
+            let mut field = generator.subschema_for::<u32>();
+            field.insert("description".into(), format!("{notation}, {size}.").into());
+            properties.insert(module.name().into(), field.to_value());
+            if module.is_written_at(0) {
+                required.push(module.name());
+            }
+        }
+        schemars::json_schema!({
+            "type": "object",
+            "description": "A PEFT configuration (paper, section 3.1): one layer mask shared by every module, and one size per module for all active layers. Size 0 leaves the module out.",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": false,
+        })
     }
 }
 
@@ -221,4 +365,32 @@ pub fn hex_prefix(bytes: &[u8]) -> String {
         .take(8)
         .map(|byte| format!("{byte:02x}"))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A module that 0.1.0 did not know is absent where it is left out: what was recorded stays equal.
+    #[test]
+    fn a_later_module_changes_nothing_where_it_is_left_out() {
+        let text = r#"{"layers":"01","serialAdapter":4,"parallelAdapter":0,"prefix":0}"#;
+        let without: PeftConfiguration = serde_json::from_str(text).expect("of 0.1.0");
+        assert_eq!(without.size(Module::Test), 0);
+        assert_eq!(serde_json::to_string(&without).expect("JSON"), text);
+        let with = without.clone().with_size(Module::Test, 3);
+        let written = serde_json::to_string(&with).expect("JSON");
+        assert!(
+            written.ends_with(r#""prefix":0,"testModule":3}"#),
+            "{written}"
+        );
+        let back: PeftConfiguration = serde_json::from_str(&written).expect("its own JSON");
+        assert_eq!(back, with);
+        assert_ne!(with.hash(), without.hash());
+        assert_eq!(
+            with.hashed_text(),
+            format!("{}, testModule 3", without.hashed_text())
+        );
+        assert_eq!(with.parameters(8) - without.parameters(8), 4 * 3 * 8);
+    }
 }

@@ -8,61 +8,51 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::configuration::{LayerMask, MAX_LAYERS, PeftConfiguration};
+use crate::modules::Module;
+use crate::spelled::{Spelled, written_as_spelled};
 
-/// The dimensions of the paper's space.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "camelCase")]
+/// A dimension of the search space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DimensionName {
     /// Which Transformer layers carry modules: one bit a layer.
     Layers,
-    /// The bottleneck of the serial adapter.
-    SerialAdapter,
-    /// The bottleneck of the parallel adapter.
-    ParallelAdapter,
-    /// The number of prefix positions.
-    Prefix,
+    /// The size of a module.
+    Size(Module),
 }
 
 impl DimensionName {
-    /// The dimensions that have a size, in the order in which the surrogate sees them.
-    pub const SIZES: [Self; 3] = [Self::SerialAdapter, Self::ParallelAdapter, Self::Prefix];
+    /// How many there are.
+    pub const COUNT: usize = 1 + Module::COUNT;
+
+    /// All of them, the layers first.
+    pub const ALL: [Self; Self::COUNT] = {
+        let mut all = [Self::Layers; Self::COUNT];
+        let mut module = 0;
+        while module < Module::COUNT {
+            all[1 + module] = Self::Size(Module::ALL[module]);
+            module += 1;
+        }
+        all
+    };
 
     /// The name as a manifest spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Layers => "layers",
-            Self::SerialAdapter => "serialAdapter",
-            Self::ParallelAdapter => "parallelAdapter",
-            Self::Prefix => "prefix",
+            Self::Size(module) => module.name(),
         }
     }
 }
 
-impl PeftConfiguration {
-    /// The size of a module; `None` for `layers`.
-    pub fn size(&self, name: DimensionName) -> Option<u32> {
-        match name {
-            DimensionName::Layers => None,
-            DimensionName::SerialAdapter => Some(self.serial_adapter),
-            DimensionName::ParallelAdapter => Some(self.parallel_adapter),
-            DimensionName::Prefix => Some(self.prefix),
-        }
-    }
+impl Spelled for DimensionName {
+    const ALL: &'static [Self] = &DimensionName::ALL;
 
-    /// The same with another size of one module; unchanged for `layers`.
-    #[must_use]
-    pub fn with_size(mut self, name: DimensionName, size: u32) -> Self {
-        match name {
-            DimensionName::Layers => {}
-            DimensionName::SerialAdapter => self.serial_adapter = size,
-            DimensionName::ParallelAdapter => self.parallel_adapter = size,
-            DimensionName::Prefix => self.prefix = size,
-        }
-        self
+    fn as_str(self) -> &'static str {
+        DimensionName::as_str(self)
     }
 }
+
+written_as_spelled!(DimensionName);
 
 /// One dimension of the search space, as written in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -96,7 +86,7 @@ pub struct DimensionSpec {
 pub struct SearchSpaceSpec {
     /// The dimensions to search, each at most once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 4), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(min = 1, max = DimensionName::COUNT), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub dimensions: Option<Vec<DimensionSpec>>,
     /// Leave out the empty model (no module anywhere: the head alone is trained).
     #[serde(default)]
@@ -132,7 +122,7 @@ pub enum SpaceError {
 }
 
 /// What the search may do with one layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LayerChoice {
     /// The search decides.
     Free,
@@ -154,35 +144,34 @@ impl LayerChoice {
 
 /// A search space resolved against a model. A dimension with one value is fixed: it never reaches
 /// the surrogate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchSpace {
     /// What may happen to each layer, the input side first.
     pub layers: Vec<LayerChoice>,
-    /// The values of D_SA, strictly ascending, never empty.
-    pub serial_adapter: Vec<u32>,
-    /// The values of D_PA, strictly ascending, never empty.
-    pub parallel_adapter: Vec<u32>,
-    /// The values of L_PT, strictly ascending, never empty.
-    pub prefix: Vec<u32>,
+    /// The values of each module's size by `Module as usize`: strictly ascending, never empty.
+    pub sizes: [Vec<u32>; Module::COUNT],
     /// Whether the empty model is left out.
     pub exclude_empty: bool,
     /// H, for the exact cost.
     pub hidden_size: u32,
 }
 
-/// The default sizes for hidden size `hidden_size`: 0, then H halved (rounding down) until 1,
-/// ascending. For 768: 0, 1, 3, 6, 12, 24, 48, 96, 192, 384, 768.
-pub fn default_sizes(hidden_size: u32) -> Vec<u32> {
-    let mut sizes: Vec<u32> =
-        std::iter::successors(Some(hidden_size), |size| Some(size / 2).filter(|s| *s > 0))
-            .filter(|size| *size > 0)
-            .collect();
-    sizes.push(0);
-    sizes.reverse();
-    sizes
-}
-
 impl SearchSpace {
+    /// A space in which modules have the values listed, each list strictly ascending and not empty; a
+    /// module that is not named is left out. The empty model belongs to it.
+    pub fn new(layers: Vec<LayerChoice>, sizes: &[(Module, &[u32])], hidden_size: u32) -> Self {
+        let mut space = Self {
+            layers,
+            sizes: Module::ALL.map(|_| vec![0]),
+            exclude_empty: false,
+            hidden_size,
+        };
+        for (module, values) in sizes {
+            space.sizes[*module as usize] = values.to_vec();
+        }
+        space
+    }
+
     /// Fills in the defaults and checks the space against a model of `layers` layers and hidden
     /// size `hidden_size`.
     pub fn resolve(
@@ -193,24 +182,21 @@ impl SearchSpace {
         if layers == 0 || layers > MAX_LAYERS {
             return Err(SpaceError::Depth(layers));
         }
-        let mut space = match &spec.dimensions {
-            None => Self {
-                layers: vec![LayerChoice::Free; layers],
-                serial_adapter: default_sizes(hidden_size),
-                parallel_adapter: default_sizes(hidden_size),
-                prefix: default_sizes(hidden_size),
-                exclude_empty: spec.exclude_empty,
-                hidden_size,
-            },
-            Some(_) => Self {
-                layers: vec![LayerChoice::On; layers],
-                serial_adapter: vec![0],
-                parallel_adapter: vec![0],
-                prefix: vec![0],
-                exclude_empty: spec.exclude_empty,
-                hidden_size,
-            },
+        let is_listed = spec.dimensions.is_some();
+        let choice = if is_listed {
+            LayerChoice::On
+        } else {
+            LayerChoice::Free
         };
+        let mut space = Self::new(vec![choice; layers], &[], hidden_size);
+        space.exclude_empty = spec.exclude_empty;
+        if !is_listed {
+            for module in Module::ALL.into_iter().map(Module::facts) {
+                if module.is_of_the_paper {
+                    space.sizes[module.module as usize] = (module.default_sizes)(hidden_size);
+                }
+            }
+        }
         let mut seen = Vec::new();
         for (index, dimension) in spec.dimensions.iter().flatten().enumerate() {
             if seen.contains(&dimension.name) {
@@ -219,16 +205,17 @@ impl SearchSpace {
             seen.push(dimension.name);
             match dimension.name {
                 DimensionName::Layers => space.layers = resolve_layers(index, dimension, layers)?,
-                name => *space.sizes_mut(name) = resolve_sizes(index, dimension, hidden_size)?,
+                DimensionName::Size(module) => {
+                    space.sizes[module as usize] =
+                        resolve_sizes(index, dimension, module, hidden_size)?;
+                }
             }
         }
         if space.dimensions() == 0 {
             return Err(SpaceError::NothingToSearch("every dimension is fixed"));
         }
         let no_layer = space.layers.iter().all(|layer| *layer == LayerChoice::Off);
-        let no_module = DimensionName::SIZES
-            .iter()
-            .all(|name| space.sizes(*name) == [0]);
+        let no_module = space.sizes.iter().all(|sizes| *sizes == [0]);
         if no_layer || no_module {
             return Err(SpaceError::NothingToSearch(
                 "only the empty model is left (no layer can be active, or no module has a size above 0)",
@@ -237,22 +224,9 @@ impl SearchSpace {
         Ok(space)
     }
 
-    /// The values of a module's dimension; empty for `layers`.
-    pub fn sizes(&self, name: DimensionName) -> &[u32] {
-        match name {
-            DimensionName::Layers => &[],
-            DimensionName::SerialAdapter => &self.serial_adapter,
-            DimensionName::ParallelAdapter => &self.parallel_adapter,
-            DimensionName::Prefix => &self.prefix,
-        }
-    }
-
-    fn sizes_mut(&mut self, name: DimensionName) -> &mut Vec<u32> {
-        match name {
-            DimensionName::Layers | DimensionName::SerialAdapter => &mut self.serial_adapter,
-            DimensionName::ParallelAdapter => &mut self.parallel_adapter,
-            DimensionName::Prefix => &mut self.prefix,
-        }
+    /// The values of a module's size.
+    pub fn sizes(&self, module: Module) -> &[u32] {
+        &self.sizes[module as usize]
     }
 
     /// The number of free dimensions, d: what the surrogate sees (one per free layer, one per
@@ -263,11 +237,8 @@ impl SearchSpace {
             .iter()
             .filter(|layer| **layer == LayerChoice::Free)
             .count();
-        let sizes = DimensionName::SIZES
-            .iter()
-            .filter(|name| self.sizes(**name).len() > 1)
-            .count();
-        layers + sizes
+        let sizes = self.sizes.iter().filter(|sizes| sizes.len() > 1);
+        layers + sizes.count()
     }
 
     /// The number of raw configurations: 5,451,776 for the paper's base space (2^12 · 11^3).
@@ -277,11 +248,7 @@ impl SearchSpace {
             .iter()
             .filter(|layer| **layer == LayerChoice::Free)
             .count();
-        DimensionName::SIZES
-            .iter()
-            .map(|name| self.sizes(*name).len() as u128)
-            .product::<u128>()
-            << free
+        self.size_combinations() << free
     }
 
     /// The number of distinct canonical configurations: 5,446,351 for the paper's base space
@@ -293,29 +260,28 @@ impl SearchSpace {
             .filter(|layer| **layer == LayerChoice::Free)
             .count();
         let masks = 1_u128 << free;
-        let sizes = DimensionName::SIZES
-            .iter()
-            .map(|name| self.sizes(*name).len() as u128)
-            .product::<u128>();
+        let sizes = self.size_combinations();
         let mask_may_be_empty = !self.layers.contains(&LayerChoice::On);
-        let sizes_may_be_zero = DimensionName::SIZES
-            .iter()
-            .all(|name| self.sizes(*name).contains(&0));
+        let sizes_may_be_zero = self.sizes_may_be_zero();
         let inserted =
             (masks - u128::from(mask_may_be_empty)) * (sizes - u128::from(sizes_may_be_zero));
         let empty = (mask_may_be_empty || sizes_may_be_zero) && !self.exclude_empty;
         inserted + u128::from(empty)
     }
 
+    /// The combinations of sizes.
+    fn size_combinations(&self) -> u128 {
+        self.sizes.iter().map(|sizes| sizes.len() as u128).product()
+    }
+
+    /// Whether every module may be left out at once.
+    fn sizes_may_be_zero(&self) -> bool {
+        self.sizes.iter().all(|sizes| sizes.contains(&0))
+    }
+
     /// The cost of the smallest configuration.
     pub fn least_parameters(&self) -> u64 {
-        let empty = self.layers.iter().map(|_| false).collect();
-        let empty = LayerMask::from_bits(empty).map(|layers| PeftConfiguration {
-            layers,
-            serial_adapter: 0,
-            parallel_adapter: 0,
-            prefix: 0,
-        });
+        let empty = PeftConfiguration::empty(self.layers.len());
         if empty.is_ok_and(|empty| self.contains(&empty)) {
             return 0;
         }
@@ -324,20 +290,25 @@ impl SearchSpace {
             .iter()
             .filter(|layer| **layer == LayerChoice::On);
         let active = active.count().max(1) as u64;
-        let least = |name: &DimensionName| self.sizes(*name).first().copied().unwrap_or(0);
-        let sum: u64 = DimensionName::SIZES
-            .iter()
-            .map(|name| u64::from(least(name)))
+        let cost = |module: Module, size: u32| module.cost(size, self.hidden_size);
+        let of_a_layer: u64 = Module::ALL
+            .into_iter()
+            .map(|module| cost(module, self.sizes(module).first().copied().unwrap_or(0)))
             .sum();
         // Where every size may be 0, one is not: that would be the empty model.
-        let smallest = || {
-            let sizes = DimensionName::SIZES
-                .iter()
-                .flat_map(|name| self.sizes(*name));
-            sizes.copied().filter(|size| *size > 0).min().unwrap_or(0)
+        let cheapest = || {
+            let sizes = Module::ALL.into_iter().flat_map(|module| {
+                let sizes = self.sizes(module).iter().filter(|size| **size > 0);
+                sizes.map(move |size| cost(module, *size))
+            });
+            sizes.min().unwrap_or(0)
         };
-        let sizes = if sum > 0 { sum } else { u64::from(smallest()) };
-        2 * sizes * u64::from(self.hidden_size) * active
+        active
+            * if of_a_layer > 0 {
+                of_a_layer
+            } else {
+                cheapest()
+            }
     }
 
     /// Whether a configuration, canonical or not, belongs to the space. The empty model belongs
@@ -347,10 +318,7 @@ impl SearchSpace {
             return false;
         }
         if configuration.is_empty_model() {
-            let spelled = !self.layers.contains(&LayerChoice::On)
-                || DimensionName::SIZES
-                    .iter()
-                    .all(|name| self.sizes(*name).contains(&0));
+            let spelled = !self.layers.contains(&LayerChoice::On) || self.sizes_may_be_zero();
             return spelled && !self.exclude_empty;
         }
         let layers = self
@@ -359,11 +327,9 @@ impl SearchSpace {
             .zip(configuration.layers.bits())
             .all(|(choice, bit)| choice.allows(*bit));
         layers
-            && self.serial_adapter.contains(&configuration.serial_adapter)
-            && self
-                .parallel_adapter
-                .contains(&configuration.parallel_adapter)
-            && self.prefix.contains(&configuration.prefix)
+            && configuration
+                .sizes()
+                .all(|(module, size)| self.sizes(module).contains(&size))
     }
 }
 
@@ -412,6 +378,7 @@ fn resolve_layers(
 fn resolve_sizes(
     index: usize,
     spec: &DimensionSpec,
+    module: Module,
     hidden_size: u32,
 ) -> Result<Vec<u32>, SpaceError> {
     let field = |field, reason: String| SpaceError::Field {
@@ -427,7 +394,7 @@ fn resolve_sizes(
         ));
     }
     let Some(sizes) = &spec.sizes else {
-        return Ok(default_sizes(hidden_size));
+        return Ok((module.facts().default_sizes)(hidden_size));
     };
     if sizes.is_empty() {
         return Err(field(
@@ -459,4 +426,28 @@ fn resolve_sizes(
 /// A mask that has every layer on.
 pub fn all_layers(layers: usize) -> Result<LayerMask, crate::configuration::LayerMaskError> {
     LayerMask::from_bits(vec![true; layers])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A later module is searched where a manifest names it, and nowhere else.
+    #[test]
+    fn a_later_module_joins_a_space_that_names_it() {
+        let plain =
+            SearchSpace::resolve(&SearchSpaceSpec::default(), 12, 768).expect("the paper's");
+        assert_eq!(plain.sizes(Module::Test), [0]);
+        assert_eq!(plain.raw_count(), 5_451_776);
+        let named: SearchSpaceSpec = serde_json::from_value(serde_json::json!({
+            "dimensions": [{"name": "layers"}, {"name": "testModule", "sizes": [0, 2, 4]}],
+        }))
+        .expect("a space");
+        let space = SearchSpace::resolve(&named, 2, 8).expect("a space");
+        assert_eq!(space.dimensions(), 3);
+        assert_eq!(space.raw_count(), 4 * 3);
+        let layers = "01".parse().expect("a mask");
+        assert!(space.contains(&PeftConfiguration::new(layers, &[(Module::Test, 4)])));
+        assert_eq!(space.least_parameters(), 0);
+    }
 }

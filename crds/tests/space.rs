@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use autopeft_crds::space::{DimensionName, DimensionSpec, SpaceError, default_sizes};
-use autopeft_crds::{LayerMask, PeftConfiguration, SearchSpace, SearchSpaceSpec};
+use autopeft_crds::modules::halved;
+use autopeft_crds::space::{DimensionName, DimensionSpec, SpaceError};
+use autopeft_crds::{LayerMask, Module, PeftConfiguration, SearchSpace, SearchSpaceSpec};
 use proptest::prelude::*;
 
 fn dimension(name: DimensionName, sizes: Option<Vec<u32>>, mask: Option<&str>) -> DimensionSpec {
@@ -27,15 +28,12 @@ fn paper(layers: usize, hidden: u32) -> SearchSpace {
 
 #[test]
 fn the_size_lists_are_the_papers() {
+    assert_eq!(halved(768), [0, 1, 3, 6, 12, 24, 48, 96, 192, 384, 768]);
     assert_eq!(
-        default_sizes(768),
-        [0, 1, 3, 6, 12, 24, 48, 96, 192, 384, 768]
-    );
-    assert_eq!(
-        default_sizes(1024),
+        halved(1024),
         [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
     );
-    assert_eq!(default_sizes(384), [0, 1, 3, 6, 12, 24, 48, 96, 192, 384]);
+    assert_eq!(halved(384), [0, 1, 3, 6, 12, 24, 48, 96, 192, 384]);
 }
 
 #[test]
@@ -51,12 +49,14 @@ fn the_counts_are_the_papers() {
 fn the_costs_are_the_papers() {
     let backbone = 109_482_240;
     let percent = |layers: &str, sa, pa, prefix| {
-        let configuration = PeftConfiguration {
-            layers: layers.parse().expect("a mask"),
-            serial_adapter: sa,
-            parallel_adapter: pa,
-            prefix,
-        };
+        let configuration = PeftConfiguration::new(
+            layers.parse().expect("a mask"),
+            &[
+                (Module::SerialAdapter, sa),
+                (Module::ParallelAdapter, pa),
+                (Module::Prefix, prefix),
+            ],
+        );
         (configuration.parameters_percent(768, backbone) * 100.0).round() / 100.0
     };
     let all = "111111111111";
@@ -75,22 +75,26 @@ fn what_a_model_cannot_take_is_refused_by_name() {
             "{error} does not say {part:?}"
         );
     };
-    use DimensionName::{Layers, Prefix, SerialAdapter};
+    use DimensionName::Layers;
+    let (prefix, serial) = (
+        DimensionName::Size(Module::Prefix),
+        DimensionName::Size(Module::SerialAdapter),
+    );
     refused(
         vec![dimension(Layers, None, Some("11"))],
         "the model has 6 layers",
     );
     refused(vec![dimension(Layers, Some(vec![1]), None)], "use mask");
-    refused(vec![dimension(Prefix, None, Some("1"))], "use sizes");
-    refused(vec![dimension(Prefix, Some(vec![3, 1]), None)], "ascending");
-    refused(vec![dimension(Prefix, Some(vec![1, 1]), None)], "each once");
-    refused(vec![dimension(Prefix, Some(vec![]), None)], "empty");
+    refused(vec![dimension(prefix, None, Some("1"))], "use sizes");
+    refused(vec![dimension(prefix, Some(vec![3, 1]), None)], "ascending");
+    refused(vec![dimension(prefix, Some(vec![1, 1]), None)], "each once");
+    refused(vec![dimension(prefix, Some(vec![]), None)], "empty");
     refused(
-        vec![dimension(Prefix, Some(vec![9999]), None)],
+        vec![dimension(prefix, Some(vec![9999]), None)],
         "give sizes of at most 1536",
     );
     refused(
-        vec![dimension(Prefix, Some(vec![10]), None)],
+        vec![dimension(prefix, Some(vec![10]), None)],
         "every dimension is fixed",
     );
     refused(
@@ -100,14 +104,14 @@ fn what_a_model_cannot_take_is_refused_by_name() {
     refused(
         vec![
             dimension(Layers, None, Some("000000")),
-            dimension(SerialAdapter, None, None),
+            dimension(serial, None, None),
         ],
         "only the empty model is left",
     );
-    let twice = vec![dimension(Prefix, None, None), dimension(Prefix, None, None)];
+    let twice = vec![dimension(prefix, None, None), dimension(prefix, None, None)];
     assert_eq!(
         SearchSpace::resolve(&spec(twice), 6, 384),
-        Err(SpaceError::Duplicate(Prefix))
+        Err(SpaceError::Duplicate(prefix))
     );
     assert_eq!(
         SearchSpace::resolve(&SearchSpaceSpec::default(), 0, 384),
@@ -129,9 +133,9 @@ proptest! {
         let written = SearchSpaceSpec {
             dimensions: Some(vec![
                 dimension(DimensionName::Layers, None, Some(&mask)),
-                dimension(DimensionName::SerialAdapter, Some(sa.clone()), None),
-                dimension(DimensionName::ParallelAdapter, Some(pa.clone()), None),
-                dimension(DimensionName::Prefix, Some(prefix.clone()), None),
+                dimension(DimensionName::Size(Module::SerialAdapter), Some(sa.clone()), None),
+                dimension(DimensionName::Size(Module::ParallelAdapter), Some(pa.clone()), None),
+                dimension(DimensionName::Size(Module::Prefix), Some(prefix.clone()), None),
             ]),
             exclude_empty,
         };
@@ -146,12 +150,7 @@ proptest! {
             for serial_adapter in &sa { for parallel_adapter in &pa { for prefix in &prefix {
                 raw += 1;
                 let layers = (0..mask.len()).map(|layer| bits >> layer & 1 == 1).collect();
-                let configuration = PeftConfiguration {
-                    layers: LayerMask::from_bits(layers).expect("1 to 4 layers"),
-                    serial_adapter: *serial_adapter,
-                    parallel_adapter: *parallel_adapter,
-                    prefix: *prefix,
-                }.canonical();
+                let configuration = PeftConfiguration::new(LayerMask::from_bits(layers).expect("1 to 4 layers"), &[(Module::SerialAdapter, *serial_adapter), (Module::ParallelAdapter, *parallel_adapter), (Module::Prefix, *prefix)]).canonical();
                 let wanted = !(exclude_empty && configuration.is_empty_model());
                 prop_assert_eq!(space.contains(&configuration), wanted);
                 if wanted { canonical.insert(configuration); }
@@ -177,23 +176,26 @@ fn the_least_cost_is_that_of_the_smallest_configuration() {
         sizes: None,
         mask: Some(mask.into()),
     };
-    use DimensionName::{Prefix, SerialAdapter};
+    let (prefix, serial) = (
+        DimensionName::Size(Module::Prefix),
+        DimensionName::Size(Module::SerialAdapter),
+    );
     for (dimensions, exclude_empty, expected) in [
         (None, false, 0),
         (None, true, 2 * 8),
-        (Some(vec![sizes(Prefix, &[0, 3, 5])]), true, 2 * 3 * 8 * 3),
-        (Some(vec![sizes(Prefix, &[3, 5])]), false, 2 * 3 * 8 * 3),
+        (Some(vec![sizes(prefix, &[0, 3, 5])]), true, 2 * 3 * 8 * 3),
+        (Some(vec![sizes(prefix, &[3, 5])]), false, 2 * 3 * 8 * 3),
         (
-            Some(vec![mask("***"), sizes(Prefix, &[3])]),
+            Some(vec![mask("***"), sizes(prefix, &[3])]),
             true,
             2 * 3 * 8,
         ),
-        (Some(vec![mask("***"), sizes(Prefix, &[3])]), false, 0),
+        (Some(vec![mask("***"), sizes(prefix, &[3])]), false, 0),
         (
             Some(vec![
                 mask("1*1"),
-                sizes(Prefix, &[0, 4]),
-                sizes(SerialAdapter, &[2, 6]),
+                sizes(prefix, &[0, 4]),
+                sizes(serial, &[2, 6]),
             ]),
             false,
             2 * 2 * 8 * 2,

@@ -53,12 +53,13 @@ fn header() -> Header {
 fn planned(trial: u32) -> Event {
     Event::Planned(Box::new(Planned {
         trial,
-        configuration: autopeft_crds::PeftConfiguration {
-            layers: "01".parse().expect("a mask"),
-            serial_adapter: trial,
-            parallel_adapter: 0,
-            prefix: 1,
-        },
+        configuration: autopeft_crds::PeftConfiguration::new(
+            "01".parse().expect("a mask"),
+            &[
+                (autopeft_crds::Module::SerialAdapter, trial),
+                (autopeft_crds::Module::Prefix, 1),
+            ],
+        ),
         parameters: 16,
         origin: TrialOrigin::Bayesian,
         baseline: None,

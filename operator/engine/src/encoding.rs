@@ -4,8 +4,8 @@
 //! sizes or more. A layer is its bit, 0 or 1; a size is its position in the list divided by the
 //! last position. A dimension with one value has no coordinate.
 
-use autopeft_crds::space::{DimensionName, LayerChoice};
-use autopeft_crds::{PeftConfiguration, SearchSpace};
+use autopeft_crds::space::LayerChoice;
+use autopeft_crds::{Module, PeftConfiguration, SearchSpace};
 
 /// A free dimension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub enum Coordinate {
     /// The bit of a layer, from 0.
     Layer(usize),
     /// The size of a module.
-    Size(DimensionName),
+    Size(Module),
 }
 
 impl Coordinate {
@@ -22,9 +22,9 @@ impl Coordinate {
         let layers = (0..space.layers.len())
             .filter(|layer| space.layers[*layer] == LayerChoice::Free)
             .map(Self::Layer);
-        let sizes = DimensionName::SIZES
+        let sizes = Module::ALL
             .into_iter()
-            .filter(|name| space.sizes(*name).len() > 1)
+            .filter(|module| space.sizes(*module).len() > 1)
             .map(Self::Size);
         layers.chain(sizes).collect()
     }
@@ -33,7 +33,7 @@ impl Coordinate {
     pub fn label(self) -> String {
         match self {
             Self::Layer(layer) => format!("layer {layer}"),
-            Self::Size(name) => name.as_str().to_owned(),
+            Self::Size(module) => module.name().to_owned(),
         }
     }
 }
@@ -49,10 +49,10 @@ pub fn encode(
         .iter()
         .map(|coordinate| match *coordinate {
             Coordinate::Layer(layer) => f64::from(u8::from(configuration.layers.bits()[layer])),
-            Coordinate::Size(name) => {
-                let sizes = space.sizes(name);
+            Coordinate::Size(module) => {
+                let sizes = space.sizes(module);
                 let last = sizes.len() - 1;
-                let size = configuration.size(name).unwrap_or(0);
+                let size = configuration.size(module);
                 let position = sizes.partition_point(|other| *other < size).min(last);
                 position as f64 / last as f64
             }

@@ -6,8 +6,8 @@
 
 use std::collections::HashSet;
 
-use autopeft_crds::space::{DimensionName, LayerChoice};
-use autopeft_crds::{LayerMask, PeftConfiguration, SearchSpace};
+use autopeft_crds::space::LayerChoice;
+use autopeft_crds::{LayerMask, Module, PeftConfiguration, SearchSpace};
 use rand::Rng;
 
 use crate::encoding::Coordinate;
@@ -54,17 +54,17 @@ fn sobol_configuration(
         .map(|choice| *choice == LayerChoice::On)
         .collect();
     let mut configuration = PeftConfiguration::empty(space.layers.len()).ok()?;
-    for name in DimensionName::SIZES {
-        configuration = configuration.with_size(name, *space.sizes(name).first()?);
+    for module in Module::ALL {
+        configuration = configuration.with_size(module, *space.sizes(module).first()?);
     }
     for (dimension, coordinate) in Coordinate::of(space).into_iter().enumerate() {
         let value = sobol(index, dimension, scramble);
         match coordinate {
             Coordinate::Layer(layer) => bits[layer] = value >= 0.5,
-            Coordinate::Size(name) => {
-                let sizes = space.sizes(name);
+            Coordinate::Size(module) => {
+                let sizes = space.sizes(module);
                 let position = (value * sizes.len() as f64) as usize;
-                configuration = configuration.with_size(name, *sizes.get(position)?);
+                configuration = configuration.with_size(module, *sizes.get(position)?);
             }
         }
     }

@@ -5,8 +5,7 @@
 //! field fails to compile until it is part of the hash.
 
 use autopeft_crds::configuration::hex_prefix;
-use autopeft_crds::space::DimensionName;
-use autopeft_crds::{PeftConfiguration, SearchSpace};
+use autopeft_crds::{Module, PeftConfiguration, SearchSpace};
 
 use crate::fit::FitSettings;
 use crate::problem::{Observation, Outcome, Problem, Settings};
@@ -71,9 +70,7 @@ impl Text {
     fn space(&mut self, space: &SearchSpace) {
         let SearchSpace {
             layers,
-            serial_adapter: _,
-            parallel_adapter: _,
-            prefix: _,
+            sizes,
             exclude_empty,
             hidden_size,
         } = space;
@@ -81,9 +78,16 @@ impl Text {
         for choice in layers {
             self.integer(*choice as u64);
         }
-        for name in DimensionName::SIZES {
-            self.length(space.sizes(name).len());
-            for size in space.sizes(name) {
+        for (module, sizes) in Module::ALL.into_iter().zip(sizes) {
+            if !module.facts().is_of_the_paper {
+                // Versions that did not know the module wrote nothing of it.
+                if *sizes == [0] {
+                    continue;
+                }
+                self.text(module.name());
+            }
+            self.length(sizes.len());
+            for size in sizes {
                 self.integer(u64::from(*size));
             }
         }
@@ -124,7 +128,10 @@ impl Text {
     }
 
     fn configuration(&mut self, configuration: &PeftConfiguration) {
-        let text = configuration.to_string();
+        self.text(&configuration.hashed_text());
+    }
+
+    fn text(&mut self, text: &str) {
         self.length(text.len());
         self.0.extend_from_slice(text.as_bytes());
     }

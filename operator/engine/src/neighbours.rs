@@ -11,8 +11,8 @@
 
 use std::collections::HashSet;
 
-use autopeft_crds::space::{DimensionName, LayerChoice};
-use autopeft_crds::{LayerMask, PeftConfiguration, SearchSpace};
+use autopeft_crds::space::LayerChoice;
+use autopeft_crds::{LayerMask, Module, PeftConfiguration, SearchSpace};
 
 use crate::encoding::Coordinate;
 
@@ -47,11 +47,11 @@ fn moves(
             bits[layer] = !bits[layer];
             with_layers(raw, bits).into_iter().collect()
         }
-        Coordinate::Size(name) => space
-            .sizes(name)
+        Coordinate::Size(module) => space
+            .sizes(module)
             .iter()
-            .filter(|size| raw.size(name) != Some(**size))
-            .map(|size| raw.clone().with_size(name, *size))
+            .filter(|size| raw.size(module) != **size)
+            .map(|size| raw.clone().with_size(module, *size))
             .collect(),
     }
 }
@@ -63,16 +63,13 @@ fn smallest_spelling(space: &SearchSpace, empty: &PeftConfiguration) -> PeftConf
         .map(|choice| *choice == LayerChoice::On)
         .collect();
     let mut raw = with_layers(empty, bits).unwrap_or_else(|| empty.clone());
-    for name in DimensionName::SIZES {
-        raw = raw.with_size(name, space.sizes(name).first().copied().unwrap_or(0));
+    for module in Module::ALL {
+        raw = raw.with_size(module, space.sizes(module).first().copied().unwrap_or(0));
     }
     raw
 }
 
 fn with_layers(configuration: &PeftConfiguration, bits: Vec<bool>) -> Option<PeftConfiguration> {
     let layers = LayerMask::from_bits(bits).ok()?;
-    Some(PeftConfiguration {
-        layers,
-        ..configuration.clone()
-    })
+    Some(configuration.clone().with_layers(layers))
 }

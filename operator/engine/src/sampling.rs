@@ -9,8 +9,8 @@
 
 use std::collections::HashSet;
 
-use autopeft_crds::space::{DimensionName, LayerChoice};
-use autopeft_crds::{LayerMask, PeftConfiguration, SearchSpace};
+use autopeft_crds::space::LayerChoice;
+use autopeft_crds::{LayerMask, Module, PeftConfiguration, SearchSpace};
 use rand::{Rng, RngExt};
 
 /// The distinct canonical configurations of a space within a budget.
@@ -30,7 +30,7 @@ pub struct CanonicalSet {
 /// The configurations that share their sizes.
 #[derive(Clone, Debug)]
 struct Group {
-    sizes: [u32; DimensionName::SIZES.len()],
+    sizes: [u32; Module::COUNT],
     /// The number of the last one, plus 1; the empty model is not counted.
     end: u128,
 }
@@ -90,7 +90,7 @@ impl CanonicalSet {
         if configuration.is_empty_model() {
             return self.empty.as_ref() == Some(configuration);
         }
-        let sizes = DimensionName::SIZES.map(|name| configuration.size(name).unwrap_or(0));
+        let sizes = Module::ALL.map(|module| configuration.size(module));
         // The groups are in lexicographic order of their sizes, and a group holds the masks with
         // the fewest active layers.
         let Ok(found) = self
@@ -192,15 +192,15 @@ impl CanonicalSet {
 }
 
 /// Every combination of sizes, in lexicographic order.
-fn combinations(space: &SearchSpace) -> Vec<[u32; DimensionName::SIZES.len()]> {
-    let mut all = vec![[0; DimensionName::SIZES.len()]];
-    for (module, name) in DimensionName::SIZES.into_iter().enumerate() {
+fn combinations(space: &SearchSpace) -> Vec<[u32; Module::COUNT]> {
+    let mut all = vec![[0; Module::COUNT]];
+    for module in Module::ALL {
         all = all
             .into_iter()
             .flat_map(|sizes| {
-                space.sizes(name).iter().map(move |size| {
+                space.sizes(module).iter().map(move |size| {
                     let mut sizes = sizes;
-                    sizes[module] = *size;
+                    sizes[module as usize] = *size;
                     sizes
                 })
             })
@@ -209,16 +209,10 @@ fn combinations(space: &SearchSpace) -> Vec<[u32; DimensionName::SIZES.len()]> {
     all
 }
 
-fn with_sizes(
-    bits: &[bool],
-    sizes: [u32; DimensionName::SIZES.len()],
-) -> Option<PeftConfiguration> {
-    let mut configuration = PeftConfiguration::empty(bits.len()).ok()?;
-    configuration.layers = LayerMask::from_bits(bits.to_vec()).ok()?;
-    for (name, size) in DimensionName::SIZES.into_iter().zip(sizes) {
-        configuration = configuration.with_size(name, size);
-    }
-    Some(configuration)
+fn with_sizes(bits: &[bool], sizes: [u32; Module::COUNT]) -> Option<PeftConfiguration> {
+    let layers = LayerMask::from_bits(bits.to_vec()).ok()?;
+    let sizes = Module::ALL.map(|module| (module, sizes[module as usize]));
+    Some(PeftConfiguration::new(layers, &sizes))
 }
 
 /// The binomial coefficient n over k, 0 for k > n; exact for n up to 64.

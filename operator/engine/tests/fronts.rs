@@ -1,6 +1,6 @@
 //! Pareto fronts, hypervolumes, reference points and the scale of scores.
 
-use autopeft_crds::{PeftConfiguration, SearchSpace, SearchSpaceSpec};
+use autopeft_crds::{Module, PeftConfiguration, SearchSpace, SearchSpaceSpec};
 use autopeft_engine::hypervolume::hypervolume as area;
 use autopeft_engine::improvement::Staircase;
 use autopeft_engine::pareto::{Point, front as pareto_front};
@@ -199,12 +199,10 @@ fn problem() -> Problem {
 
 fn trial(layers: &str, serial_adapter: u32, outcome: Option<f64>) -> Observation {
     Observation {
-        configuration: PeftConfiguration {
-            layers: layers.parse().expect("a mask"),
-            serial_adapter,
-            parallel_adapter: 0,
-            prefix: 0,
-        },
+        configuration: PeftConfiguration::new(
+            layers.parse().expect("a mask"),
+            &[(Module::SerialAdapter, serial_adapter)],
+        ),
         outcome: outcome.map_or(Outcome::Infeasible, |score| Outcome::Scored {
             score,
             noise_variance: None,

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 
 use autopeft_crds::space::LayerChoice;
-use autopeft_crds::{PeftConfiguration, SearchSpace, SearchSpaceSpec};
+use autopeft_crds::{Module, PeftConfiguration, SearchSpace, SearchSpaceSpec};
 use autopeft_engine::fit::{FitSettings, Method};
 use autopeft_engine::local_search::LocalSearch;
 use autopeft_engine::neighbours::neighbours;
@@ -23,14 +23,15 @@ fn base() -> SearchSpace {
 
 /// 15 masks, 8 combinations of sizes: 105 + 1 configurations.
 fn small() -> SearchSpace {
-    SearchSpace {
-        layers: vec![LayerChoice::Free; 4],
-        serial_adapter: vec![0, 2],
-        parallel_adapter: vec![0, 1],
-        prefix: vec![0, 4],
-        exclude_empty: false,
-        hidden_size: 8,
-    }
+    SearchSpace::new(
+        vec![LayerChoice::Free; 4],
+        &[
+            (Module::SerialAdapter, &[0, 2]),
+            (Module::ParallelAdapter, &[0, 1]),
+            (Module::Prefix, &[0, 4]),
+        ],
+        8,
+    )
 }
 
 fn problem(space: SearchSpace) -> Problem {
@@ -70,8 +71,8 @@ fn scored(configuration: PeftConfiguration, score: f64) -> Observation {
 fn score(c: &PeftConfiguration) -> f64 {
     let bits = c.layers.bits();
     let of_layers = f64::from(u8::from(bits[1])) + 0.5 * f64::from(u8::from(bits[3]));
-    of_layers * f64::from(c.serial_adapter + c.parallel_adapter).ln_1p()
-        - 0.01 * f64::from(c.prefix)
+    of_layers * f64::from(c.size(Module::SerialAdapter) + c.size(Module::ParallelAdapter)).ln_1p()
+        - 0.01 * f64::from(c.size(Module::Prefix))
 }
 
 /// `trials` observations by suggestions.
@@ -188,7 +189,11 @@ fn evaluations_are_counted_and_known_values_are_free() {
     let mut asked = HashSet::new();
     let mut search = LocalSearch::new(&space, |c: &PeftConfiguration| {
         assert!(asked.insert(c.clone()), "{c} asked twice");
-        if c.prefix == 0 { f64::NAN } else { score(c) }
+        if c.size(Module::Prefix) == 0 {
+            f64::NAN
+        } else {
+            score(c)
+        }
     });
     search.climb(start.clone(), 100, |_| true, &mut generator);
     let spent = search.evaluations();
@@ -449,7 +454,7 @@ fn the_surrogate_learns_infeasible_configurations() {
             .expect("a suggestion")
             .configuration;
         let value = score(&next);
-        observations.push(if next.prefix > 24 {
+        observations.push(if next.size(Module::Prefix) > 24 {
             Observation {
                 configuration: next,
                 outcome: Outcome::Infeasible,
@@ -467,7 +472,7 @@ fn the_surrogate_learns_infeasible_configurations() {
     for seed in 0..6 {
         problem.seed = seed;
         let next = suggest(&problem, &observations, &[]).expect("a suggestion");
-        failing += u32::from(next.configuration.prefix > 24);
+        failing += u32::from(next.configuration.size(Module::Prefix) > 24);
     }
     assert!(failing <= 1, "{failing} of 6, where chance gives 3");
 }

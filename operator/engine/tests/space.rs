@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use autopeft_crds::space::{DimensionName, LayerChoice};
-use autopeft_crds::{LayerMask, PeftConfiguration, SearchSpace, SearchSpaceSpec};
+use autopeft_crds::space::LayerChoice;
+use autopeft_crds::{LayerMask, Module, PeftConfiguration, SearchSpace, SearchSpaceSpec};
 use autopeft_engine::encoding::{Coordinate, encode};
 use autopeft_engine::neighbours::neighbours;
 use autopeft_engine::sampling::CanonicalSet;
@@ -33,16 +33,16 @@ fn spaces() -> impl Strategy<Value = SearchSpace> {
         sizes(),
         any::<bool>(),
     )
-        .prop_map(
-            |(layers, serial_adapter, parallel_adapter, prefix, exclude_empty)| SearchSpace {
-                layers,
-                serial_adapter,
-                parallel_adapter,
-                prefix,
-                exclude_empty,
-                hidden_size: 4,
-            },
-        )
+        .prop_map(|(layers, serial, parallel, prefix, exclude_empty)| {
+            let sizes: [(Module, &[u32]); 3] = [
+                (Module::SerialAdapter, &serial),
+                (Module::ParallelAdapter, &parallel),
+                (Module::Prefix, &prefix),
+            ];
+            let mut space = SearchSpace::new(layers, &sizes, 4);
+            space.exclude_empty = exclude_empty;
+            space
+        })
 }
 
 /// Every raw configuration of a space.
@@ -62,18 +62,18 @@ fn raw(space: &SearchSpace) -> Vec<PeftConfiguration> {
         if !fits {
             continue;
         }
-        for serial_adapter in &space.serial_adapter {
-            for parallel_adapter in &space.parallel_adapter {
-                for prefix in &space.prefix {
-                    all.push(PeftConfiguration {
-                        layers: LayerMask::from_bits(bits.clone()).expect("a mask"),
-                        serial_adapter: *serial_adapter,
-                        parallel_adapter: *parallel_adapter,
-                        prefix: *prefix,
-                    });
-                }
-            }
+        let mask = LayerMask::from_bits(bits.clone()).expect("a mask");
+        let mut combinations = vec![PeftConfiguration::new(mask, &[])];
+        for module in Module::ALL {
+            combinations = combinations
+                .iter()
+                .flat_map(|smaller| {
+                    let sizes = space.sizes(module).iter();
+                    sizes.map(|size| smaller.clone().with_size(module, *size))
+                })
+                .collect();
         }
+        all.extend(combinations);
     }
     all
 }
@@ -91,7 +91,7 @@ fn canonical(space: &SearchSpace, most: Option<u64>) -> BTreeSet<PeftConfigurati
 /// In how many raw dimensions two configurations differ.
 fn distance(a: &PeftConfiguration, b: &PeftConfiguration) -> usize {
     let bits = a.layers.bits().iter().zip(b.layers.bits());
-    let sizes = DimensionName::SIZES.into_iter();
+    let sizes = Module::ALL.into_iter();
     bits.filter(|(a, b)| a != b).count() + sizes.filter(|n| a.size(*n) != b.size(*n)).count()
 }
 
@@ -188,7 +188,7 @@ proptest! {
         let empty = PeftConfiguration::empty(space.layers.len()).expect("a mask");
         // The fewest bits and the smallest sizes: the least in every dimension.
         let smallest = raw(&space).into_iter().min_by_key(|c| {
-            (c.layers.active(), c.serial_adapter, c.parallel_adapter, c.prefix)
+            (c.layers.active(), Module::ALL.map(|module| c.size(module)))
         });
         let smallest = smallest.expect("a configuration");
         prop_assume!(smallest.is_empty_model());
@@ -227,7 +227,7 @@ fn changes_into_the_empty_model_count_once() {
     // One layer and one module: both the layer's bit and the module's 0 lead there.
     let mut c = PeftConfiguration::empty(12).expect("a mask");
     c.layers = "000000000001".parse().expect("a mask");
-    c.serial_adapter = 12;
+    c = c.with_size(Module::SerialAdapter, 12);
     let found = neighbours(&space, &c);
     assert_eq!(found.iter().filter(|n| n.is_empty_model()).count(), 1);
     // 12 bits and 3 × 10 sizes, two of which are the same.
@@ -236,14 +236,14 @@ fn changes_into_the_empty_model_count_once() {
 
 #[test]
 fn draws_are_uniform() {
-    let space = SearchSpace {
-        layers: vec![LayerChoice::Free; 3],
-        serial_adapter: vec![0, 1, 2],
-        parallel_adapter: vec![0, 4],
-        prefix: vec![0],
-        exclude_empty: false,
-        hidden_size: 4,
-    };
+    let space = SearchSpace::new(
+        vec![LayerChoice::Free; 3],
+        &[
+            (Module::SerialAdapter, &[0, 1, 2]),
+            (Module::ParallelAdapter, &[0, 4]),
+        ],
+        4,
+    );
     let set = CanonicalSet::new(&space, Some(40));
     let all: Vec<_> = set.iter().collect();
     let used = HashSet::from([all[3].clone()]);

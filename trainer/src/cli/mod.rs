@@ -18,7 +18,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use autopeft_crds::inspection::InspectionOutcome;
+use autopeft_crds::limits;
 use autopeft_crds::trial::{FailureReason, TrialRequest};
+use clap::builder::RangedI64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tch::Device;
 
@@ -74,8 +76,8 @@ struct Machine {
     device: DeviceChoice,
     /// Threads of the CPU's operations; one a core where it is left out.
     // More would take all the processes that a machine allows.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
-    threads: Option<u16>,
+    #[arg(long, value_name = "N", value_parser = threads())]
+    threads: Option<i32>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -88,10 +90,16 @@ enum DeviceChoice {
     Cuda,
 }
 
+/// Threads within their limits.
+fn threads() -> RangedI64ValueParser<i32> {
+    let [least, most] = [limits::THREADS.least, limits::THREADS.most].map(|end| end as i64);
+    clap::value_parser!(i32).range(least..=most)
+}
+
 impl Machine {
     fn device(&self) -> Result<Device, TrialError> {
         if let Some(threads) = self.threads {
-            tch::set_num_threads(threads.into());
+            tch::set_num_threads(threads);
         }
         match self.device {
             DeviceChoice::Auto => Ok(crate::device::choose()),

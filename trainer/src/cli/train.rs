@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use autopeft_crds::spec::{BaselineName, FidelitySpec, Padding, Precision, TrainingSpec};
 use autopeft_crds::trial::{Method, TrialIdentity, TrialRequest};
-use autopeft_crds::{Decimal, LayerMask, PeftConfiguration};
+use autopeft_crds::{Decimal, LayerMask, Module, PeftConfiguration};
 use clap::Args;
 
 use super::failure::Failure;
@@ -183,12 +183,14 @@ impl ModuleArguments {
                     .map_err(|error| Failure::BadInput(error.to_string()))?
             }
         };
-        Ok(PeftConfiguration {
+        Ok(PeftConfiguration::new(
             layers,
-            serial_adapter: self.serial_adapter,
-            parallel_adapter: self.parallel_adapter,
-            prefix: self.prefix,
-        }
+            &[
+                (Module::SerialAdapter, self.serial_adapter),
+                (Module::ParallelAdapter, self.parallel_adapter),
+                (Module::Prefix, self.prefix),
+            ],
+        )
         .canonical())
     }
 }

@@ -10,7 +10,7 @@ pub mod parallel_adapter;
 pub mod prefix;
 pub mod serial_adapter;
 
-use autopeft_crds::PeftConfiguration;
+use autopeft_crds::{Module, PeftConfiguration};
 use tch::{Device, Kind, Tensor};
 
 pub use parallel_adapter::ParallelAdapter;
@@ -43,11 +43,11 @@ impl Modules {
         let hidden = model.hidden_size;
         let configuration = configuration.clone().canonical();
         let [serial, parallel, positions] = [
-            configuration.serial_adapter,
-            configuration.parallel_adapter,
-            configuration.prefix,
+            Module::SerialAdapter,
+            Module::ParallelAdapter,
+            Module::Prefix,
         ]
-        .map(i64::from);
+        .map(|module| i64::from(configuration.size(module)));
         let layers = configuration
             .layers
             .bits()

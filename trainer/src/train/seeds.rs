@@ -78,15 +78,12 @@ pub fn sample(all: usize, wanted: Option<u32>, seed: u64, part: u64) -> Vec<usiz
 
 #[cfg(test)]
 mod tests {
+    use autopeft_crds::Module;
+
     use super::*;
 
     fn configuration(prefix: u32) -> PeftConfiguration {
-        PeftConfiguration {
-            layers: "0110".parse().expect("a mask"),
-            serial_adapter: 0,
-            parallel_adapter: 0,
-            prefix,
-        }
+        PeftConfiguration::new("0110".parse().expect("a mask"), &[(Module::Prefix, prefix)])
     }
 
     #[test]

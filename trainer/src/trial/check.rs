@@ -1,89 +1,104 @@
 //! Whether a request can be carried out at all.
 
+use std::borrow::Cow;
+
+use autopeft_crds::limits::{self, Real, Whole};
+use autopeft_crds::spec::{FidelitySpec, TrainingSpec};
 use autopeft_crds::trial::TrialRequest;
 
 use super::error::TrialError;
 
-/// The widest bottleneck and the longest prefix: eight times the width of the largest BERT. A number
-/// far beyond is a slip of the hand that would take the machine's memory with it.
-const MODULE_MAX: u32 = 8_192;
-
-/// A request is checked like a manifest: it may come from the command line.
+/// A request is held to the limits of a manifest: it may come from the command line.
 pub(super) fn check(request: &TrialRequest) -> Result<(), TrialError> {
-    let training = &request.training;
-    let fidelity = &request.fidelity;
     let hash = request.configuration.hash();
     if request.identity.configuration_hash != hash {
-        return Err(TrialError::Request {
-            field: "identity.configurationHash",
-            found: request.identity.configuration_hash.clone(),
-            expected: format!("{hash}, the hash of the configuration"),
-        });
+        return Err(refused(
+            "identity.configurationHash",
+            &request.identity.configuration_hash,
+            &format!("{hash}, the hash of the configuration"),
+        ));
     }
-    if training.learning_rate.get() <= 0.0 {
-        return Err(TrialError::Request {
-            field: "spec.training.learningRate",
-            found: training.learning_rate.to_string(),
-            expected: "more than 0".into(),
-        });
+    for (module, size) in request.configuration.sizes() {
+        let field = format!("configuration.{}", module.name());
+        whole(field, size.into(), limits::MODULE_SIZE)?;
     }
-    if training.weight_decay.get() < 0.0 {
-        return Err(TrialError::Request {
-            field: "spec.training.weightDecay",
-            found: training.weight_decay.to_string(),
-            expected: "0 or more".into(),
-        });
-    }
-    let modules = &request.configuration;
-    let ranges = [
-        (
-            "configuration.serialAdapter",
-            modules.serial_adapter,
-            0,
-            MODULE_MAX,
-        ),
-        (
-            "configuration.parallelAdapter",
-            modules.parallel_adapter,
-            0,
-            MODULE_MAX,
-        ),
-        ("configuration.prefix", modules.prefix, 0, MODULE_MAX),
-        ("spec.training.batchSize", training.batch_size, 1, 4096),
-        ("spec.training.maxLength", training.max_length, 4, 4096),
-        (
-            "spec.training.warmupPercent",
-            training.warmup_percent,
-            0,
-            100,
-        ),
-        ("spec.training.patience", training.patience, 1, 1000),
-        ("spec.fidelity.epochs", fidelity.epochs, 1, 1000),
-        ("spec.fidelity.stepsPercent", fidelity.steps_percent, 1, 100),
-    ];
-    for (field, value, least, most) in ranges {
-        if !(least..=most).contains(&value) {
-            return Err(TrialError::Request {
-                field,
-                found: value.to_string(),
-                expected: format!("{least} to {most}"),
-            });
-        }
-    }
-    for (field, examples) in [
-        ("spec.fidelity.trainExamples", fidelity.train_examples),
-        (
-            "spec.fidelity.validationExamples",
-            fidelity.validation_examples,
-        ),
+    recipe(&request.training)?;
+    fidelity(&request.fidelity)
+}
+
+fn recipe(training: &TrainingSpec) -> Result<(), TrialError> {
+    let TrainingSpec {
+        learning_rate,
+        batch_size,
+        max_length,
+        padding: _,
+        weight_decay,
+        warmup_percent,
+        precision: _,
+        patience,
+        seed,
+    } = training;
+    for (field, value, range) in [
+        ("learningRate", learning_rate, limits::LEARNING_RATE),
+        ("weightDecay", weight_decay, limits::WEIGHT_DECAY),
     ] {
-        if examples == Some(0) {
-            return Err(TrialError::Request {
-                field,
-                found: "0".into(),
-                expected: "at least 1".into(),
-            });
+        real(format!("spec.training.{field}"), value.get(), range)?;
+    }
+    for (field, value, range) in [
+        ("batchSize", u64::from(*batch_size), limits::BATCH_SIZE),
+        ("maxLength", u64::from(*max_length), limits::TOKENS),
+        (
+            "warmupPercent",
+            u64::from(*warmup_percent),
+            limits::WARMUP_PERCENT,
+        ),
+        ("patience", u64::from(*patience), limits::PATIENCE),
+        ("seed", *seed, limits::SEED),
+    ] {
+        whole(format!("spec.training.{field}"), value, range)?;
+    }
+    Ok(())
+}
+
+fn fidelity(fidelity: &FidelitySpec) -> Result<(), TrialError> {
+    let FidelitySpec {
+        epochs,
+        steps_percent,
+        train_examples,
+        validation_examples,
+    } = fidelity;
+    for (field, value, range) in [
+        ("epochs", Some(*epochs), limits::EPOCHS),
+        ("stepsPercent", Some(*steps_percent), limits::STEPS_PERCENT),
+        ("trainExamples", *train_examples, limits::EXAMPLES),
+        ("validationExamples", *validation_examples, limits::EXAMPLES),
+    ] {
+        if let Some(value) = value {
+            whole(format!("spec.fidelity.{field}"), value.into(), range)?;
         }
     }
     Ok(())
+}
+
+fn whole(field: String, found: u64, range: Whole) -> Result<(), TrialError> {
+    if range.contains(found) {
+        return Ok(());
+    }
+    Err(refused(field, &found.to_string(), &range.to_string()))
+}
+
+fn real(field: String, found: f64, range: Real) -> Result<(), TrialError> {
+    if range.contains(found) {
+        return Ok(());
+    }
+    let expected = format!("a number {range}");
+    Err(refused(field, &found.to_string(), &expected))
+}
+
+fn refused(field: impl Into<Cow<'static, str>>, found: &str, expected: &str) -> TrialError {
+    TrialError::Request {
+        field: field.into(),
+        found: found.into(),
+        expected: expected.into(),
+    }
 }

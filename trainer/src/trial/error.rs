@@ -1,5 +1,7 @@
 //! Why a trial failed, and how that is treated.
 
+use std::borrow::Cow;
+
 use autopeft_crds::trial::FailureReason;
 use tch::TchError;
 
@@ -20,7 +22,7 @@ pub enum TrialError {
     #[error("{field}: {found}; expected {expected}")]
     Request {
         /// The field.
-        field: &'static str,
+        field: Cow<'static, str>,
         /// What it says.
         found: String,
         /// What it should say.

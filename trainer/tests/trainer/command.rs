@@ -195,21 +195,58 @@ fn train_refused(folder: &Path, flags: &[&str]) -> String {
 #[test]
 fn numbers_out_of_range_are_refused_before_libtorch_sees_them() {
     let folder = small_trial();
-    for (flag, field) in [
-        ("--serial-adapter", "configuration.serialAdapter"),
-        ("--parallel-adapter", "configuration.parallelAdapter"),
-        ("--prefix", "configuration.prefix"),
-    ] {
-        let custom = [
-            "--task",
-            "custom",
-            "--text-column",
-            "text",
-            flag,
+    let sizes = "0 to 8192";
+    for (flag, value, field, range) in [
+        (
+            "--serial-adapter",
             "100000000",
-        ];
+            "configuration.serialAdapter",
+            sizes,
+        ),
+        (
+            "--parallel-adapter",
+            "100000000",
+            "configuration.parallelAdapter",
+            sizes,
+        ),
+        ("--prefix", "100000000", "configuration.prefix", sizes),
+        (
+            "--learning-rate",
+            "2",
+            "spec.training.learningRate",
+            "a number above 0 and at most 1",
+        ),
+        (
+            "--weight-decay",
+            "1.5",
+            "spec.training.weightDecay",
+            "a number from 0 to 1",
+        ),
+        (
+            "--batch-size",
+            "4097",
+            "spec.training.batchSize",
+            "1 to 4096",
+        ),
+        ("--max-length", "3", "spec.training.maxLength", "4 to 4096"),
+        (
+            "--warmup-percent",
+            "101",
+            "spec.training.warmupPercent",
+            "0 to 100",
+        ),
+        ("--patience", "0", "spec.training.patience", "1 to 1000"),
+        ("--epochs", "1001", "spec.fidelity.epochs", "1 to 1000"),
+        (
+            "--train-examples",
+            "0",
+            "spec.fidelity.trainExamples",
+            "1 to 4294967295",
+        ),
+    ] {
+        let custom = ["--task", "custom", "--text-column", "text", flag, value];
         let said = train_refused(folder.path(), &custom);
-        let expected = format!("{field}: 100000000; expected 0 to 8192");
+        let expected = format!("{field}: {value}; expected {range}");
         assert!(said.contains(&expected), "{said}");
     }
     let flags = [

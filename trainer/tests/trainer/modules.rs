@@ -2,8 +2,8 @@
 //! put back.
 
 use crate::common::*;
-use autopeft_crds::PeftConfiguration;
 use autopeft_crds::trial::Method;
+use autopeft_crds::{Module, PeftConfiguration};
 use autopeft_trainer::model::{Backbone, Model, ModelError};
 use autopeft_trainer::peft::prefix::REPARAMETRISATION;
 use tch::{Device, Kind, Tensor};
@@ -58,8 +58,9 @@ fn counts_are_those_of_the_formulas() {
             0 => 0,
             d => (2 * d * HIDDEN + d + HIDDEN) * n,
         };
-        let adapters = adapter(canonical.serial_adapter) + adapter(canonical.parallel_adapter);
-        let prefix = u64::from(canonical.prefix);
+        let adapters = adapter(canonical.size(Module::SerialAdapter))
+            + adapter(canonical.size(Module::ParallelAdapter));
+        let prefix = u64::from(canonical.size(Module::Prefix));
         let deployed = adapters + 2 * prefix * HIDDEN * n;
         assert_eq!(model.deployed_parameters(), deployed, "{configuration}");
         let m = REPARAMETRISATION as u64;

@@ -168,7 +168,12 @@ fn a_request_that_contradicts_itself_is_bad_input() {
         (
             "/training/learningRate",
             json!("0"),
-            "spec.training.learningRate: 0; expected more than 0",
+            "spec.training.learningRate: 0; expected a number above 0 and at most 1",
+        ),
+        (
+            "/training/weightDecay",
+            json!("1.5"),
+            "spec.training.weightDecay: 1.5; expected a number from 0 to 1",
         ),
         (
             "/training/maxLength",

@@ -1,7 +1,7 @@
 //! A synthetic task: a score that saturates in the size of the modules, in which a few layers
 //! matter, measured with noise.
 
-use autopeft_crds::{PeftConfiguration, SearchSpace, SearchSpaceSpec};
+use autopeft_crds::{Module, PeftConfiguration, SearchSpace, SearchSpaceSpec};
 use autopeft_engine::hypervolume::hypervolume;
 use autopeft_engine::normal::quantile;
 use autopeft_engine::pareto::{Point, log_cost};
@@ -41,9 +41,9 @@ impl Task {
             .map(|layer| LAYERS[layer])
             .sum();
         let saturating = |size: u32, half: f64| f64::from(size) / (f64::from(size) + half);
-        let modules = 1.0 * saturating(configuration.serial_adapter, 10.0)
-            + 0.8 * saturating(configuration.parallel_adapter, 40.0)
-            + 0.3 * saturating(configuration.prefix, 3.0);
+        let modules = 1.0 * saturating(configuration.size(Module::SerialAdapter), 10.0)
+            + 0.8 * saturating(configuration.size(Module::ParallelAdapter), 40.0)
+            + 0.3 * saturating(configuration.size(Module::Prefix), 3.0);
         // Too many parameters overfit a small training set.
         let overfit = 0.04 * (configuration.parameters(768) as f64 / 4.2e7);
         0.5 + 0.4 * (1.0 - (-1.5 * layers * modules).exp()) - overfit

@@ -1,10 +1,10 @@
 //! What to start: planned trials without a run, then new ones, then baselines. No I/O, no clock.
 
-use autopeft_crds::PeftConfiguration;
 use autopeft_crds::space::all_layers;
 use autopeft_crds::spec::BaselineName;
 use autopeft_crds::status::TrialOrigin;
 use autopeft_crds::trial::Inspection;
+use autopeft_crds::{Module, PeftConfiguration};
 
 use super::{Action, Engine, Plan, RunState, Situation, gpu_budget_is_spent};
 use crate::ledger::{Event, Planned};
@@ -116,24 +116,16 @@ fn plan_baseline(situation: &Situation<'_>, name: BaselineName) -> Option<Planne
 pub fn baseline(name: BaselineName, model: &Inspection) -> Option<(PeftConfiguration, u64)> {
     let layers = model.layers as usize;
     let empty = PeftConfiguration::empty(layers).ok()?;
-    let everywhere = PeftConfiguration {
-        layers: all_layers(layers).ok()?,
-        ..empty.clone()
-    };
+    let everywhere = empty.clone().with_layers(all_layers(layers).ok()?);
     let configuration = match name {
         BaselineName::FullFineTuning => return Some((empty, model.backbone_parameters)),
-        BaselineName::SerialAdapter => PeftConfiguration {
-            serial_adapter: (model.hidden_size / 16).max(1),
-            ..everywhere
-        },
-        BaselineName::ParallelAdapter => PeftConfiguration {
-            parallel_adapter: (model.hidden_size / 2).max(1),
-            ..everywhere
-        },
-        BaselineName::Prefix => PeftConfiguration {
-            prefix: 10,
-            ..everywhere
-        },
+        BaselineName::SerialAdapter => {
+            everywhere.with_size(Module::SerialAdapter, (model.hidden_size / 16).max(1))
+        }
+        BaselineName::ParallelAdapter => {
+            everywhere.with_size(Module::ParallelAdapter, (model.hidden_size / 2).max(1))
+        }
+        BaselineName::Prefix => everywhere.with_size(Module::Prefix, 10),
     };
     let parameters = configuration.parameters(model.hidden_size);
     Some((configuration, parameters))

@@ -1,5 +1,6 @@
 //! Every trial as one row of CSV.
 
+use autopeft_crds::modules::MODULES;
 use autopeft_crds::{Decimal, LedgerEntry, PeftSearchStatus};
 use serde::Serialize;
 
@@ -7,7 +8,13 @@ use super::ReportError;
 use super::view;
 
 /// The columns and what they hold, in their order. Cells of what is not known are empty.
-pub(super) const COLUMNS: [(&str, &str); 30] = [
+pub(super) fn columns() -> Vec<(&'static str, &'static str)> {
+    let sizes = MODULES.iter().map(|module| (module.name, module.size));
+    let outer = BEFORE_SIZES.into_iter().chain(sizes);
+    outer.chain(AFTER_SIZES).collect()
+}
+
+const BEFORE_SIZES: [(&str, &str); 7] = [
     ("trial", "the trial's number, from 0"),
     (
         "origin",
@@ -21,9 +28,9 @@ pub(super) const COLUMNS: [(&str, &str); 30] = [
         "one character per layer, the input side first, 1 where modules are; read it as text",
     ),
     ("activeLayers", "the number of layers with modules"),
-    ("serialAdapter", "the bottleneck of the serial adapter"),
-    ("parallelAdapter", "the bottleneck of the parallel adapter"),
-    ("prefix", "the number of prefix positions"),
+];
+
+const AFTER_SIZES: [(&str, &str); 20] = [
     ("parameters", "trainable parameters, head left out"),
     ("parametersPercent", "the same in percent of the backbone's"),
     ("score", "the task's metric on the validation split"),
@@ -63,7 +70,7 @@ pub(super) fn trials_csv(status: &PeftSearchStatus) -> Result<String, ReportErro
     let refused = |error: &dyn std::fmt::Display| ReportError::Csv(error.to_string());
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer
-        .write_record(COLUMNS.map(|(name, _)| name))
+        .write_record(columns().into_iter().map(|(name, _)| name))
         .map_err(|error| refused(&error))?;
     for entry in &status.ledger {
         writer
@@ -75,7 +82,7 @@ pub(super) fn trials_csv(status: &PeftSearchStatus) -> Result<String, ReportErro
 }
 
 /// One row. The entry is taken apart whole, so that a new field cannot be forgotten here.
-fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> [String; COLUMNS.len()] {
+fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> Vec<String> {
     let LedgerEntry {
         trial,
         configuration,
@@ -109,7 +116,7 @@ fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> [String; COLUMNS.len()
         .iter()
         .any(|member| member.trial == *trial);
     let percent = view::percent(status, *parameters).and_then(|value| Decimal::new(value).ok());
-    [
+    let mut cells = vec![
         trial.to_string(),
         word(origin),
         baseline.as_ref().map(word).unwrap_or_default(),
@@ -117,9 +124,9 @@ fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> [String; COLUMNS.len()
         on_front.to_string(),
         configuration.layers.to_string(),
         configuration.layers.active().to_string(),
-        configuration.serial_adapter.to_string(),
-        configuration.parallel_adapter.to_string(),
-        configuration.prefix.to_string(),
+    ];
+    cells.extend(configuration.sizes().map(|(_, size)| size.to_string()));
+    cells.extend([
         parameters.to_string(),
         known(&percent),
         known(score),
@@ -146,7 +153,8 @@ fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> [String; COLUMNS.len()
             .as_ref()
             .map(|time| time.0.to_string())
             .unwrap_or_default(),
-    ]
+    ]);
+    cells
 }
 
 fn known<T: ToString>(value: &Option<T>) -> String {

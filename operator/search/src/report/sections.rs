@@ -1,6 +1,6 @@
 //! The sections of the page that are tables.
 
-use autopeft_crds::space::DimensionName;
+use autopeft_crds::modules::{MODULES, Module};
 use autopeft_crds::status::{FrontMember, TrialState};
 use autopeft_crds::{Decimal, PeftConfiguration};
 use maud::{Markup, html};
@@ -177,18 +177,18 @@ fn measured_cells(parameters: u64, percent: Option<f64>, score: Option<Decimal>)
 fn configuration_head() -> Markup {
     html! {
         th { "Layers" }
-        th.number { "SA" }
-        th.number { "PA" }
-        th.number { "Prefix" }
+        @for module in MODULES {
+            th.number { (module.symbol) }
+        }
     }
 }
 
 fn configuration_cells(configuration: &PeftConfiguration) -> Markup {
     html! {
         td.mask { (configuration.layers) }
-        td.number { (configuration.serial_adapter) }
-        td.number { (configuration.parallel_adapter) }
-        td.number { (configuration.prefix) }
+        @for (_, size) in configuration.sizes() {
+            td.number { (size) }
+        }
     }
 }
 
@@ -215,11 +215,11 @@ fn dimensions(view: &View<'_>) -> Vec<Dimension> {
         })
         .collect();
     if !front.is_empty() {
-        for module in DimensionName::SIZES {
+        for module in Module::ALL {
             dimensions.push(Dimension {
-                name: module.as_str().to_owned(),
+                name: module.name().to_owned(),
                 relevance: None,
-                used: share(&|found| found.size(module).is_some_and(|size| size > 0)),
+                used: share(&|found| found.size(module) > 0),
             });
         }
     }
@@ -365,7 +365,7 @@ pub(super) fn trials(view: &View<'_>) -> Markup {
             }
             details {
                 summary { "The columns of trials.csv" }
-                dl { @for (name, meaning) in csv::COLUMNS { dt { (name) } dd { (meaning) } } }
+                dl { @for (name, meaning) in csv::columns() { dt { (name) } dd { (meaning) } } }
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The front as plain text.
 
+use autopeft_crds::modules::{MODULES, Module};
 use autopeft_crds::status::{BaselineResult, FrontMember};
 
 use super::columns::{self, Align};
@@ -21,17 +22,9 @@ pub(super) fn front_table(view: &View<'_>) -> String {
                 .iter()
                 .map(|result| baseline_row(view, result)),
         );
-        let columns = [
-            Align::Right,
-            Align::Left,
-            Align::Right,
-            Align::Right,
-            Align::Right,
-            Align::Right,
-            Align::Right,
-            Align::Right,
-            Align::Left,
-        ];
+        let mut columns = vec![Align::Right, Align::Left];
+        columns.extend(MODULES.iter().map(|_| Align::Right));
+        columns.extend([Align::Right, Align::Right, Align::Right, Align::Left]);
         let table = columns::aligned(&columns, &rows);
         for (index, line) in table.lines().enumerate() {
             if index == 1 + front.len() {
@@ -50,31 +43,22 @@ pub(super) fn front_table(view: &View<'_>) -> String {
 }
 
 fn header(view: &View<'_>) -> Vec<String> {
-    [
-        "trial",
-        "layers",
-        "SA",
-        "PA",
-        "prefix",
-        "parameters",
-        "% of backbone",
-        view.metric(),
-    ]
-    .map(str::to_owned)
-    .to_vec()
+    let mut names = vec!["trial", "layers"];
+    names.extend(MODULES.iter().map(|module| module.symbol));
+    names.extend(["parameters", "% of backbone", view.metric()]);
+    names.into_iter().map(str::to_owned).collect()
 }
 
 fn member_row(member: &FrontMember) -> Vec<String> {
-    vec![
-        member.trial.to_string(),
-        member.configuration.layers.to_string(),
-        member.configuration.serial_adapter.to_string(),
-        member.configuration.parallel_adapter.to_string(),
-        member.configuration.prefix.to_string(),
+    let configuration = &member.configuration;
+    let mut cells = vec![member.trial.to_string(), configuration.layers.to_string()];
+    cells.extend(configuration.sizes().map(|(_, size)| size.to_string()));
+    cells.extend([
         thousands(member.parameters),
         significant(member.parameters_percent.get()),
         score(member.score.get()),
-    ]
+    ]);
+    cells
 }
 
 /// Full fine-tuning has no configuration; the other baselines show theirs.
@@ -83,18 +67,21 @@ fn baseline_row(view: &View<'_>, result: &BaselineResult) -> Vec<String> {
     let configuration = entry
         .map(|entry| &entry.configuration)
         .filter(|configuration| !configuration.is_empty_model());
-    let size = |size: Option<u32>| size.map_or_else(|| DASH.into(), |size| size.to_string());
-    vec![
+    let shown = |cell: Option<String>| cell.unwrap_or_else(|| DASH.into());
+    let mut cells = vec![
         result.trial.to_string(),
-        configuration.map_or_else(|| DASH.into(), |found| found.layers.to_string()),
-        size(configuration.map(|found| found.serial_adapter)),
-        size(configuration.map(|found| found.parallel_adapter)),
-        size(configuration.map(|found| found.prefix)),
+        shown(configuration.map(|found| found.layers.to_string())),
+    ];
+    cells.extend(
+        Module::ALL.map(|module| shown(configuration.map(|found| found.size(module).to_string()))),
+    );
+    cells.extend([
         thousands(result.parameters),
         significant(result.parameters_percent.get()),
         score(result.score.get()),
         view::baseline_label(result.name).to_owned(),
-    ]
+    ]);
+    cells
 }
 
 /// What the search came to, in a few lines.

@@ -8,7 +8,7 @@ use std::hash::{Hash, Hasher};
 use autopeft_crds::spec::{Metric, PeftSearchSpec};
 use autopeft_crds::status::TrialOrigin;
 use autopeft_crds::trial::{FailureReason, Inspection, TrialMeasurements, TrialOutcome};
-use autopeft_crds::{Decimal, PeftConfiguration};
+use autopeft_crds::{Decimal, Module, PeftConfiguration};
 use autopeft_search::ledger::{Event, Ledger, Planned, Recorded, RetryCause};
 use autopeft_search::planner::{self, Action, Engine, Plan, Run, RunState, Situation, StopReason};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -276,12 +276,10 @@ impl World {
         let size = u32::try_from(hash % 64).expect("small") + 1;
         Planned {
             trial,
-            configuration: PeftConfiguration {
-                layers: "1010".parse().expect("a mask"),
-                serial_adapter: size,
-                parallel_adapter: 0,
-                prefix: trial,
-            },
+            configuration: PeftConfiguration::new(
+                "1010".parse().expect("a mask"),
+                &[(Module::SerialAdapter, size), (Module::Prefix, trial)],
+            ),
             parameters: u64::from(size),
             origin: TrialOrigin::Random,
             baseline: None,

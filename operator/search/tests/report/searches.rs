@@ -6,7 +6,7 @@ use autopeft_crds::status::{
     TrialOrigin, TrialState,
 };
 use autopeft_crds::trial::{FailureReason, Inspection};
-use autopeft_crds::{Decimal, LedgerEntry, PeftConfiguration, PeftSearchStatus};
+use autopeft_crds::{Decimal, LedgerEntry, Module, PeftConfiguration, PeftSearchStatus};
 
 /// The backbone of all-MiniLM-L6-v2.
 const BACKBONE: u64 = 22_713_216;
@@ -173,12 +173,14 @@ pub fn entry(trial: u32, configuration: PeftConfiguration) -> LedgerEntry {
 
 /// A configuration in canonical form.
 pub fn configuration(layers: &str, serial: u32, parallel: u32, prefix: u32) -> PeftConfiguration {
-    PeftConfiguration {
-        layers: layers.parse().expect("a mask"),
-        serial_adapter: serial,
-        parallel_adapter: parallel,
-        prefix,
-    }
+    PeftConfiguration::new(
+        layers.parse().expect("a mask"),
+        &[
+            (Module::SerialAdapter, serial),
+            (Module::ParallelAdapter, parallel),
+            (Module::Prefix, prefix),
+        ],
+    )
     .canonical()
 }
 

@@ -1,0 +1,197 @@
+//! Every bound, once: the schema, the rules, the command line and the trainer read them from here.
+
+use std::fmt;
+
+use crate::modules::MODULES;
+
+/// The whole numbers that a field may have, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whole {
+    /// The smallest.
+    pub least: u64,
+    /// The largest.
+    pub most: u64,
+}
+
+impl Whole {
+    const fn new(least: u64, most: u64) -> Self {
+        Self { least, most }
+    }
+
+    /// Whether a number is one of them.
+    pub fn contains(self, number: u64) -> bool {
+        (self.least..=self.most).contains(&number)
+    }
+}
+
+/// `1 to 4096`.
+impl fmt::Display for Whole {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} to {}", self.least, self.most)
+    }
+}
+
+/// The real numbers that a field may have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Real {
+    /// The lower end.
+    pub least: f64,
+    /// Whether the lower end is left out.
+    pub is_above_least: bool,
+    /// The largest.
+    pub most: f64,
+}
+
+impl Real {
+    const fn new(least: f64, most: f64) -> Self {
+        Self {
+            least,
+            is_above_least: false,
+            most,
+        }
+    }
+
+    /// Whether a number is one of them; NaN is none.
+    pub fn contains(self, number: f64) -> bool {
+        let is_low_enough = number <= self.most;
+        is_low_enough && (number > self.least || number == self.least && !self.is_above_least)
+    }
+
+    /// The same as CEL, of an expression that is a number.
+    pub fn cel(self, number: &str) -> String {
+        let over = if self.is_above_least { ">" } else { ">=" };
+        let Self { least, most, .. } = self;
+        format!("{number} {over} {least:?} && {number} <= {most:?}")
+    }
+}
+
+/// `from 0 to 1`, `above 0 and at most 1`.
+impl fmt::Display for Real {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_above_least {
+            write!(formatter, "above {} and at most {}", self.least, self.most)
+        } else {
+            write!(formatter, "from {} to {}", self.least, self.most)
+        }
+    }
+}
+
+/// Trials of a search. With 500 the status stays under 600 kB.
+pub const TRIALS: Whole = Whole::new(1, 500);
+/// Trials at the same time.
+pub const PARALLELISM: Whole = Whole::new(1, 64);
+/// Failed trials that a search puts up with.
+pub const FAILED_TRIALS: Whole = Whole::new(0, TRIALS.most);
+/// Retries of a trial.
+pub const RETRIES: Whole = Whole::new(0, 10);
+/// Deadlines, seconds: at most 30 days.
+pub const DEADLINE_SECONDS: Whole = Whole::new(1, 30 * 86_400);
+/// GPU seconds: every place of the search at work until the latest deadline.
+pub const GPU_SECONDS: Whole = Whole::new(1, PARALLELISM.most * DEADLINE_SECONDS.most);
+/// Seconds until an ended search is deleted: at most 365 days.
+pub const TTL_SECONDS: Whole = Whole::new(0, 365 * 86_400);
+/// Trials that convergence looks back on.
+pub const CONVERGENCE_TRIALS: Whole = TRIALS;
+/// The least share by which the hypervolume grows.
+pub const TOLERANCE: Real = Real::new(0.0, 1.0);
+/// Seeds: what JSON carries exactly.
+pub const SEED: Whole = Whole::new(0, 1 << 53);
+
+/// Warm-up steps of the sampler.
+pub const NUTS_WARMUP: Whole = Whole::new(16, 4096);
+/// Steps of the sampler after warm-up.
+pub const NUTS_SAMPLES: Whole = Whole::new(1, 4096);
+/// Every how many of them one is kept.
+pub const NUTS_THINNING: Whole = NUTS_SAMPLES;
+/// Tree depths of the sampler.
+pub const NUTS_TREE_DEPTH: Whole = Whole::new(1, 12);
+/// The most samples of the surrogate's hyperparameters that are kept: with 500 trials each takes
+/// megabytes.
+pub const KEPT_SAMPLES: u64 = 64;
+/// Quasi-Monte Carlo samples of the noisy front.
+pub const MONTE_CARLO_SAMPLES: Whole = Whole::new(1, 4096);
+/// The most draws of the front, over all kept samples. With 500 trials that are nothing but noise,
+/// these take half a gigabyte.
+pub const FRONT_DRAWS: u64 = 65_536;
+/// Starting points of the local search.
+pub const RESTARTS: Whole = Whole::new(1, 100);
+/// Acquisition evaluations per starting point.
+pub const EVALUATIONS: Whole = Whole::new(1, 10_000);
+
+/// Passes over the training set.
+pub const EPOCHS: Whole = Whole::new(1, 1000);
+/// Shares, percent, of which something is left.
+pub const STEPS_PERCENT: Whole = Whole::new(1, 100);
+/// Examples of a sample.
+pub const EXAMPLES: Whole = Whole::new(1, u32::MAX as u64);
+/// Peak learning rates.
+pub const LEARNING_RATE: Real = Real {
+    least: 0.0,
+    is_above_least: true,
+    most: 1.0,
+};
+/// Weight decay.
+pub const WEIGHT_DECAY: Real = Real::new(0.0, 1.0);
+/// Examples per step.
+pub const BATCH_SIZE: Whole = Whole::new(1, 4096);
+/// Tokens per example: two texts need both special tokens and a token each.
+pub const TOKENS: Whole = Whole::new(4, 4096);
+/// The share of the steps over which the learning rate rises, percent.
+pub const WARMUP_PERCENT: Whole = Whole::new(0, 100);
+/// Epochs without a better score.
+pub const PATIENCE: Whole = Whole::new(1, 1000);
+
+/// Transformer layers of a model.
+pub const LAYERS: Whole = Whole::new(1, 64);
+/// Sizes of a module.
+pub const MODULE_SIZE: Whole = Whole::new(0, 8192);
+/// Sizes to choose from.
+pub const SIZES: Whole = Whole::new(1, 64);
+/// Dimensions of a search space: the layers and the modules.
+pub const DIMENSIONS: Whole = Whole::new(1, 1 + MODULES.len() as u64);
+/// Bounds and references on the parameters, in percent of the backbone's.
+pub const PARAMETERS_PERCENT: Real = Real::new(0.0, 10_000.0);
+
+/// Columns of text.
+pub const TEXT_COLUMNS: Whole = Whole::new(1, 2);
+/// Classes of a task.
+pub const CLASSES: Whole = Whole::new(2, 256);
+/// Characters of a column's or a class's name.
+pub const COLUMN_NAME: Whole = Whole::new(1, 256);
+
+/// GPUs of a trial.
+pub const GPUS: Whole = Whole::new(0, 1);
+/// Processor threads of a trainer.
+pub const THREADS: Whole = Whole::new(1, 512);
+/// The least memory with which a trainer starts, MiB.
+pub const MEMORY_MIB: u32 = 16;
+/// The least room for temporary files, MiB.
+pub const STORAGE_MIB: u32 = 1;
+
+/// Characters of a search's name: the names of its trials' Jobs begin with it.
+pub const SEARCH_NAME: u64 = 46;
+/// Characters of an object's name.
+pub const OBJECT_NAME: Whole = Whole::new(1, 253);
+/// Characters of a label's value, and of what is used as one.
+pub const LABEL_VALUE: u64 = 63;
+/// Characters of an image's reference.
+pub const IMAGE: Whole = Whole::new(1, 512);
+/// Characters of a path inside a source.
+pub const INNER_PATH: Whole = Whole::new(1, 1024);
+/// Characters of a path of this machine.
+pub const PATH: Whole = Whole::new(1, 4096);
+/// Characters of a hub repository or revision.
+pub const HUB_NAME: Whole = Whole::new(1, 200);
+/// Characters of a quantity, such as `4Gi`.
+pub const QUANTITY: Whole = Whole::new(1, 16);
+/// Labels that a node must have.
+pub const NODE_LABELS: u64 = 16;
+/// Taints that are tolerated.
+pub const TOLERATIONS: u64 = 16;
+/// Secrets of an image's registry.
+pub const PULL_SECRETS: u64 = 8;
+
+/// Characters of a message in a result or in the status.
+pub const MESSAGE: usize = 512;
+/// Points of the front in the status.
+pub const FRONT: u64 = 64;

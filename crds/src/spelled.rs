@@ -1,0 +1,71 @@
+//! Enumerations that are written as the words of a table of facts: JSON, schema and command line read
+//! the same rows.
+
+use schemars::Schema;
+use serde::de::Error;
+
+/// A closed set of values, each with the word that a manifest writes.
+pub trait Spelled: Copy + Sized + 'static {
+    /// Every value, in the order in which they are listed.
+    const ALL: &'static [Self];
+
+    /// The word of a manifest.
+    fn as_str(self) -> &'static str;
+
+    /// The value of that word.
+    fn spelled(text: &str) -> Option<Self> {
+        let mut all = Self::ALL.iter().copied();
+        all.find(|value| value.as_str() == text)
+    }
+
+    /// The words, in the order of `ALL`.
+    fn words() -> Vec<&'static str> {
+        Self::ALL.iter().map(|value| value.as_str()).collect()
+    }
+}
+
+/// The value of a word, or the error that serde's own enumerations give.
+pub(crate) fn read<T: Spelled, E: Error>(text: &str) -> Result<T, E> {
+    T::spelled(text).ok_or_else(|| {
+        let known: Vec<String> = T::words().iter().map(|word| format!("`{word}`")).collect();
+        E::custom(format_args!(
+            "unknown variant `{text}`, expected one of {}",
+            known.join(", ")
+        ))
+    })
+}
+
+/// The schema of a set of words.
+pub(crate) fn schema<T: Spelled>() -> Schema {
+    schemars::json_schema!({"type": "string", "enum": T::words()})
+}
+
+/// Serde and schema of a `Spelled` type.
+macro_rules! written_as_spelled {
+    ($name:ident) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str($crate::spelled::Spelled::as_str(*self))
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                $crate::spelled::read(&text)
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                $crate::spelled::schema::<$name>()
+            }
+        }
+    };
+}
+
+pub(crate) use written_as_spelled;
