@@ -2,6 +2,7 @@
 //! the test decides. For the api size of the cluster, which has no node.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -42,6 +43,29 @@ pub enum Act {
     Hang,
     /// It runs, and its node is never heard of again.
     NodeLost,
+    /// It runs until the test gives this signal, then ends like that.
+    Once(Signal, Box<Act>),
+}
+
+/// What a test tells its played pods when it is time.
+#[derive(Clone, Debug, Default)]
+pub struct Signal(Arc<AtomicBool>);
+
+impl Signal {
+    /// Whoever waits goes on.
+    pub fn give(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_given(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl PartialEq for Signal {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// The model that the played trainers know.
@@ -216,6 +240,13 @@ async fn run<D: Fn(&TrialRequest) -> Act>(
         return;
     }
     tokio::time::sleep(time).await;
+    let mut act = act;
+    if let Act::Once(signal, then) = act {
+        while !signal.is_given() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        act = *then;
+    }
     let act = match act {
         Act::Hang if !is_stopped(&pods, &pod).await => return,
         // As after SIGKILL.
@@ -223,7 +254,9 @@ async fn run<D: Fn(&TrialRequest) -> Act>(
         act => act,
     };
     let (message, code) = match act.clone() {
-        Act::Hang | Act::NoImage | Act::Rejected | Act::NotMade | Act::NodeLost => return,
+        Act::Hang | Act::NoImage | Act::Rejected | Act::NotMade | Act::NodeLost | Act::Once(..) => {
+            return;
+        }
         Act::Succeed if is_inspection => {
             let missing = missing.lock().expect("no test has failed").clone();
             let (outcome, code) = match missing {

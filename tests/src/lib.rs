@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod audit_log;
 pub mod calm;
 pub mod cluster;
 pub mod etcd;

@@ -15,6 +15,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use crate::audit::assert_lawful;
+use crate::audit_log;
 use crate::cluster::{eventually, within};
 
 /// How long a search of a test may take.
@@ -334,17 +335,11 @@ pub fn was_carried_out(event: &Value) -> bool {
 
 /// Every request to write to a namespace, once, whatever became of it.
 pub fn requests(audit: &Path, namespace: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string(audit).expect("an audit log");
     let verbs: BTreeSet<&str> = ["create", "update", "patch", "delete"].into();
-    let named = format!("\"namespace\":\"{namespace}\"");
-    text.lines()
-        // A log holds many namespaces, and reading JSON takes long.
-        .filter(|line| line.contains(&named) && !line.contains("\"verb\":\"list\""))
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|event| {
-            event["stage"] == "ResponseComplete"
-                && event["objectRef"]["namespace"] == namespace
-                && verbs.contains(event["verb"].as_str().unwrap_or_default())
-        })
-        .collect()
+    let mut events = audit_log::of_namespace(audit, namespace);
+    events.retain(|event| {
+        event["stage"] == "ResponseComplete"
+            && verbs.contains(event["verb"].as_str().unwrap_or_default())
+    });
+    events
 }

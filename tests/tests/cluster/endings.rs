@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use autopeft_crds::status::{PeftSearchStatus, TrialState};
 use autopeft_crds::trial::{FailureReason, RESULT_MAX_BYTES, TrialRequest};
 use autopeft_integration_tests::cluster::{cluster, eventually, runtime, within};
-use autopeft_integration_tests::kubelet::{Act, Kubelet, success};
+use autopeft_integration_tests::kubelet::{Act, Kubelet, Signal, success};
 use autopeft_integration_tests::searches::{Searches, assert_sound, assert_whole, condition};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -313,12 +313,18 @@ async fn stopped_and_resumed(
     let client = cluster().namespace(namespace).await;
     let is_mended = Arc::new(AtomicBool::new(false));
     let is_well = Arc::clone(&is_mended);
+    // Trials fail when the first has its result and another has taken its place.
+    let others_run = Signal::default();
+    let signal = others_run.clone();
     let _kubelet = Kubelet::play(
         client.clone(),
         namespace,
         SHORT,
         move |request| match request.identity.trial {
-            trial if trial > 0 && trial <= failing => Act::Say("not a document".into(), 1),
+            trial if trial > 0 && trial <= failing => {
+                let failed = Act::Say("not a document".into(), 1);
+                Act::Once(signal.clone(), Box::new(failed))
+            }
             trial if trial > 0 && !is_well.load(Ordering::Relaxed) => Act::Hang,
             _ => Act::Succeed,
         },
@@ -332,6 +338,12 @@ async fn stopped_and_resumed(
         spec[name] = value.clone();
     }
     searches.submit("one", &spec).await;
+    eventually("another has taken its place", async || {
+        let status = searches.status("one").await;
+        status.trials.succeeded == 1 && status.ledger.len() == 4
+    })
+    .await;
+    others_run.give();
     let status = searches.ended("one").await;
     assert_eq!(outcome(&status), (reason.0.into(), reason.1.into()));
     assert_eq!(status.trials.succeeded, 1, "{namespace}");

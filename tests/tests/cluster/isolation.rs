@@ -6,6 +6,7 @@ use std::time::Duration;
 use autopeft_crds::PeftSearch;
 use autopeft_crds::trial::TrialRequest;
 use autopeft_integration_tests::accounts::{account, grant, user};
+use autopeft_integration_tests::audit_log;
 use autopeft_integration_tests::cluster::{Cluster, cluster, eventually, runtime};
 use autopeft_integration_tests::etcd::Etcd;
 use autopeft_integration_tests::kubelet::{Act, Kubelet, score, success};
@@ -21,12 +22,7 @@ const SHORT: Duration = Duration::from_millis(100);
 
 /// Every request of a user in the audit log.
 fn requests_of(cluster: &Cluster, user: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string(&cluster.audit).expect("an audit log");
-    let name = format!("\"username\":\"{user}\"");
-    text.lines()
-        .filter(|line| line.contains(&name))
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect()
+    audit_log::of_user(&cluster.audit, user)
 }
 
 fn seeded(seed: u32) -> Value {

@@ -9,7 +9,7 @@ use autopeft_crds::trial::RESULT_VERSION;
 use autopeft_integration_tests::cluster::{cluster, eventually, runtime};
 use autopeft_integration_tests::etcd::{Etcd, key_of_search};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
-use autopeft_integration_tests::searches::{Searches, assert_sound, condition, manifest};
+use autopeft_integration_tests::searches::{Searches, assert_sound, condition, manifest, requests};
 use autopeft_operator::controller::build::names::{Work, job_name};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -203,14 +203,13 @@ fn a_job_whose_labels_are_taken_off_is_found_by_its_name() {
         searches.is_clean().await;
         assert_sound(&searches.get("one").await, &cluster().audit);
         assert!(!operator.log().contains("Conflict"));
-        let refused = std::fs::read_to_string(&cluster().audit).expect("an audit log");
-        let is_refused = |line: &&str| {
-            line.contains(&format!("\"namespace\":\"{namespace}\""))
-                && line.contains("\"verb\":\"create\"")
-                && line.contains("\"resource\":\"jobs\"")
-                && line.contains("\"code\":409")
+        let is_refused = |event: &&Value| {
+            event["verb"] == "create"
+                && event["objectRef"]["resource"] == "jobs"
+                && event["responseStatus"]["code"] == 409
         };
-        let refused = refused.lines().filter(is_refused).count();
+        let refused = requests(&cluster().audit, namespace);
+        let refused = refused.iter().filter(is_refused).count();
         assert!(refused <= 3, "{refused} tries to create what was there");
     });
 }

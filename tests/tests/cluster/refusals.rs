@@ -2,10 +2,11 @@
 //! that is going away. Rows are those of the fault table in docs/faults.md.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use autopeft_crds::PeftSearch;
 use autopeft_integration_tests::accounts::{Right, account, grant, rights, user};
+use autopeft_integration_tests::audit_log;
 use autopeft_integration_tests::cluster::{Operator, apply, cluster, eventually, runtime, within};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::{Searches, assert_sound, requests};
@@ -57,12 +58,6 @@ impl Restarted {
             self.operator = self.launch.start();
         }
     }
-}
-
-fn requests_of(audit: &Path, user: &str) -> usize {
-    let text = std::fs::read_to_string(audit).expect("an audit log");
-    let name = format!("\"username\":\"{user}\"");
-    text.lines().filter(|line| line.contains(&name)).count()
 }
 
 /// A search that needs every right: two trials fail once each (an event), the third finds its Job's name
@@ -143,13 +138,19 @@ async fn without(right: Right) {
         .await;
     }
     if expected != Told::Never {
-        let before = requests_of(&cluster().audit, &user(&namespace));
+        let (begun, user) = (Instant::now(), user(&namespace));
+        let before = audit_log::count_of_user(&cluster().audit, &user);
         for _ in 0..10 {
             tokio::time::sleep(SHORT * 10).await;
             operator.see_to();
         }
-        let asked = requests_of(&cluster().audit, &user(&namespace)) - before;
-        assert!(asked <= 80, "{what}: {asked} requests in 10 seconds");
+        let asked = audit_log::count_of_user(&cluster().audit, &user) - before;
+        // 8 a second; on a busy machine the seconds are longer.
+        let seconds = begun.elapsed().as_secs_f64();
+        assert!(
+            asked as f64 <= 8.0 * seconds,
+            "{what}: {asked} requests in {seconds:.1} seconds"
+        );
         grant(&client, &namespace, None).await;
     }
     let operator = std::sync::Mutex::new(operator);

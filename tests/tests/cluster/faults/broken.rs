@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use autopeft_integration_tests::audit_log;
 use autopeft_integration_tests::calm::{SHORT, Stage};
 use autopeft_integration_tests::cluster::{Cluster, runtime, within};
 use autopeft_integration_tests::helm;
@@ -89,16 +90,12 @@ fn compact(cluster: &Cluster) {
 
 /// How often the operator has asked something, whatever the answer.
 fn asked(cluster: &Cluster, namespace: &str, verb: &str, resource: &str) -> usize {
-    let log = std::fs::read_to_string(&cluster.audit).expect("an audit log");
-    let events = log
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok());
-    let of = events.filter(|event: &serde_json::Value| {
+    let events = audit_log::of_namespace(&cluster.audit, namespace);
+    let of = events.iter().filter(|event| {
         event["stage"] == "ResponseComplete"
             && event["user"]["username"] == "operator"
             && event["verb"] == verb
             && event["objectRef"]["resource"] == resource
-            && event["objectRef"]["namespace"] == namespace
     });
     of.count()
 }
