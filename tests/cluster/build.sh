@@ -33,12 +33,14 @@ with_go() {
     rm -rf "$folder/.go"
 }
 
-# kubernetes_folder: the folder with etcd, etcdctl, kubectl and every kube-* program.
-kubernetes_folder() {
-    local source=$here/kubernetes hash
-    hash=$(cat "$source/go.sum" "$source/main.go" | sha256sum | cut -c1-12)
-    built "kubernetes-$KUBERNETES_VERSION-$hash" build_kubernetes
+# kubernetes_name: its folder in the cache.
+kubernetes_name() {
+    local source=$here/kubernetes
+    echo "kubernetes-$KUBERNETES_VERSION-$(cat "$source/go.sum" "$source/main.go" | sha256sum | cut -c1-12)"
 }
+
+# kubernetes_folder: the folder with etcd, etcdctl, kubectl and every kube-* program.
+kubernetes_folder() { built "$(kubernetes_name)" build_kubernetes; }
 
 build_kubernetes() {
     local folder=$1 version=k8s.io/component-base/version name
@@ -66,6 +68,12 @@ build_syft() {
     GOBIN=$1 with_go "$1" go install -trimpath -ldflags "-s -w" "github.com/anchore/syft/cmd/syft@v$SYFT_VERSION"
 }
 
+# debian_package NAME: its archive, in the current folder. On a fresh machine the list of packages comes first.
+debian_package() {
+    apt-get download -qq -o APT::Sandbox::User=root "$1" 2>/dev/null ||
+        { if ((UID == 0)); then apt-get update -qq; fi && apt-get download -qq -o APT::Sandbox::User=root "$1"; }
+}
+
 # prometheus_folder: the folder with prometheus and promtool: the machine's own, else out of Debian's package, which is
 # not installed, because it would start a server.
 prometheus_folder() {
@@ -80,7 +88,7 @@ prometheus_folder() {
 
 build_prometheus() {
     need apt-get "without Debian's packages, put promtool and prometheus on PATH"
-    (cd "$1" && apt-get download -qq -o APT::Sandbox::User=root prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb)
+    (cd "$1" && debian_package prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb)
 }
 
 # faketime_folder: the folder with libfaketime.so.1, which shows a program another time; out of Debian's package.
@@ -93,7 +101,7 @@ faketime_folder() {
 build_faketime() {
     need apt-get "libfaketime comes from Debian's package of that name"
     need dpkg-deb "Debian: apt-get install dpkg"
-    (cd "$1" && apt-get download -qq -o APT::Sandbox::User=root libfaketime && dpkg-deb -x libfaketime_*.deb . &&
+    (cd "$1" && debian_package libfaketime && dpkg-deb -x libfaketime_*.deb . &&
         mkdir lib && cp usr/lib/*/faketime/libfaketime.so.1 lib/ && rm -r usr libfaketime_*.deb)
 }
 
@@ -138,11 +146,16 @@ node_packages() {
     if ((UID)) || ! command -v apt-get >/dev/null; then
         die "the node size needs ${missing[*]} (Debian: apt-get install ${missing[*]})"
     fi
-    say "Installing ${missing[*]}"
+    install_packages "${missing[@]}"
+}
+
+# install_packages NAME...: from Debian, by one process at a time.
+install_packages() {
+    say "Installing $*"
     mkdir -p "$cache"
     (
         flock -w 600 9 || die "waited 10 minutes for another process to install packages"
         apt-get update -qq &&
-            DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}"
-    ) 9>"$cache/apt.lock" >&2 || die "apt-get could not install ${missing[*]}"
+            DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@"
+    ) 9>"$cache/apt.lock" >&2 || die "apt-get could not install $*"
 }
