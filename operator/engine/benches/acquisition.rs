@@ -8,9 +8,10 @@
 
 use std::hint::black_box;
 
-use autopeft_engine::gp::{Gp, Hyperparameters};
-use autopeft_engine::nehvi::{Baseline, Nehvi};
-use autopeft_engine::pareto::Point;
+use autopeft_engine::acquisition::nehvi::Nehvi;
+use autopeft_engine::acquisition::{Acquisition, InSamplePoint, Inputs};
+use autopeft_engine::objectives::pareto::Point;
+use autopeft_engine::surrogate::gp::{Gp, Hyperparameters};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use faer::Mat;
 use serde::Deserialize;
@@ -44,14 +45,23 @@ fn bench(criterion: &mut Criterion) {
                     .expect("a process")
             })
             .collect();
-        let baseline: Vec<Baseline> = data.inputs[..n]
+        let in_sample: Vec<InSamplePoint> = data.inputs[..n]
             .iter()
-            .map(|input| Baseline {
+            .map(|input| InSamplePoint {
                 input: input.clone(),
                 cost: cost(input),
             })
             .collect();
-        let set_up = || Nehvi::new(models.clone(), &baseline, reference, 128, 0).expect("a value");
+        let set_up = || {
+            Nehvi::new(Inputs {
+                models: models.clone(),
+                in_sample: &in_sample,
+                reference,
+                draws: 128,
+                seed: 0,
+            })
+            .expect("an acquisition")
+        };
         let mut group = criterion.benchmark_group("nehvi");
         group.sample_size(10);
         group.bench_function(BenchmarkId::new("set-up", n), |bencher| {
@@ -60,7 +70,7 @@ fn bench(criterion: &mut Criterion) {
         let nehvi = set_up();
         let candidate: Vec<f64> = data.inputs[0].iter().map(|x| 1.0 - x).collect();
         group.bench_function(BenchmarkId::new("evaluation", n), |bencher| {
-            bencher.iter(|| nehvi.ln_value(black_box(&candidate), 3.0));
+            bencher.iter(|| nehvi.value(black_box(&candidate), 3.0));
         });
         group.finish();
     }

@@ -9,8 +9,9 @@
 
 use std::hint::black_box;
 
-use autopeft_engine::fit::{FitSettings, fit};
-use autopeft_engine::saas::Saas;
+use autopeft_engine::NutsSettings;
+use autopeft_engine::surrogate::fit::fit;
+use autopeft_engine::surrogate::saas::Saas;
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use faer::Mat;
 use serde::Deserialize;
@@ -66,7 +67,7 @@ fn bench(criterion: &mut Criterion) {
                         inputs.as_ref(),
                         &values,
                         None,
-                        &FitSettings::default(),
+                        &NutsSettings::default(),
                         seed,
                     )
                 },

@@ -1,8 +1,8 @@
-//! The initial design: what is trained before the surrogate is asked.
+//! The initial design: what is trained before there is a surrogate.
 //!
 //! Uniform random canonical configurations (the paper's), or a scrambled Sobol sequence in the d
-//! free dimensions: a layer is on from ½, and a list of k sizes is cut into k equal parts. What is
-//! over budget, trained or pending is passed over.
+//! free dimensions: a layer is on from ½, and a list of k sizes is cut into k equal parts. Configurations
+//! over the budget, observed or pending are skipped.
 
 use std::collections::HashSet;
 
@@ -10,34 +10,34 @@ use autopeft_crds::space::LayerChoice;
 use autopeft_crds::{LayerMask, Module, PeftConfiguration, SearchSpace};
 use rand::Rng;
 
-use crate::encoding::Coordinate;
 use crate::normal::sobol;
+use crate::problem::canonical_set::CanonicalSet;
+use crate::problem::encoding::Coordinate;
 use crate::problem::{InitialDesign, Problem};
-use crate::sampling::CanonicalSet;
-use crate::stream::{Purpose, stream};
+use crate::random::{Stream, generator};
 
-/// How far the Sobol sequence is followed: a tight budget leaves few of its points, and beyond
-/// this they are drawn at random.
-const LONGEST: u32 = 1 << 12;
+/// How many points of the Sobol sequence are tried: a tight budget leaves few of them, and beyond
+/// this the design is random.
+const SOBOL_POINTS: u32 = 1 << 12;
 
-/// The trial with number `index`; `None` if every configuration of `set` is in `used`.
+/// Member `index` of the design; `None` if every configuration of `set` is in `used`.
 pub fn initial(
     problem: &Problem,
     set: &CanonicalSet,
     used: &HashSet<PeftConfiguration>,
     index: usize,
 ) -> Option<PeftConfiguration> {
-    let even = match problem.settings.initial_design {
+    let sobol = match problem.settings.initial_design {
         InitialDesign::Random => None,
         InitialDesign::Sobol => {
-            let scramble = stream(problem.seed, Purpose::Scramble, 0).next_u32();
-            (0..LONGEST)
+            let scramble = generator(problem.seed, Stream::Scramble, 0).next_u32();
+            (0..SOBOL_POINTS)
                 .filter_map(|point| sobol_configuration(&problem.space, point, scramble))
                 .find(|point| set.contains(point) && !used.contains(point))
         }
     };
-    even.or_else(|| {
-        let mut generator = stream(problem.seed, Purpose::Initial, index);
+    sobol.or_else(|| {
+        let mut generator = generator(problem.seed, Stream::Initial, index);
         set.draw_unused(used, &mut generator)
     })
 }

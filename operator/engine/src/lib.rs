@@ -2,38 +2,31 @@
 //!
 //! No I/O, no clock and no threads: the same inputs give the same bits.
 //!
-//! `suggest` is what a planner calls; `results` is what it reports.
+//! A planner calls `suggest`, and reports `front`, `hypervolume` and `reference_point`. The folders import
+//! one another in one direction only:
+//!
+//! ```text
+//! suggest ─▶ maximise ─▶ problem ─▶ acquisition ─▶ surrogate
+//!                              └───────┴─▶ objectives
+//! ```
 
-pub mod diagnostics;
-pub mod encoding;
-pub mod fit;
-pub mod gp;
-pub mod hypervolume;
-pub mod improvement;
+pub mod acquisition;
 mod initial;
-mod inputs_hash;
-mod linalg;
-pub mod local_search;
-mod map;
-mod matern;
-pub mod nehvi;
-pub mod neighbours;
+pub mod maximise;
 pub mod normal;
-pub mod pareto;
+pub mod objectives;
 pub mod problem;
-pub mod reference;
-pub mod results;
-pub mod saas;
-mod sampler;
-pub mod sampling;
-mod stream;
+mod random;
 pub mod suggest;
-pub mod transform;
+pub mod surrogate;
 
-pub use problem::{
-    InitialDesign, Observation, Outcome, Problem, ReferencePoint, ScoreTransform, Settings,
+pub use problem::history::InputError;
+pub use problem::results::{
+    FrontPoint, Reference, front, hypervolume, hypervolume_trace, reference_point,
 };
-pub use results::{FrontPoint, Reference, front, hypervolume, hypervolume_trace, reference_point};
-pub use suggest::{
-    Origin, Predicted, SuggestError, Suggestion, SurrogateReport, suggest, suggest_unless,
-};
+pub use problem::{InitialDesign, Observation, Outcome, Problem, ReferencePoint, Settings};
+pub use suggest::{Origin, Predicted, SuggestError, Suggestion, suggest, suggest_cancellable};
+pub use surrogate::fit::FitMethod;
+pub use surrogate::report::SurrogateReport;
+pub use surrogate::settings::NutsSettings;
+pub use surrogate::transform::ScoreTransform;

@@ -3,7 +3,7 @@
 //!
 //! Observations and pending trials are given in the order of planning, whatever the order in which
 //! results arrived: a suggestion depends on what is known, not on when it became known. A trial that
-//! was given up is counted and not suggested again, but the surrogate never sees it.
+//! failed is counted and not suggested again, but is not among the surrogate's data.
 
 use autopeft_crds::space::SearchSpace;
 use autopeft_crds::spec::{
@@ -15,10 +15,10 @@ use autopeft_crds::status::{
 };
 use autopeft_crds::trial::Inspection;
 use autopeft_crds::{Decimal, PeftConfiguration};
-use autopeft_engine::fit::{FitSettings, Method};
+use autopeft_engine::acquisition::nehvi::NEHVI;
 use autopeft_engine::{
-    Observation, Origin, Outcome, Problem, ReferencePoint, ScoreTransform, Settings, SuggestError,
-    Suggestion, SurrogateReport,
+    FitMethod, NutsSettings, Observation, Origin, Outcome, Problem, ReferencePoint, ScoreTransform,
+    Settings, SuggestError, Suggestion, SurrogateReport,
 };
 
 use crate::ledger::{Ledger, Planned};
@@ -69,7 +69,7 @@ pub fn problem(spec: &PeftSearchSpec, space: &SearchSpace, model: &Inspection) -
                 InitialDesign::Random => autopeft_engine::InitialDesign::Random,
                 InitialDesign::Sobol => autopeft_engine::InitialDesign::Sobol,
             },
-            fit: FitSettings {
+            nuts: NutsSettings {
                 warmup: *warmup as usize,
                 samples: *samples as usize,
                 thinning: *thinning as usize,
@@ -82,6 +82,7 @@ pub fn problem(spec: &PeftSearchSpec, space: &SearchSpace, model: &Inspection) -
                 ScoreScale::Standardized => ScoreTransform::Standardise,
                 ScoreScale::Copula => ScoreTransform::Copula,
             },
+            acquisition: &NEHVI,
         },
         seed: *seed,
         max_parameters: bound(cost).map(|percent| parameters(percent).floor() as u64),
@@ -106,7 +107,7 @@ pub fn observation(entry: &LedgerEntry, metric: Metric) -> Option<Observation> {
             }
         }
         TrialState::Infeasible => Outcome::Infeasible,
-        TrialState::Failed => Outcome::Abandoned,
+        TrialState::Failed => Outcome::Failed,
         TrialState::Planned => return None,
     };
     Some(Observation {
@@ -125,13 +126,13 @@ fn validation_noise(score: f64, metric: Metric, examples: Option<u64>) -> Option
     })
 }
 
-/// Asks for the next trial of a search whose score is `metric`. The engine gives up with
-/// `SuggestError::Unwanted` soon after `unwanted` says that nobody waits any more.
+/// Asks for the next trial of a search whose score is `metric`; fails with `SuggestError::Cancelled`
+/// soon after `cancelled` answers true.
 pub fn ask(
     problem: &Problem,
     metric: Metric,
     ledger: &Ledger,
-    unwanted: &dyn Fn() -> bool,
+    cancelled: &dyn Fn() -> bool,
 ) -> Result<Asked, AskError> {
     let mut observations = Vec::new();
     let mut pending: Vec<PeftConfiguration> = Vec::new();
@@ -144,7 +145,7 @@ pub fn ask(
             None => pending.push(entry.configuration.clone()),
         }
     }
-    match autopeft_engine::suggest_unless(problem, &observations, &pending, unwanted) {
+    match autopeft_engine::suggest_cancellable(problem, &observations, &pending, cancelled) {
         Ok(suggestion) => Ok(Asked::Suggestion(Box::new(planned(
             suggestion, problem, ledger,
         )))),
@@ -192,18 +193,22 @@ fn surrogate_status(report: SurrogateReport, random: Option<String>) -> Surrogat
         method,
         reasons,
         divergences,
-        max_rhat,
-        min_ess,
+        max_r_hat,
+        min_effective_sample_size,
         relevance,
     } = report;
     let reasons: Vec<String> = reasons.into_iter().chain(random).collect();
-    let by_sampler = |value: f64| Decimal::new(value).ok().filter(|_| method == Method::Nuts);
+    let by_sampler = |value: f64| {
+        Decimal::new(value)
+            .ok()
+            .filter(|_| method == FitMethod::Nuts)
+    };
     SurrogateStatus {
-        method: format!("{method:?}"),
+        method: method.as_str().to_owned(),
         reason: (!reasons.is_empty()).then(|| shortened(&reasons.join("; "))),
         divergences: u32::try_from(divergences).unwrap_or(u32::MAX),
-        max_r_hat: by_sampler(max_rhat),
-        min_effective_samples: by_sampler(min_ess),
+        max_r_hat: by_sampler(max_r_hat),
+        min_effective_samples: by_sampler(min_effective_sample_size),
         relevance: relevance
             .into_iter()
             .filter_map(|(dimension, value)| {
@@ -217,7 +222,7 @@ fn surrogate_status(report: SurrogateReport, random: Option<String>) -> Surrogat
 /// The status where there was nothing to fit the surrogate to.
 fn not_fitted(reason: &str) -> SurrogateStatus {
     SurrogateStatus {
-        method: format!("{:?}", Method::None),
+        method: FitMethod::None.as_str().to_owned(),
         reason: Some(shortened(reason)),
         divergences: 0,
         max_r_hat: None,

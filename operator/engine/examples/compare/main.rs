@@ -13,10 +13,11 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use autopeft_engine::fit::FitSettings;
-use autopeft_engine::hypervolume::hypervolume;
-use autopeft_engine::pareto::Point;
-use autopeft_engine::{Observation, Outcome, Problem, Settings, SuggestError, suggest};
+use autopeft_engine::objectives::hypervolume::hypervolume;
+use autopeft_engine::objectives::pareto::Point;
+use autopeft_engine::{
+    NutsSettings, Observation, Outcome, Problem, Settings, SuggestError, suggest,
+};
 use clap::Parser;
 
 use crate::task::Task;
@@ -130,10 +131,10 @@ fn run(task: &Task, method: Method, seed: u64, arguments: &Arguments) -> Result<
                 Method::Search => arguments.initial,
                 Method::Random => arguments.trials,
             },
-            fit: FitSettings {
+            nuts: NutsSettings {
                 warmup: arguments.warmup,
                 samples: arguments.samples,
-                ..FitSettings::default()
+                ..NutsSettings::default()
             },
             ..Settings::default()
         },

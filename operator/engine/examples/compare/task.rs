@@ -2,10 +2,10 @@
 //! matter, measured with noise.
 
 use autopeft_crds::{Module, PeftConfiguration, SearchSpace, SearchSpaceSpec};
-use autopeft_engine::hypervolume::hypervolume;
 use autopeft_engine::normal::quantile;
-use autopeft_engine::pareto::{Point, log_cost};
-use autopeft_engine::sampling::CanonicalSet;
+use autopeft_engine::objectives::hypervolume::hypervolume;
+use autopeft_engine::objectives::pareto::{Point, log_cost};
+use autopeft_engine::problem::canonical_set::CanonicalSet;
 use rand::{RngExt, SeedableRng};
 
 /// What each of the 12 layers contributes.
@@ -64,7 +64,7 @@ impl Task {
         Self::score(configuration) + NOISE * noise
     }
 
-    /// The hypervolume of all configurations: every one of the 5,446,351 is looked at.
+    /// The hypervolume of all configurations: all 5,446,351 of them.
     pub fn best_hypervolume(&self) -> f64 {
         let set = CanonicalSet::new(&self.space, None);
         let points: Vec<Point> = set.iter().map(|found| self.point(&found)).collect();
