@@ -95,7 +95,7 @@ pub fn has_converged(subject: &Subject, ledger: &Ledger) -> bool {
     let window = *trials as usize;
     let (_, mut observations) = observed(subject, ledger);
     // A trial that was given up says nothing about the front.
-    observations.retain(|observation| observation.outcome != Outcome::Abandoned);
+    observations.retain(|observation| observation.outcome != Outcome::Failed);
     if observations.len() < initial.saturating_add(window) {
         return false;
     }
