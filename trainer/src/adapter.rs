@@ -73,7 +73,7 @@ pub struct ModelShape {
 impl From<&ModelConfig> for ModelShape {
     fn from(config: &ModelConfig) -> Self {
         Self {
-            architecture: config.architecture.as_str().into(),
+            architecture: config.name.into(),
             layers: config.layers,
             hidden_size: config.hidden_size,
             attention_heads: config.heads,
@@ -200,7 +200,7 @@ impl Adapter {
     pub fn attach(&self, backbone: &Backbone, outputs: i64) -> Result<Model, AdapterError> {
         self.check_shape(&ModelShape::from(backbone.config()))?;
         let mut model = Model::new(backbone, &self.description.configuration, outputs, 0)?;
-        model.eject_prefix();
+        model.deploy();
         let mut file = TensorFile::open(&self.directory.join(TENSORS_FILE))?;
         for (name, mut tensor) in model.trainable() {
             let values = file.read(&name, &tensor.size())?;

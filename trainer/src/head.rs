@@ -1,10 +1,10 @@
-//! The prediction head: the last layer's \[CLS\] state → dropout → dense H to H → tanh → dropout →
+//! The prediction head: what stands for a text (the last layer's \[CLS\] state) → dropout → dense H to H → tanh → dropout →
 //! dense H to C, for BERT and RoBERTa alike; a pretrained pooler is not used (AdapterHub's
 //! classification head, which the AutoPEFT paper trains). A regression has C = 1.
 
 use tch::{Device, Kind, Tensor};
 
-use crate::encoder::config::ModelConfig;
+use crate::encoder::ModelConfig;
 use crate::nn::{Linear, dropout, normal, zeros};
 
 /// The standard deviation of fresh matrices.
@@ -33,11 +33,10 @@ impl Head {
         }
     }
 
-    /// `[B, T, H]` to `[B, C]`, in float32.
-    pub fn forward(&self, hidden: &Tensor, train: bool) -> Tensor {
-        // [B, T, H] -> [B, H]
-        let first = dropout(&hidden.select(1, 0), self.dropout, train);
-        let inner = self.dense.forward(&first, Kind::Float).tanh();
+    /// What stands for a text, `[B, H]`, to `[B, C]`, in float32.
+    pub fn forward(&self, summary: &Tensor, train: bool) -> Tensor {
+        let summary = dropout(summary, self.dropout, train);
+        let inner = self.dense.forward(&summary, Kind::Float).tanh();
         let inner = dropout(&inner, self.dropout, train);
         self.output.forward(&inner, Kind::Float)
     }

@@ -28,7 +28,7 @@ pub fn inspect(request: &TrialRequest) -> Result<Inspection, TrialError> {
     let task = task::load(&request.task, &places.data)?;
     let limits = Limits {
         vocabulary: config.vocabulary_size,
-        positions: config.max_tokens(),
+        positions: config.max_tokens,
     };
     let pairs = task.train.texts.iter().any(|(_, second)| second.is_some());
     let max_length = request.training.max_length as usize;
@@ -43,7 +43,7 @@ pub fn inspect(request: &TrialRequest) -> Result<Inspection, TrialError> {
     let seed = Seeds::new(request.training.seed, &request.configuration).sample;
     let sampled = sampled(task, &request.fidelity, seed)?;
     Ok(Inspection {
-        architecture: config.architecture.as_str().into(),
+        architecture: config.name.into(),
         layers: config.layers as u32,
         hidden_size: config.hidden_size as u32,
         backbone_parameters: config.backbone_parameters(),

@@ -3,6 +3,7 @@
 //! It knows nothing of the search or of Kubernetes.
 
 pub mod adapter;
+pub mod backbone;
 pub mod cli;
 pub mod data;
 pub mod device;

@@ -1,166 +1,35 @@
 //! A pretrained encoder with a configuration's modules and a head: what one trial trains.
 //!
-//! A `Backbone` is loaded once and serves any number of `Model`s, one after the other.
-//!
 //! libtorch's errors inside a forward pass (memory that is not enough, a lost GPU) are panics of
 //! `tch`, whose message holds libtorch's own; loading returns them as errors.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::ops::Range;
 
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::trial::Method;
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, Tensor};
 
-use crate::encoder::bert::{Attention, KeyValue, Mask, MissingTensor, Pass};
-use crate::encoder::config::ConfigError;
-use crate::encoder::weights::WeightsError;
-use crate::encoder::{Encoder, ModelConfig, weights};
+pub use crate::backbone::{Backbone, ModelError};
+pub use crate::encoder::sites::Batch;
+use crate::encoder::sites::{Attention, Pass};
+use crate::encoder::{Encoder, ModelConfig};
 use crate::head::Head;
-use crate::peft::Modules;
-use crate::reason::sentence;
+use crate::peft::{METHODS, MethodRow, Modules};
 
-pub use crate::encoder::bert::Batch;
-
-/// Why a model cannot be loaded or built.
-#[derive(Debug, thiserror::Error)]
-pub enum ModelError {
-    /// `config.json` cannot be used.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// `model.safetensors` cannot be used.
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
-    /// A tensor that the encoder computes with is not there.
-    #[error(transparent)]
-    Missing(#[from] MissingTensor),
-    /// The configuration's mask is for another depth.
-    #[error("the configuration's layers have {found} bits; the model has {expected} layers")]
-    Layers {
-        /// The mask's length.
-        found: usize,
-        /// The model's layers.
-        expected: usize,
-    },
-    /// Full fine-tuning was asked for together with modules.
-    #[error("full fine-tuning takes no modules; the configuration is {0}")]
-    ModulesInFullFineTuning(PeftConfiguration),
-    /// A head needs at least one output.
-    #[error("the head has {0} outputs; at least 1 is needed")]
-    Outputs(i64),
-    /// The device refused the weights.
-    #[error("the weights cannot be put on {device}: {}", sentence(source))]
-    Device {
-        /// The device.
-        device: String,
-        /// Why.
-        source: TchError,
-    },
-}
-
-impl ModelError {
-    /// Whether a file of the model is not there.
-    pub fn is_absence(&self) -> bool {
-        matches!(
-            self,
-            Self::Config(ConfigError::Absent(_)) | Self::Weights(WeightsError::Absent(_))
-        )
-    }
-}
-
-/// A pretrained encoder's weights on a device.
-#[derive(Debug)]
-pub struct Backbone {
-    config: ModelConfig,
-    tensors: HashMap<String, Tensor>,
-    method: Method,
-    kind: Kind,
-    device: Device,
-}
-
-impl Backbone {
-    /// Reads `config.json` and `model.safetensors` of a directory, which is never written to, and
-    /// puts the weights on a device. Frozen dense layers are cast to `kind` once, here; for full
-    /// fine-tuning every weight stays float32 and `kind` is what matrix products are computed in.
-    ///
-    /// # Errors
-    /// A file cannot be used (the error names file and field or tensor), or the device refuses.
-    pub fn load(
-        model: &Path,
-        method: Method,
-        device: Device,
-        kind: Kind,
-    ) -> Result<Self, ModelError> {
-        let config = ModelConfig::read(model)?;
-        let refused = |source| ModelError::Device {
-            device: crate::device::name(device),
-            source,
-        };
-        let tensors = weights::read(model, &config)?
-            .into_iter()
-            .map(|(name, tensor)| {
-                let stored = match method {
-                    Method::Peft if is_dense(&name) => kind,
-                    _ => Kind::Float,
-                };
-                let tensor = tensor.f_to_kind(stored)?.f_to_device(device)?;
-                Ok((name, tensor))
-            })
-            .collect::<Result<_, TchError>>()
-            .map_err(refused)?;
-        Ok(Self {
-            config,
-            tensors,
-            method,
-            kind,
-            device,
-        })
-    }
-
-    /// The encoder's shape and constants.
-    pub fn config(&self) -> &ModelConfig {
-        &self.config
-    }
-
-    /// What is trained of it.
-    pub fn method(&self) -> Method {
-        self.method
-    }
-
-    /// The number format of matrix products.
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    /// The device that computes.
-    pub fn device(&self) -> Device {
-        self.device
-    }
-
-    /// The encoder over these weights, which are shared and not copied.
-    ///
-    /// # Errors
-    /// None for a backbone that was loaded.
-    pub fn encoder(&self) -> Result<Encoder, ModelError> {
-        Ok(Encoder::new(&self.config, &self.tensors, self.kind)?)
-    }
-}
-
-/// Whether a tensor belongs to a dense layer, rather than to an embedding table or a norm.
-fn is_dense(name: &str) -> bool {
-    name.starts_with("encoder.") && !name.contains(".LayerNorm.")
-}
+/// What stands before the names of the encoder's own tensors.
+const BACKBONE: &str = "backbone.";
 
 /// An encoder with modules and a head.
 #[derive(Debug)]
 pub struct Model {
-    encoder: Encoder,
+    config: ModelConfig,
+    encoder: Box<dyn Encoder>,
     modules: Modules,
     head: Head,
     configuration: PeftConfiguration,
     outputs: i64,
     method: Method,
-    /// The encoder's trainable tensors: all of them in full fine-tuning, else none.
+    /// The encoder's trainable tensors: all of them in full fine-tuning, else those that a module trains.
     unfrozen: Vec<(String, Tensor)>,
     attention: Option<Attention>,
 }
@@ -179,7 +48,22 @@ impl Model {
         outputs: i64,
         init_seed: i64,
     ) -> Result<Self, ModelError> {
-        let config = &backbone.config;
+        Self::with_methods(METHODS, backbone, configuration, outputs, init_seed)
+    }
+
+    /// The same with modules of these methods.
+    ///
+    /// # Errors
+    /// As `new`.
+    pub fn with_methods(
+        methods: &[MethodRow],
+        backbone: &Backbone,
+        configuration: &PeftConfiguration,
+        outputs: i64,
+        init_seed: i64,
+    ) -> Result<Self, ModelError> {
+        let config = backbone.config();
+        let method = backbone.method();
         if configuration.layers.len() != config.layers {
             return Err(ModelError::Layers {
                 found: configuration.layers.len(),
@@ -189,22 +73,25 @@ impl Model {
         if outputs < 1 {
             return Err(ModelError::Outputs(outputs));
         }
-        if backbone.method == Method::FullFineTuning && !configuration.is_empty_model() {
+        if method == Method::FullFineTuning && !configuration.is_empty_model() {
             return Err(ModelError::ModulesInFullFineTuning(configuration.clone()));
         }
-        let (encoder, unfrozen) = match backbone.method {
-            Method::Peft => (backbone.encoder()?, Vec::new()),
-            Method::FullFineTuning => unfreeze(backbone)?,
-        };
         tch::manual_seed(init_seed);
+        // The head first: its values follow from `init_seed` and not from the modules.
+        let head = Head::new(config, outputs, backbone.device());
+        let modules = Modules::new(methods, configuration, config, backbone.device());
+        let (encoder, unfrozen) = match method {
+            Method::Peft => backbone.unfrozen(|tensor| modules.trains(tensor))?,
+            Method::FullFineTuning => backbone.unfrozen(|_| true)?,
+        };
         Ok(Self {
+            config: config.clone(),
             encoder,
-            // The head first: its values follow from `init_seed` and not from the modules.
-            head: Head::new(config, outputs, backbone.device),
-            modules: Modules::new(configuration, config, backbone.device),
+            modules,
+            head,
             configuration: configuration.clone().canonical(),
             outputs,
-            method: backbone.method,
+            method,
             unfrozen,
             attention: None,
         })
@@ -212,7 +99,7 @@ impl Model {
 
     /// The encoder's shape and constants.
     pub fn config(&self) -> &ModelConfig {
-        self.encoder.config()
+        &self.config
     }
 
     /// The configuration, in its canonical form.
@@ -236,8 +123,8 @@ impl Model {
     }
 
     /// The encoder.
-    pub fn encoder(&self) -> &Encoder {
-        &self.encoder
+    pub fn encoder(&self) -> &dyn Encoder {
+        &*self.encoder
     }
 
     /// Computes attention one way always, instead of the faster way for the device.
@@ -247,42 +134,37 @@ impl Model {
 
     /// Logits, or predicted numbers: `[B, C]` in float32, on the model's device. `train` turns
     /// dropout on. Gradients are recorded under libtorch's usual rule; layers under the first one
-    /// with modules never record any.
+    /// with modules never record any, unless the encoder itself is trained.
     ///
     /// # Panics
     /// With libtorch's message, where memory is not enough, the device is lost, an id is not in the
     /// vocabulary or a text is longer than `ModelConfig::max_tokens`.
     pub fn forward(&self, batch: &Batch, train: bool) -> Tensor {
-        let prefix = self.modules.keys_and_values(self.config().heads);
-        self.forward_with(batch, train, &prefix)
+        self.forward_with(&self.modules, batch, train)
     }
 
-    fn forward_with(&self, batch: &Batch, train: bool, prefix: &[KeyValue]) -> Tensor {
+    fn forward_with(&self, modules: &Modules, batch: &Batch, train: bool) -> Tensor {
         let pass = Pass {
             train,
             attention: self.attention.unwrap_or(self.faster_attention(train)),
         };
-        let sites = self.modules.sites(prefix);
-        let frozen = match self.method {
-            Method::Peft => self.modules.first_active().unwrap_or(sites.len()),
-            Method::FullFineTuning => 0,
-        };
-        let positions = prefix.first().map_or(0, |prefix| prefix.key.size()[1]);
-        let mask = Mask::new(&batch.attention_mask, positions, self.device(), &pass);
-        let layers = self.encoder.layers();
-        let run = |hidden: Tensor, range: std::ops::Range<usize>| {
+        let layers = self.config.layers;
+        let inserted = modules.in_pass(&pass);
+        let mask = self.encoder.mask(batch, inserted.positions(), &pass);
+        let run = |hidden: Tensor, range: Range<usize>| {
             range.fold(hidden, |hidden, index| {
-                layers[index].forward(&hidden, &mask, &sites[index], &pass)
+                let sites = inserted.sites(index);
+                self.encoder.layer(index, &hidden, &mask, &sites, &pass)
             })
         };
-        let hidden = match self.method {
-            Method::Peft => {
-                let trunk = tch::no_grad(|| run(self.encoder.embed(batch, &pass), 0..frozen));
-                run(trunk, frozen..layers.len())
-            }
-            Method::FullFineTuning => run(self.encoder.embed(batch, &pass), 0..layers.len()),
+        let hidden = if self.unfrozen.is_empty() {
+            let frozen = modules.first_active().unwrap_or(layers);
+            let trunk = tch::no_grad(|| run(self.encoder.embed(batch, &pass), 0..frozen));
+            run(trunk, frozen..layers)
+        } else {
+            run(self.encoder.embed(batch, &pass), 0..layers)
         };
-        self.head.forward(&hidden, train)
+        self.head.forward(&self.encoder.summary(&hidden), train)
     }
 
     /// The way of computing attention that is faster: on a CPU, the fused kernel has no dropout, and
@@ -295,26 +177,26 @@ impl Model {
         }
     }
 
-    /// The model as it is now, ready for predictions: the prefix is evaluated once, not per batch.
+    /// The model as it is now, ready for predictions: what modules compute for deployment is computed once, not per
+    /// batch.
     pub fn evaluator(&self) -> Evaluator<'_> {
         Evaluator {
-            prefix: tch::no_grad(|| self.modules.keys_and_values(self.config().heads)),
+            modules: self.modules.deployed(),
             model: self,
         }
     }
 
     /// The tensors that are trained, float32 leaves on the model's device, each under a name that
-    /// is the same in every run, in an order that is the same too: modules by layer, the prefix,
-    /// the backbone (in full fine-tuning), the head. Names of biases end in `.bias`; those of norms
-    /// contain `.LayerNorm.`.
+    /// is the same in every run, in an order that is the same too: modules by layer, those of the whole model,
+    /// the backbone's (in full fine-tuning), the head.
     pub fn trainable(&self) -> Vec<(String, Tensor)> {
         self.with_rest(self.modules.named())
     }
 
-    /// The tensors of `trainable` with the prefix in its ejected form: what an adapter checkpoint
+    /// The tensors of `trainable` with modules in their deployed form: what an adapter checkpoint
     /// holds.
     pub fn deployable(&self) -> Vec<(String, Tensor)> {
-        self.with_rest(self.modules.deployable())
+        self.with_rest(self.modules.deployed().named())
     }
 
     fn with_rest(&self, mut modules: Vec<(String, Tensor)>) -> Vec<(String, Tensor)> {
@@ -324,7 +206,13 @@ impl Model {
         modules
     }
 
-    /// Parameters that are trained, head and prefix reparametrisation included.
+    /// Whether weight decay acts on a tensor of `trainable`: biases and norms are left out.
+    pub fn is_decayed(&self, name: &str) -> bool {
+        let is_norm = |tensor| self.config.architecture.is_norm(tensor);
+        !name.ends_with("bias") && !name.strip_prefix(BACKBONE).is_some_and(is_norm)
+    }
+
+    /// Parameters that are trained, head and what is left out at inference included.
     pub fn trained_parameters(&self) -> u64 {
         self.trainable()
             .iter()
@@ -333,46 +221,24 @@ impl Model {
     }
 
     /// Parameters that this model adds to the pretrained one at inference, or replaces in it:
-    /// biases included, prefix ejected, head left out.
+    /// biases included, modules in their deployed form, head left out.
     pub fn deployed_parameters(&self) -> u64 {
         let unfrozen: usize = self.unfrozen.iter().map(|(_, tensor)| tensor.numel()).sum();
         self.modules.deployed_parameters() + unfrozen as u64
     }
 
-    /// Replaces the prefix's reparametrisation by the keys and values that it gives, as an adapter
-    /// checkpoint holds it. The trainable tensors are others afterwards.
-    pub fn eject_prefix(&mut self) {
-        self.modules.eject_prefix();
+    /// Puts the modules into their deployed form, as an adapter checkpoint holds them. The trainable tensors are
+    /// others afterwards.
+    pub fn deploy(&mut self) {
+        self.modules = self.modules.deployed();
     }
-}
-
-/// An encoder over trainable float32 copies of a backbone's weights, and those copies in the order
-/// of the forward pass.
-fn unfreeze(backbone: &Backbone) -> Result<(Encoder, Vec<(String, Tensor)>), ModelError> {
-    let copies: HashMap<String, Tensor> = backbone
-        .tensors
-        .iter()
-        .map(|(name, tensor)| {
-            let copy = crate::nn::trainable(tensor.copy(), backbone.device);
-            (name.clone(), copy)
-        })
-        .collect();
-    let encoder = Encoder::new(&backbone.config, &copies, backbone.kind)?;
-    let named = weights::expected_tensors(&backbone.config)
-        .into_iter()
-        .filter_map(|(name, _)| {
-            let tensor = copies.get(&name)?.shallow_clone();
-            Some((format!("backbone.{name}"), tensor))
-        })
-        .collect();
-    Ok((encoder, named))
 }
 
 /// A model that predicts with the values it had when this was made.
 #[derive(Debug)]
 pub struct Evaluator<'a> {
     model: &'a Model,
-    prefix: Vec<KeyValue>,
+    modules: Modules,
 }
 
 impl Evaluator<'_> {
@@ -381,6 +247,6 @@ impl Evaluator<'_> {
     /// # Panics
     /// As `Model::forward`.
     pub fn predict(&self, batch: &Batch) -> Tensor {
-        tch::no_grad(|| self.model.forward_with(batch, false, &self.prefix))
+        tch::no_grad(|| self.model.forward_with(&self.modules, batch, false))
     }
 }

@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::config::CONFIG_FILE;
-use super::weights::WEIGHTS_FILE;
 use crate::data::listed;
+
+/// The name of the configuration in a model's directory.
+pub const CONFIG_FILE: &str = "config.json";
+/// The name of the weights in a model's directory.
+pub const WEIGHTS_FILE: &str = "model.safetensors";
 
 /// A file of a model's directory that is not there.
 #[derive(Debug, thiserror::Error)]

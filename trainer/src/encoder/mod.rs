@@ -1,9 +1,14 @@
 //! Pretrained encoders: their configuration, their weights and their forward pass.
 
 pub mod absent;
+pub mod architecture;
+pub mod attention;
 pub mod bert;
 pub mod config;
+pub mod fields;
+pub mod post_norm;
+pub mod roberta;
+pub mod sites;
 pub mod weights;
 
-pub use bert::Encoder;
-pub use config::ModelConfig;
+pub use architecture::{Encoder, ModelConfig};

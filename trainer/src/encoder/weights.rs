@@ -8,12 +8,9 @@ use std::path::{Path, PathBuf};
 
 use tch::Tensor;
 
-use super::absent::{self, AbsentFile};
-use super::config::ModelConfig;
+use super::absent::{self, AbsentFile, WEIGHTS_FILE};
+use super::architecture::ModelConfig;
 use crate::tensor_file::{TensorFile, TensorFileError};
-
-/// The file's name in a model's directory.
-pub const WEIGHTS_FILE: &str = "model.safetensors";
 
 /// Why an encoder's weights cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -37,43 +34,6 @@ pub enum WeightsError {
         /// Layers by `config.json`.
         expected: usize,
     },
-}
-
-/// A tensor's name without the architecture's prefix, and its shape.
-pub type Expected = (String, Vec<i64>);
-
-/// The tensors that the encoder computes with, in the order of the forward pass.
-pub fn expected_tensors(config: &ModelConfig) -> Vec<Expected> {
-    let (h, i) = (config.hidden_size, config.intermediate_size);
-    let mut tensors: Vec<Expected> = [
-        ("word_embeddings", config.vocabulary_size),
-        ("position_embeddings", config.position_rows),
-        ("token_type_embeddings", config.token_types),
-    ]
-    .into_iter()
-    .map(|(name, rows)| (format!("embeddings.{name}.weight"), vec![rows, h]))
-    .collect();
-    let mut norm_or_dense = |name: &str, weight: Vec<i64>| {
-        let bias = vec![weight[0]];
-        tensors.push((format!("{name}.weight"), weight));
-        tensors.push((format!("{name}.bias"), bias));
-    };
-    norm_or_dense("embeddings.LayerNorm", vec![h]);
-    for layer in 0..config.layers {
-        for (name, weight) in [
-            ("attention.self.query", vec![h, h]),
-            ("attention.self.key", vec![h, h]),
-            ("attention.self.value", vec![h, h]),
-            ("attention.output.dense", vec![h, h]),
-            ("attention.output.LayerNorm", vec![h]),
-            ("intermediate.dense", vec![i, h]),
-            ("output.dense", vec![h, i]),
-            ("output.LayerNorm", vec![h]),
-        ] {
-            norm_or_dense(&format!("encoder.layer.{layer}.{name}"), weight);
-        }
-    }
-    tensors
 }
 
 /// Reads the encoder's tensors as float32 on the CPU, by their names without prefix.
@@ -101,7 +61,9 @@ pub fn read(model: &Path, config: &ModelConfig) -> Result<HashMap<String, Tensor
             expected: config.layers,
         });
     }
-    expected_tensors(config)
+    config
+        .architecture
+        .tensors()
         .into_iter()
         .map(|(name, shape)| {
             let stored_name = stored.get(&name).unwrap_or(&name);
@@ -117,10 +79,10 @@ fn layer(name: &str) -> Option<usize> {
     layer.parse().ok()
 }
 
-/// A checkpoint's name in the spelling of `expected_tensors`.
+/// A checkpoint's name in the spelling of `Architecture::tensors`.
 fn plain_name(stored: &str, config: &ModelConfig) -> String {
     let name = stored
-        .strip_prefix(config.architecture.as_str())
+        .strip_prefix(config.name)
         .and_then(|rest| rest.strip_prefix('.'))
         .unwrap_or(stored);
     match name.rsplit_once(".LayerNorm.") {

@@ -5,16 +5,34 @@
 //! from Kaiming's uniform distribution with a = √5 (that is U(±1/√H)), Up and both biases from 0: a
 //! fresh adapter changes nothing.
 
-use tch::{Device, Kind, Tensor};
+use std::rc::Rc;
 
+use autopeft_crds::Module;
+use tch::{Device, Tensor};
+
+use super::module::{MethodRow, PeftModule, Place, Scope, Turn};
+use crate::encoder::sites::{Sublayer, SublayerEnd};
 use crate::nn::{Linear, default_bound, uniform, zeros};
 
 /// s, the factor of the adapter's output.
 const SCALE: f64 = 4.0;
 
+/// The method.
+pub const PARALLEL_ADAPTER: MethodRow = MethodRow {
+    name: "parallel_adapter",
+    module: Module::ParallelAdapter,
+    scope: Scope::Layer,
+    fresh,
+};
+
+fn fresh(place: &Place<'_>) -> Rc<dyn PeftModule> {
+    let adapter = ParallelAdapter::new(place.model.hidden_size, place.size, place.device);
+    Rc::new(adapter)
+}
+
 /// A parallel adapter; (2·D·H + D + H) parameters.
 #[derive(Debug)]
-pub struct ParallelAdapter {
+struct ParallelAdapter {
     /// H to D.
     down: Linear,
     /// D to H.
@@ -23,7 +41,7 @@ pub struct ParallelAdapter {
 
 impl ParallelAdapter {
     /// A fresh adapter of bottleneck D in a model of width H.
-    pub fn new(hidden: i64, bottleneck: i64, device: Device) -> Self {
+    fn new(hidden: i64, bottleneck: i64, device: Device) -> Self {
         Self {
             down: Linear {
                 weight: uniform(&[bottleneck, hidden], default_bound(hidden), device),
@@ -35,16 +53,20 @@ impl ParallelAdapter {
             },
         }
     }
+}
 
-    /// 4·PA(x), `[.., H]` to `[.., H]`, computed in `kind`.
-    pub fn forward(&self, x: &Tensor, kind: Kind) -> Tensor {
-        self.up.forward(&self.down.forward(x, kind).relu(), kind) * SCALE
+impl PeftModule for ParallelAdapter {
+    fn named(&self) -> Vec<(String, Tensor)> {
+        let down = self.down.named("down").into_iter();
+        down.chain(self.up.named("up")).collect()
     }
 
-    /// The parameters under their names.
-    pub fn named(&self, prefix: &str) -> impl Iterator<Item = (String, Tensor)> {
-        let down = self.down.named(&format!("{prefix}.down"));
-        down.into_iter()
-            .chain(self.up.named(&format!("{prefix}.up")))
+    // 4·PA(x), [.., H] to [.., H].
+    fn term(&self, _turn: &Turn<'_>, end: &SublayerEnd<'_>) -> Option<Tensor> {
+        if end.sublayer != Sublayer::FeedForward {
+            return None;
+        }
+        let inner = self.down.forward(end.input, end.kind).relu();
+        Some(self.up.forward(&inner, end.kind) * SCALE)
     }
 }

@@ -6,18 +6,33 @@
 //! default initialisation. Of the 2n slots of width H, the i-th active layer takes slot 2i as keys
 //! and slot 2i + 1 as values. What an adapter keeps is the network's output, its ejected form.
 
-use tch::{Device, Kind, Tensor};
+use std::rc::Rc;
 
-use crate::encoder::bert::KeyValue;
+use autopeft_crds::Module;
+use tch::{Kind, Tensor};
+
+use super::module::{MethodRow, PeftModule, Place, Scope, Turn};
+use crate::encoder::sites::KeyValue;
 use crate::nn::{Linear, default_bound, normal, trainable, uniform};
 
 /// m, the width of the reparametrisation (AutoPEFT and MAM).
 pub const REPARAMETRISATION: i64 = 800;
 
+/// The method.
+pub const PREFIX: MethodRow = MethodRow {
+    name: "prefix",
+    module: Module::Prefix,
+    scope: Scope::Model,
+    fresh: |place| Rc::new(Prefix::new(place)),
+};
+
 /// The prefix of all active layers.
 #[derive(Debug)]
-pub struct Prefix {
+struct Prefix {
+    /// L.
+    positions: i64,
     hidden_size: i64,
+    heads: i64,
     form: Form,
 }
 
@@ -38,13 +53,18 @@ enum Form {
 
 impl Prefix {
     /// A fresh prefix of L positions for n layers of width H.
-    pub fn new(positions: i64, hidden_size: i64, layers: i64, device: Device) -> Self {
+    fn new(place: &Place<'_>) -> Self {
+        let device = place.device;
+        let (positions, layers) = (place.size, place.layers.len() as i64);
+        let hidden_size = place.model.hidden_size;
         let dense = |from: i64, to: i64| Linear {
             weight: uniform(&[to, from], default_bound(from), device),
             bias: uniform(&[to], default_bound(from), device),
         };
         Self {
+            positions,
             hidden_size,
+            heads: place.model.heads,
             form: Form::Reparametrised {
                 embedding: normal(&[positions, hidden_size], 1.0, device),
                 hidden: dense(hidden_size, REPARAMETRISATION),
@@ -54,7 +74,7 @@ impl Prefix {
     }
 
     /// The network's output, `[L, 2·n·H]`, in float32: it is small, and every text reads it.
-    fn key_values(&self) -> Tensor {
+    fn output(&self) -> Tensor {
         match &self.form {
             Form::Reparametrised {
                 embedding,
@@ -67,60 +87,56 @@ impl Prefix {
             Form::Ejected(key_values) => key_values.shallow_clone(),
         }
     }
+}
 
-    /// Keys and values, one entry per active layer.
-    pub fn keys_and_values(&self, heads: i64) -> Vec<KeyValue> {
-        let key_values = self.key_values();
-        let slots = key_values.size()[1] / self.hidden_size;
-        // [L, 2n·H] -> [L, 2n, heads, d] -> [2n, heads, L, d]
-        let by_slot = key_values
-            .view([-1, slots, heads, self.hidden_size / heads])
-            .permute([1, 2, 0, 3]);
-        (0..slots / 2)
-            .map(|layer| KeyValue {
-                key: by_slot.get(2 * layer),
-                value: by_slot.get(2 * layer + 1),
-            })
-            .collect()
-    }
-
-    /// The same prefix in its ejected form: the network is evaluated once.
-    #[must_use]
-    pub fn ejected(&self) -> Self {
-        let values = tch::no_grad(|| self.key_values());
-        let device = values.device();
-        Self {
-            hidden_size: self.hidden_size,
-            form: Form::Ejected(trainable(values, device)),
-        }
-    }
-
-    /// 2·L·H·n: the parameters of the ejected form.
-    pub fn deployed_parameters(&self) -> u64 {
-        match &self.form {
-            Form::Reparametrised {
-                embedding, output, ..
-            } => (embedding.size()[0] * output.bias.size()[0]) as u64,
-            Form::Ejected(key_values) => key_values.numel() as u64,
-        }
-    }
-
-    /// The parameters under their names.
-    pub fn named(&self, prefix: &str) -> Vec<(String, Tensor)> {
+impl PeftModule for Prefix {
+    fn named(&self) -> Vec<(String, Tensor)> {
         match &self.form {
             Form::Reparametrised {
                 embedding,
                 hidden,
                 output,
             } => {
-                let mut tensors = vec![(format!("{prefix}.embedding"), embedding.shallow_clone())];
-                tensors.extend(hidden.named(&format!("{prefix}.hidden")));
-                tensors.extend(output.named(&format!("{prefix}.output")));
+                let mut tensors = vec![("embedding".to_owned(), embedding.shallow_clone())];
+                tensors.extend(hidden.named("hidden"));
+                tensors.extend(output.named("output"));
                 tensors
             }
             Form::Ejected(key_values) => {
-                vec![(format!("{prefix}.key_values"), key_values.shallow_clone())]
+                vec![("key_values".to_owned(), key_values.shallow_clone())]
             }
         }
+    }
+
+    // The ejected form: the network is evaluated once. It has 2·L·H·n parameters.
+    fn deployed(&self) -> Option<Rc<dyn PeftModule>> {
+        let values = tch::no_grad(|| self.output());
+        let device = values.device();
+        Some(Rc::new(Self {
+            form: Form::Ejected(trainable(values, device)),
+            ..*self
+        }))
+    }
+
+    // [L, 2n·H] -> [L, 2n, heads, d] -> [2n, heads, L, d]
+    fn once(&self) -> Option<Tensor> {
+        let key_values = self.output();
+        let slots = key_values.size()[1] / self.hidden_size;
+        let width = self.hidden_size / self.heads;
+        let by_slot = key_values.view([-1, slots, self.heads, width]);
+        Some(by_slot.permute([1, 2, 0, 3]))
+    }
+
+    fn positions(&self) -> i64 {
+        self.positions
+    }
+
+    fn key_values(&self, turn: &Turn<'_>, _input: &Tensor) -> Option<KeyValue> {
+        let by_slot = turn.once?;
+        let slot = 2 * turn.slot as i64;
+        Some(KeyValue {
+            key: by_slot.get(slot),
+            value: by_slot.get(slot + 1),
+        })
     }
 }

@@ -4,16 +4,34 @@
 //! output, a second time. Both matrices start from N(0, 0.02²) (BERT's own scheme) and biases from
 //! 0, so that a fresh adapter is close to the identity, but not equal to it.
 
-use tch::{Device, Kind, Tensor};
+use std::rc::Rc;
 
+use autopeft_crds::Module;
+use tch::{Device, Tensor};
+
+use super::module::{MethodRow, PeftModule, Place, Scope, Turn};
+use crate::encoder::sites::{Sublayer, SublayerEnd};
 use crate::nn::{Linear, normal, zeros};
 
 /// The standard deviation of fresh matrices.
 const DEVIATION: f64 = 0.02;
 
+/// The method.
+pub const SERIAL_ADAPTER: MethodRow = MethodRow {
+    name: "serial_adapter",
+    module: Module::SerialAdapter,
+    scope: Scope::Layer,
+    fresh,
+};
+
+fn fresh(place: &Place<'_>) -> Rc<dyn PeftModule> {
+    let adapter = SerialAdapter::new(place.model.hidden_size, place.size, place.device);
+    Rc::new(adapter)
+}
+
 /// A serial adapter; (2·D·H + D + H) parameters.
 #[derive(Debug)]
-pub struct SerialAdapter {
+struct SerialAdapter {
     /// H to D.
     down: Linear,
     /// D to H.
@@ -22,7 +40,7 @@ pub struct SerialAdapter {
 
 impl SerialAdapter {
     /// A fresh adapter of bottleneck D in a model of width H.
-    pub fn new(hidden: i64, bottleneck: i64, device: Device) -> Self {
+    fn new(hidden: i64, bottleneck: i64, device: Device) -> Self {
         Self {
             down: Linear {
                 weight: normal(&[bottleneck, hidden], DEVIATION, device),
@@ -34,16 +52,21 @@ impl SerialAdapter {
             },
         }
     }
+}
 
-    /// SA(u), `[.., H]` to `[.., H]`, computed in `kind`.
-    pub fn forward(&self, u: &Tensor, kind: Kind) -> Tensor {
-        self.up.forward(&self.down.forward(u, kind).relu(), kind)
+impl PeftModule for SerialAdapter {
+    fn named(&self) -> Vec<(String, Tensor)> {
+        let down = self.down.named("down").into_iter();
+        down.chain(self.up.named("up")).collect()
     }
 
-    /// The parameters under their names.
-    pub fn named(&self, prefix: &str) -> impl Iterator<Item = (String, Tensor)> {
-        let down = self.down.named(&format!("{prefix}.down"));
-        down.into_iter()
-            .chain(self.up.named(&format!("{prefix}.up")))
+    // SA(u) with u = LN(h + x), [.., H] to [.., H].
+    fn term(&self, _turn: &Turn<'_>, end: &SublayerEnd<'_>) -> Option<Tensor> {
+        if end.sublayer != Sublayer::FeedForward {
+            return None;
+        }
+        let u = (end.norm)(end.sum);
+        let inner = self.down.forward(&u, end.kind).relu();
+        Some(self.up.forward(&inner, end.kind))
     }
 }

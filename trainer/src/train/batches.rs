@@ -8,7 +8,7 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::encoder::bert::Batch;
+use crate::encoder::sites::Batch;
 use crate::task::Targets;
 use crate::tokenize::Encoded;
 

@@ -34,8 +34,13 @@ pub struct AdamW {
 }
 
 impl AdamW {
-    /// Takes hold of the trained tensors, float32 leaves on one device.
-    pub fn new(trainable: Vec<(String, Tensor)>, weight_decay: f64) -> Result<Self, TchError> {
+    /// Takes hold of the trained tensors, float32 leaves on one device. `weight_decay` acts on those whose names
+    /// `is_decayed`.
+    pub fn new(
+        trainable: Vec<(String, Tensor)>,
+        weight_decay: f64,
+        is_decayed: impl Fn(&str) -> bool,
+    ) -> Result<Self, TchError> {
         let _guard = tch::no_grad_guard();
         let flat = |tensor: &Tensor| tensor.f_detach()?.f_reshape([-1]);
         let flats = trainable
@@ -141,11 +146,6 @@ impl AdamW {
     }
 }
 
-/// Biases and layer norms are left out of weight decay.
-fn is_decayed(name: &str) -> bool {
-    !name.ends_with("bias") && !name.contains("LayerNorm")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,7 +167,8 @@ mod tests {
             ("a.weight".to_owned(), weight.shallow_clone()),
             ("a.bias".to_owned(), bias.shallow_clone()),
         ];
-        let mut optimizer = AdamW::new(named, 0.1).expect("an optimiser");
+        let mut optimizer =
+            AdamW::new(named, 0.1, |name| !name.ends_with("bias")).expect("an optimiser");
         let coefficients = Tensor::from_slice(&[3.0_f32, 0.0]);
         let mut expected = [0.5_f64, -1.0, 2.0];
         let (mut mean, mut square) = ([0.0_f64; 3], [0.0_f64; 3]);
@@ -198,7 +199,7 @@ mod tests {
     fn a_snapshot_brings_the_models_own_tensors_back() {
         let weight = leaf(&[1.0, 2.0]);
         let named = vec![("w".to_owned(), weight.shallow_clone())];
-        let mut optimizer = AdamW::new(named, 0.0).expect("an optimiser");
+        let mut optimizer = AdamW::new(named, 0.0, |_| true).expect("an optimiser");
         let before = optimizer.snapshot().expect("a copy");
         let loss = (&weight * &weight).sum(Kind::Float);
         optimizer.step(&loss, 0.1).expect("a step");
@@ -214,7 +215,7 @@ mod tests {
             ("used".to_owned(), used.shallow_clone()),
             ("unused".to_owned(), unused.shallow_clone()),
         ];
-        let mut optimizer = AdamW::new(named, 0.0).expect("an optimiser");
+        let mut optimizer = AdamW::new(named, 0.0, |_| true).expect("an optimiser");
         let loss = used.sum(Kind::Float);
         optimizer.step(&loss, 0.1).expect("a step");
         assert_eq!(values(&unused), [3.0]);

@@ -112,7 +112,9 @@ pub fn train(
         steps,
         recipe.training.warmup_percent,
     );
-    let mut optimizer = AdamW::new(model.trainable(), recipe.training.weight_decay.get())?;
+    let decay = recipe.training.weight_decay.get();
+    let is_decayed = |name: &str| model.is_decayed(name);
+    let mut optimizer = AdamW::new(model.trainable(), decay, is_decayed)?;
     let mut order = generator(recipe.seeds.order);
     // 53 bits: the sign is never touched.
     tch::manual_seed(recipe.seeds.dropout as i64);

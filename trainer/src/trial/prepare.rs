@@ -110,7 +110,7 @@ fn text_encoder(
 ) -> Result<TextEncoder, TokenizeError> {
     let limits = Limits {
         vocabulary: config.vocabulary_size,
-        positions: config.max_tokens(),
+        positions: config.max_tokens,
     };
     let pairs = examples.texts.iter().any(|(_, second)| second.is_some());
     TextEncoder::open(model, limits, training.max_length as usize, pairs)

@@ -125,9 +125,9 @@ fn layers_under_the_first_active_one_record_nothing() {
     let full = small_backbone("bert", Method::FullFineTuning);
     let full = Model::new(&full, &configuration("000", 0, 0, 0), OUTPUTS, 7).expect("a model");
     let encoder = full.encoder();
-    let pass = autopeft_trainer::encoder::bert::Pass {
+    let pass = autopeft_trainer::encoder::sites::Pass {
         train: false,
-        attention: autopeft_trainer::encoder::bert::Attention::Eager,
+        attention: autopeft_trainer::encoder::sites::Attention::Eager,
     };
     assert!(encoder.embed(&small_batch("bert"), &pass).requires_grad());
     let frozen = backbone.encoder().expect("an encoder");
@@ -147,7 +147,7 @@ fn the_ejected_prefix_predicts_the_same_bit_for_bit() {
             before,
             "{configuration}"
         );
-        model.eject_prefix();
+        model.deploy();
         assert_eq!(
             values(&model.evaluator().predict(&batch)),
             before,

@@ -4,8 +4,7 @@
 use crate::common::*;
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::trial::Method;
-use autopeft_trainer::encoder::Encoder;
-use autopeft_trainer::encoder::bert::{Attention, Bare, Mask, Pass};
+use autopeft_trainer::encoder::sites::{Attention, Bare, Pass};
 use autopeft_trainer::model::{Backbone, Batch, Model};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
@@ -15,17 +14,17 @@ use tch::{Device, Kind, Tensor};
 const TOLERANCE: f64 = 1e-5;
 
 /// The embeddings and every layer's output, each `[B, T, H]`.
-fn hidden_states(encoder: &Encoder, batch: &Batch, attention: Attention) -> Vec<Tensor> {
-    let device = batch.input_ids.device();
+fn hidden_states(backbone: &Backbone, batch: &Batch, attention: Attention) -> Vec<Tensor> {
+    let encoder = backbone.encoder().expect("an encoder");
     let pass = Pass {
         train: false,
         attention,
     };
     tch::no_grad(|| {
-        let mask = Mask::new(&batch.attention_mask, 0, device, &pass);
+        let mask = encoder.mask(batch, 0, &pass);
         let mut states = vec![encoder.embed(batch, &pass)];
-        for layer in encoder.layers() {
-            let next = layer.forward(&states[states.len() - 1], &mask, &Bare, &pass);
+        for layer in 0..backbone.config().layers {
+            let next = encoder.layer(layer, &states[layer], &mask, &Bare, &pass);
             states.push(next);
         }
         states
@@ -57,8 +56,7 @@ fn check_minilm(attention: Attention, device: Device) {
     let directory = real_model("all-MiniLM-L6-v2");
     let backbone =
         Backbone::load(&directory, Method::Peft, device, Kind::Float).expect("the real weights");
-    let encoder = backbone.encoder().expect("an encoder");
-    let states = hidden_states(&encoder, &batch, attention);
+    let states = hidden_states(&backbone, &batch, attention);
     let expected = golden["states"].as_array().expect("states");
     assert_eq!(states.len(), expected.len());
     for (layer, (state, expected)) in states.iter().zip(expected).enumerate() {
@@ -96,9 +94,8 @@ fn small_bert_and_roberta_have_the_hidden_states_of_hugging_face() {
     for architecture in ["bert", "roberta"] {
         let golden = &golden("encoders.json")[architecture];
         let backbone = small_backbone(architecture, Method::Peft);
-        let encoder = backbone.encoder().expect("an encoder");
         for attention in [Attention::Eager, Attention::Fused] {
-            let states = hidden_states(&encoder, &batch(&golden["batch"]), attention);
+            let states = hidden_states(&backbone, &batch(&golden["batch"]), attention);
             let expected = golden["states"].as_array().expect("states");
             assert_eq!(states.len(), expected.len());
             for (layer, (state, expected)) in states.iter().zip(expected).enumerate() {

@@ -9,7 +9,6 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::trial::{EpochMeasurements, Method};
 use autopeft_trainer::encoder::ModelConfig;
-use autopeft_trainer::encoder::weights::expected_tensors;
 use autopeft_trainer::model::{Backbone, Batch, Model};
 use autopeft_trainer::train::Observer;
 use serde_json::{Value, json};
@@ -96,7 +95,7 @@ pub fn small_config(architecture: &str) -> Value {
 pub fn small_tensors(config: &Value) -> Vec<(String, Tensor)> {
     let parsed = ModelConfig::parse(&config.to_string(), Path::new("config.json"))
         .expect("a valid configuration");
-    let architecture = parsed.architecture.as_str();
+    let architecture = parsed.name;
     let stored_name = |name: &str| {
         let name = format!("{architecture}.{name}");
         match architecture {
@@ -106,7 +105,9 @@ pub fn small_tensors(config: &Value) -> Vec<(String, Tensor)> {
             _ => name,
         }
     };
-    let mut tensors: Vec<(String, Tensor)> = expected_tensors(&parsed)
+    let mut tensors: Vec<(String, Tensor)> = parsed
+        .architecture
+        .tensors()
         .into_iter()
         .map(|(name, shape)| (stored_name(&name), weight(&name, &shape)))
         .collect();

@@ -1,0 +1,176 @@
+//! A pretrained encoder's weights on a device: loaded once, they serve any number of models, one after another.
+
+use std::path::Path;
+
+use autopeft_crds::PeftConfiguration;
+use autopeft_crds::trial::Method;
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::encoder::architecture::{MissingTensor, Tensors};
+use crate::encoder::fields::ConfigError;
+use crate::encoder::weights::{self, WeightsError};
+use crate::encoder::{Encoder, ModelConfig};
+use crate::nn::trainable;
+use crate::reason::sentence;
+
+/// Why a model cannot be loaded or built.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// `config.json` cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// `model.safetensors` cannot be used.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// A tensor that the encoder computes with is not there.
+    #[error(transparent)]
+    Missing(#[from] MissingTensor),
+    /// The configuration's mask is for another depth.
+    #[error("the configuration's layers have {found} bits; the model has {expected} layers")]
+    Layers {
+        /// The mask's length.
+        found: usize,
+        /// The model's layers.
+        expected: usize,
+    },
+    /// Full fine-tuning was asked for together with modules.
+    #[error("full fine-tuning takes no modules; the configuration is {0}")]
+    ModulesInFullFineTuning(PeftConfiguration),
+    /// A head needs at least one output.
+    #[error("the head has {0} outputs; at least 1 is needed")]
+    Outputs(i64),
+    /// The device refused the weights.
+    #[error("the weights cannot be put on {device}: {}", sentence(source))]
+    Device {
+        /// The device.
+        device: String,
+        /// Why.
+        source: TchError,
+    },
+}
+
+impl ModelError {
+    /// Whether a file of the model is not there.
+    pub fn is_absence(&self) -> bool {
+        matches!(
+            self,
+            Self::Config(ConfigError::Absent(_)) | Self::Weights(WeightsError::Absent(_))
+        )
+    }
+}
+
+/// A pretrained encoder's weights on a device.
+#[derive(Debug)]
+pub struct Backbone {
+    config: ModelConfig,
+    tensors: Tensors,
+    method: Method,
+    kind: Kind,
+    device: Device,
+}
+
+impl Backbone {
+    /// Reads `config.json` and `model.safetensors` of a directory, which is never written to, and
+    /// puts the weights on a device. Frozen dense layers are cast to `kind` once, here; for full
+    /// fine-tuning every weight stays float32 and `kind` is what matrix products are computed in.
+    ///
+    /// # Errors
+    /// A file cannot be used (the error names file and field or tensor), or the device refuses.
+    pub fn load(
+        model: &Path,
+        method: Method,
+        device: Device,
+        kind: Kind,
+    ) -> Result<Self, ModelError> {
+        Self::load_as(ModelConfig::read(model)?, model, method, device, kind)
+    }
+
+    /// The same with a configuration that has been read.
+    ///
+    /// # Errors
+    /// The weights cannot be used, or the device refuses.
+    pub fn load_as(
+        config: ModelConfig,
+        model: &Path,
+        method: Method,
+        device: Device,
+        kind: Kind,
+    ) -> Result<Self, ModelError> {
+        let refused = |source| ModelError::Device {
+            device: crate::device::name(device),
+            source,
+        };
+        let tensors = weights::read(model, &config)?
+            .into_iter()
+            .map(|(name, tensor)| {
+                let stored = match method {
+                    Method::Peft if config.architecture.is_dense(&name) => kind,
+                    _ => Kind::Float,
+                };
+                let tensor = tensor.f_to_kind(stored)?.f_to_device(device)?;
+                Ok((name, tensor))
+            })
+            .collect::<Result<_, TchError>>()
+            .map_err(refused)?;
+        Ok(Self {
+            config,
+            tensors,
+            method,
+            kind,
+            device,
+        })
+    }
+
+    /// The encoder's shape and constants.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// What is trained of it.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The number format of matrix products.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The device that computes.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// The encoder over these weights, which are shared and not copied.
+    ///
+    /// # Errors
+    /// None for a backbone that was loaded.
+    pub fn encoder(&self) -> Result<Box<dyn Encoder>, ModelError> {
+        Ok(self.config.architecture.encoder(&self.tensors, self.kind)?)
+    }
+
+    /// The encoder with trainable float32 copies of the tensors that `trains` names, and those copies under
+    /// `backbone.NAME`, in the order of the forward pass.
+    ///
+    /// # Errors
+    /// None for a backbone that was loaded.
+    pub fn unfrozen(
+        &self,
+        trains: impl Fn(&str) -> bool,
+    ) -> Result<(Box<dyn Encoder>, Vec<(String, Tensor)>), ModelError> {
+        let mut tensors: Tensors = self
+            .tensors
+            .iter()
+            .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
+            .collect();
+        let mut named = Vec::new();
+        for (name, _) in self.config.architecture.tensors() {
+            if let Some(tensor) = tensors.get_mut(&name).filter(|_| trains(&name)) {
+                *tensor = trainable(tensor.to_kind(Kind::Float).copy(), self.device);
+                named.push((format!("backbone.{name}"), tensor.shallow_clone()));
+            }
+        }
+        let encoder = self.config.architecture.encoder(&tensors, self.kind)?;
+        Ok((encoder, named))
+    }
+}
