@@ -233,7 +233,7 @@ pub struct TrialMeasurements {
     pub deployed_parameters: u64,
     /// Seconds of training and validation, loading left out.
     pub train_seconds: f64,
-    /// Seconds from the start of the process.
+    /// Seconds from the start of the process, or from the end of the trial before in the same run.
     pub total_seconds: f64,
     /// The most of the machine's memory that the process held at once, bytes; a GPU's own memory is
     /// not part of it.

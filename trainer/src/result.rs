@@ -1,4 +1,4 @@
-//! The one document that ends a trial: built, kept under its limit, and written so that a reader
+//! The one document that ends a run: built, kept under its limit, and written so that a reader
 //! sees all of it or nothing.
 
 use std::fs;
@@ -6,14 +6,15 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use autopeft_crds::inspection::{InspectionOutcome, InspectionResult};
+use autopeft_crds::run::{RunResult, SeveralResults};
 use autopeft_crds::trial::{
-    EpochMeasurements, FailureReason, RESULT_MAX_BYTES, RESULT_VERSION, TrialIdentity,
-    TrialMeasurements, TrialOutcome, TrialResult,
+    EpochMeasurements, FailureReason, RESULT_MAX_BYTES, RESULT_VERSION, TrialMeasurements,
+    TrialOutcome,
 };
 
 /// The longest message of a failure, characters.
 const MESSAGE_MAX: usize = 512;
-/// What a kubelet takes of a termination message in any case: it allows all containers of a pod 12 KiB
+/// For each trial, what a kubelet takes of a termination message in any case: it allows all containers of a pod 12 KiB
 /// together, and webhooks may have put some beside this one.
 const MESSAGE_BYTES: usize = 1024;
 
@@ -36,13 +37,9 @@ pub enum ResultWriteError {
     TooLarge(usize),
 }
 
-/// The document of a trial that succeeded.
-pub fn succeeded(identity: TrialIdentity, measured: TrialMeasurements) -> TrialResult {
-    TrialResult {
-        version: RESULT_VERSION,
-        identity,
-        outcome: TrialOutcome::Succeeded(Box::new(rounded(measured))),
-    }
+/// The outcome of a trial that succeeded.
+pub fn succeeded(measured: TrialMeasurements) -> TrialOutcome {
+    TrialOutcome::Succeeded(Box::new(rounded(measured)))
 }
 
 /// Measurements as they are printed: numbers that are only looked at are rounded; the score is
@@ -60,46 +57,61 @@ pub fn rounded(mut measured: TrialMeasurements) -> TrialMeasurements {
     measured
 }
 
-/// The document of a trial that failed.
-pub fn failed(identity: TrialIdentity, reason: FailureReason, message: &str) -> TrialResult {
+/// The outcome of a trial that failed.
+pub fn failed(reason: FailureReason, message: &str) -> TrialOutcome {
     // One line: messages of libtorch go on with a stack.
     let line = message.lines().next().unwrap_or_default();
-    TrialResult {
-        version: RESULT_VERSION,
-        identity,
-        outcome: TrialOutcome::Failed {
-            reason,
-            message: line.chars().take(MESSAGE_MAX).collect(),
-        },
+    TrialOutcome::Failed {
+        reason,
+        message: line.chars().take(MESSAGE_MAX).collect(),
     }
 }
 
 /// The document as bytes within the limit, and of `wanted` bytes where that can be: without its oldest
-/// epochs, never the best one, or with a shorter message, where it is too long.
-pub fn encode(mut result: TrialResult, wanted: usize) -> Result<Vec<u8>, ResultWriteError> {
+/// epochs, never the best one, or with shorter messages, where it is too long.
+pub fn encode(mut result: RunResult, wanted: usize) -> Result<Vec<u8>, ResultWriteError> {
     loop {
         let bytes = serde_json::to_vec(&result)?;
         if bytes.len() <= wanted.min(RESULT_MAX_BYTES) {
             return Ok(bytes);
         }
-        let is_shorter = match &mut result.outcome {
-            TrialOutcome::Succeeded(measured) => {
-                drop_oldest(&mut measured.epochs, measured.best_epoch)
-            }
-            TrialOutcome::Failed { message, .. } => {
-                let half = message.chars().count() / 2;
-                let is_shorter = !message.is_empty();
-                *message = message.chars().take(half).collect();
-                is_shorter
-            }
-        };
-        if !is_shorter {
+        if !shorten(outcomes(&mut result)) {
             return match bytes.len() {
                 ..=RESULT_MAX_BYTES => Ok(bytes),
                 length => Err(ResultWriteError::TooLarge(length)),
             };
         }
     }
+}
+
+/// The outcomes of a document.
+fn outcomes(result: &mut RunResult) -> Vec<&mut TrialOutcome> {
+    match result {
+        RunResult::One(result) => vec![&mut result.outcome],
+        RunResult::Several(SeveralResults { trials, .. }) => {
+            let trials = trials.iter_mut();
+            trials.map(|member| &mut member.outcome).collect()
+        }
+    }
+}
+
+/// Makes one outcome shorter, the longest first; false where none can be.
+fn shorten(mut outcomes: Vec<&mut TrialOutcome>) -> bool {
+    outcomes.sort_by_key(|outcome| {
+        std::cmp::Reverse(match outcome {
+            TrialOutcome::Succeeded(measured) => (measured.epochs.len(), 0),
+            TrialOutcome::Failed { message, .. } => (0, message.len()),
+        })
+    });
+    outcomes.into_iter().any(|outcome| match outcome {
+        TrialOutcome::Succeeded(measured) => drop_oldest(&mut measured.epochs, measured.best_epoch),
+        TrialOutcome::Failed { message, .. } => {
+            let half = message.chars().count() / 2;
+            let is_shorter = !message.is_empty();
+            *message = message.chars().take(half).collect();
+            is_shorter
+        }
+    })
 }
 
 fn drop_oldest(epochs: &mut Vec<EpochMeasurements>, best: u32) -> bool {
@@ -119,9 +131,9 @@ fn digits(value: f64, count: i32) -> f64 {
 
 /// Writes a result to a file: by a rename where it is a regular one, so that no reader ever sees a
 /// part of it, and directly where it is a device, a pipe, or mounted by itself (`/dev/termination-log`).
-pub fn write(path: &Path, result: TrialResult) -> Result<(), ResultWriteError> {
+pub fn write(path: &Path, mut result: RunResult) -> Result<(), ResultWriteError> {
     let wanted = if is_special(path) {
-        MESSAGE_BYTES
+        MESSAGE_BYTES * outcomes(&mut result).len()
     } else {
         RESULT_MAX_BYTES
     };

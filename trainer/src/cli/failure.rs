@@ -15,8 +15,8 @@ use crate::trial::TrialError;
 pub(super) enum Failure {
     /// Input that cannot be used.
     BadInput(String),
-    /// A trial failed; its result has been written.
-    Recorded(FailureReason, String),
+    /// Trials failed; the result has been written.
+    Recorded(String),
     /// Anything else.
     Internal(String),
 }
@@ -34,8 +34,9 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BadInput(message) | Self::Internal(message) => formatter.write_str(message),
-            Self::Recorded(reason, message) => write!(formatter, "{reason:?}: {message}"),
+            Self::BadInput(message) | Self::Recorded(message) | Self::Internal(message) => {
+                formatter.write_str(message)
+            }
         }
     }
 }

@@ -34,7 +34,7 @@ Exit codes:
   1  something else than the input was in the way: memory, the disk, the GPU, a loss that is not
      finite, a result that cannot be written, or a defect of this program; the message tells which
   2  the input or a flag cannot be used; the message says what would be right
-  3  a trial failed, and its result document says why (trial alone)";
+  3  a trial failed, or one of several, and the result document says why (trial alone)";
 
 /// Trains PEFT configurations of a pretrained encoder.
 #[derive(Debug, Parser)]
@@ -46,7 +46,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train one candidate of a search and write its result document.
+    /// Train the candidates of one run of a search, one or several, and write their result document.
     Trial(trial::TrialArguments),
     /// Read a request's model and data, and print what they are as JSON.
     Inspect {
@@ -164,20 +164,19 @@ fn inspect(request: &Path, file: Option<&Path>, machine: &Machine) -> Result<(),
     print_json(&found?)
 }
 
-/// Reads a request document.
+/// Reads the request document of a trial.
 fn read_request(path: &Path) -> Result<TrialRequest, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::BadInput(format!(
-            "--request {} cannot be read: {error}",
-            path.display()
-        ))
-    })?;
-    serde_json::from_str(&text).map_err(|error| {
-        Failure::BadInput(format!(
-            "--request {} is not a trial's request: {error}",
-            path.display()
-        ))
-    })
+    read_document(path)
+}
+
+/// Reads a request document.
+fn read_document<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+    let refused =
+        |problem: String| Failure::BadInput(format!("--request {} {problem}", path.display()));
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| refused(format!("cannot be read: {error}")))?;
+    serde_json::from_str(&text)
+        .map_err(|error| refused(format!("is not a trial's request: {error}")))
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {

@@ -4,15 +4,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use autopeft_crds::trial::{TrialMeasurements, TrialRequest};
+use autopeft_crds::run::{MemberResult, RunRequest, RunResult};
+use autopeft_crds::trial::{TrialMeasurements, TrialOutcome, TrialRequest};
 use clap::Args;
 
 use super::failure::{Failure, panic_reason};
 use super::progress::Progress;
-use super::{Machine, parent, read_request};
+use super::{Machine, parent, read_document};
 use crate::adapter;
 use crate::result;
-use crate::trial::{self, TrialError};
+use crate::trial::{self, Inputs, TrialError};
 
 /// Arguments of `trial`.
 #[derive(Debug, Args)]
@@ -34,42 +35,75 @@ pub(super) fn run(arguments: &TrialArguments, started: Instant) -> Result<(), Fa
     if arguments.exit_with_parent {
         parent::exit_with_parent();
     }
-    let request = read_request(&arguments.request)?;
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        train(&request, arguments.machine.device()?, started)
+    let request: RunRequest = read_document(&arguments.request)?;
+    let mut inputs = None;
+    let mut members = Vec::new();
+    let mut failures = Vec::new();
+    let mut started = started;
+    for trial in request.trials() {
+        let outcome = outcome(trial, &mut inputs, &arguments.machine, started);
+        if let TrialOutcome::Failed { reason, message } = &outcome {
+            failures.push(format!("{reason:?}: {message}"));
+        }
+        members.push(MemberResult {
+            identity: trial.identity.clone(),
+            outcome,
+        });
+        // Written anew after each: one that takes the process with it leaves the outcomes before its own.
+        result::write(&arguments.result, RunResult::of(&request, members.clone()))
+            .map_err(|error| Failure::Internal(error.to_string()))?;
+        started = Instant::now();
+    }
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Recorded(failures.join("\n")))
+    }
+}
+
+/// What comes out of one trial, whatever happens in it. `started` is when the process began, or the trial before it
+/// ended.
+fn outcome(
+    trial: &TrialRequest,
+    inputs: &mut Option<Inputs>,
+    machine: &Machine,
+    started: Instant,
+) -> TrialOutcome {
+    let trained = catch_unwind(AssertUnwindSafe(|| {
+        let inputs = match inputs {
+            Some(inputs) => inputs,
+            None => inputs.insert(Inputs::new(machine.device()?)),
+        };
+        train(trial, inputs, started)
     }));
-    let identity = request.identity.clone();
-    let (document, failure) = match outcome {
-        Ok(Ok(measured)) => (result::succeeded(identity, measured), None),
-        Ok(Err(error)) => {
-            let (reason, message) = (error.reason(), error.to_string());
-            let document = result::failed(identity, reason, &message);
-            (document, Some(Failure::Recorded(reason, message)))
-        }
+    match trained {
+        Ok(Ok(measured)) => result::succeeded(measured),
+        Ok(Err(error)) => result::failed(error.reason(), &error.to_string()),
         Err(payload) => {
+            // Whatever the panic left on the device goes.
+            *inputs = None;
             let (reason, message) = panic_reason(payload.as_ref());
-            let document = result::failed(identity, reason, &message);
-            (document, Some(Failure::Recorded(reason, message)))
+            result::failed(reason, &message)
         }
-    };
-    result::write(&arguments.result, document)
-        .map_err(|error| Failure::Internal(error.to_string()))?;
-    failure.map_or(Ok(()), Err)
+    }
 }
 
 fn train(
     request: &TrialRequest,
-    device: tch::Device,
+    inputs: &mut Inputs,
     started: Instant,
 ) -> Result<TrialMeasurements, TrialError> {
     let mut progress = Progress::new();
-    progress.say(&format!("{:?}: {}", request.method, request.configuration));
+    progress.say(&format!(
+        "trial {}: {:?}: {}",
+        request.identity.trial, request.method, request.configuration
+    ));
     // A retry replaces what an attempt before it has left.
     let artifacts = request.artifacts.as_ref().map(Path::new);
     if let Some(folder) = artifacts {
         adapter::prepare_place(folder, true)?;
     }
-    let prepared = trial::prepare(request, device)?;
+    let prepared = trial::prepare_with(inputs, request)?;
     for note in &prepared.notes {
         progress.say(note);
     }

@@ -7,6 +7,7 @@
 //! Nothing in a step waits for the device. The loss is looked at every `LOOK_EVERY` steps, which is
 //! when a loss that is not finite is noticed.
 
+use std::rc::Rc;
 use std::time::Instant;
 
 use autopeft_crds::spec::Metric;
@@ -62,7 +63,7 @@ pub struct Data {
     /// The metric that is the score.
     pub metric: Metric,
     /// Training examples.
-    pub train: DataSet,
+    pub train: Rc<DataSet>,
     /// What is measured after an epoch.
     pub validation: Validation,
 }

@@ -1,6 +1,7 @@
 //! What a model is worth on validation examples.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use autopeft_crds::spec::Metric;
 use tch::{Kind as Number, TchError, Tensor};
@@ -20,7 +21,7 @@ pub struct Validation {
     /// What is predicted.
     pub kind: Kind,
     /// The examples.
-    pub examples: DataSet,
+    pub examples: Rc<DataSet>,
     /// Their targets.
     pub truth: Targets,
     /// How training examples are put into batches.

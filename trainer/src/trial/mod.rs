@@ -2,9 +2,11 @@
 
 mod check;
 mod error;
+mod inputs;
 mod places;
 mod prepare;
 
 pub use error::TrialError;
+pub use inputs::Inputs;
 pub use places::{MODEL_FILES, Places};
-pub use prepare::{Prepared, describe, prepare, run, validation_data};
+pub use prepare::{Prepared, describe, prepare, prepare_with, run, validation_data};

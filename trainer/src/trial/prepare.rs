@@ -1,24 +1,23 @@
 //! One trial from its request to its measurements: files, tokens, model, training.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::rc::Rc;
 use std::time::Instant;
 
-use autopeft_crds::spec::TrainingSpec;
 use autopeft_crds::trial::{TrialMeasurements, TrialRequest};
 use tch::Device;
 
 use super::check::check;
 use super::error::TrialError;
+use super::inputs::{Inputs, text_encoder};
 use super::places::Places;
 use crate::adapter::{ADAPTER_VERSION, AdapterDescription, ModelShape};
 use crate::device;
 use crate::encoder::ModelConfig;
-use crate::model::{Backbone, Model, ModelError};
-use crate::task::{self, Examples, Kind, Task};
-use crate::tokenize::{Limits, TextEncoder, TokenizeError};
+use crate::model::Model;
+use crate::task::{self, Kind};
 use crate::train::batches::DataSet;
-use crate::train::sample::{Part, sampled, taken};
+use crate::train::sample::{Part, taken};
 use crate::train::seeds::Seeds;
 use crate::train::{self, Data, Observer, Recipe, Trained, Validation};
 
@@ -39,81 +38,52 @@ pub struct Prepared {
 }
 
 /// Reads a request's files and builds its model on a device.
+///
+/// # Errors
+/// The request contradicts itself, or a file cannot be used.
 pub fn prepare(request: &TrialRequest, device: Device) -> Result<Prepared, TrialError> {
+    prepare_with(&mut Inputs::new(device), request)
+}
+
+/// The same with what is loaded already, where that is what the request wants.
+///
+/// # Errors
+/// As `prepare`.
+pub fn prepare_with(inputs: &mut Inputs, request: &TrialRequest) -> Result<Prepared, TrialError> {
     check(request)?;
     let places = Places::find(&request.model, &request.data, &request.task)?;
-    let config = ModelConfig::read(&places.model).map_err(ModelError::from)?;
-    let seeds = Seeds::new(request.training.seed, &request.configuration);
-    let task = task::load(&request.task, &places.data)?;
-    let task = sampled(task, &request.fidelity, seeds.sample)?;
     let recipe = Recipe {
         fidelity: request.fidelity.clone(),
         training: request.training.clone(),
-        seeds,
+        seeds: Seeds::new(request.training.seed, &request.configuration),
     };
     let batching = recipe.batching();
-    let Task {
-        kind,
-        metric,
-        train,
-        validation,
-        notes,
-    } = task;
-    let encoder = text_encoder(&places.model, &config, &request.training, &train)?;
-    let put = |examples: &Examples| -> Result<DataSet, TrialError> {
-        let encoded = encoder.encode(&examples.texts)?;
-        let pad = config.pad_id;
-        Ok(DataSet::new(
-            &encoded,
-            &examples.targets,
-            pad,
-            &batching,
-            device,
-        )?)
-    };
-    let (train_set, validation_set) = (put(&train)?, put(&validation)?);
-
-    let format = device::number_format(request.training.precision, device);
-    let backbone = Backbone::load(&places.model, request.method, device, format)?;
-    let outputs = kind.outputs() as i64;
+    let data = inputs.data(request, &places, &batching)?;
+    let backbone = inputs.backbone(request, &places)?;
     let model = Model::new(
         &backbone,
         &request.configuration,
-        outputs,
+        data.kind.outputs() as i64,
         // 53 bits: the sign is never touched.
-        seeds.init as i64,
+        recipe.seeds.init as i64,
     )?;
     Ok(Prepared {
         model,
         data: Data {
-            metric,
-            train: train_set,
+            metric: data.metric,
+            train: data.train.clone(),
             validation: Validation {
-                kind,
-                examples: validation_set,
-                truth: validation.targets,
+                kind: data.kind.clone(),
+                examples: data.validation.clone(),
+                truth: data.truth.clone(),
                 batching,
             },
         },
         recipe,
-        precision: device::number_format_name(format),
-        notes,
+        precision: device::number_format_name(backbone.kind()),
+        notes: data.notes.clone(),
         versions: versions(),
     })
-}
-
-fn text_encoder(
-    model: &Path,
-    config: &ModelConfig,
-    training: &TrainingSpec,
-    examples: &Examples,
-) -> Result<TextEncoder, TokenizeError> {
-    let limits = Limits {
-        vocabulary: config.vocabulary_size,
-        positions: config.max_tokens,
-    };
-    let pairs = examples.texts.iter().any(|(_, second)| second.is_some());
-    TextEncoder::open(model, limits, training.max_length as usize, pairs)
 }
 
 /// Trains what was prepared, and measures it. `started` is when the process began.
@@ -204,7 +174,7 @@ pub fn validation_data(
     )?;
     Ok(Validation {
         kind,
-        examples: set,
+        examples: Rc::new(set),
         truth: examples.targets,
         batching,
     })

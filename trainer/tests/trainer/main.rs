@@ -14,6 +14,7 @@ mod modules;
 mod parity;
 mod parquet;
 mod replay;
+mod runs;
 mod seeds;
 mod tokenize;
 mod training;

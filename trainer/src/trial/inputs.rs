@@ -1,0 +1,167 @@
+//! What trials of one process share: a trial that wants the same data or the same weights as the one before it finds
+//! them loaded.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use autopeft_crds::spec::{Metric, Padding, TaskSpec, TrainingSpec};
+use autopeft_crds::trial::{Method, TrialRequest};
+use tch::{Device, Kind as Number};
+
+use super::error::TrialError;
+use super::places::Places;
+use crate::backbone::{Backbone, ModelError};
+use crate::device;
+use crate::encoder::ModelConfig;
+use crate::task::{self, Examples, Kind, Targets, Task};
+use crate::tokenize::{Limits, TextEncoder, TokenizeError};
+use crate::train::batches::{Batching, DataSet};
+use crate::train::sample::sampled;
+use crate::train::seeds::Seeds;
+
+/// What is loaded, on one device. Nothing of it depends on which trials came before.
+#[derive(Debug)]
+pub struct Inputs {
+    device: Device,
+    data: Option<(DataKey, Rc<TaskData>)>,
+    backbone: Option<(BackboneKey, Rc<Backbone>)>,
+}
+
+/// A task's examples, tokenised, on the device.
+#[derive(Debug)]
+pub(super) struct TaskData {
+    pub kind: Kind,
+    pub metric: Metric,
+    pub train: Rc<DataSet>,
+    pub validation: Rc<DataSet>,
+    pub truth: Targets,
+    pub notes: Vec<String>,
+}
+
+/// All that `TaskData` follows from.
+#[derive(Debug, PartialEq)]
+struct DataKey {
+    model: PathBuf,
+    data: PathBuf,
+    task: TaskSpec,
+    train_examples: Option<u32>,
+    validation_examples: Option<u32>,
+    seed: u64,
+    max_length: u32,
+    padding: Padding,
+}
+
+/// All that a backbone follows from.
+#[derive(Debug, PartialEq)]
+struct BackboneKey {
+    model: PathBuf,
+    method: Method,
+    format: Number,
+}
+
+impl Inputs {
+    /// Nothing yet; `device` is where it will be.
+    pub fn new(device: Device) -> Self {
+        Self {
+            device,
+            data: None,
+            backbone: None,
+        }
+    }
+
+    /// A request's data; `batching` is that of its training.
+    pub(super) fn data(
+        &mut self,
+        request: &TrialRequest,
+        places: &Places,
+        batching: &Batching,
+    ) -> Result<Rc<TaskData>, TrialError> {
+        let key = DataKey {
+            model: places.model.clone(),
+            data: places.data.clone(),
+            task: request.task.clone(),
+            train_examples: request.fidelity.train_examples,
+            validation_examples: request.fidelity.validation_examples,
+            seed: request.training.seed,
+            max_length: request.training.max_length,
+            padding: request.training.padding,
+        };
+        // What is there and does not fit is gone before its successor is loaded.
+        if let Some((loaded, data)) = self.data.take()
+            && loaded == key
+        {
+            return Ok(self.data.insert((loaded, data)).1.clone());
+        }
+        let data = Rc::new(load(request, places, batching, self.device)?);
+        Ok(self.data.insert((key, data)).1.clone())
+    }
+
+    /// A request's frozen weights.
+    pub(super) fn backbone(
+        &mut self,
+        request: &TrialRequest,
+        places: &Places,
+    ) -> Result<Rc<Backbone>, ModelError> {
+        let key = BackboneKey {
+            model: places.model.clone(),
+            method: request.method,
+            format: device::number_format(request.training.precision, self.device),
+        };
+        if let Some((loaded, backbone)) = self.backbone.take()
+            && loaded == key
+        {
+            return Ok(self.backbone.insert((loaded, backbone)).1.clone());
+        }
+        let loaded = Backbone::load(&key.model, key.method, self.device, key.format)?;
+        Ok(self.backbone.insert((key, Rc::new(loaded))).1.clone())
+    }
+}
+
+fn load(
+    request: &TrialRequest,
+    places: &Places,
+    batching: &Batching,
+    device: Device,
+) -> Result<TaskData, TrialError> {
+    let config = ModelConfig::read(&places.model).map_err(ModelError::from)?;
+    let seeds = Seeds::new(request.training.seed, &request.configuration);
+    let task = task::load(&request.task, &places.data)?;
+    let task = sampled(task, &request.fidelity, seeds.sample)?;
+    let Task {
+        kind,
+        metric,
+        train,
+        validation,
+        notes,
+    } = task;
+    let encoder = text_encoder(&places.model, &config, &request.training, &train)?;
+    let put = |examples: &Examples| -> Result<Rc<DataSet>, TrialError> {
+        let encoded = encoder.encode(&examples.texts)?;
+        let pad = config.pad_id;
+        let set = DataSet::new(&encoded, &examples.targets, pad, batching, device)?;
+        Ok(Rc::new(set))
+    };
+    Ok(TaskData {
+        kind,
+        metric,
+        train: put(&train)?,
+        validation: put(&validation)?,
+        truth: validation.targets,
+        notes,
+    })
+}
+
+/// A model's tokenizer for examples like these.
+pub(super) fn text_encoder(
+    model: &Path,
+    config: &ModelConfig,
+    training: &TrainingSpec,
+    examples: &Examples,
+) -> Result<TextEncoder, TokenizeError> {
+    let limits = Limits {
+        vocabulary: config.vocabulary_size,
+        positions: config.max_tokens,
+    };
+    let pairs = examples.texts.iter().any(|(_, second)| second.is_some());
+    TextEncoder::open(model, limits, training.max_length as usize, pairs)
+}
