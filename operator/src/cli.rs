@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use autopeft_crds::validate::{advice, advice_for_a_cluster};
+use autopeft_crds::validate::advice_for_a_cluster;
 use autopeft_crds::{PeftSearchSpec, PeftSearchStatus};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -413,12 +413,15 @@ fn replay(workdir: &Path) -> Result<ExitCode, String> {
 }
 
 fn validate(path: &Path) -> Result<ExitCode, String> {
-    let search = manifest::read(path).map_err(|error| error.to_string())?;
-    let spec = &search.spec;
-    for warning in advice(spec).iter().chain(&advice_for_a_cluster(spec)) {
-        eprintln!("peft-operator: warning: {}: {warning}", path.display());
+    let manifest = manifest::read(path).map_err(|error| error.to_string())?;
+    let search = &manifest.search;
+    for (line, warning) in manifest.advice(&advice_for_a_cluster(&search.spec)) {
+        eprintln!(
+            "peft-operator: warning: {}{line}: {warning}",
+            path.display()
+        );
     }
-    let name = search.metadata.name.unwrap_or_default();
+    let name = search.metadata.name.as_deref().unwrap_or_default();
     println!("{}: the PeftSearch {name} is valid", path.display());
     Ok(ExitCode::SUCCESS)
 }

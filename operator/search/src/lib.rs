@@ -9,6 +9,7 @@ pub mod ends;
 pub mod health;
 pub mod history;
 pub mod ledger;
+pub mod manifest;
 pub mod measures;
 pub mod patience;
 pub mod pauses;

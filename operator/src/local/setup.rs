@@ -7,7 +7,7 @@ use autopeft_crds::configuration::hex_prefix;
 use autopeft_crds::space::SpaceError;
 use autopeft_crds::spec::{ObjectiveName, PeftSearchSpec};
 use autopeft_crds::trial::Inspection;
-use autopeft_crds::validate::{advice, validate};
+use autopeft_crds::validate::validate;
 use autopeft_crds::{Decimal, FieldError, PeftSearch, PeftSearchStatus, SearchSpace};
 use k8s_openapi::jiff::Timestamp;
 
@@ -22,7 +22,7 @@ use autopeft_search::changes::{self, Change};
 use autopeft_search::history::{FORMAT, Header, History};
 
 use crate::local::journal::{self, Journal, JournalError, Lock};
-use crate::local::manifest::{self, ManifestError};
+use crate::local::manifest::{self, ReadError};
 use autopeft_search::ledger::{Conclusion, ConclusionReason, Event};
 use autopeft_search::measures::{self, Subject};
 use autopeft_search::request::{self, Places};
@@ -50,7 +50,7 @@ pub struct Options {
 pub enum SetupError {
     /// The manifest.
     #[error(transparent)]
-    Manifest(#[from] ManifestError),
+    Manifest(#[from] ReadError),
     /// A flag that does not fit the manifest.
     #[error("--parallelism: {}; {}", .0.problem, .0.remedy)]
     Flag(FieldError),
@@ -198,7 +198,9 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
         trainer: given,
         device,
     } = options;
-    let mut manifest = manifest::read(&path)?;
+    let read = manifest::read(&path)?;
+    let warnings = read.advice(&[]);
+    let mut manifest = read.search;
     if let Some(parallelism) = parallelism {
         manifest.spec.parallelism = parallelism;
         if let Some(error) = validate(&manifest.spec).into_iter().next() {
@@ -237,8 +239,8 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
         inspection.hidden_size,
     )?;
     check_bound(&manifest.spec, &space, &inspection)?;
-    for warning in advice(&manifest.spec) {
-        tracing::warn!("{warning}");
+    for (line, warning) in warnings {
+        tracing::warn!("{}{line}: {warning}", path.display());
     }
     if let Some(history) = &history {
         compare_inputs(history, &inspection, &places, &workdir)?;

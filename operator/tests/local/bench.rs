@@ -113,7 +113,9 @@ pub fn operator() -> Command {
 
 /// status.yaml is a manifest too, so the same reader judges it.
 pub fn status(workdir: &Path) -> PeftSearchStatus {
-    let search = manifest::read(&workdir.join("status.yaml")).expect("status.yaml");
+    let search = manifest::read(&workdir.join("status.yaml"))
+        .expect("status.yaml")
+        .search;
     search.status.expect("a status")
 }
 

@@ -4,3 +4,4 @@ mod bad_input;
 mod bench;
 mod failures;
 mod interruptions;
+mod manifest_file;

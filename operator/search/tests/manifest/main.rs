@@ -1,8 +1,10 @@
-//! Manifests that are refused, each with file, line, field and what would be right.
+//! Manifests: what is refused, with file, line, field and what would be right, and what is warned of.
+
+mod words;
 
 use std::path::Path;
 
-use autopeft_operator::local::manifest::{self, ManifestError};
+use autopeft_search::manifest;
 use proptest::prelude::*;
 
 const GOOD: &str = "\
@@ -24,6 +26,15 @@ fn parse(text: &str) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
+/// What is said of GOOD with one text in place of another, and the manifest is good all the same.
+fn warn(from: &str, to: &str, expected: &str) {
+    assert!(GOOD.contains(from), "{from:?} is not in the manifest");
+    let path = Path::new("search.yaml");
+    let manifest = manifest::parse(&GOOD.replacen(from, to, 1), path).expect("good");
+    let found = manifest::Report(path, &manifest.advice(&[])).to_string();
+    assert_eq!(found, expected);
+}
+
 /// The message for GOOD with one text in place of another.
 fn check(from: &str, to: &str, expected: &str) {
     assert!(GOOD.contains(from), "{from:?} is not in the manifest");
@@ -43,7 +54,7 @@ fn a_good_manifest_is_read() {
 
 #[test]
 fn every_example_is_a_good_manifest() {
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples");
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples");
     let mut read = 0;
     for folder in [examples.clone(), examples.join("cluster")] {
         for entry in std::fs::read_dir(folder).expect("the examples") {
@@ -86,7 +97,7 @@ fn what_it_says_of_itself() {
     check(
         "my-search",
         "2024",
-        "search.yaml:4: metadata.name: 2024 is not text; give the search a name of lower-case letters, digits and -, such as my-search",
+        "search.yaml:4: metadata.name: 2024 is a number; write it in quotes: \"2024\"",
     );
     check(
         "metadata:\n  name: my-search\n",
@@ -125,7 +136,7 @@ fn fields_are_named_with_their_line() {
     check(
         "  task:",
         "  training:\n    learningRate: 1e-3\n  task:",
-        "search.yaml:9: spec.training.learningRate: 0.001 is a number; write it in quotes: \"0.001\"",
+        "search.yaml:9: spec.training.learningRate: 1e-3 is a number; write it in quotes: \"1e-3\"",
     );
     check(
         "  task:",
@@ -141,6 +152,96 @@ fn fields_are_named_with_their_line() {
         "    source: { path: data }",
         "",
         "search.yaml:8: spec.task.source: the field is missing; it says: the directory with the data: a GLUE task in its standard layout (`train.tsv` and `dev.tsv`, or the hub's parquet files), or the files that `custom` names",
+    );
+}
+
+/// As `kubectl` takes them: documents in which nothing is do not count.
+#[test]
+fn markers_of_documents() {
+    for text in [
+        format!("{GOOD}---\n"),
+        format!("{GOOD}---"),
+        format!("{GOOD}--- # the end\n"),
+        format!("{GOOD}...\n"),
+        format!("{GOOD}...\n---\n...\n"),
+        format!("{GOOD}---\n# nothing\n---\n\n---\n"),
+        format!("{GOOD}---\nnull\n"),
+        format!("---\n{GOOD}"),
+        format!("---\n---\n# first\n---\n{GOOD}---\n"),
+        format!("\n\n# a comment\n\n---\n\n{GOOD}\n\n"),
+        format!("%YAML 1.2\n---\n{GOOD}"),
+        format!("\u{feff}{GOOD}"),
+        format!("\u{feff}---\n{GOOD}---\n"),
+        format!("{GOOD}---\n").replace('\n', "\r\n"),
+        GOOD.replace("my-search", "my-search  \t"),
+        GOOD.trim_end().to_owned(),
+    ] {
+        parse(&text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+    }
+    let two = parse(&format!("---\n{GOOD}---\n# nothing\n---\n{GOOD}"));
+    assert_eq!(
+        two.expect_err("refused"),
+        "search.yaml:14: a second document begins here; keep one PeftSearch in a file"
+    );
+    for empty in [
+        "---\n---\n",
+        "# nothing",
+        "...\n",
+        "null\n",
+        "~",
+        "\u{feff}",
+        "\r\n \n",
+    ] {
+        let refused = parse(empty).expect_err("refused");
+        assert!(
+            refused.contains("the file is empty"),
+            "{empty:?}: {refused}"
+        );
+    }
+}
+
+/// A search as the API server gives it back, and JSON, are manifests too.
+#[test]
+fn other_forms_of_the_same() {
+    let path = Path::new("search.yaml");
+    let read = manifest::parse(GOOD, path).expect("good").search;
+    let json = serde_json::to_string_pretty(&read).expect("JSON");
+    for text in [&json, &json.replace("  ", "\t")] {
+        let again = manifest::parse(text, path).expect("good").search;
+        assert_eq!(again.spec, read.spec);
+    }
+    let metadata = "metadata:\n  creationTimestamp: \"2026-11-28T10:00:00Z\"\n  generation: 1\n  \
+                    labels: {team: \"1\"}\n  managedFields: []\n  uid: 0b1\n  resourceVersion: \"7\"";
+    let text = GOOD.replace("metadata:", &metadata.replace("0b1", "\"0b1\""));
+    parse(&text).expect("with what the API server adds");
+    let anchors = GOOD
+        .replace("source: { path: model }", "source: &at { path: model }")
+        .replace("source: { path: data }", "source: { <<: *at, path: data }");
+    let merged = manifest::parse(&anchors, path).expect("good").search;
+    assert_eq!(merged.spec, read.spec);
+}
+
+#[test]
+fn metadata_is_checked_too() {
+    check(
+        "  name: my-search",
+        "  name: my-search\n  lables: {}",
+        "search.yaml:5: metadata.lables: there is no such field; did you mean labels?",
+    );
+    check(
+        "  name: my-search",
+        "  name: my-search\n  labels: {version: 1.10}",
+        "search.yaml:5: metadata.labels.version: 1.10 is a number; write it in quotes: \"1.10\"",
+    );
+    check(
+        "metadata:\n  name: my-search",
+        "metadata: []",
+        "search.yaml:3: metadata: it is a list; write an object with fields of ",
+    );
+    check(
+        "  name: my-search",
+        "  name: my-search\n  generation: many",
+        "search.yaml:3: metadata: invalid type: string \"many\", expected i64; write it as docs/manifest.md says",
     );
 }
 
@@ -183,33 +284,6 @@ fn what_is_not_yaml() {
 }
 
 #[test]
-fn what_cannot_be_read() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("search.yaml");
-    assert!(matches!(
-        manifest::read(&path),
-        Err(ManifestError::Read { .. })
-    ));
-    assert!(matches!(
-        manifest::read(folder.path()),
-        Err(ManifestError::Read { .. })
-    ));
-    std::fs::write(&path, b"kind: PeftSearch\nname: \xff\n").expect("a file");
-    let error = manifest::read(&path).expect_err("refused").to_string();
-    assert!(
-        error.ends_with("search.yaml:2: the file is not UTF-8 text; save it as UTF-8"),
-        "{error}"
-    );
-    std::fs::write(&path, vec![b'#'; 2 << 20]).expect("a file");
-    let error = manifest::read(&path).expect_err("refused").to_string();
-    assert!(error.contains("larger than 1 MiB"), "{error}");
-    assert!(matches!(
-        manifest::read(Path::new("/dev/zero")),
-        Err(ManifestError::TooLarge(_))
-    ));
-}
-
-#[test]
 fn texts_that_look_like_numbers_stay_texts() {
     for text in [
         "1234567890123456",
@@ -234,12 +308,13 @@ fn texts_that_look_like_numbers_stay_texts() {
         "line\nbreak",
         "\u{202e}",
     ] {
-        let mut search = manifest::parse(GOOD, Path::new("search.yaml")).expect("good");
+        let read = manifest::parse(GOOD, Path::new("search.yaml")).expect("good");
+        let mut search = read.search;
         search.spec.model.source.path = Some(text.into());
         let yaml = serde_saphyr::to_string(&search).expect("YAML");
         let back = manifest::parse(&yaml, Path::new("search.yaml"));
         match back {
-            Ok(back) => assert_eq!(back.spec, search.spec, "{yaml}"),
+            Ok(back) => assert_eq!(back.search.spec, search.spec, "{yaml}"),
             Err(error) => assert!(text.is_empty(), "{text:?}: {error}\n{yaml}"),
         }
     }
