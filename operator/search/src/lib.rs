@@ -18,4 +18,5 @@ pub mod replay;
 pub mod report;
 pub mod request;
 pub mod status;
+pub mod told;
 pub mod trouble;

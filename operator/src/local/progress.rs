@@ -5,8 +5,7 @@ use std::fmt::Debug;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use autopeft_crds::status::{LedgerEntry, PeftSearchStatus, TrialState};
-use autopeft_crds::trial::FailureClass;
+use autopeft_crds::PeftSearchStatus;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::field::Field;
 use tracing::{debug, info, warn};
@@ -14,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
-use autopeft_search::ledger::{Event, RetryCause};
+use autopeft_search::told::{Level, Line};
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,91 +94,18 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
-    /// Writes a line about a trial that is stopped because the search ends.
-    pub fn tell_stopped(&self, trial: u32) {
-        info!(trial, "trial {trial} is stopped, for the search ends");
-    }
-
-    /// Writes a line about an event that was written down.
-    pub fn tell(&self, event: &Event, status: &PeftSearchStatus) {
-        let entry = |trial: u32| status.ledger.iter().find(|entry| entry.trial == trial);
-        match event {
-            Event::Planned(planned) => {
-                let expectation = planned
-                    .predicted_mean
-                    .zip(planned.predicted_deviation)
-                    .map_or(String::new(), |(mean, deviation)| {
-                        format!(", expected {:.4} ± {:.4}", mean.get(), deviation.get())
-                    });
-                info!(
-                    trial = planned.trial,
-                    "trial {} planned ({:?}): {}{expectation}",
-                    planned.trial,
-                    planned.origin,
-                    planned.configuration
-                );
-            }
-            Event::Started { trial, attempt } => {
-                debug!(trial, attempt, "trial {trial} started (attempt {attempt})");
-            }
-            Event::Retried {
-                trial,
-                attempt,
-                cause,
-                gpu_seconds: _,
-            } => tell_retry(*trial, *attempt, cause),
-            Event::Recorded {
-                trial,
-                attempt: _,
-                outcome: _,
-                gpu_seconds: _,
-            } => {
-                if let Some(entry) = entry(*trial) {
-                    tell_result(entry, status);
-                }
-            }
-            Event::SpecChanged(_) => info!("the manifest has changed; the search goes on with it"),
-            Event::Reopened => info!("the model and the data are good now; the search goes on"),
-            Event::Concluded(conclusion) if conclusion.succeeded => {
-                info!(
-                    "the search has ended ({:?}): {}",
-                    conclusion.reason, conclusion.message
-                );
-            }
-            Event::Concluded(conclusion) => {
-                warn!(
-                    "the search has failed ({:?}): {}",
-                    conclusion.reason, conclusion.message
-                );
-            }
-        }
-    }
-}
-
-/// `attempt` is the one that is due.
-fn tell_retry(trial: u32, attempt: u32, cause: &RetryCause) {
-    let ended = attempt.saturating_sub(1);
-    match cause {
-        RetryCause::Interrupted => {
-            info!(
-                trial,
-                attempt,
-                "trial {trial}, attempt {ended}, was interrupted; attempt {attempt} is due"
-            );
-        }
-        RetryCause::Failed { reason, message } if reason.class() == FailureClass::Fatal => {
-            warn!(
-                trial,
-                attempt = ended,
-                "trial {trial}, attempt {ended}, cannot use its input ({reason:?}): {message}"
-            );
-        }
-        RetryCause::Failed { reason, message } => {
-            warn!(
-                trial,
-                attempt,
-                "trial {trial}, attempt {ended}, failed ({reason:?}); attempt {attempt} is due: {message}"
-            );
+    /// Writes a line.
+    pub fn tell(&self, line: &Line) {
+        let Line {
+            level,
+            trial,
+            attempt,
+            text,
+        } = line;
+        match level {
+            Level::Detail => debug!(trial, attempt, "{text}"),
+            Level::Normal => info!(trial, attempt, "{text}"),
+            Level::Warning => warn!(trial, attempt, "{text}"),
         }
     }
 }
@@ -194,57 +120,21 @@ fn words(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt:
     }
 }
 
-fn tell_result(entry: &LedgerEntry, status: &PeftSearchStatus) {
-    let trial = entry.trial;
-    let message = entry.message.as_deref().unwrap_or_default();
-    match (entry.state, entry.score) {
-        (TrialState::Succeeded, Some(score)) => {
-            let seconds = entry.train_seconds.map_or(0.0, |seconds| seconds.get());
-            info!(
-                trial,
-                "trial {trial} finished: score {:.4}, {} parameters, {seconds:.1} s; {} trials done, best score {:.4}, front of {}",
-                score.get(),
-                entry.parameters,
-                status.trials.progress,
-                status.best_score.map_or(score.get(), |best| best.get()),
-                status.front_size,
-            );
-        }
-        (TrialState::Infeasible, _) => {
-            warn!(
-                trial,
-                "trial {trial} is infeasible ({}): {message}",
-                reason(entry)
-            );
-        }
-        (_, _) => warn!(
-            trial,
-            "trial {trial}, attempt {}, failed ({}) and the trial is given up: {message}",
-            entry.attempt,
-            reason(entry)
-        ),
-    }
-}
-
-fn reason(entry: &LedgerEntry) -> String {
-    entry
-        .reason
-        .map_or(String::new(), |reason| format!("{reason:?}"))
-}
-
 fn finished(status: &PeftSearchStatus) -> u64 {
     let counts = &status.trials;
     u64::from(counts.succeeded + counts.infeasible + counts.failed)
 }
 
-/// Log lines go above the bar.
+/// Log lines go above the bar. One that cannot be written is lost: the search is worth more than its log.
 impl Write for Progress {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.bar.suspend(|| std::io::stderr().write(bytes))
+        let _ = self.bar.suspend(|| std::io::stderr().write_all(bytes));
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        std::io::stderr().flush()
+        let _ = std::io::stderr().flush();
+        Ok(())
     }
 }
 

@@ -18,6 +18,7 @@ use autopeft_search::measures::{self, Subject};
 use autopeft_search::planner::{self, Action, Engine, Run, Situation};
 use autopeft_search::request::{self, Places};
 use autopeft_search::status::{Metadata, status};
+use autopeft_search::told;
 
 /// A search that is ready to go on.
 #[derive(Debug)]
@@ -268,17 +269,18 @@ impl Search {
             return Ok(());
         }
         let status = self.status();
-        match &event {
+        let line = match &event {
             // A child of ours is interrupted only where the search is about to end.
             Event::Retried {
                 trial,
                 attempt,
                 cause: RetryCause::Interrupted,
                 gpu_seconds: _,
-            } if self.runs.holds(*trial, attempt.saturating_sub(1)) => {
-                self.progress.tell_stopped(*trial);
-            }
-            event => self.progress.tell(event, &status),
+            } if self.runs.holds(*trial, attempt.saturating_sub(1)) => Some(told::stopped(*trial)),
+            event => told::line(event, &status),
+        };
+        if let Some(line) = line {
+            self.progress.tell(&line);
         }
         self.progress.update(&status);
         self.write_status(&status)

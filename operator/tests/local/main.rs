@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bench;
+mod closed_pipe;
 mod failures;
 mod interruptions;
 mod manifest_file;

@@ -12,7 +12,7 @@ mod progress;
 mod train;
 mod trial;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -135,7 +135,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("peft-trainer: {failure}");
+            progress::write(format_args!("peft-trainer: {failure}"));
             failure.exit_code()
         }
     }
@@ -182,6 +182,11 @@ fn read_document<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Failu
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::Internal(error.to_string()))?;
-    writeln!(std::io::stdout(), "{text}")
-        .map_err(|error| Failure::Internal(format!("standard output cannot be written: {error}")))
+    match writeln!(std::io::stdout(), "{text}") {
+        // Whoever was to read it, such as `head`, has gone away: that is no failure.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Internal(format!(
+            "standard output cannot be written: {error}"
+        ))),
+        _ => Ok(()),
+    }
 }

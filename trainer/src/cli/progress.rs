@@ -1,12 +1,17 @@
 //! Progress on standard error: a bar on a terminal, plain lines elsewhere.
 
-use std::fmt::Write as _;
-use std::io::IsTerminal;
+use std::fmt::{Display, Write as _};
+use std::io::{IsTerminal, Write as _};
 
 use autopeft_crds::trial::EpochMeasurements;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::train::Observer;
+
+/// Writes a line to standard error; where nobody reads it any more, it is lost quietly.
+pub(super) fn write(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
 
 /// Shows how training goes.
 pub(super) struct Progress {
@@ -26,8 +31,8 @@ impl Progress {
     /// A line that stays.
     pub(super) fn say(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.suspend(|| write(line)),
+            None => write(line),
         }
     }
 }

@@ -1,0 +1,220 @@
+//! What people are told of a search as it goes: a line an event, and at the end what would make it go on. No I/O.
+
+use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_crds::status::{LedgerEntry, PeftSearchStatus, TrialState};
+use autopeft_crds::trial::FailureClass;
+
+use crate::ledger::{ConclusionReason, Event, RetryCause};
+
+/// How much a line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// For who looks for a fault.
+    Detail,
+    /// For everybody.
+    Normal,
+    /// Something to see to.
+    Warning,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// How much it matters.
+    pub level: Level,
+    /// The trial that it is about.
+    pub trial: Option<u32>,
+    /// The attempt that it is about, from 1.
+    pub attempt: Option<u32>,
+    /// The sentence.
+    pub text: String,
+}
+
+impl Line {
+    fn new(level: Level, trial: u32, text: String) -> Self {
+        Self {
+            level,
+            trial: Some(trial),
+            attempt: None,
+            text,
+        }
+    }
+
+    fn of_search(level: Level, text: impl Into<String>) -> Self {
+        Self {
+            level,
+            trial: None,
+            attempt: None,
+            text: text.into(),
+        }
+    }
+
+    fn attempt(self, attempt: u32) -> Self {
+        Self {
+            attempt: Some(attempt),
+            ..self
+        }
+    }
+}
+
+/// What is told of a trial that is stopped because the search ends.
+pub fn stopped(trial: u32) -> Line {
+    let text = format!("trial {trial} is stopped, for the search ends");
+    Line::new(Level::Normal, trial, text)
+}
+
+/// What is told of an event that was written down; `status` is the search with it.
+pub fn line(event: &Event, status: &PeftSearchStatus) -> Option<Line> {
+    Some(match event {
+        Event::Planned(planned) => {
+            let expectation = planned
+                .predicted_mean
+                .zip(planned.predicted_deviation)
+                .map_or(String::new(), |(mean, deviation)| {
+                    format!(", expected {:.4} ± {:.4}", mean.get(), deviation.get())
+                });
+            let text = format!(
+                "trial {} planned ({:?}): {}{expectation}",
+                planned.trial, planned.origin, planned.configuration
+            );
+            Line::new(Level::Normal, planned.trial, text)
+        }
+        Event::Started { trial, attempt } => {
+            let text = format!("trial {trial} started (attempt {attempt})");
+            Line::new(Level::Detail, *trial, text).attempt(*attempt)
+        }
+        Event::Retried {
+            trial,
+            attempt,
+            cause,
+            gpu_seconds: _,
+        } => retry(*trial, *attempt, cause),
+        Event::Recorded {
+            trial,
+            attempt: _,
+            outcome: _,
+            gpu_seconds: _,
+        } => {
+            let entry = status.ledger.iter().find(|entry| entry.trial == *trial)?;
+            result(entry, status)
+        }
+        Event::SpecChanged(_) => {
+            let text = "the manifest has changed; the search goes on with it";
+            Line::of_search(Level::Normal, text)
+        }
+        Event::Reopened => {
+            let text = "the model and the data are good now; the search goes on";
+            Line::of_search(Level::Normal, text)
+        }
+        Event::Concluded(conclusion) => {
+            let (level, what) = if conclusion.succeeded {
+                (Level::Normal, "ended")
+            } else {
+                (Level::Warning, "failed")
+            };
+            let text = format!(
+                "the search has {what} ({:?}): {}",
+                conclusion.reason, conclusion.message
+            );
+            Line::of_search(level, text)
+        }
+    })
+}
+
+/// `attempt` is the one that is due.
+fn retry(trial: u32, attempt: u32, cause: &RetryCause) -> Line {
+    let ended = attempt.saturating_sub(1);
+    match cause {
+        RetryCause::Interrupted => {
+            let text = format!(
+                "trial {trial}, attempt {ended}, was interrupted; attempt {attempt} is due"
+            );
+            Line::new(Level::Normal, trial, text).attempt(attempt)
+        }
+        RetryCause::Failed { reason, message } if reason.class() == FailureClass::Fatal => {
+            let text = format!(
+                "trial {trial}, attempt {ended}, cannot use its input ({reason:?}): {message}"
+            );
+            Line::new(Level::Warning, trial, text).attempt(ended)
+        }
+        RetryCause::Failed { reason, message } => {
+            let text = format!(
+                "trial {trial}, attempt {ended}, failed ({reason:?}); attempt {attempt} is due: {message}"
+            );
+            Line::new(Level::Warning, trial, text).attempt(attempt)
+        }
+    }
+}
+
+fn result(entry: &LedgerEntry, status: &PeftSearchStatus) -> Line {
+    let trial = entry.trial;
+    let message = entry.message.as_deref().unwrap_or_default();
+    let reason = entry
+        .reason
+        .map_or(String::new(), |reason| format!("{reason:?}"));
+    match (entry.state, entry.score) {
+        (TrialState::Succeeded, Some(score)) => {
+            let text = format!(
+                "trial {trial} finished: score {:.4}, {} parameters, {:.1} s; {} trials done, best score {:.4}, front of {}",
+                score.get(),
+                entry.parameters,
+                entry.train_seconds.map_or(0.0, |seconds| seconds.get()),
+                status.trials.progress,
+                status.best_score.unwrap_or(score).get(),
+                status.front_size,
+            );
+            Line::new(Level::Normal, trial, text)
+        }
+        (TrialState::Infeasible, _) => {
+            let text = format!("trial {trial} is infeasible ({reason}): {message}");
+            Line::new(Level::Warning, trial, text)
+        }
+        (_, _) => {
+            let text = format!(
+                "trial {trial}, attempt {}, failed ({reason}) and the trial is given up: {message}",
+                entry.attempt
+            );
+            Line::new(Level::Warning, trial, text)
+        }
+    }
+}
+
+/// What would make a search go on that has ended for this reason.
+pub fn remedy(reason: ConclusionReason, spec: &PeftSearchSpec) -> String {
+    match reason {
+        ConclusionReason::MaxTrialsReached => format!(
+            "raise spec.maxTrials, now {}, to go on with it",
+            spec.max_trials
+        ),
+        ConclusionReason::Converged => {
+            let trials = spec.convergence.as_ref().map_or(0, |found| found.trials);
+            format!(
+                "raise spec.convergence.trials, now {trials}, or take spec.convergence out, to go on with it"
+            )
+        }
+        ConclusionReason::SpaceExhausted => {
+            "the space holds nothing more; widen spec.searchSpace or the bound in spec.objectives"
+                .to_owned()
+        }
+        ConclusionReason::DeadlineExceeded => format!(
+            "raise spec.activeDeadlineSeconds, now {} since the search began, to go on with it",
+            spec.active_deadline_seconds.unwrap_or(0)
+        ),
+        ConclusionReason::MaxGpuSecondsReached => format!(
+            "raise spec.maxGpuSeconds, now {}, to go on with it",
+            spec.max_gpu_seconds.unwrap_or(0)
+        ),
+        ConclusionReason::StatusFull => {
+            "go on with a search of its own for what is left to try".to_owned()
+        }
+        ConclusionReason::TooManyFailedTrials => format!(
+            "look at why trials fail, then raise spec.maxFailedTrials, now {}, to go on with it",
+            spec.max_failed_trials
+        ),
+        ConclusionReason::NoTrialSucceeded => format!(
+            "look at why trials fail, then raise spec.maxTrials, now {}, to go on with it",
+            spec.max_trials
+        ),
+        ConclusionReason::BadInput => "mend the model or the data to go on with it".to_owned(),
+    }
+}

@@ -1,0 +1,138 @@
+//! `peft-operator run`: a search on this machine, and what is said at its end.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use autopeft_crds::PeftSearchStatus;
+use autopeft_search::ledger::ConclusionReason;
+use autopeft_search::{report, told};
+
+use super::output::{FAILED, STOPPED, print, say};
+use super::{Device, RunArgs};
+use crate::local::progress::Progress;
+use crate::local::search::{End, Search};
+use crate::local::setup::{self, Ended, Options, Prepared};
+use crate::local::sources::Overrides;
+
+/// Carries out a search, or goes on with one.
+pub(super) fn run(arguments: RunArgs) -> Result<ExitCode, String> {
+    let RunArgs {
+        manifest,
+        workdir,
+        model,
+        data,
+        claim,
+        parallelism,
+        trainer,
+        device,
+        log_format,
+    } = arguments;
+    let progress = Progress::begin(log_format.into());
+    let options = Options {
+        manifest,
+        workdir: workdir.clone(),
+        overrides: Overrides {
+            model,
+            data,
+            claims: claim,
+        },
+        parallelism,
+        trainer,
+        device: match device {
+            Device::Auto => "auto",
+            Device::Cpu => "cpu",
+            Device::Cuda => "cuda",
+        }
+        .into(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| format!("threads cannot be started: {error}"))?;
+    let code = runtime.block_on(async {
+        let prepared = setup::prepare(options, progress)
+            .await
+            .map_err(|error| error.to_string())?;
+        match prepared {
+            Prepared::Over(ended) => say_over(&ended, &workdir),
+            Prepared::Ready(mut search, _lock) => {
+                let end = search.carry_on().await.map_err(|error| error.to_string())?;
+                let found = search.status();
+                search.write_reports().map_err(|error| error.to_string())?;
+                say_end(&end, &search, &found)
+            }
+        }
+    });
+    // A fit that is under way on a blocking thread is not waited for.
+    runtime.shutdown_background();
+    code
+}
+
+fn say_end(end: &End, search: &Search, found: &PeftSearchStatus) -> Result<ExitCode, String> {
+    let ended = found.trials.progress.as_str();
+    match end {
+        End::Concluded(conclusion) => {
+            let table = report::front_table(search.spec(), found);
+            let files = search.workdir.display();
+            if conclusion.succeeded {
+                print(format!(
+                    "{table}\nfiles: {files}\nthe search has ended: {}",
+                    conclusion.message
+                ))?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            let printed = print(format!("{table}\nfiles: {files}"));
+            say(format!("the search has failed: {}", conclusion.message));
+            if let Some(log) = search.last_failure() {
+                say(format!("its log: {}", log.display()));
+            }
+            if conclusion.reason == ConclusionReason::BadInput {
+                say(
+                    "mend the model or the data and give the same command again: the search goes on",
+                );
+            }
+            printed.map(|_| ExitCode::from(FAILED))
+        }
+        End::Suspended => {
+            print(format!(
+                "the search is suspended ({ended} trials have ended); set spec.suspend to false and give the same command to go on"
+            ))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        End::Stopped(signal) => {
+            say(format!(
+                "stopped; {ended} trials have ended and are kept; give the same command to go on"
+            ));
+            let code = u8::try_from(STOPPED + signal).unwrap_or(FAILED);
+            Ok(ExitCode::from(code))
+        }
+    }
+}
+
+/// A search that had ended before: says so, and how to go on.
+fn say_over(ended: &Ended, workdir: &Path) -> Result<ExitCode, String> {
+    let Ended {
+        spec,
+        status,
+        conclusion,
+        repaired,
+    } = ended;
+    let done = if repaired.is_empty() {
+        "nothing was changed".to_owned()
+    } else {
+        format!("only these files were made again ({})", repaired.join(", "))
+    };
+    print(format!(
+        "{}\nthis search has ended before, and {done}: {}\nfiles: {}\n{}, or give another --workdir to begin again",
+        report::front_table(spec, status),
+        conclusion.message,
+        workdir.display(),
+        told::remedy(conclusion.reason, spec)
+    ))?;
+    Ok(if conclusion.succeeded {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    })
+}
