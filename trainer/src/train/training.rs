@@ -103,19 +103,20 @@ pub fn train(
     let started = Instant::now();
     let device = model.device();
     let batching = recipe.batching();
-    let steps = total_steps(
-        data.train.lengths().len(),
-        batching.batch_size,
-        &recipe.fidelity,
-    );
+    let examples = data.train.lengths().len();
     let schedule = Schedule::new(
         recipe.training.learning_rate.get(),
-        steps,
+        total_steps(examples, batching.batch_size, &recipe.fidelity),
         recipe.training.warmup_percent,
     );
     let decay = recipe.training.weight_decay.get();
     let is_decayed = |name: &str| model.is_decayed(name);
-    let mut optimizer = AdamW::new(model.trainable(), decay, is_decayed)?;
+    let mut steps = Steps {
+        model,
+        data,
+        optimizer: AdamW::new(model.trainable(), decay, is_decayed)?,
+        schedule,
+    };
     let mut order = generator(recipe.seeds.order);
     // 53 bits: the sign is never touched.
     tch::manual_seed(recipe.seeds.dropout as i64);
@@ -133,22 +134,11 @@ pub fn train(
         let epoch_started = Instant::now();
         let mut groups = batching.shuffled(data.train.lengths(), &mut order);
         // A share of the steps may end within an epoch.
-        groups.truncate((schedule.steps() - trained.steps) as usize);
-        let mut losses = Losses::default();
-        for group in data.train.place(&groups)? {
-            let loss = loss(model, data, &group)?;
-            optimizer.step(&loss, schedule.rate(trained.steps))?;
-            losses.add(&loss)?;
-            trained.steps += 1;
-            if trained.steps.is_multiple_of(LOOK_EVERY) {
-                let mean = losses.mean(epoch, trained.steps)?;
-                observer.steps(epoch, trained.steps, schedule.steps(), mean);
-            }
-        }
-        trained.tokens += tokens(&groups, data.train.lengths());
+        groups.truncate((steps.schedule.steps() - trained.steps) as usize);
+        let loss = steps.epoch(epoch, &groups, &mut trained, observer)?;
         let measured = EpochMeasurements {
             epoch,
-            loss: losses.mean(epoch, trained.steps)?,
+            loss,
             metrics: data
                 .validation
                 .measure(&model.evaluator())
@@ -160,21 +150,56 @@ pub fn train(
         if is_best {
             trained.score = score;
             trained.best_epoch = epoch;
-            best = Some(optimizer.snapshot()?);
+            best = Some(steps.optimizer.snapshot()?);
         }
         device::synchronize(device);
         observer.epoch(&measured, is_best, epoch_started.elapsed().as_secs_f64());
         trained.epochs.push(measured);
         let is_patient = epoch - trained.best_epoch < recipe.training.patience;
-        if !is_patient || trained.steps == schedule.steps() {
+        if !is_patient || trained.steps == steps.schedule.steps() {
             break;
         }
     }
     if let Some(best) = best.filter(|_| trained.best_epoch as usize != trained.epochs.len()) {
-        optimizer.restore(&best)?;
+        steps.optimizer.restore(&best)?;
     }
     trained.seconds = started.elapsed().as_secs_f64();
     Ok(trained)
+}
+
+/// The steps of one training.
+struct Steps<'a> {
+    model: &'a Model,
+    data: &'a Data,
+    optimizer: AdamW,
+    schedule: Schedule,
+}
+
+impl Steps<'_> {
+    /// One step a group; gives the mean loss.
+    fn epoch(
+        &mut self,
+        epoch: u32,
+        groups: &[Group],
+        trained: &mut Trained,
+        observer: &mut dyn Observer,
+    ) -> Result<f64, TrainError> {
+        let all = self.schedule.steps();
+        let mut losses = Losses::default();
+        for group in self.data.train.place(groups)? {
+            let loss = loss(self.model, self.data, &group)?;
+            let rate = self.schedule.rate(trained.steps);
+            self.optimizer.step(&loss, rate)?;
+            losses.add(&loss)?;
+            trained.steps += 1;
+            if trained.steps.is_multiple_of(LOOK_EVERY) {
+                let mean = losses.mean(epoch, trained.steps)?;
+                observer.steps(epoch, trained.steps, all, mean);
+            }
+        }
+        trained.tokens += tokens(groups, self.data.train.lengths());
+        losses.mean(epoch, trained.steps)
+    }
 }
 
 /// The sum of an epoch's losses, on the device.

@@ -7,6 +7,7 @@ mod adapter;
 mod command;
 mod common;
 mod data;
+mod extended;
 mod fidelity;
 mod gpu;
 mod metrics;

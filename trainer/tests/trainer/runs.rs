@@ -100,7 +100,12 @@ fn a_trial_that_cannot_be_trained_says_nothing_of_the_others() {
     let folder = small_trial();
     let kept = folder.path().join("kept");
     let members = [
-        member(folder.path(), 1, [0, 8, 0], &[("/training/batchSize", json!(0))]),
+        member(
+            folder.path(),
+            1,
+            [0, 8, 0],
+            &[("/training/batchSize", json!(0))],
+        ),
         member(folder.path(), 2, [4, 0, 0], &[("/artifacts", json!(kept))]),
         // Data that are not there.
         member(
