@@ -32,6 +32,8 @@ pub struct Patience {
     pub look: Duration,
     /// Until a Job that runs is looked at again: that a pod does not start is no event.
     pub look_at_jobs: Duration,
+    /// The same for an inspection.
+    pub look_at_inspection: Duration,
     /// The longest that a watch lives: a dead one is noticed soon after.
     pub watch: Duration,
     /// The pause before a watch that could not be begun is begun again. It doubles, three times at most.
@@ -74,6 +76,7 @@ impl Default for Patience {
             away: seconds(8),
             look: seconds(2),
             look_at_jobs: seconds(10),
+            look_at_inspection: seconds(5),
             watch: seconds(55),
             watch_pause: Duration::from_millis(500),
             watch_denied: seconds(60),
@@ -111,6 +114,7 @@ impl Patience {
             away: scaled(self.away),
             look: scaled(self.look),
             look_at_jobs: scaled(self.look_at_jobs),
+            look_at_inspection: scaled(self.look_at_inspection),
             watch: scaled(self.watch).max(seconds(1)),
             watch_pause: scaled(self.watch_pause),
             watch_denied: scaled(self.watch_denied),

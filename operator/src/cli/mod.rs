@@ -191,7 +191,7 @@ fn control(arguments: ControllerArgs) -> Result<ExitCode, String> {
             "--trainer-image {trainer_image}: a tag may come to mean another image while a search runs; name it by digest (NAME@sha256:...)"
         );
     }
-    let options = controller::Options {
+    let options = controller::process::Options {
         namespace,
         lease_namespace,
         lease_name,
@@ -203,7 +203,7 @@ fn control(arguments: ControllerArgs) -> Result<ExitCode, String> {
         patience: Patience::default().scaled(patience_scale),
     };
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    let ended = runtime.block_on(controller::run(options));
+    let ended = runtime.block_on(controller::process::run(options));
     // A suggestion that is being computed is computed again by whoever comes next.
     runtime.shutdown_background();
     ended

@@ -1,209 +1,291 @@
-//! Carries out what the planner has decided: Jobs are created and deleted, pods let go, the engine
+//! Client. Carries out what was decided and is written down: Jobs are created and deleted, pods released, the engine
 //! asked. What it does shows in the caches or in the memory, and the next reconcile sees it.
 
+use std::time::Duration;
+
+use autopeft_search::pauses::Work;
+use autopeft_search::planner::Engine;
+use autopeft_search::trouble::Trouble;
+use autopeft_search::{ends, status};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::controller::Action as Next;
 use kube::runtime::reflector::ObjectRef;
 
-use super::api::{self, ApiError};
-use super::build::names::Work;
 use super::build::{job, names};
-use super::denials;
-use super::judge::observe::{Attempt, Observed};
-use super::reconcile::{Guarded, Pass, ReconcileError};
-use autopeft_search::ask::Asked;
-use autopeft_search::ledger::Ledger;
-use autopeft_search::measures::Subject;
-use autopeft_search::planner::Engine;
-use autopeft_search::request::Places;
-use autopeft_search::trouble::Trouble;
+use super::client::api::{self, ApiError};
+use super::context::Guarded;
+use super::error::ReconcileError;
+use super::judge::observe::Objects;
+use super::judge::{Course, Stage};
+use super::pass::Pass;
+use super::plan::{Decision, Start};
+use super::record;
 
-impl Pass<'_> {
-    /// Starts an attempt. False where nothing was started.
-    pub async fn start(
-        &mut self,
-        ledger: &mut Ledger,
-        places: &Places,
-        (trial, attempt): Attempt,
-    ) -> Result<bool, ReconcileError> {
-        let Some(entry) = ledger.entry(trial).cloned() else {
-            return Ok(false);
-        };
-        let pause = self.memory.pauses.left(Work::Trial(trial), self.now);
-        if pause.is_some() || !self.context.pulse.is_steady() {
-            return Ok(false);
-        }
-        let wanted = self.job(places, &entry)?;
-        let created = match self.create(&wanted).await? {
-            Created::Made(uid) => uid,
-            Created::Conflict => {
-                self.memory.conflicts.insert((trial, attempt));
-                return Ok(false);
-            }
-            Created::Refused => return Ok(false),
-        };
-        self.memory.created.insert(created.clone(), self.now);
-        ledger.note_job(trial, attempt, &created)?;
-        Ok(true)
-    }
+/// The shortest pause.
+const BRIEFLY: Duration = Duration::from_millis(20);
 
-    /// Creates a Job, or finds that it was created before.
-    pub async fn create(&mut self, wanted: &Job) -> Result<Created, ReconcileError> {
-        let namespace = self.namespace();
-        let client = &self.context.client;
-        match api::create_job(client, &namespace, wanted).await {
-            Ok(job) => {
-                self.memory.pauses.not_refused();
-                Ok(Created::Made(job.metadata.uid.unwrap_or_default()))
-            }
-            Err(error) if error.is_already_exists() => {
-                let name = wanted.metadata.name.as_deref().unwrap_or_default();
-                let Some(found) = api::read_job(client, &namespace, name).await? else {
-                    // Gone again: the next reconcile makes it.
-                    return Err(error.into());
-                };
-                let uid = found.metadata.uid.clone().unwrap_or_default();
-                let is_ours = names::controller_uid(&found.metadata) == Some(&self.uid())
-                    && (self.memory.created.contains_key(&uid) || job::is_the_same(&found, wanted));
-                if !is_ours {
-                    return Ok(Created::Conflict);
-                }
-                self.memory.pauses.not_refused();
-                Ok(Created::Made(uid))
-            }
-            // A quota that several have asked at the same time, for one.
-            Err(error) if error.code() == Some(409) => Err(error.into()),
-            Err(error) => {
-                let Some(trouble) = denials::of_creation(&error) else {
-                    return Err(error.into());
-                };
-                self.context.metrics.count_api_error(error.verb());
-                tracing::warn!(
-                    namespace = self.namespace(),
-                    search = self.name(),
-                    reason = trouble.reason,
-                    "{}",
-                    trouble.message
-                );
-                self.memory.pauses.refused(trouble, self.now);
-                Ok(Created::Refused)
-            }
+/// Carries out what was decided; when to look again.
+pub async fn act(
+    pass: &mut Pass<'_>,
+    stage: &mut Stage,
+    decision: Decision,
+) -> Result<Next, ReconcileError> {
+    let Decision {
+        status: _,
+        troubles,
+        lines: _,
+        notices: _,
+        starts,
+        removals,
+        suggest,
+        may_expire,
+        wake,
+        look,
+    } = decision;
+    // First whatever starts, then whatever is cleared away.
+    let (mut has_started, mut is_refused) = (false, false);
+    for start in starts {
+        match self::start(pass, stage, start).await? {
+            Started::Made => has_started = true,
+            Started::Refused => is_refused = true,
+            Started::Not => {}
         }
     }
-
-    /// Asks the engine for the next trial.
-    pub fn suggest(&mut self, subject: &Subject, ledger: &Ledger) {
-        let trigger = self.context.trigger.clone();
-        let reference = ObjectRef::<Guarded>::new(&self.name()).within(&self.namespace());
-        let done = move || {
-            // Nobody listens when the process ends.
-            let _ = trigger.unbounded_send(reference);
-        };
-        let metric = subject.spec.task.score_metric();
-        let engines = &self.context.engines;
-        self.memory.step =
-            Some(engines.begin(subject.problem.clone(), metric, ledger.clone(), done));
-        self.memory.engine = Engine::Busy;
-    }
-
-    /// Takes in what the engine has found.
-    pub fn take_answer(&mut self) {
-        let Some(answer) = self
-            .memory
-            .step
-            .as_ref()
-            .and_then(super::engines::Step::take)
-        else {
-            return;
-        };
-        self.memory.step = None;
-        self.context.metrics.engine_seconds.observe(answer.seconds);
-        match answer.asked {
-            Ok(asked) => {
-                if let Asked::Suggestion(planned) = &asked {
-                    let (trial, seconds) = (planned.trial, answer.seconds);
-                    tracing::debug!(
-                        namespace = self.namespace(),
-                        search = self.name(),
-                        trial,
-                        seconds,
-                        "suggested"
-                    );
-                }
-                self.memory.pauses.engine_answered();
-                self.memory.engine = match asked {
-                    Asked::Suggestion(planned) => Engine::Ready(planned),
-                    Asked::Exhausted => Engine::Exhausted,
-                };
-            }
-            Err(error) => {
-                let trouble = Trouble::new("EngineFailed", error.to_string());
-                self.memory.pauses.engine_failed(trouble, self.now);
-            }
+    if let Stage::Searching(course) = stage {
+        if has_started {
+            let status = status::status(&course.subject, &course.ledger);
+            record::write(pass, status, &troubles).await?;
+        }
+        if suggest {
+            self::suggest(pass, course);
         }
     }
-
-    /// Lets an attempt's pods go and deletes its Job.
-    pub async fn clear(
-        &mut self,
-        attempt: Attempt,
-        observed: &Observed,
-    ) -> Result<(), ReconcileError> {
-        let Some(objects) = observed.objects.get(&attempt) else {
-            return Ok(());
-        };
-        for pod in self.pods.clone() {
-            if objects
-                .held
-                .iter()
-                .any(|name| pod.metadata.name.as_ref() == Some(name))
-            {
-                self.let_go(&pod).await?;
-            }
-        }
-        if let Some((name, uid)) = &objects.job {
-            self.delete_job(name, uid).await?;
-            self.memory.created.remove(uid);
-        }
-        Ok(())
+    for objects in &removals {
+        remove(pass, objects).await?;
     }
-
-    /// Takes our finalizer off a pod that has it, unless that was asked a moment ago.
-    pub async fn let_go(&mut self, pod: &Pod) -> Result<(), ReconcileError> {
-        let key = format!("pod/{}", pod.metadata.name.as_deref().unwrap_or_default());
-        if !names::is_held(&pod.metadata) || !self.memory.may_remove(&key, self.now) {
-            return Ok(());
-        }
-        let client = &self.context.client;
-        let released = api::release_pod(client, &self.namespace(), &pod.metadata).await;
-        self.asked(&key, released)
+    let expiry = if may_expire {
+        expire(pass).await?
+    } else {
+        None
+    };
+    if expiry.is_some_and(|expiry| expiry <= pass.now) {
+        return Ok(Next::await_change());
     }
+    let is_removing = pass
+        .memory
+        .is_removing()
+        .then_some(pass.context.patience.look);
+    let delays = [
+        wake.map(until),
+        expiry.map(until),
+        look,
+        is_removing,
+        pass.memory.pauses.shortest(pass.now),
+        // What was refused is told.
+        is_refused.then_some(BRIEFLY),
+    ];
+    Ok(delays
+        .into_iter()
+        .flatten()
+        .min()
+        .map_or(Next::await_change(), |delay| {
+            Next::requeue(delay.max(BRIEFLY))
+        }))
+}
 
-    /// Deletes a Job, unless that was asked a moment ago.
-    pub async fn delete_job(&mut self, name: &str, uid: &str) -> Result<(), ReconcileError> {
-        let key = format!("job/{uid}");
-        if !self.memory.may_remove(&key, self.now) {
-            return Ok(());
-        }
-        let deleted = api::delete_job(&self.context.client, &self.namespace(), name, uid).await;
-        self.asked(&key, deleted)
-    }
-
-    fn asked(&mut self, key: &str, answer: Result<(), ApiError>) -> Result<(), ReconcileError> {
-        if answer.is_err() {
-            self.memory.not_removed(key);
-        }
-        Ok(answer?)
-    }
+/// How long it is until then.
+fn until(time: Timestamp) -> Duration {
+    time.duration_since(Timestamp::now())
+        .try_into()
+        .unwrap_or_default()
 }
 
 /// How creating a Job ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Created {
+enum Created {
     /// It exists and is ours: its UID.
     Made(String),
     /// Somebody else's has its name.
     Conflict,
     /// The API server does not allow it; the pauses say why and until when.
     Refused,
+}
+
+/// How starting an attempt ended.
+enum Started {
+    /// Its Job exists.
+    Made,
+    /// Its Job may not be created, or somebody else's has its name.
+    Refused,
+    /// It was not tried.
+    Not,
+}
+
+/// Starts an attempt, unless it is too soon.
+async fn start(
+    pass: &mut Pass<'_>,
+    stage: &mut Stage,
+    Start { work, attempt, job }: Start,
+) -> Result<Started, ReconcileError> {
+    let pause = pass.memory.pauses.left(work, pass.now);
+    if pause.is_some() || !pass.context.pulse.is_steady() {
+        return Ok(Started::Not);
+    }
+    match (create(pass, &job).await?, work) {
+        (Created::Made(uid), _) => {
+            pass.memory.created.insert(uid.clone(), pass.now);
+            if let (Stage::Searching(course), Work::Trial(trial)) = (stage, work) {
+                course.ledger.note_job(trial, attempt, &uid)?;
+            }
+            Ok(Started::Made)
+        }
+        (Created::Conflict, Work::Trial(trial)) => {
+            pass.memory.conflicts.insert((trial, attempt));
+            Ok(Started::Refused)
+        }
+        (Created::Conflict, Work::Inspection) => {
+            conflict(pass, &job).await?;
+            Ok(Started::Refused)
+        }
+        (Created::Refused, _) => Ok(Started::Refused),
+    }
+}
+
+/// Creates a Job, or finds that it was created before.
+async fn create(pass: &mut Pass<'_>, wanted: &Job) -> Result<Created, ReconcileError> {
+    let namespace = pass.namespace();
+    let client = &pass.context.client;
+    match api::create_job(client, &namespace, wanted).await {
+        Ok(job) => {
+            pass.memory.pauses.not_refused();
+            Ok(Created::Made(job.metadata.uid.unwrap_or_default()))
+        }
+        Err(error) if error.is_already_exists() => {
+            let name = wanted.metadata.name.as_deref().unwrap_or_default();
+            let Some(found) = api::read_job(client, &namespace, name).await? else {
+                // Gone again: the next reconcile makes it.
+                return Err(error.into());
+            };
+            let uid = found.metadata.uid.clone().unwrap_or_default();
+            let is_ours = names::controller_uid(&found.metadata) == Some(&pass.uid())
+                && (pass.memory.created.contains_key(&uid) || job::is_the_same(&found, wanted));
+            if !is_ours {
+                return Ok(Created::Conflict);
+            }
+            pass.memory.pauses.not_refused();
+            Ok(Created::Made(uid))
+        }
+        // A quota that several have asked at the same time, for one.
+        Err(error) if error.code() == Some(409) => Err(error.into()),
+        Err(error) => {
+            let Some(reason) = error.refusal_to_create() else {
+                return Err(error.into());
+            };
+            let message = format!("the Job cannot be created: {}", error.message());
+            pass.context.metrics.count_api_error(error.verb());
+            tracing::warn!(
+                namespace = pass.namespace(),
+                search = pass.name(),
+                reason,
+                "{message}"
+            );
+            pass.memory
+                .pauses
+                .refused(Trouble::new(reason, message), pass.now);
+            Ok(Created::Refused)
+        }
+    }
+}
+
+/// The name of the inspection's Job is in use: by one of ours that somebody has changed, which is made anew, or by
+/// somebody else's.
+async fn conflict(pass: &mut Pass<'_>, wanted: &Job) -> Result<(), ReconcileError> {
+    let name = wanted.metadata.name.clone().unwrap_or_default();
+    let read = api::read_job(&pass.context.client, &pass.namespace(), &name).await?;
+    match read.filter(|job| names::is_our_job(job, &pass.name(), &pass.uid())) {
+        Some(job) => {
+            let uid = job.metadata.uid.unwrap_or_default();
+            delete_job(pass, &name, &uid).await
+        }
+        None => {
+            let message = format!("a Job {name} exists that is not this search's; delete it");
+            let trouble = Trouble::new("Conflict", message);
+            pass.memory.pauses.refused(trouble, pass.now);
+            Ok(())
+        }
+    }
+}
+
+/// Asks the engine for the next trial.
+fn suggest(pass: &mut Pass<'_>, course: &Course) {
+    let trigger = pass.context.trigger.clone();
+    let reference = ObjectRef::<Guarded>::new(&pass.name()).within(&pass.namespace());
+    let done = move || {
+        // Nobody listens when the process ends.
+        let _ = trigger.unbounded_send(reference);
+    };
+    let metric = course.subject.spec.task.score_metric();
+    let problem = course.subject.problem.clone();
+    let engines = &pass.context.engines;
+    pass.memory.step = Some(engines.begin(problem, metric, course.ledger.clone(), done));
+    pass.memory.engine = Engine::Busy;
+}
+
+/// Releases an attempt's pods and deletes its Job.
+async fn remove(pass: &mut Pass<'_>, objects: &Objects) -> Result<(), ReconcileError> {
+    for pod in pass.pods.clone() {
+        let name = pod.metadata.name.as_ref();
+        if objects.held.iter().any(|held| name == Some(held)) {
+            release(pass, &pod).await?;
+        }
+    }
+    if let Some((name, uid)) = &objects.job {
+        delete_job(pass, name, uid).await?;
+    }
+    Ok(())
+}
+
+/// Takes our finalizer off a pod that has it, unless that was asked a moment ago.
+async fn release(pass: &mut Pass<'_>, pod: &Pod) -> Result<(), ReconcileError> {
+    let key = format!("pod/{}", pod.metadata.name.as_deref().unwrap_or_default());
+    if !names::is_held(&pod.metadata) || !pass.memory.may_remove(&key, pass.now) {
+        return Ok(());
+    }
+    let client = &pass.context.client;
+    let released = api::release_pod(client, &pass.namespace(), &pod.metadata).await;
+    asked(pass, &key, released)
+}
+
+/// Deletes a Job, unless that was asked a moment ago.
+async fn delete_job(pass: &mut Pass<'_>, name: &str, uid: &str) -> Result<(), ReconcileError> {
+    let key = format!("job/{uid}");
+    if pass.memory.may_remove(&key, pass.now) {
+        let deleted = api::delete_job(&pass.context.client, &pass.namespace(), name, uid).await;
+        asked(pass, &key, deleted)?;
+    }
+    pass.memory.created.remove(uid);
+    Ok(())
+}
+
+fn asked(
+    pass: &mut Pass<'_>,
+    key: &str,
+    answer: Result<(), ApiError>,
+) -> Result<(), ReconcileError> {
+    if answer.is_err() {
+        pass.memory.not_removed(key);
+    }
+    Ok(answer?)
+}
+
+/// Deletes a search that has ended and whose time after that is over; when it is over.
+async fn expire(pass: &Pass<'_>) -> Result<Option<Timestamp>, ReconcileError> {
+    let status = pass.search.status.as_ref();
+    let end = status.and_then(|status| status.completion_time.as_ref());
+    let expiry = end.and_then(|end| ends::expiry(&pass.search.spec, end.0));
+    if expiry.is_some_and(|expiry| pass.now >= expiry) {
+        api::delete_search(&pass.context.client, &pass.search).await?;
+    }
+    Ok(expiry)
 }

@@ -127,7 +127,7 @@ impl Engines {
 
 fn panic_text(error: tokio::task::JoinError) -> String {
     match error.try_into_panic() {
-        Ok(payload) => super::panic_text(payload.as_ref()),
+        Ok(payload) => crate::controller::error::panic_text(payload.as_ref()),
         Err(error) => error.to_string(),
     }
 }

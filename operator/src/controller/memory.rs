@@ -11,8 +11,8 @@ use autopeft_search::planner::Engine;
 use autopeft_search::trouble::Trouble;
 use k8s_openapi::jiff::Timestamp;
 
+use super::build::names::Attempt;
 use super::engines::Step;
-use super::judge::observe::Attempt;
 
 /// What is remembered of one search.
 #[derive(Debug)]

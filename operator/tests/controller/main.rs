@@ -2,6 +2,7 @@
 
 mod job;
 mod names;
+mod object;
 mod outcome;
-mod restore;
+
 mod words;

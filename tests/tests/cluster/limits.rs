@@ -11,7 +11,7 @@ use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::{
     Searches, assert_sound, condition, created_jobs, manifest, writes_of_the_operator,
 };
-use autopeft_operator::controller::{self, Options};
+use autopeft_operator::controller::process::{self, Options};
 use autopeft_search::ask::{self, AskError, Asked};
 use autopeft_search::ledger::Ledger;
 use autopeft_search::patience::Patience;
@@ -51,7 +51,7 @@ fn operator(config: Config, namespace: &str) -> tokio::task::JoinHandle<()> {
         patience: Patience::default(),
     };
     tokio::spawn(async move {
-        let ended = controller::run_on(&config, options).await;
+        let ended = process::run_on(&config, options).await;
         panic!("the operator has ended: {ended:?}");
     })
 }

@@ -35,6 +35,9 @@ pub const JOB_UID: &str = "batch.kubernetes.io/controller-uid";
 /// The container of a trial's pod.
 pub const CONTAINER: &str = "trainer";
 
+/// A trial and its attempt.
+pub type Attempt = (u32, u32);
+
 /// What a Job carries out, as a label's value.
 pub fn label_of(work: Work) -> String {
     match work {

@@ -1,6 +1,57 @@
-//! What a search's Jobs, pods and status amount to. No client, no I/O, no clock.
+//! What a search's object, Jobs and pods amount to. No client, no I/O, no clock.
 
+mod inspection;
 pub mod observe;
 pub mod outcome;
-pub mod restore;
+pub mod pod;
+mod stage;
+mod waiting;
 pub mod words;
+
+use super::pass::Pass;
+pub use inspection::{Look, objects as inspection_objects};
+use observe::{Observed, View, observe};
+pub use stage::{Course, Stage, stage};
+
+/// What is seen of a search in its stage.
+#[derive(Debug)]
+pub enum Seen {
+    /// Its object says all.
+    Nothing,
+    /// Of its inspection.
+    Inspection(Look),
+    /// Of its trials.
+    Trials(Observed),
+}
+
+/// Looks at the Jobs and pods that the stage is about.
+pub fn look(pass: &Pass<'_>, stage: &Stage) -> Seen {
+    match stage {
+        Stage::Invalid(_) | Stage::Unreadable(_) => Seen::Nothing,
+        Stage::Inspecting { wanted, .. } => Seen::Inspection(inspection::look(pass, wanted)),
+        Stage::Searching(course) => Seen::Trials(trials(pass, course)),
+    }
+}
+
+fn trials(pass: &Pass<'_>, course: &Course) -> Observed {
+    let (name, uid) = (pass.name(), pass.uid());
+    let view = View {
+        name: &name,
+        uid: &uid,
+        ledger: &course.ledger,
+        spec: &pass.search.spec,
+        jobs: &pass.jobs,
+        pods: &pass.pods,
+        created: &pass.memory.created,
+        gone: &pass.memory.gone,
+        conflicts: &pass.memory.conflicts,
+        unclear: &pass.memory.unclear,
+        proven: &pass.proven,
+        patience: &pass.context.patience,
+        now: pass.now,
+    };
+    observe(&view, |entry| {
+        // A request that is no JSON is found when the Job is made.
+        pass.job(&course.places, entry).unwrap_or_default()
+    })
+}

@@ -11,19 +11,17 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 
-use super::outcome::{self, Seen};
+use super::outcome::{self, Doubt, Seen, doubt};
+use super::pod;
 use super::words::in_words;
 use crate::controller::build::job;
-use crate::controller::build::names::{self, Work};
+use crate::controller::build::names::{self, Attempt, Work};
 use autopeft_search::ledger::Ledger;
 use autopeft_search::patience::Patience;
 use autopeft_search::pauses::{Interruption, Setback};
 use autopeft_search::planner::{Run, RunState};
 use autopeft_search::request;
 use autopeft_search::trouble::Trouble;
-
-/// A trial and its attempt.
-pub type Attempt = (u32, u32);
 
 /// What an attempt has in the cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -83,7 +81,7 @@ pub struct View<'a> {
     /// Since when the end of an attempt has not been clear.
     pub unclear: &'a BTreeMap<Attempt, Timestamp>,
     /// Attempts whose pods are as the API server has them, not as a cache does.
-    pub proven: &'a BTreeSet<Attempt>,
+    pub proven: &'a BTreeSet<(Work, u32)>,
     /// How long is waited.
     pub patience: &'a Patience,
     /// The time.
@@ -110,14 +108,14 @@ pub fn observe(view: &View<'_>, wanted: impl Fn(&LedgerEntry) -> Job) -> Observe
             let uid = entry.job_uid.as_ref().or(adopted.map(|(_, uid)| uid));
             let pods = uid.map(|uid| pods_controlled_by(view, uid));
             let pods = pods.unwrap_or_default();
-            if let Some(uid) = uid.filter(|_| pods.iter().any(|pod| outcome::has_started(pod))) {
+            if let Some(uid) = uid.filter(|_| pods.iter().any(|pod| pod::has_started(pod))) {
                 observed.begun.push((entry.trial, uid.clone()));
             }
             observed.runs.push(Run {
                 trial: attempt.0,
                 attempt: attempt.1,
                 state,
-                gpu_seconds: outcome::gpu_seconds(&pods, view.now),
+                gpu_seconds: pod::gpu_seconds(&pods, view.now),
             });
         }
     }
@@ -176,8 +174,8 @@ fn state_of(
     observed: &mut Observed,
 ) -> Option<RunState> {
     let attempt = (entry.trial, entry.attempt);
-    let purpose = Work::Trial(entry.trial);
-    let name = names::job_name(view.name, view.uid, purpose, entry.attempt);
+    let work = Work::Trial(entry.trial);
+    let name = names::job_name(view.name, view.uid, work, entry.attempt);
     let job = view
         .jobs
         .iter()
@@ -230,18 +228,20 @@ fn state_of(
         Seen::Unclear { patience, then } => {
             observed.unclear.insert(attempt);
             let since = view.unclear.get(&attempt).copied().unwrap_or(view.now);
-            let until = since.checked_add(patience).unwrap_or(Timestamp::MAX);
-            let is_proven = view.proven.contains(&attempt);
-            match then.filter(|_| is_proven && view.now >= until) {
-                Some(ending) => ended(view, entry, ending),
-                None => {
-                    if view.now < until {
-                        observed.wake = Some(observed.wake.map_or(until, |wake| wake.min(until)));
-                    } else if !is_proven {
-                        observed.unproven.push(attempt);
-                    }
+            let is_proven = view.proven.contains(&(work, entry.attempt));
+            match doubt(since, patience, is_proven, view.now) {
+                Doubt::Wait(until) => {
+                    observed.wake = Some(observed.wake.map_or(until, |wake| wake.min(until)));
                     RunState::Running { since: view.now }
                 }
+                Doubt::Ask => {
+                    observed.unproven.push(attempt);
+                    RunState::Running { since: view.now }
+                }
+                Doubt::Over => match then {
+                    Some(ending) => ended(view, entry, ending),
+                    None => RunState::Running { since: view.now },
+                },
             }
         }
         Seen::Ended(ending) => ended(view, entry, ending),

@@ -7,17 +7,20 @@
 
 use std::time::Duration;
 
-use autopeft_crds::Decimal;
 use autopeft_crds::spec::Metric;
 use autopeft_crds::trial::{FailureReason, TrialIdentity, TrialOutcome, parse_result};
 use autopeft_search::patience::Patience;
 use autopeft_search::trouble::Trouble;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use crate::controller::build::job::label;
-use crate::controller::build::names::{CONTAINER, GPU, QUEUE};
+use super::pod::{
+    NO_STATUS, condition, document, has_node, has_started, is_disrupted, is_going, is_over, later,
+    never_ran, short, terminated,
+};
+use super::waiting::{unstarted, waiting};
+use crate::controller::build::names::CONTAINER;
 
 /// What is seen of an attempt.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +44,29 @@ pub enum Seen {
     Rejected(String),
 }
 
+/// What is to be done about an end that is not clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// It is waited for, until then.
+    Wait(Timestamp),
+    /// The API server itself is asked for the pods: a cache may lag behind.
+    Ask,
+    /// Nothing more will be known.
+    Over,
+}
+
+/// What is to be done about an end that has not been clear since a time.
+pub fn doubt(since: Timestamp, patience: Duration, is_proven: bool, now: Timestamp) -> Doubt {
+    let until = later(since, patience);
+    if now < until {
+        Doubt::Wait(until)
+    } else if is_proven {
+        Doubt::Over
+    } else {
+        Doubt::Ask
+    }
+}
+
 /// How an attempt ended: what the trainer wrote, or what can be told without it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ending {
@@ -49,9 +75,6 @@ pub enum Ending {
     /// No document: why.
     Without(FailureReason, String),
 }
-
-/// What a kubelet says of a container whose end it has not seen.
-const NO_STATUS: &str = "ContainerStatusUnknown";
 
 /// The outcome of a trial's attempt that ended.
 pub fn outcome(ending: Ending, identity: &TrialIdentity, metric: Metric) -> TrialOutcome {
@@ -132,15 +155,6 @@ pub fn see(job: &Job, pods: &[&Pod], patience: &Patience, now: Timestamp) -> See
     }
 }
 
-fn is_going(pod: &Pod) -> bool {
-    pod.metadata.deletion_timestamp.is_some()
-}
-
-fn has_node(pod: &Pod) -> bool {
-    let spec = pod.spec.as_ref();
-    spec.is_some_and(|spec| spec.node_name.is_some())
-}
-
 /// A pod that is being deleted and has not ended. Where nobody is there to stop it, its node is gone or
 /// somebody has forced the deletion: nothing that it may still say is read.
 fn going(pod: &Pod, patience: &Patience) -> Seen {
@@ -154,34 +168,6 @@ fn going(pod: &Pod, patience: &Patience) -> Seen {
         patience: patience.deletion + Duration::from_secs(grace.unsigned_abs()),
         then: Some(Ending::Without(FailureReason::Lost, message.into())),
     }
-}
-
-/// GPU seconds that a Job's pods have used until now: for as long as a trainer's container ran, the GPUs
-/// that it was given. `None` where they have none, or none has started.
-pub fn gpu_seconds(pods: &[&Pod], now: Timestamp) -> Option<Decimal> {
-    let used: Vec<f64> = pods.iter().filter_map(|pod| used_by(pod, now)).collect();
-    (!used.is_empty()).then(|| Decimal::new(used.iter().sum()).ok())?
-}
-
-fn used_by(pod: &Pod, now: Timestamp) -> Option<f64> {
-    let containers = &pod.spec.as_ref()?.containers;
-    let trainer = containers.iter().find(|found| found.name == CONTAINER)?;
-    let limits = trainer.resources.as_ref()?.limits.as_ref()?;
-    let gpus: f64 = limits.get(GPU)?.0.parse().ok()?;
-    let state = state(pod)?;
-    let (begun, ended) = match (&state.running, &state.terminated) {
-        (Some(running), _) => (running.started_at.as_ref()?.0, now),
-        (None, Some(end)) => (
-            end.started_at.as_ref()?.0,
-            end.finished_at.as_ref().map_or(now, |time| time.0),
-        ),
-        (None, None) => return None,
-    };
-    if is_no_time(begun) {
-        return None;
-    }
-    let seconds = ended.duration_since(begun).as_secs_f64();
-    (gpus > 0.0).then(|| gpus * seconds.max(0.0))
 }
 
 /// Whether the Job's activeDeadlineSeconds ended it. The Job controller first says so by
@@ -236,164 +222,6 @@ fn has_used(pod: &Pod, job: &Job, slack: Duration) -> bool {
 /// A pod of ours whose Job is gone.
 pub fn see_orphan(pods: &[&Pod], patience: &Patience, now: Timestamp) -> Seen {
     see(&Job::default(), pods, patience, now)
-}
-
-/// Why a Job has no pod.
-fn unstarted(job: &Job, patience: &Patience, now: Timestamp) -> Option<Trouble> {
-    // It has one, and somebody has taken our label off it.
-    if job.status.as_ref().and_then(|status| status.active) > Some(0) {
-        return None;
-    }
-    let created = job.metadata.creation_timestamp.as_ref()?.0;
-    let name = job.metadata.name.as_deref().unwrap_or_default();
-    let is_suspended = job.spec.as_ref()?.suspend == Some(true);
-    (now >= later(created, patience.waiting)).then(|| {
-        if is_suspended && label(job, QUEUE).is_some() {
-            return Trouble::new("Queued", "its Job waits for Kueue to admit it; `kubectl get workloads` says what for");
-        }
-        if is_suspended {
-            return Trouble::new(
-                "JobSuspended",
-                format!(
-                    "the Job {name} was suspended, by whom is not known; it goes on when its spec.suspend is false"
-                ),
-            );
-        }
-        Trouble::new(
-            "PodNotCreated",
-            format!("the Job {name} has no pod; `kubectl describe job {name}` says why"),
-        )
-    })
-}
-
-fn condition<'a>(
-    job: &'a Job,
-    kind: &str,
-) -> Option<&'a k8s_openapi::api::batch::v1::JobCondition> {
-    let conditions = job.status.as_ref()?.conditions.as_ref()?;
-    conditions
-        .iter()
-        .find(|condition| condition.type_ == kind && condition.status == "True")
-}
-
-fn state(pod: &Pod) -> Option<&ContainerState> {
-    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    let status = statuses.iter().find(|status| status.name == CONTAINER)?;
-    status.state.as_ref()
-}
-
-fn terminated(pod: &Pod) -> Option<&ContainerStateTerminated> {
-    state(pod)?.terminated.as_ref()
-}
-
-/// Whether the pod's container has begun.
-pub fn has_started(pod: &Pod) -> bool {
-    state(pod).is_some_and(|state| match &state.terminated {
-        Some(end) => !never_ran(end),
-        None => state.running.is_some(),
-    })
-}
-
-/// Whether a container ended without having begun: the runtime could not start its program.
-fn never_ran(end: &ContainerStateTerminated) -> bool {
-    matches!(
-        end.reason.as_deref(),
-        Some("StartError" | "ContainerCannotRun")
-    ) || (end.reason.as_deref() != Some(NO_STATUS)
-        && end.started_at.as_ref().is_some_and(|at| is_no_time(at.0)))
-}
-
-/// Whether a runtime had no time to tell, and told the epoch.
-fn is_no_time(time: Timestamp) -> bool {
-    time.as_second() <= 0
-}
-
-fn document(pod: &Pod) -> Option<String> {
-    let end = terminated(pod)?;
-    // The runtime and the kubelet speak in the same place of a container that never ran or was lost.
-    if never_ran(end) || end.reason.as_deref() == Some(NO_STATUS) {
-        return None;
-    }
-    let message = end.message.as_ref()?;
-    (!message.is_empty()).then(|| message.clone())
-}
-
-fn phase(pod: &Pod) -> &str {
-    let status = pod.status.as_ref();
-    status
-        .and_then(|status| status.phase.as_deref())
-        .unwrap_or_default()
-}
-
-/// Whether no container of the pod runs or ever will.
-fn is_over(pod: &Pod) -> bool {
-    let deleted_unstarted = is_going(pod) && !has_node(pod);
-    matches!(phase(pod), "Succeeded" | "Failed") || terminated(pod).is_some() || deleted_unstarted
-}
-
-/// Why a pod does not start.
-fn waiting(pod: &Pod, patience: &Patience, now: Timestamp) -> Option<Trouble> {
-    let status = pod.status.as_ref()?;
-    let old_enough = pod
-        .metadata
-        .creation_timestamp
-        .as_ref()
-        .is_some_and(|created| now >= later(created.0, patience.waiting));
-    let unscheduled = status
-        .conditions
-        .iter()
-        .flatten()
-        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
-    if let Some(condition) = unscheduled.filter(|_| old_enough) {
-        let message = condition.message.as_deref().unwrap_or("no node fits");
-        let told = match condition.reason.as_deref() {
-            // Such as SchedulingGated and SchedulerError.
-            Some(reason) if reason != "Unschedulable" => format!("{reason}: {message}"),
-            _ => message.into(),
-        };
-        return Some(Trouble::new("Unschedulable", told));
-    }
-    let Some(state) = state(pod) else {
-        return not_started(pod, patience, now);
-    };
-    let stuck = state.waiting.as_ref()?;
-    let message = stuck.message.as_deref().unwrap_or("no message");
-    match stuck.reason.as_deref().unwrap_or_default() {
-        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
-            Some(Trouble::new("ImageNotPulled", message))
-        }
-        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-            Some(Trouble::new("ContainerNotCreated", message))
-        }
-        _ => not_started(pod, patience, now),
-    }
-}
-
-/// A pod that was given a node long ago and whose container has not begun. Why is in the pod's events
-/// alone, which this operator may not read.
-fn not_started(pod: &Pod, patience: &Patience, now: Timestamp) -> Option<Trouble> {
-    let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
-    let name = pod.metadata.name.as_deref().unwrap_or_default();
-    let Some(scheduled) = conditions.find(|condition| condition.type_ == "PodScheduled") else {
-        let created = pod.metadata.creation_timestamp.as_ref()?.0;
-        return (!has_node(pod) && now >= later(created, patience.start)).then(|| {
-            let told = format!(
-                "no scheduler has looked at the pod {name} for {}; is the one that its schedulerName names at work?",
-                patience.start_in_words()
-            );
-            Trouble::new("Unschedulable", told)
-        });
-    };
-    let since = scheduled.last_transition_time.as_ref()?.0;
-    (now >= later(since, patience.start)).then(|| {
-        Trouble::new(
-            "PodNotStarted",
-            format!(
-                "the pod {name} was given a node more than {} ago and has not started; `kubectl describe pod {name}` says why",
-                patience.start_in_words()
-            ),
-        )
-    })
 }
 
 /// What the end of a pod without a document tells.
@@ -489,25 +317,6 @@ fn another_failed(pod: &Pod) -> Option<String> {
     })
 }
 
-fn is_disrupted(pod: &Pod) -> bool {
-    let conditions = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.conditions.as_ref());
-    conditions
-        .into_iter()
-        .flatten()
-        .any(|condition| condition.type_ == "DisruptionTarget" && condition.status == "True")
-}
-
 fn without(reason: FailureReason, message: impl Into<String>) -> Seen {
     Seen::Ended(Ending::Without(reason, message.into()))
-}
-
-fn later(time: Timestamp, delay: Duration) -> Timestamp {
-    time.checked_add(delay).unwrap_or(Timestamp::MAX)
-}
-
-fn short(message: &str) -> String {
-    message.chars().take(300).collect()
 }

@@ -7,11 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
-use super::api::{self, ApiError};
-use super::build::names;
-use super::build::names::Work;
-use super::reconcile::Guarded;
-use super::{Context, filled};
+use crate::controller::build::names::{self, Work};
+use crate::controller::client::api::{self, ApiError};
+use crate::controller::context::{Context, Guarded, filled};
 
 /// Sweeps until the process ends.
 pub async fn sweep(context: Arc<Context>) {

@@ -9,8 +9,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 
-use super::lead::Pulse;
-use super::metrics::Metrics;
+use crate::controller::metrics::Metrics;
+use crate::controller::pulse::Pulse;
 
 /// What is served.
 #[derive(Clone, Debug)]

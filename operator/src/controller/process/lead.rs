@@ -1,9 +1,7 @@
 //! Leader election by a Lease. It saves work and nothing more: safety comes from compare-and-swap
-//! and deterministic names. A process that was stopped for half its lease notices it here.
+//! and deterministic names.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
@@ -11,8 +9,8 @@ use kube_lease_manager::{LeaseManager, LeaseManagerBuilder, LeaseManagerError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// How long a lease holds, seconds.
-pub const LEASE_SECONDS: u64 = 15;
+use crate::controller::pulse::LEASE_SECONDS;
+
 /// How long before its end it is renewed, seconds.
 const GRACE_SECONDS: u64 = 10;
 /// How soon to ask again for a Lease that could not be read.
@@ -21,9 +19,6 @@ const RETRY: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_secs(1);
 /// So many refusals of the Lease in a row end the process.
 const REFUSALS: u32 = 15;
-/// How often the pulse beats.
-const BEAT: Duration = Duration::from_millis(500);
-
 /// Whether this process leads.
 #[derive(Debug)]
 pub struct Leadership {
@@ -166,48 +161,5 @@ fn is_refused(error: &LeaseManagerError) -> bool {
             status.code < 500 && status.code != 429
         }
         _ => false,
-    }
-}
-
-/// Beats while the process runs, so that a gap (SIGSTOP, a machine that slept) shows.
-#[derive(Clone, Debug)]
-pub struct Pulse {
-    start: Instant,
-    beat: Arc<AtomicU64>,
-}
-
-impl Pulse {
-    /// Begins to beat.
-    pub fn begin() -> Self {
-        let pulse = Self {
-            start: Instant::now(),
-            beat: Arc::default(),
-        };
-        let beating = pulse.clone();
-        tokio::spawn(async move {
-            loop {
-                if !beating.is_steady() {
-                    tracing::error!(
-                        "this process was stopped for half its lease; it ends, so that the next one reads everything anew"
-                    );
-                    std::process::exit(1);
-                }
-                beating.beat.store(beating.millis(), Ordering::Relaxed);
-                tokio::time::sleep(BEAT).await;
-            }
-        });
-        pulse
-    }
-
-    fn millis(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// Whether the process has run without a gap of half a lease.
-    pub fn is_steady(&self) -> bool {
-        let gap = self
-            .millis()
-            .saturating_sub(self.beat.load(Ordering::Relaxed));
-        gap < LEASE_SECONDS * 1000 / 2
     }
 }

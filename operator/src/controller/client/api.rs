@@ -17,8 +17,8 @@ use kube::{Api, Client};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::build::names::{FINALIZER, JOB_UID, MANAGED_BY, MANAGER};
-use super::reconcile::Guarded;
+use crate::controller::build::names::{FINALIZER, JOB_UID, MANAGED_BY, MANAGER};
+use crate::controller::context::Guarded;
 
 /// How writing a status is called.
 pub const UPDATE_STATUS: &str = "update peftsearch status";
@@ -90,6 +90,16 @@ impl ApiError {
             404 | 409 => None,
             400..=499 => Some("Refused"),
             _ => None,
+        }
+    }
+
+    /// The same of the creation of a Job.
+    pub fn refusal_to_create(&self) -> Option<&'static str> {
+        let is_answer = matches!(self.code(), Some(400..=499));
+        match self.refusal() {
+            Some("Refused") => Some("JobRefused"),
+            None if is_answer => Some("JobRefused"),
+            reason => reason,
         }
     }
 

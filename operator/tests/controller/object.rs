@@ -1,8 +1,8 @@
 //! What a status says has happened.
 
 use autopeft_crds::PeftSearch;
-use autopeft_operator::controller::judge::restore::ledger;
 use autopeft_search::ledger::RestoreError;
+use autopeft_search::object::ledger;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 

@@ -9,8 +9,6 @@ use kube::runtime::utils::Backoff;
 use kube::{Client, Config};
 use tower::timeout::TimeoutLayer;
 
-use super::OperatorError;
-
 /// How long an answer may take to begin, a watch's too.
 const ANSWER: Duration = Duration::from_secs(10);
 /// How much longer than it lives nothing may come from a watch that has begun.
@@ -32,7 +30,7 @@ pub struct Connections {
 
 impl Connections {
     /// Those to one API server.
-    pub fn to(config: &Config, patience: &Patience) -> Result<Self, OperatorError> {
+    pub fn to(config: &Config, patience: &Patience) -> Result<Self, kube::Error> {
         Ok(Self {
             calls: client(config, ANSWER, true)?,
             watches: client(config, patience.watch + SILENCE, false)?,
@@ -41,7 +39,7 @@ impl Connections {
     }
 }
 
-fn client(config: &Config, silence: Duration, tries_again: bool) -> Result<Client, OperatorError> {
+fn client(config: &Config, silence: Duration, tries_again: bool) -> Result<Client, kube::Error> {
     let mut config = config.clone();
     let answer = silence.min(ANSWER);
     config.connect_timeout = Some(answer);

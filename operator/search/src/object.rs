@@ -2,14 +2,12 @@
 //! I/O, no clock.
 
 use autopeft_crds::PeftSearch;
-use autopeft_crds::status::{PeftSearchStatus, TrialCounts};
+use autopeft_crds::status::PeftSearchStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-use autopeft_search::ledger::{
-    BadInput, Conclusion, ConclusionReason, Ledger, RestoreError, Restored,
-};
-use autopeft_search::trouble::Trouble;
+use crate::ledger::{BadInput, Conclusion, ConclusionReason, Ledger, RestoreError, Restored};
+use crate::trouble::Trouble;
 
 /// The ledger that an object's status holds. A search that had ended is judged anew where its spec
 /// has changed since.
@@ -54,7 +52,8 @@ fn conclusion(status: &PeftSearchStatus) -> Option<(Conclusion, Timestamp)> {
     Some((conclusion, at))
 }
 
-fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
+/// A condition by its type.
+pub fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
     conditions.iter().find(|condition| condition.type_ == kind)
 }
 
@@ -127,98 +126,4 @@ pub fn with_degraded(search: &PeftSearch, now: Timestamp) -> PeftSearchStatus {
         });
     }
     status
-}
-
-/// Where a search stands before its first trial.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Early {
-    /// The trainer looks at model and data.
-    Inspecting,
-    /// The spec cannot be searched; one sentence for each error.
-    Invalid(Vec<String>),
-    /// The trainer refuses model or data.
-    BadInput(String),
-    /// `activeDeadlineSeconds` have passed.
-    Late(String),
-}
-
-/// The status of a search before its first trial.
-pub fn early(search: &PeftSearch, early: &Early, now: Timestamp) -> PeftSearchStatus {
-    let before = search.status.clone().unwrap_or_default();
-    let generation = search.metadata.generation;
-    let condition = |kind: &str, status: &str, reason: &str, message: &str| Condition {
-        type_: kind.into(),
-        status: status.into(),
-        reason: reason.into(),
-        message: message.chars().take(1024).collect(),
-        last_transition_time: Time(now),
-        observed_generation: generation,
-    };
-    let suspend = search.spec.suspend;
-    let (succeeded, valid, progressing) = match early {
-        Early::Inspecting if suspend => (
-            ("Unknown", "Suspended", "spec.suspend is true".to_owned()),
-            ("True", "Valid", "the spec can be searched".to_owned()),
-            ("False", "Suspended"),
-        ),
-        Early::Inspecting => (
-            (
-                "Unknown",
-                "InProgress",
-                "the trainer looks at model and data".to_owned(),
-            ),
-            ("True", "Valid", "the spec can be searched".to_owned()),
-            ("True", "Inspecting"),
-        ),
-        Early::Invalid(errors) => (
-            ("False", "InvalidSpec", errors.join("; ")),
-            ("False", "Invalid", errors.join("; ")),
-            ("False", "InvalidSpec"),
-        ),
-        Early::BadInput(message) => (
-            ("False", "BadInput", message.clone()),
-            ("True", "Valid", "the spec can be searched".to_owned()),
-            ("False", "BadInput"),
-        ),
-        Early::Late(message) => (
-            ("False", "DeadlineExceeded", message.clone()),
-            ("True", "Valid", "the spec can be searched".to_owned()),
-            ("False", "DeadlineExceeded"),
-        ),
-    };
-    let suspended = if suspend {
-        ("True", "SuspendedBySpec", "spec.suspend is true")
-    } else {
-        ("False", "NotSuspended", "spec.suspend is false")
-    };
-    let over = succeeded.0 == "False";
-    let completion = before.completion_time.clone().unwrap_or(Time(now));
-    PeftSearchStatus {
-        observed_generation: generation,
-        conditions: vec![
-            condition("Succeeded", succeeded.0, succeeded.1, &succeeded.2),
-            condition("SpecValid", valid.0, valid.1, &valid.2),
-            condition("Progressing", progressing.0, progressing.1, &succeeded.2),
-            condition("Suspended", suspended.0, suspended.1, suspended.2),
-            condition(
-                "SurrogateHealthy",
-                "Unknown",
-                "NotFitted",
-                "the surrogate is fitted after the initial design",
-            ),
-            condition("Degraded", "False", "AsExpected", "nothing is wrong"),
-        ],
-        start_time: Some(before.start_time.unwrap_or(Time(now))),
-        completion_time: over.then_some(completion),
-        trials: if before.ledger.is_empty() {
-            TrialCounts {
-                progress: format!("0/{}", search.spec.max_trials),
-                ..TrialCounts::default()
-            }
-        } else {
-            before.trials
-        },
-        // What was found is kept, the inspection too: it is not made again.
-        ..before
-    }
 }

@@ -1,10 +1,11 @@
 //! Kubernetes events: what `kubectl describe` shows. Their reasons are listed in docs/failures.md.
 
+use autopeft_search::notices::Notice;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder as KubeRecorder, Reporter};
 
-use super::metrics::Metrics;
+use crate::controller::metrics::Metrics;
 
 /// The longest note that the API server takes.
 const NOTE: usize = 1024;
@@ -31,46 +32,23 @@ impl Recorder {
         }
     }
 
-    /// Something that went as it should.
-    pub async fn tell(&self, about: ObjectReference, reason: &str, note: String) {
-        let (type_, action) = (EventType::Normal, RECONCILE);
-        self.publish(about, type_, action, reason, note).await;
-    }
-
-    /// Something that a person may want to look at.
-    pub async fn warn(&self, about: ObjectReference, reason: &str, note: String) {
-        let (type_, action) = (EventType::Warning, RECONCILE);
-        self.publish(about, type_, action, reason, note).await;
-    }
-
-    /// The same of an attempt of a trial.
-    pub async fn warn_of(
-        &self,
-        about: ObjectReference,
-        (trial, attempt): (u32, u32),
-        reason: &str,
-        note: String,
-    ) {
-        // Events are merged that differ in nothing but the note.
-        let action = format!("Trial{trial}Attempt{attempt}");
-        self.publish(about, EventType::Warning, &action, reason, note)
-            .await;
-    }
-
-    /// An event that cannot be written is a line in the log and counted: nothing depends on it.
-    async fn publish(
-        &self,
-        about: ObjectReference,
-        type_: EventType,
-        action: &str,
-        reason: &str,
-        note: String,
-    ) {
+    /// Publishes an event. One that cannot be written is a line in the log and counted:
+    /// nothing depends on it.
+    pub async fn publish(&self, about: ObjectReference, notice: &Notice) {
+        let reason = &notice.reason;
         let event = Event {
-            type_,
-            reason: reason.into(),
-            note: Some(note.chars().take(NOTE).collect()),
-            action: action.into(),
+            type_: if notice.is_warning {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            },
+            reason: reason.clone(),
+            note: Some(notice.message.chars().take(NOTE).collect()),
+            // Events are merged that differ in nothing but the note.
+            action: match notice.about {
+                Some((trial, attempt)) => format!("Trial{trial}Attempt{attempt}"),
+                None => RECONCILE.into(),
+            },
             secondary: None,
         };
         let limit = std::time::Duration::from_secs(10);

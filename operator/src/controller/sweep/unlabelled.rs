@@ -1,5 +1,5 @@
-//! Clears away what is ours and has lost its label, so that no watch tells of it: somebody has taken it
-//! off. What a search still needs stays; its reconcile finds it by name.
+//! Clears away Jobs and pods of searches that are gone and that have lost their labels, so that no watch tells of
+//! them. What a search still needs stays; its reconcile finds it by name.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Client, Resource};
 
-use super::api::{self, ApiError};
-use super::build::names::{self, Work};
-use super::reconcile::Guarded;
-use super::{Context, filled, orphans, scoped};
+use super::orphans;
+use crate::controller::build::names::{self, Work};
+use crate::controller::client::api::{self, ApiError};
+use crate::controller::context::{Context, Guarded, filled, scoped};
 
 /// Sweeps until the process ends.
 pub async fn sweep(context: Arc<Context>, namespace: Option<String>) {
@@ -57,7 +57,7 @@ async fn jobs(context: &Context, namespace: Option<&str>) -> Result<bool, ApiErr
     let client = &context.client;
     let mut is_found = false;
     for metadata in api::list_unlabelled_jobs(&scoped::<Job>(client, namespace)).await? {
-        let done = match stray(client, &metadata).await {
+        let done = match orphan(client, &metadata).await {
             Ok(None) => continue,
             Ok(Some(uid)) => {
                 is_found = true;
@@ -73,7 +73,7 @@ async fn jobs(context: &Context, namespace: Option<&str>) -> Result<bool, ApiErr
 }
 
 /// The UID of a Job that is ours and that no search needs.
-async fn stray(client: &Client, metadata: &ObjectMeta) -> Result<Option<String>, ApiError> {
+async fn orphan(client: &Client, metadata: &ObjectMeta) -> Result<Option<String>, ApiError> {
     let within = metadata.namespace.as_deref().unwrap_or_default();
     let name = metadata.name.as_deref().unwrap_or_default();
     if metadata.deletion_timestamp.is_some() || !names::is_job_name(name) {

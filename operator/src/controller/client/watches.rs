@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use kube::runtime::watcher;
 
-use super::metrics::Metrics;
+use crate::controller::metrics::Metrics;
 use autopeft_search::trouble::Trouble;
 
 /// What the API server last denied, by what was watched.

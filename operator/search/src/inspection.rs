@@ -1,0 +1,244 @@
+//! The step before a search: the trainer looks at model and data. What is made of it, and the status until the
+//! first trial. No I/O, no clock.
+
+use std::time::Duration;
+
+use autopeft_crds::PeftSearch;
+use autopeft_crds::inspection::InspectionOutcome;
+use autopeft_crds::status::{PeftSearchStatus, TrialCounts};
+use autopeft_crds::trial::Inspection;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+
+use crate::ends;
+use crate::object;
+use crate::trouble::Trouble;
+
+/// Where the run of an inspection stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Run {
+    /// There is none.
+    Absent,
+    /// It was started from an earlier spec.
+    Outdated,
+    /// It runs, or is about to.
+    Running,
+    /// It waits for something that is not there.
+    Waiting(Trouble),
+    /// It has ended, with a document or, in one sentence, without.
+    Ended(Result<InspectionOutcome, String>),
+}
+
+/// Everything that a decision about an inspection depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// The search; its status says how far it has come.
+    pub search: &'a PeftSearch,
+    /// The run.
+    pub run: &'a Run,
+    /// How long until one may be started again.
+    pub pause: Option<Duration>,
+    /// What is told of those before.
+    pub troubles: &'a [Trouble],
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// Where the search stands; what is to be written.
+    pub early: Early,
+    /// What is done with the run.
+    pub step: Step,
+    /// When to ask again if nothing happens before.
+    pub wake: Option<Timestamp>,
+}
+
+/// What is done with an inspection's run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Nothing; a trouble to be told where it waits.
+    Wait(Option<Trouble>),
+    /// It is started.
+    Start,
+    /// It is cleared away.
+    Clear,
+    /// It is cleared away, and the next begins after a pause: it came to nothing.
+    Retry(Trouble),
+}
+
+/// Decides what to do about the inspection of a search whose status has none.
+pub fn decide(situation: &Situation<'_>) -> Decision {
+    let Situation {
+        search,
+        run,
+        pause,
+        troubles,
+        now,
+    } = *situation;
+    let status = search.status.as_ref();
+    let start = status.and_then(|status| status.start_time.as_ref());
+    let due = start.and_then(|start| ends::deadline(&search.spec, start.0));
+    let decision = |early, step| Decision {
+        early,
+        step,
+        wake: due.filter(|due| now < *due),
+    };
+    if due.is_some_and(|due| now >= due) {
+        let known = ended_before(search, "DeadlineExceeded");
+        let message = known.unwrap_or_else(|| late(search, troubles));
+        return decision(Early::Late(message), Step::Clear);
+    }
+    if let Some(message) = ended_before(search, "BadInput") {
+        return decision(Early::BadInput(message), Step::Clear);
+    }
+    let step = match run {
+        Run::Absent if search.spec.suspend || pause.is_some() => Step::Wait(None),
+        Run::Absent => Step::Start,
+        Run::Outdated => Step::Clear,
+        Run::Running => Step::Wait(None),
+        Run::Waiting(trouble) => Step::Wait(Some(trouble.clone())),
+        Run::Ended(Ok(InspectionOutcome::Found(found))) => {
+            return decision(Early::Found(found.clone()), Step::Clear);
+        }
+        Run::Ended(Ok(InspectionOutcome::Refused { message })) => {
+            return decision(Early::BadInput(message.clone()), Step::Clear);
+        }
+        Run::Ended(Ok(InspectionOutcome::Unavailable { message }) | Err(message)) => {
+            Step::Retry(Trouble::new("InspectionFailed", message))
+        }
+    };
+    decision(Early::Inspecting, step)
+}
+
+fn late(search: &PeftSearch, troubles: &[Trouble]) -> String {
+    let seconds = search.spec.active_deadline_seconds.unwrap_or(0);
+    let why = troubles.first();
+    let why = why.map_or_else(String::new, |trouble| format!(": {}", trouble.message));
+    format!(
+        "{seconds} seconds (activeDeadlineSeconds) have passed, and model and data could not be looked at{why}"
+    )
+}
+
+/// The message with which the search, of the spec as it is now, has ended for this reason.
+fn ended_before(search: &PeftSearch, reason: &str) -> Option<String> {
+    let status = search.status.as_ref()?;
+    if status.observed_generation != search.metadata.generation {
+        return None;
+    }
+    let succeeded = object::find(&status.conditions, "Succeeded")?;
+    (succeeded.status == "False" && succeeded.reason == reason).then(|| succeeded.message.clone())
+}
+
+/// Where a search stands before its first trial.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Early {
+    /// The trainer looks at model and data.
+    Inspecting,
+    /// The spec cannot be searched; one sentence for each error.
+    Invalid(Vec<String>),
+    /// The trainer refuses model or data.
+    BadInput(String),
+    /// `activeDeadlineSeconds` have passed.
+    Late(String),
+    /// The trainer has found this.
+    Found(Inspection),
+}
+
+impl Early {
+    /// What there is to know of the input.
+    fn found(&self) -> Option<&Inspection> {
+        match self {
+            Self::Found(found) => Some(found),
+            Self::Inspecting | Self::Invalid(_) | Self::BadInput(_) | Self::Late(_) => None,
+        }
+    }
+}
+
+/// The status of a search before its first trial.
+pub fn status(search: &PeftSearch, early: &Early, now: Timestamp) -> PeftSearchStatus {
+    let before = search.status.clone().unwrap_or_default();
+    let generation = search.metadata.generation;
+    let condition = |kind: &str, status: &str, reason: &str, message: &str| Condition {
+        type_: kind.into(),
+        status: status.into(),
+        reason: reason.into(),
+        message: message.chars().take(1024).collect(),
+        last_transition_time: Time(now),
+        observed_generation: generation,
+    };
+    let suspend = search.spec.suspend;
+    let (succeeded, valid, progressing) = match early {
+        Early::Inspecting | Early::Found(_) if suspend => (
+            ("Unknown", "Suspended", "spec.suspend is true".to_owned()),
+            ("True", "Valid", "the spec can be searched".to_owned()),
+            ("False", "Suspended"),
+        ),
+        Early::Inspecting | Early::Found(_) => (
+            (
+                "Unknown",
+                "InProgress",
+                "the trainer looks at model and data".to_owned(),
+            ),
+            ("True", "Valid", "the spec can be searched".to_owned()),
+            ("True", "Inspecting"),
+        ),
+        Early::Invalid(errors) => (
+            ("False", "InvalidSpec", errors.join("; ")),
+            ("False", "Invalid", errors.join("; ")),
+            ("False", "InvalidSpec"),
+        ),
+        Early::BadInput(message) => (
+            ("False", "BadInput", message.clone()),
+            ("True", "Valid", "the spec can be searched".to_owned()),
+            ("False", "BadInput"),
+        ),
+        Early::Late(message) => (
+            ("False", "DeadlineExceeded", message.clone()),
+            ("True", "Valid", "the spec can be searched".to_owned()),
+            ("False", "DeadlineExceeded"),
+        ),
+    };
+    let suspended = if suspend {
+        ("True", "SuspendedBySpec", "spec.suspend is true")
+    } else {
+        ("False", "NotSuspended", "spec.suspend is false")
+    };
+    let over = succeeded.0 == "False";
+    let well = if over {
+        "nothing is waited for; the condition Succeeded says why the search has failed"
+    } else {
+        "nothing is wrong"
+    };
+    let completion = before.completion_time.clone().unwrap_or(Time(now));
+    PeftSearchStatus {
+        observed_generation: generation,
+        conditions: vec![
+            condition("Succeeded", succeeded.0, succeeded.1, &succeeded.2),
+            condition("SpecValid", valid.0, valid.1, &valid.2),
+            condition("Progressing", progressing.0, progressing.1, &succeeded.2),
+            condition("Suspended", suspended.0, suspended.1, suspended.2),
+            condition(
+                "SurrogateHealthy",
+                "Unknown",
+                "NotFitted",
+                "the surrogate is fitted after the initial design",
+            ),
+            condition("Degraded", "False", "AsExpected", well),
+        ],
+        start_time: Some(before.start_time.unwrap_or(Time(now))),
+        completion_time: over.then_some(completion),
+        trials: if before.ledger.is_empty() {
+            TrialCounts {
+                progress: format!("0/{}", search.spec.max_trials),
+                ..TrialCounts::default()
+            }
+        } else {
+            before.trials
+        },
+        inspection: early.found().cloned().or(before.inspection),
+        // What was found is kept, the inspection too: it is not made again.
+        ..before
+    }
+}

@@ -1,0 +1,165 @@
+//! What a search's user is notified of: each becomes a Kubernetes event. No I/O.
+//!
+//! A reason is one of the list in docs/failures.md.
+
+use autopeft_crds::status::PeftSearchStatus;
+use autopeft_crds::trial::Inspection;
+use autopeft_crds::{PeftSearch, PeftSearchSpec};
+
+use crate::ledger::{Event, Ledger, Recorded, RetryCause};
+use crate::object;
+use crate::told::{self, Line};
+
+/// One thing that a user is notified of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Whether somebody may want to look at it.
+    pub is_warning: bool,
+    /// The trial and the attempt that it is about.
+    pub about: Option<(u32, u32)>,
+    /// Why, in one word.
+    pub reason: String,
+    /// In one sentence.
+    pub message: String,
+}
+
+impl Notice {
+    /// Something that went as it should.
+    pub fn normal(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            is_warning: false,
+            about: None,
+            reason: reason.into(),
+            message: message.into(),
+        }
+    }
+
+    /// Something that somebody may want to look at.
+    pub fn warning(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            is_warning: true,
+            ..Self::normal(reason, message)
+        }
+    }
+}
+
+/// The line about an event that was written down, and the notice where there is one. `ledger` and `status` are those
+/// after it; the end of a search is noticed in its status.
+pub fn of_event(
+    event: &Event,
+    ledger: &Ledger,
+    status: &PeftSearchStatus,
+) -> Option<(Line, Option<Notice>)> {
+    let (about, reason) = match event {
+        Event::Concluded(_) => return None,
+        // The end of the search has stopped it.
+        Event::Retried {
+            trial,
+            attempt: _,
+            cause: RetryCause::Interrupted,
+            gpu_seconds: _,
+        } if ledger.conclusion().is_some() => return Some((told::stopped(*trial), None)),
+        Event::Retried { trial, attempt, .. } => ((*trial, *attempt), "TrialRetried"),
+        Event::Recorded {
+            trial,
+            attempt,
+            outcome: Recorded::Infeasible { .. },
+            gpu_seconds: _,
+        } => ((*trial, *attempt), "TrialInfeasible"),
+        Event::Recorded {
+            trial,
+            attempt,
+            outcome: Recorded::Failed { .. },
+            gpu_seconds: _,
+        } => ((*trial, *attempt), "TrialFailed"),
+        other => return Some((told::line(other, status)?, None)),
+    };
+    let line = told::line(event, status)?;
+    let notice = Notice {
+        about: Some(about),
+        ..Notice::warning(reason, line.text.clone())
+    };
+    Some((line, Some(notice)))
+}
+
+/// What is new in a search whose status was `before` and has become `after`.
+pub fn of_change(
+    search: &PeftSearch,
+    before: Option<&PeftSearchStatus>,
+    after: &PeftSearchStatus,
+) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    let had_inspection = before.is_some_and(|before| before.inspection.is_some());
+    if let Some(found) = after.inspection.as_ref().filter(|_| !had_inspection) {
+        notices.push(Notice::normal("InspectionSucceeded", inspected(found)));
+    }
+    let had_trials = before.is_some_and(|before| !before.ledger.is_empty());
+    if !had_trials && !after.ledger.is_empty() {
+        notices.push(Notice::normal("SearchStarted", begun(&search.spec)));
+    }
+    notices.extend(better_front(before, after));
+    notices.extend(end(before, after));
+    if let Some(condition) = object::newly_degraded(before, after) {
+        notices.push(Notice::warning(
+            condition.reason.clone(),
+            condition.message.clone(),
+        ));
+    }
+    notices
+}
+
+fn inspected(found: &Inspection) -> String {
+    format!(
+        "a {} model of {} layers and {} parameters; {} training and {} validation examples",
+        found.architecture,
+        found.layers,
+        found.backbone_parameters,
+        found.train_examples,
+        found.validation_examples
+    )
+}
+
+fn begun(spec: &PeftSearchSpec) -> String {
+    format!(
+        "the first of {} trials is planned; {} run at the same time",
+        spec.max_trials, spec.parallelism
+    )
+}
+
+/// A front with a configuration that the one before has not.
+fn better_front(before: Option<&PeftSearchStatus>, after: &PeftSearchStatus) -> Option<Notice> {
+    let known = before.map_or(&[][..], |before| &before.pareto_front);
+    let is_known = |trial: u32| known.iter().any(|member| member.trial == trial);
+    let mut members = after.pareto_front.iter();
+    if members.all(|member| is_known(member.trial)) {
+        return None;
+    }
+    let best = after.best_score.map_or_else(String::new, |score| {
+        format!("; the best score is {:.4}", score.get())
+    });
+    Some(Notice::normal(
+        "FrontImproved",
+        format!(
+            "{} configurations are on the front after {} trials{best}",
+            after.front_size, after.trials.progress
+        ),
+    ))
+}
+
+/// The end of the search, or another end than before.
+fn end(before: Option<&PeftSearchStatus>, after: &PeftSearchStatus) -> Option<Notice> {
+    let now = object::find(&after.conditions, "Succeeded")?;
+    let then = before.and_then(|before| object::find(&before.conditions, "Succeeded"));
+    let is_known = then.is_some_and(|then| {
+        (&then.status, &then.reason, &then.message) == (&now.status, &now.reason, &now.message)
+    });
+    match now.status.as_str() {
+        _ if is_known => None,
+        "True" => Some(Notice::normal(
+            "SearchSucceeded",
+            format!("{}: {}", now.reason, now.message),
+        )),
+        "False" => Some(Notice::warning(now.reason.clone(), now.message.clone())),
+        _ => None,
+    }
+}

@@ -1,0 +1,86 @@
+//! What every reconcile and every sweep needs, and the caches that they read.
+
+use std::time::Duration;
+
+use autopeft_crds::PeftSearch;
+use autopeft_search::patience::Patience;
+use futures::channel::mpsc::UnboundedSender;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::{Lookup, ObjectRef, Store};
+use kube::{Api, Client, Resource};
+use tokio::sync::Notify;
+
+use super::build::pod::Defaults;
+use super::client::recorder::Recorder;
+use super::client::watches::Watches;
+use super::engines::Engines;
+use super::memory::Memories;
+use super::metrics::Metrics;
+use super::pulse::Pulse;
+
+/// A search that may not be readable.
+pub type Guarded = DeserializeGuard<PeftSearch>;
+
+/// What every reconcile and every sweep needs.
+pub struct Context {
+    /// For calls to the API server.
+    pub client: Client,
+    /// The searches in the cache.
+    pub searches: Store<Guarded>,
+    /// The Jobs in the cache.
+    pub jobs: Store<Job>,
+    /// The pods in the cache.
+    pub pods: Store<Pod>,
+    /// What is remembered of each search.
+    pub memories: Memories,
+    /// How long is waited.
+    pub patience: Patience,
+    /// What computes suggestions.
+    pub engines: Engines,
+    /// What is served at `/metrics`.
+    pub metrics: Metrics,
+    /// Where events go.
+    pub recorder: Recorder,
+    /// Whether the watches may watch.
+    pub watches: Watches,
+    /// What every trainer is given.
+    pub defaults: Defaults,
+    /// Whether this process runs without a gap.
+    pub pulse: Pulse,
+    /// Wakes a search.
+    pub trigger: UnboundedSender<ObjectRef<Guarded>>,
+    /// Told when a search has gone, so that what it leaves behind is looked for.
+    pub gone: Notify,
+}
+
+/// Waits until a cache is filled. kube-runtime 5.0.0 wakes only the last of several tasks that wait
+/// for the same cache, so each looks again by itself.
+pub async fn filled<K>(store: &Store<K>)
+where
+    K: Clone + Lookup + 'static,
+    K::DynamicType: Eq + std::hash::Hash + Clone,
+{
+    let mut answer = None;
+    while answer.is_none() {
+        let ready = tokio::time::timeout(Duration::from_millis(200), store.wait_until_ready());
+        answer = ready.await.ok();
+    }
+    if let Some(Err(error)) = answer {
+        // Its watch is gone because the process ends.
+        tracing::debug!("a cache was not filled: {error}");
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The objects of one namespace, or of all.
+pub fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}

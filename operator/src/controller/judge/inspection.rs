@@ -1,0 +1,124 @@
+//! What the Job of an inspection and its pods amount to.
+
+use autopeft_crds::inspection::{InspectionOutcome, parse_inspection};
+use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_search::inspection::Run;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+
+use super::observe::Objects;
+use super::outcome::{Doubt, Ending, Seen, doubt, see};
+use super::words::in_words;
+use crate::controller::build::job;
+use crate::controller::build::names::{self, Work};
+use crate::controller::pass::{Pass, Question};
+
+/// The one attempt at an inspection: there is one at a time, under one name.
+pub const ATTEMPT: (Work, u32) = (Work::Inspection, 1);
+
+/// What is seen of an inspection.
+#[derive(Debug)]
+pub struct Look {
+    /// Where its run stands.
+    pub run: Run,
+    /// What it has in the cluster.
+    pub objects: Objects,
+    /// Since when its end has not been clear.
+    pub unclear: Option<Timestamp>,
+    /// What has to be known first.
+    pub question: Option<Question>,
+}
+
+/// Looks at the inspection whose Job would be `wanted`.
+pub fn look(pass: &Pass<'_>, wanted: &Job) -> Look {
+    let objects = objects(pass);
+    let mut look = Look {
+        run: Run::Absent,
+        objects,
+        unclear: None,
+        question: None,
+    };
+    let Some((name, uid)) = &look.objects.job else {
+        // It was made here and is not in the cache: not yet, or somebody has taken our label off.
+        if !pass.memory.created.is_empty() && !pass.looked_up.contains(&ATTEMPT) {
+            look.question = Some(Question::Jobs(vec![(ATTEMPT.0, ATTEMPT.1, None)]));
+        }
+        return look;
+    };
+    let found = pass.jobs.iter();
+    let mut found = found.filter(|job| job.metadata.name.as_ref() == Some(name));
+    let Some(job) = found.next() else {
+        return look;
+    };
+    let is_made = pass.memory.created.contains_key(uid) || job::is_the_same(job, wanted);
+    let pods = pass.pods.iter();
+    let pods = pods.filter(|pod| names::is_pod_of(&pod.metadata, uid));
+    let pods: Vec<&Pod> = pods.map(AsRef::as_ref).collect();
+    let patience = &pass.context.patience;
+    let seen = match see(job, &pods, patience, pass.now) {
+        Seen::Unclear { patience, then } => {
+            let since = pass.memory.inspection_unclear.unwrap_or(pass.now);
+            look.unclear = Some(since.min(pass.now));
+            match doubt(since, patience, pass.proven.contains(&ATTEMPT), pass.now) {
+                Doubt::Wait(_) => Seen::Running,
+                Doubt::Ask => {
+                    look.question = Some(Question::Pods(vec![(ATTEMPT, uid.clone())]));
+                    Seen::Running
+                }
+                Doubt::Over => then.map_or(Seen::Running, Seen::Ended),
+            }
+        }
+        clear => clear,
+    };
+    let is_mended = matches!(seen, Seen::Waiting(_)) && job::is_outdated(job, wanted);
+    look.run = if is_made && !is_mended {
+        run(seen, &pass.uid(), &pass.search.spec)
+    } else {
+        // The spec has changed since: what it waits for may be mended.
+        Run::Outdated
+    };
+    look
+}
+
+/// What the inspection has in the cluster.
+pub fn objects(pass: &Pass<'_>) -> Objects {
+    let (search, uid) = (pass.name(), pass.uid());
+    let name = names::job_name(&search, &uid, ATTEMPT.0, ATTEMPT.1);
+    let job = pass.jobs.iter().find(|job| {
+        job.metadata.name.as_ref() == Some(&name) && names::is_our_job(job, &search, &uid)
+    });
+    let held = pass.pods.iter().filter(|pod| {
+        let attempt = names::attempt_of_pod(&pod.metadata, &search, &uid);
+        matches!(attempt, Some((Work::Inspection, _))) && names::is_held(&pod.metadata)
+    });
+    Objects {
+        job: job.map(|job| (name, job.metadata.uid.clone().unwrap_or_default())),
+        held: held.filter_map(|pod| pod.metadata.name.clone()).collect(),
+    }
+}
+
+/// What the search makes of what is seen.
+fn run(seen: Seen, uid: &str, spec: &PeftSearchSpec) -> Run {
+    match seen {
+        Seen::Running | Seen::Unclear { .. } => Run::Running,
+        Seen::Waiting(trouble) => Run::Waiting(trouble),
+        Seen::Ended(Ending::Document(text)) => {
+            Run::Ended(match parse_inspection(text.as_bytes(), uid) {
+                Ok(result) => Ok(match result.outcome {
+                    found @ InspectionOutcome::Found(_) => found,
+                    InspectionOutcome::Refused { message } => InspectionOutcome::Refused {
+                        message: in_words(&message, spec),
+                    },
+                    InspectionOutcome::Unavailable { message } => InspectionOutcome::Unavailable {
+                        message: in_words(&message, spec),
+                    },
+                }),
+                Err(error) => Err(error.to_string()),
+            })
+        }
+        Seen::Ended(Ending::Without(_, message))
+        | Seen::Evicted(message)
+        | Seen::Rejected(message) => Run::Ended(Err(message)),
+    }
+}

@@ -1,0 +1,94 @@
+//! How far a search has come, from its object alone.
+
+use autopeft_crds::space::SearchSpace;
+use autopeft_crds::trial::Inspection;
+use autopeft_crds::validate::validate;
+use autopeft_search::ledger::{Event, Ledger, RestoreError};
+use autopeft_search::measures::Subject;
+use autopeft_search::object;
+use autopeft_search::planner::Engine;
+use autopeft_search::request::Places;
+use k8s_openapi::api::batch::v1::Job;
+
+use crate::controller::build::volumes;
+use crate::controller::error::ReconcileError;
+use crate::controller::pass::Pass;
+
+/// How far a search has come.
+#[derive(Debug)]
+pub enum Stage {
+    /// Its spec cannot be searched; one sentence for each error.
+    Invalid(Vec<String>),
+    /// Nothing is known of model and data yet.
+    Inspecting {
+        /// The Job that looks at them.
+        wanted: Box<Job>,
+    },
+    /// Its trials are planned and run.
+    Searching(Box<Course>),
+    /// Its ledger makes no sense.
+    Unreadable(RestoreError),
+}
+
+/// A search whose trials are planned and run.
+#[derive(Debug)]
+pub struct Course {
+    /// Where trainers find their files.
+    pub places: Places,
+    /// What is searched.
+    pub subject: Subject,
+    /// What has happened, and what was decided since.
+    pub ledger: Ledger,
+    /// Where the engine stands after what was decided.
+    pub engine: Engine,
+    /// What was decided since the object was read.
+    pub events: Vec<Event>,
+}
+
+/// How far a search has come.
+pub fn stage(pass: &Pass<'_>) -> Result<Stage, ReconcileError> {
+    let search = &pass.search;
+    let errors = validate(&search.spec);
+    if !errors.is_empty() {
+        let errors = errors.iter().map(ToString::to_string);
+        return Ok(Stage::Invalid(errors.collect()));
+    }
+    let places = match volumes::places(search) {
+        Ok(places) => places,
+        Err(error) => return Ok(Stage::Invalid(vec![error.to_string()])),
+    };
+    let status = search.status.as_ref();
+    match status.and_then(|status| status.inspection.as_ref()) {
+        Some(found) => Ok(searching(pass, places, found)),
+        None => Ok(Stage::Inspecting {
+            wanted: Box::new(pass.inspection_job(&places)?),
+        }),
+    }
+}
+
+fn searching(pass: &Pass<'_>, places: Places, found: &Inspection) -> Stage {
+    let search = &pass.search;
+    let space = SearchSpace::resolve(
+        &search.spec.search_space,
+        found.layers as usize,
+        found.hidden_size,
+    );
+    let space = match space {
+        Ok(space) => space,
+        Err(error) => return Stage::Invalid(vec![format!("spec.{error}")]),
+    };
+    let generation = search.metadata.generation;
+    let bad_input = pass.memory.bad_input.as_ref();
+    let bad_input = bad_input.filter(|(seen, _)| *seen == generation);
+    let bad_input = bad_input.map(|(_, found)| found.clone());
+    match object::ledger(search, bad_input, pass.now) {
+        Ok(ledger) => Stage::Searching(Box::new(Course {
+            subject: Subject::new(&search.spec, &space, found),
+            places,
+            ledger,
+            engine: pass.memory.engine.clone(),
+            events: Vec::new(),
+        })),
+        Err(error) => Stage::Unreadable(error),
+    }
+}

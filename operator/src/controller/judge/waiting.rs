@@ -1,0 +1,104 @@
+//! Why a Job has no pod, or a pod does not start. No I/O.
+
+use autopeft_search::patience::Patience;
+use autopeft_search::trouble::Trouble;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+
+use super::pod::{has_node, later, state};
+use crate::controller::build::job::label;
+use crate::controller::build::names::QUEUE;
+
+/// Why a Job has no pod.
+pub(super) fn unstarted(job: &Job, patience: &Patience, now: Timestamp) -> Option<Trouble> {
+    // It has one, and somebody has taken our label off it.
+    if job.status.as_ref().and_then(|status| status.active) > Some(0) {
+        return None;
+    }
+    let created = job.metadata.creation_timestamp.as_ref()?.0;
+    let name = job.metadata.name.as_deref().unwrap_or_default();
+    let is_suspended = job.spec.as_ref()?.suspend == Some(true);
+    (now >= later(created, patience.waiting)).then(|| {
+        if is_suspended && label(job, QUEUE).is_some() {
+            return Trouble::new("Queued", "its Job waits for Kueue to admit it; `kubectl get workloads` says what for");
+        }
+        if is_suspended {
+            return Trouble::new(
+                "JobSuspended",
+                format!(
+                    "the Job {name} was suspended, by whom is not known; it goes on when its spec.suspend is false"
+                ),
+            );
+        }
+        Trouble::new(
+            "PodNotCreated",
+            format!("the Job {name} has no pod; `kubectl describe job {name}` says why"),
+        )
+    })
+}
+
+/// Why a pod does not start.
+pub(super) fn waiting(pod: &Pod, patience: &Patience, now: Timestamp) -> Option<Trouble> {
+    let status = pod.status.as_ref()?;
+    let old_enough = pod
+        .metadata
+        .creation_timestamp
+        .as_ref()
+        .is_some_and(|created| now >= later(created.0, patience.waiting));
+    let unscheduled = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
+    if let Some(condition) = unscheduled.filter(|_| old_enough) {
+        let message = condition.message.as_deref().unwrap_or("no node fits");
+        let told = match condition.reason.as_deref() {
+            // Such as SchedulingGated and SchedulerError.
+            Some(reason) if reason != "Unschedulable" => format!("{reason}: {message}"),
+            _ => message.into(),
+        };
+        return Some(Trouble::new("Unschedulable", told));
+    }
+    let Some(state) = state(pod) else {
+        return not_started(pod, patience, now);
+    };
+    let stuck = state.waiting.as_ref()?;
+    let message = stuck.message.as_deref().unwrap_or("no message");
+    match stuck.reason.as_deref().unwrap_or_default() {
+        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
+            Some(Trouble::new("ImageNotPulled", message))
+        }
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+            Some(Trouble::new("ContainerNotCreated", message))
+        }
+        _ => not_started(pod, patience, now),
+    }
+}
+
+/// A pod that was given a node long ago and whose container has not begun. Why is in the pod's events
+/// alone, which this operator may not read.
+fn not_started(pod: &Pod, patience: &Patience, now: Timestamp) -> Option<Trouble> {
+    let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let Some(scheduled) = conditions.find(|condition| condition.type_ == "PodScheduled") else {
+        let created = pod.metadata.creation_timestamp.as_ref()?.0;
+        return (!has_node(pod) && now >= later(created, patience.start)).then(|| {
+            let told = format!(
+                "no scheduler has looked at the pod {name} for {}; is the one that its schedulerName names at work?",
+                patience.start_in_words()
+            );
+            Trouble::new("Unschedulable", told)
+        });
+    };
+    let since = scheduled.last_transition_time.as_ref()?.0;
+    (now >= later(since, patience.start)).then(|| {
+        Trouble::new(
+            "PodNotStarted",
+            format!(
+                "the pod {name} was given a node more than {} ago and has not started; `kubectl describe pod {name}` says why",
+                patience.start_in_words()
+            ),
+        )
+    })
+}

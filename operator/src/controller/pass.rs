@@ -1,0 +1,106 @@
+//! One reconcile of one search under way: what was read, and what is remembered.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use autopeft_crds::PeftSearch;
+use autopeft_crds::status::LedgerEntry;
+use autopeft_search::pauses::Work;
+use autopeft_search::request::{self, Places};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+
+use super::build::job;
+use super::context::Context;
+use super::error::ReconcileError;
+use super::memory::Memory;
+
+/// One reconcile under way.
+pub struct Pass<'a> {
+    /// What all reconciles share.
+    pub context: &'a Context,
+    /// What is remembered of the search.
+    pub memory: &'a mut Memory,
+    /// The search as it is known.
+    pub search: PeftSearch,
+    /// The Jobs in the cache that are labelled or named as the search's.
+    pub jobs: Vec<Arc<Job>>,
+    /// The search's pods in the cache.
+    pub pods: Vec<Arc<Pod>>,
+    /// What the API server was asked for the Job of.
+    pub looked_up: BTreeSet<(Work, u32)>,
+    /// What the API server was asked for the pods of.
+    pub proven: BTreeSet<(Work, u32)>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What only the API server itself knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Where the Jobs of these attempts are, which the caches lack; the UID where it is known.
+    Jobs(Vec<(Work, u32, Option<String>)>),
+    /// What pods these attempts have, by the UIDs of their Jobs.
+    Pods(Vec<((Work, u32), String)>),
+}
+
+impl<'a> Pass<'a> {
+    /// Of a search in the cache. Nothing else has been read.
+    pub fn new(context: &'a Context, memory: &'a mut Memory, search: PeftSearch) -> Self {
+        Self {
+            context,
+            memory,
+            search,
+            jobs: Vec::new(),
+            pods: Vec::new(),
+            looked_up: BTreeSet::new(),
+            proven: BTreeSet::new(),
+            now: Timestamp::now(),
+        }
+    }
+
+    /// The search's namespace.
+    pub fn namespace(&self) -> String {
+        self.search.metadata.namespace.clone().unwrap_or_default()
+    }
+
+    /// The search's name.
+    pub fn name(&self) -> String {
+        self.search.metadata.name.clone().unwrap_or_default()
+    }
+
+    /// The search's UID.
+    pub fn uid(&self) -> String {
+        self.search.metadata.uid.clone().unwrap_or_default()
+    }
+
+    /// The Job of a trial's due attempt.
+    pub fn job(&self, places: &Places, entry: &LedgerEntry) -> Result<Job, serde_json::Error> {
+        let request = request::trial(&self.search.spec, places, &self.uid(), entry);
+        let document = serde_json::to_string(&request)?;
+        let work = Work::Trial(entry.trial);
+        let defaults = &self.context.defaults;
+        Ok(job::job(
+            &self.search,
+            work,
+            entry.attempt,
+            document,
+            defaults,
+        ))
+    }
+
+    /// The Job of the inspection.
+    pub fn inspection_job(&self, places: &Places) -> Result<Job, ReconcileError> {
+        let request = request::inspection(&self.search.spec, places, &self.uid())?;
+        let document = serde_json::to_string(&request)?;
+        let defaults = &self.context.defaults;
+        Ok(job::job(
+            &self.search,
+            Work::Inspection,
+            1,
+            document,
+            defaults,
+        ))
+    }
+}

@@ -1,0 +1,343 @@
+//! No client. What is to be done with a search, given all that is known of it: the rules are those of
+//! `autopeft-search`, for its inspection and for its trials.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use autopeft_crds::PeftSearchStatus;
+use autopeft_search::inspection::{self, Early, Run, Step};
+use autopeft_search::ledger::Event;
+use autopeft_search::measures;
+use autopeft_search::notices::{self, Notice};
+use autopeft_search::pauses::{Setback, Work};
+use autopeft_search::planner::{self, Action, Engine, Situation};
+use autopeft_search::told::Line;
+use autopeft_search::trouble::Trouble;
+use autopeft_search::{ends, object, status};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::jiff::Timestamp;
+
+use super::build::names::Attempt;
+use super::build::pod;
+use super::error::ReconcileError;
+use super::judge::observe::{Objects, Observed};
+use super::judge::{Course, Look, Seen, Stage, inspection_objects};
+use super::pass::{Pass, Question};
+
+/// What follows from what is seen.
+pub enum Planned {
+    /// This has to be known first.
+    Ask(Question),
+    /// Something was decided, and more may follow from it.
+    Again,
+    /// This is to be done.
+    Decided(Decision),
+}
+
+/// What is to be done. The status is written before anything else.
+#[derive(Default)]
+pub struct Decision {
+    /// The status.
+    pub status: PeftSearchStatus,
+    /// What is told by the condition Degraded.
+    pub troubles: Vec<Trouble>,
+    /// Lines for the log, once the status is written.
+    pub lines: Vec<Line>,
+    /// What the user is notified of, once the status is written.
+    pub notices: Vec<Notice>,
+    /// Jobs that are created.
+    pub starts: Vec<Start>,
+    /// What is cleared away.
+    pub removals: Vec<Objects>,
+    /// Whether the engine is asked for the next trial.
+    pub suggest: bool,
+    /// Whether nothing of the search is left in the cluster, and no trial would be lost with its object.
+    pub may_expire: bool,
+    /// When to look again if nothing happens before.
+    pub wake: Option<Timestamp>,
+    /// How soon to look again at what should change by itself.
+    pub look: Option<Duration>,
+}
+
+/// A Job that is created.
+pub struct Start {
+    /// What it carries out.
+    pub work: Work,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// The Job.
+    pub job: Job,
+}
+
+/// Plans what follows from what is seen.
+pub fn plan(pass: &mut Pass<'_>, stage: &mut Stage, seen: Seen) -> Result<Planned, ReconcileError> {
+    match (stage, seen) {
+        (Stage::Invalid(errors), _) => Ok(Planned::Decided(early(
+            pass,
+            &Early::Invalid(errors.clone()),
+        ))),
+        (Stage::Unreadable(error), _) => {
+            let message = format!("this search is left alone: {error}");
+            Ok(Planned::Decided(Decision {
+                status: object::with_degraded(&pass.search, pass.now),
+                troubles: vec![Trouble::new("Unreadable", message)],
+                ..Decision::default()
+            }))
+        }
+        (Stage::Inspecting { wanted }, Seen::Inspection(look)) => {
+            Ok(plan_inspection(pass, wanted, look))
+        }
+        (Stage::Searching(course), Seen::Trials(observed)) => plan_trials(pass, course, observed),
+        // Another stage was looked at: it is looked at again.
+        (Stage::Inspecting { .. } | Stage::Searching(_), _) => Ok(Planned::Again),
+    }
+}
+
+/// A search that stands where it stands before its first trial.
+fn early(pass: &Pass<'_>, early: &Early) -> Decision {
+    let before = pass.search.status.as_ref();
+    Decision {
+        status: inspection::status(&pass.search, early, pass.now),
+        // What trials have found is not lost by an edit that cannot be carried out.
+        may_expire: before.is_none_or(|status| status.ledger.is_empty()),
+        ..Decision::default()
+    }
+}
+
+fn plan_inspection(pass: &mut Pass<'_>, wanted: &Job, look: Look) -> Planned {
+    let Look {
+        run,
+        objects,
+        unclear,
+        question,
+    } = look;
+    if let Some(question) = question {
+        return Planned::Ask(question);
+    }
+    pass.memory.inspection_unclear = unclear;
+    let generation = pass.search.metadata.generation;
+    let pauses = &mut pass.memory.pauses;
+    pauses.keep_setbacks_of(generation);
+    if run != Run::Absent {
+        pauses.not_refused();
+    }
+    let decided = inspection::decide(&inspection::Situation {
+        search: &pass.search,
+        run: &run,
+        pause: pauses.left(Work::Inspection, pass.now),
+        troubles: &pauses.troubles(),
+        now: pass.now,
+    });
+    if decided.early != Early::Inspecting {
+        pauses.not_refused();
+        pauses.keep_setbacks_while(|_| false);
+    }
+    if let Step::Retry(trouble) = &decided.step {
+        let setback = Setback {
+            work: Work::Inspection,
+            job: objects.job.clone().unwrap_or_default().1,
+            trouble: trouble.clone(),
+            at_least: 1,
+        };
+        pauses.set_back(&setback, generation, pass.now);
+    }
+    // While the next one runs, it stays said what the last one came to.
+    let mut decision = Decision {
+        troubles: pauses.troubles(),
+        wake: decided.wake,
+        look: Some(pass.context.patience.look_at_inspection),
+        ..early(pass, &decided.early)
+    };
+    match decided.step {
+        Step::Wait(trouble) => decision.troubles = trouble.map_or(decision.troubles, |it| vec![it]),
+        Step::Start => {
+            decision.notices = image_by_tag(pass);
+            decision.starts.push(Start {
+                work: Work::Inspection,
+                attempt: 1,
+                job: wanted.clone(),
+            });
+        }
+        Step::Clear | Step::Retry(_) => decision.removals.push(objects),
+    }
+    match decided.early {
+        // It goes on at once.
+        Early::Found(_) => decision.wake = Some(pass.now),
+        Early::Inspecting if pass.search.spec.suspend => decision.look = None,
+        Early::Inspecting => {}
+        Early::Invalid(_) | Early::BadInput(_) | Early::Late(_) => {
+            (decision.wake, decision.look) = (None, None);
+        }
+    }
+    Planned::Decided(decision)
+}
+
+/// Images that the search names by a tag. What has a status has been told.
+fn image_by_tag(pass: &Pass<'_>) -> Vec<Notice> {
+    let tags = pod::tags(&pass.search.spec);
+    if pass.search.status.is_some() || tags.is_empty() {
+        return Vec::new();
+    }
+    let message = format!(
+        "{}: a tag may come to mean another image while the search runs; name images by digest (NAME@sha256:...)",
+        tags.join(", ")
+    );
+    vec![Notice::warning("ImageByTag", message)]
+}
+
+fn plan_trials(
+    pass: &mut Pass<'_>,
+    course: &mut Course,
+    observed: Observed,
+) -> Result<Planned, ReconcileError> {
+    take_in(pass, course, &observed)?;
+    if let Some(question) = question(course, &observed) {
+        return Ok(Planned::Ask(question));
+    }
+    let plan = planner::plan(&Situation {
+        spec: &pass.search.spec,
+        inspection: &course.subject.model,
+        ledger: &course.ledger,
+        runs: &observed.runs,
+        engine: &course.engine,
+        converged: measures::has_converged(&course.subject, &course.ledger),
+        ahead: true,
+        full: ends::is_full(&pass.search),
+        now: pass.now,
+    });
+    let mut is_new = false;
+    for action in &plan.actions {
+        if let Action::Write(event) = action {
+            course.ledger.apply(event, pass.now)?;
+            if matches!(event, Event::Planned(_)) {
+                course.engine = Engine::Idle;
+            }
+            course.events.push(event.clone());
+            is_new = true;
+        }
+    }
+    if is_new {
+        return Ok(Planned::Again);
+    }
+    decide(pass, course, observed, plan).map(Planned::Decided)
+}
+
+/// Takes into ledger and memory what is seen of the Jobs.
+fn take_in(
+    pass: &mut Pass<'_>,
+    course: &mut Course,
+    observed: &Observed,
+) -> Result<(), ReconcileError> {
+    let generation = pass.search.metadata.generation;
+    let memory = &mut *pass.memory;
+    for ((trial, attempt), uid) in &observed.adopted {
+        course.ledger.note_job(*trial, *attempt, uid)?;
+        memory.pauses.not_refused();
+    }
+    for (trial, uid) in &observed.begun {
+        memory.pauses.has_begun(Work::Trial(*trial), uid);
+    }
+    memory.pauses.keep_setbacks_of(generation);
+    for setback in &observed.setbacks {
+        memory.pauses.set_back(setback, generation, pass.now);
+    }
+    if observed.missing.is_empty() {
+        memory
+            .unclear
+            .retain(|attempt, _| observed.unclear.contains(attempt));
+        for attempt in &observed.unclear {
+            let since = memory.unclear.entry(*attempt).or_insert(pass.now);
+            // A clock that was set back.
+            *since = pass.now.min(*since);
+        }
+    }
+    Ok(())
+}
+
+/// What has to be known of Jobs and pods first.
+fn question(course: &Course, observed: &Observed) -> Option<Question> {
+    let uid = |trial: u32| course.ledger.entry(trial)?.job_uid.clone();
+    if !observed.missing.is_empty() {
+        let missing = observed.missing.iter();
+        let asked = missing.map(|(trial, attempt)| (Work::Trial(*trial), *attempt, uid(*trial)));
+        return Some(Question::Jobs(asked.collect()));
+    }
+    if !observed.unproven.is_empty() {
+        let unproven = observed.unproven.iter();
+        let asked = unproven
+            .filter_map(|(trial, attempt)| Some(((Work::Trial(*trial), *attempt), uid(*trial)?)));
+        return Some(Question::Pods(asked.collect()));
+    }
+    None
+}
+
+/// What is left of a plan when everything that it writes down is in the ledger.
+fn decide(
+    pass: &mut Pass<'_>,
+    course: &Course,
+    observed: Observed,
+    plan: planner::Plan,
+) -> Result<Decision, ReconcileError> {
+    let ledger = &course.ledger;
+    let is_over = ledger.conclusion().is_some();
+    let open: BTreeSet<Attempt> = ledger
+        .open()
+        .map(|entry| (entry.trial, entry.attempt))
+        .collect();
+    let memory = &mut *pass.memory;
+    let generation = pass.search.metadata.generation;
+    memory.bad_input = ledger.bad_input().map(|found| (generation, found.clone()));
+    memory.gone.retain(|attempt| open.contains(attempt));
+    memory.conflicts.retain(|attempt| open.contains(attempt));
+    if is_over {
+        // Nothing is created any more.
+        memory.pauses.not_refused();
+    }
+    memory
+        .pauses
+        .keep_setbacks_while(|trial| !is_over && open.iter().any(|(open, _)| *open == trial));
+    let mut troubles = memory.pauses.troubles();
+    let waits = !memory.conflicts.is_empty() || !observed.troubles.is_empty();
+    troubles.extend(observed.troubles);
+    let patience = &pass.context.patience;
+    let status = status::status(&course.subject, ledger);
+    let events = course.events.iter();
+    let told = events.filter_map(|event| notices::of_event(event, ledger, &status));
+    let (lines, notices): (Vec<Line>, Vec<Option<Notice>>) = told.unzip();
+    let mut decision = Decision {
+        status,
+        lines,
+        notices: notices.into_iter().flatten().collect(),
+        troubles,
+        may_expire: observed.objects.is_empty(),
+        wake: [plan.wake, observed.wake].into_iter().flatten().min(),
+        // A pod that does not start is noticed by looking, not by an event.
+        look: (!open.is_empty()).then_some(patience.look_at_jobs),
+        ..Decision::default()
+    };
+    if waits {
+        decision.look = Some(patience.look);
+    }
+    for action in plan.actions {
+        match action {
+            Action::Start { trial, attempt } => {
+                if let Some(entry) = ledger.entry(trial) {
+                    decision.starts.push(Start {
+                        work: Work::Trial(trial),
+                        attempt,
+                        job: pass.job(&course.places, entry)?,
+                    });
+                }
+            }
+            Action::Suggest { trial: _ } => decision.suggest = true,
+            Action::Stop { trial, attempt, .. } | Action::Remove { trial, attempt } => {
+                let objects = observed.objects.get(&(trial, attempt));
+                decision.removals.extend(objects.cloned());
+            }
+            Action::Write(_) => {}
+        }
+    }
+    // What the inspection has left.
+    decision.removals.push(inspection_objects(pass));
+    Ok(decision)
+}

@@ -1,0 +1,131 @@
+//! The watches and the caches that they fill.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use autopeft_search::patience::Patience;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Client, Resource, ResourceExt};
+
+use crate::controller::build::names;
+use crate::controller::client::connection::Pauses;
+use crate::controller::client::watches::Watches;
+use crate::controller::context::{Context, Guarded, filled, scoped};
+
+/// What a watch tells.
+type Changes<K> = BoxStream<'static, Result<K, watcher::Error>>;
+
+/// The caches, and the changes that fill them while they are read.
+pub struct Caches {
+    /// Every search in reach.
+    pub searches: Store<Guarded>,
+    /// Every Job with our label.
+    pub jobs: Store<Job>,
+    /// Every pod with our label.
+    pub pods: Store<Pod>,
+    /// Changes of searches.
+    pub search_changes: Changes<Guarded>,
+    /// Changes of Jobs, deletions too.
+    pub job_changes: Changes<Job>,
+    /// Changes of pods, deletions too.
+    pub pod_changes: Changes<Pod>,
+}
+
+/// Begins to watch.
+pub fn watch(
+    client: &Client,
+    namespace: Option<&str>,
+    watches: &Watches,
+    patience: Patience,
+) -> Caches {
+    let seconds = u32::try_from(patience.watch.as_secs()).unwrap_or(u32::MAX);
+    let all = watcher::Config::default().timeout(seconds);
+    let marked = all
+        .clone()
+        .labels(&format!("{}={}", names::MANAGED_BY, names::MANAGER));
+    let (jobs, job_writer) = reflector::store::<Job>();
+    let (pods, pod_writer) = reflector::store::<Pod>();
+    let (searches, search_writer) = reflector::store::<Guarded>();
+    let job_changes = watcher(scoped::<Job>(client, namespace), marked.clone())
+        .backoff(Pauses::new(patience))
+        .modify(|job| job.managed_fields_mut().clear())
+        .reflect(job_writer)
+        .touched_objects();
+    let pod_changes = watcher(scoped::<Pod>(client, namespace), marked)
+        .backoff(Pauses::new(patience))
+        .modify(|pod| pod.managed_fields_mut().clear())
+        .reflect(pod_writer)
+        .touched_objects();
+    let search_changes = watcher(scoped::<Guarded>(client, namespace), all)
+        .backoff(Pauses::new(patience))
+        .reflect(search_writer)
+        .applied_objects();
+    Caches {
+        searches,
+        jobs,
+        pods,
+        search_changes: told(watches, "PeftSearches", search_changes),
+        job_changes: told(watches, "Jobs", job_changes),
+        pod_changes: told(watches, "pods", pod_changes),
+    }
+}
+
+/// Changes without the watch's trouble, which is told.
+fn told<K: Send + 'static>(
+    watches: &Watches,
+    of: &'static str,
+    changes: impl Stream<Item = Result<K, watcher::Error>> + Send + 'static,
+) -> Changes<K> {
+    let watches = watches.clone();
+    changes
+        .filter_map(move |change| std::future::ready(watches.told(of, change)))
+        .boxed()
+}
+
+/// The search that a pod says it belongs to.
+pub fn search_of(pod: Pod) -> Option<ObjectRef<Guarded>> {
+    let name = pod.labels().get(names::SEARCH)?;
+    let namespace = pod.namespace()?;
+    Some(ObjectRef::new(name).within(&namespace))
+}
+
+/// Tells when the caches are filled.
+pub async fn fill(context: Arc<Context>, ready: Arc<AtomicBool>) {
+    filled(&context.searches).await;
+    filled(&context.jobs).await;
+    filled(&context.pods).await;
+    ready.store(true, Ordering::Relaxed);
+    tracing::info!("the caches are filled");
+}
+
+/// Counts searches that cannot be read, and forgets those that are gone: memory, engine steps, metrics.
+pub async fn forget(context: Arc<Context>) {
+    filled(&context.searches).await;
+    loop {
+        tokio::time::sleep(context.patience.sweep).await;
+        let there = context.searches.state();
+        let unreadable = there.iter().filter(|search| search.0.is_err()).count();
+        let metrics = &context.metrics;
+        metrics
+            .unreadable
+            .set(unreadable.try_into().unwrap_or(i64::MAX));
+        context.metrics.keep(|namespace, name| {
+            there.iter().any(|search| {
+                search.meta().namespace.as_deref() == Some(namespace) && search.name_any() == name
+            })
+        });
+        let is_less = context.memories.keep(|uid| {
+            there
+                .iter()
+                .any(|search| search.uid().as_deref() == Some(uid))
+        });
+        if is_less {
+            context.gone.notify_one();
+        }
+    }
+}

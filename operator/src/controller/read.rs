@@ -1,0 +1,170 @@
+//! Client. Reads what a reconcile needs: the object, its Jobs and pods in the caches, the engine's answer; later what
+//! only the API server knows.
+
+use std::sync::Arc;
+
+use autopeft_crds::PeftSearch;
+use autopeft_search::ask::Asked;
+use autopeft_search::pauses::Work;
+use autopeft_search::planner::Engine;
+use autopeft_search::trouble::Trouble;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::build::names;
+use super::client::api;
+use super::engines::Step;
+use super::error::ReconcileError;
+use super::pass::{Pass, Question};
+
+/// Reads what a reconcile begins with; false where the search is gone.
+pub async fn read(pass: &mut Pass<'_>) -> Result<bool, ReconcileError> {
+    let Some(newest) = newest(pass).await? else {
+        return Ok(false);
+    };
+    pass.search = newest;
+    cached(pass);
+    engine(pass);
+    Ok(true)
+}
+
+/// The newest that is known of a search: what the cache has, or what the API server last answered.
+/// The first time it is read from the API server itself, because a cache may lag behind what an
+/// earlier process wrote. `None` where it is gone.
+async fn newest(pass: &mut Pass<'_>) -> Result<Option<PeftSearch>, ReconcileError> {
+    let version = |search: &PeftSearch| -> u64 {
+        let version = search.metadata.resource_version.as_deref();
+        version
+            .and_then(|version| version.parse().ok())
+            .unwrap_or(0)
+    };
+    let cached = &pass.search;
+    if let Some(written) = &pass.memory.written {
+        let newer = if version(cached) > version(written) {
+            cached
+        } else {
+            written
+        };
+        return Ok(Some(newer.clone()));
+    }
+    let read = api::read_search(&pass.context.client, &pass.namespace(), &pass.name()).await?;
+    let same = read.filter(|read| read.metadata.uid == cached.metadata.uid);
+    pass.memory.written.clone_from(&same);
+    Ok(same)
+}
+
+/// What the caches hold of a search.
+fn cached(pass: &mut Pass<'_>) {
+    let search = &pass.search;
+    let (namespace, uid) = (&search.metadata.namespace, &search.metadata.uid);
+    let (name, own) = (pass.name(), pass.uid());
+    let mark = names::search_mark(search);
+    // Quickly: there may be ten thousand.
+    let may_be_ours = |metadata: &ObjectMeta, job: Option<&str>| {
+        let labels = metadata.labels.as_ref();
+        metadata.namespace == *namespace
+            && (labels.and_then(|labels| labels.get(names::SEARCH_UID)) == uid.as_ref()
+                || job.is_some_and(|job| job.starts_with(&mark)))
+    };
+    let mut jobs = pass.context.jobs.state();
+    jobs.retain(|job| may_be_ours(&job.metadata, job.metadata.name.as_deref()));
+    let mut pods = pass.context.pods.state();
+    pods.retain(|pod| {
+        let metadata = &pod.metadata;
+        may_be_ours(metadata, names::controlling_job(metadata))
+            && names::attempt_of_pod(metadata, &name, &own).is_some()
+    });
+    (pass.jobs, pass.pods) = (jobs, pods);
+}
+
+/// Takes in what the engine has found.
+fn engine(pass: &mut Pass<'_>) {
+    let Some(answer) = pass.memory.step.as_ref().and_then(Step::take) else {
+        pass.memory.retry_engine(pass.now);
+        return;
+    };
+    pass.memory.step = None;
+    pass.context.metrics.engine_seconds.observe(answer.seconds);
+    match answer.asked {
+        Ok(asked) => {
+            if let Asked::Suggestion(planned) = &asked {
+                tracing::debug!(
+                    namespace = pass.namespace(),
+                    search = pass.name(),
+                    trial = planned.trial,
+                    seconds = answer.seconds,
+                    "suggested"
+                );
+            }
+            pass.memory.pauses.engine_answered();
+            pass.memory.engine = match asked {
+                Asked::Suggestion(planned) => Engine::Ready(planned),
+                Asked::Exhausted => Engine::Exhausted,
+            };
+        }
+        Err(error) => {
+            let trouble = Trouble::new("EngineFailed", error.to_string());
+            pass.memory.pauses.engine_failed(trouble, pass.now);
+        }
+    }
+}
+
+/// Asks the API server itself.
+pub async fn answer(pass: &mut Pass<'_>, question: Question) -> Result<(), ReconcileError> {
+    match question {
+        Question::Jobs(asked) => {
+            for (work, attempt, uid) in asked {
+                look_up(pass, (work, attempt), uid).await?;
+            }
+            Ok(())
+        }
+        Question::Pods(asked) => look_at_pods(pass, &asked).await,
+    }
+}
+
+/// Asks for a Job that the cache lacks: it is gone, or the cache lags behind, or somebody has taken our label
+/// off.
+async fn look_up(
+    pass: &mut Pass<'_>,
+    (work, attempt): (Work, u32),
+    noted: Option<String>,
+) -> Result<(), ReconcileError> {
+    let (search, uid) = (pass.name(), pass.uid());
+    let name = names::job_name(&search, &uid, work, attempt);
+    let read = api::read_job(&pass.context.client, &pass.namespace(), &name).await?;
+    let found = read.filter(|job| match &noted {
+        Some(noted) => job.metadata.uid.as_ref() == Some(noted),
+        None => names::is_our_job(job, &search, &uid),
+    });
+    pass.looked_up.insert((work, attempt));
+    match (found, work) {
+        (Some(job), _) => {
+            pass.jobs
+                .retain(|job| job.metadata.name.as_ref() != Some(&name));
+            pass.jobs.push(Arc::new(job));
+        }
+        (None, Work::Trial(trial)) => {
+            pass.memory.gone.insert((trial, attempt));
+        }
+        (None, Work::Inspection) => {}
+    }
+    Ok(())
+}
+
+/// Puts what the API server has of these attempts' pods in the place of what the cache has. A
+/// cache may lag behind by as long as it takes to notice a dead watch, and knows nothing of a pod that
+/// somebody has taken our label off.
+async fn look_at_pods(
+    pass: &mut Pass<'_>,
+    asked: &[((Work, u32), String)],
+) -> Result<(), ReconcileError> {
+    let uids: Vec<&str> = asked.iter().map(|(_, uid)| uid.as_str()).collect();
+    let live = api::list_pods(&pass.context.client, &pass.namespace(), &uids).await?;
+    let is_asked_for = |pod: &Pod| uids.iter().any(|uid| names::is_pod_of(&pod.metadata, uid));
+    pass.pods.retain(|pod| !is_asked_for(pod));
+    let found = live.into_iter().filter(is_asked_for);
+    pass.pods.extend(found.map(Arc::new));
+    pass.proven
+        .extend(asked.iter().map(|(attempt, _)| *attempt));
+    Ok(())
+}

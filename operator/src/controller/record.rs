@@ -1,0 +1,138 @@
+//! Client. Writes the status where it says something new, by compare-and-swap, and tells what it says: everything that
+//! follows from it is done after, so that whoever comes next goes on from the objects alone.
+
+use autopeft_crds::{PeftSearch, PeftSearchStatus};
+use autopeft_search::inspection::{self, Early};
+use autopeft_search::notices::{self, Notice};
+use autopeft_search::object;
+use autopeft_search::told::Level;
+use autopeft_search::trouble::Trouble;
+use kube::Resource;
+
+use super::build::volumes;
+use super::client::api::{self, UPDATE_STATUS};
+use super::error::ReconcileError;
+use super::judge::Stage;
+use super::pass::Pass;
+use super::plan::Decision;
+
+/// Writes down what was decided, and tells it.
+pub async fn record(
+    pass: &mut Pass<'_>,
+    stage: &Stage,
+    decision: &Decision,
+) -> Result<(), ReconcileError> {
+    write(pass, decision.status.clone(), &decision.troubles).await?;
+    if let Stage::Searching(course) = stage {
+        pass.memory.engine = course.engine.clone();
+    }
+    let (namespace, search) = (pass.namespace(), pass.name());
+    for line in &decision.lines {
+        let (trial, attempt, text) = (line.trial, line.attempt, &line.text);
+        match line.level {
+            Level::Detail => tracing::debug!(namespace, search, trial, attempt, "{text}"),
+            Level::Normal => tracing::info!(namespace, search, trial, attempt, "{text}"),
+            Level::Warning => tracing::warn!(namespace, search, trial, attempt, "{text}"),
+        }
+    }
+    for notice in &decision.notices {
+        notify(pass, notice).await;
+    }
+    Ok(())
+}
+
+/// Writes a status where it says something new, and tells what it says.
+pub async fn write(
+    pass: &mut Pass<'_>,
+    status: PeftSearchStatus,
+    troubles: &[Trouble],
+) -> Result<(), ReconcileError> {
+    let before = pass.search.status.as_ref();
+    let mut all: Vec<Trouble> = pass.memory.denial.iter().cloned().collect();
+    if status.completion_time.is_none() {
+        all.extend(pass.context.watches.trouble());
+    }
+    all.extend_from_slice(troubles);
+    let mut status = object::settle(status, before, &all, pass.now);
+    status.artifacts = volumes::artifacts(&pass.search);
+    pass.context.metrics.show(&pass.search, &status);
+    if before.is_some_and(|before| *before == status) {
+        return Ok(());
+    }
+    let changes = notices::of_change(&pass.search, before, &status);
+    let wanted = PeftSearch {
+        status: Some(status),
+        ..pass.search.clone()
+    };
+    let written = api::replace_status(&pass.context.client, &wanted).await?;
+    pass.memory.written = Some(written.clone());
+    pass.search = written;
+    for notice in &changes {
+        notify(pass, notice).await;
+    }
+    Ok(())
+}
+
+/// Publishes an event. What is about no trial is a line in the log too.
+async fn notify(pass: &Pass<'_>, notice: &Notice) {
+    let Notice {
+        is_warning,
+        about,
+        reason,
+        message,
+    } = notice;
+    let (namespace, search) = (pass.namespace(), pass.name());
+    match (about, is_warning) {
+        (Some(_), _) => {}
+        (None, true) => tracing::warn!(namespace, search, reason, "{message}"),
+        (None, false) => tracing::info!(namespace, search, reason, "{message}"),
+    }
+    let reference = pass.search.object_ref(&());
+    pass.context.recorder.publish(reference, notice).await;
+}
+
+/// Tells of a call that came to nothing and will do so again: by the Degraded condition where the status can be
+/// written, else by an event; by the log and the metrics in any case.
+pub async fn tell_refused(pass: &mut Pass<'_>, error: &ReconcileError) {
+    let ReconcileError::Api(error) = error else {
+        return;
+    };
+    // Whoever reads of it in the condition finds it in the metrics. A compare-and-swap that is lost is no error.
+    if error.code() != Some(409) {
+        pass.context.metrics.count_api_error(error.verb());
+    }
+    let Some(reason) = error.refusal() else {
+        return;
+    };
+    let message = format!("{}: {}", error.verb(), error.message());
+    if error.verb() == UPDATE_STATUS {
+        if !pass.memory.pauses.is_failing() {
+            notify(pass, &Notice::warning("StatusNotWritten", message)).await;
+        }
+        return;
+    }
+    let trouble = Trouble::new(reason, &message);
+    let is_new = pass.memory.denial.replace(trouble.clone()) != Some(trouble);
+    // The condition is an event too.
+    if !tell_degraded(pass).await && is_new {
+        notify(pass, &Notice::warning(reason, message)).await;
+    }
+}
+
+/// Writes the Degraded condition where nothing else of the status can be said; whether it could.
+pub async fn tell_degraded(pass: &mut Pass<'_>) -> bool {
+    let known = pass.search.status.clone();
+    let status = known
+        .filter(|status| !status.conditions.is_empty())
+        .unwrap_or_else(|| inspection::status(&pass.search, &Early::Inspecting, pass.now));
+    let troubles = pass.memory.pauses.troubles();
+    let written = write(pass, status, &troubles).await;
+    if let Err(error) = &written {
+        tracing::warn!(
+            namespace = pass.namespace(),
+            search = pass.name(),
+            "the Degraded condition could not be written: {error}"
+        );
+    }
+    written.is_ok()
+}
