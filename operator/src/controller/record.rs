@@ -75,17 +75,16 @@ pub async fn write(
 
 /// Publishes an event. What is about no trial is a line in the log too.
 async fn notify(pass: &Pass<'_>, notice: &Notice) {
-    let Notice {
-        is_warning,
-        about,
-        reason,
-        message,
-    } = notice;
-    let (namespace, search) = (pass.namespace(), pass.name());
-    match (about, is_warning) {
-        (Some(_), _) => {}
-        (None, true) => tracing::warn!(namespace, search, reason, "{message}"),
-        (None, false) => tracing::info!(namespace, search, reason, "{message}"),
+    // The log is the operator's: a search that somebody has to see to is no trouble of it.
+    if notice.about.is_none() {
+        let (namespace, search) = (pass.namespace(), pass.name());
+        tracing::info!(
+            namespace,
+            search,
+            reason = notice.reason,
+            "{}",
+            notice.message
+        );
     }
     let reference = pass.search.object_ref(&());
     pass.context.recorder.publish(reference, notice).await;

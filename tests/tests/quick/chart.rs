@@ -411,12 +411,7 @@ fn every_reason_is_in_the_failure_table() {
         for file in sources(room) {
             let source = read(&file);
             let source: String = source.split_whitespace().collect();
-            for before in [
-                "Trouble::new(\"",
-                "warn(about,\"",
-                "warn(reference,\"",
-                "(object.object_ref(&()),\"",
-            ] {
+            for before in ["Trouble::new(\"", "Notice::warning(\"", "Notice::normal(\""] {
                 reasons.extend(words_after(&source, before).into_iter().map(str::to_owned));
             }
         }
