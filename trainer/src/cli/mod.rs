@@ -9,6 +9,7 @@ mod failure;
 mod flags;
 mod parent;
 mod progress;
+mod sizes;
 mod train;
 mod trial;
 

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use autopeft_crds::spec::{BaselineName, FidelitySpec, Padding, Precision, TrainingSpec};
 use autopeft_crds::trial::{Method, TrialIdentity, TrialRequest};
-use autopeft_crds::{Decimal, LayerMask, Module, PeftConfiguration};
+use autopeft_crds::{Decimal, LayerMask, PeftConfiguration};
 use clap::Args;
 
 use super::failure::Failure;
 use super::flags::{TaskArguments, named};
 use super::progress::Progress;
+use super::sizes::Sizes;
 use super::{Machine, print_json, read_request};
 use crate::encoder::ModelConfig;
 use crate::hub::{self, Holding};
@@ -52,17 +53,10 @@ struct ModuleArguments {
     /// The layers that carry modules, one 0 or 1 a layer, the input side first; all by default.
     #[arg(long, value_name = "MASK")]
     layers: Option<LayerMask>,
-    /// The bottleneck of the serial adapter.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    serial_adapter: u32,
-    /// The bottleneck of the parallel adapter.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    parallel_adapter: u32,
-    /// The number of prefix positions.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    prefix: u32,
+    #[command(flatten)]
+    sizes: Sizes,
     /// Train every weight instead, by default at learning rate 2e-5.
-    #[arg(long, conflicts_with_all = ["layers", "serial_adapter", "parallel_adapter", "prefix"])]
+    #[arg(long, conflicts_with = "layers")]
     full_fine_tuning: bool,
 }
 
@@ -183,15 +177,7 @@ impl ModuleArguments {
                     .map_err(|error| Failure::BadInput(error.to_string()))?
             }
         };
-        Ok(PeftConfiguration::new(
-            layers,
-            &[
-                (Module::SerialAdapter, self.serial_adapter),
-                (Module::ParallelAdapter, self.parallel_adapter),
-                (Module::Prefix, self.prefix),
-            ],
-        )
-        .canonical())
+        Ok(PeftConfiguration::new(layers, &self.sizes.0).canonical())
     }
 }
 
