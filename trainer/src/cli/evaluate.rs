@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use super::documents::print_json;
 use super::failure::Failure;
-use super::{Machine, print_json};
+use super::machine::Machine;
 use crate::adapter::Adapter;
 use crate::device;
 use crate::model::Backbone;

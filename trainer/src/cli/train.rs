@@ -8,11 +8,12 @@ use autopeft_crds::trial::{Method, TrialIdentity, TrialRequest};
 use autopeft_crds::{Decimal, LayerMask, PeftConfiguration};
 use clap::Args;
 
+use super::documents::{print_json, read_document};
 use super::failure::Failure;
 use super::flags::{TaskArguments, named};
+use super::machine::Machine;
 use super::progress::Progress;
 use super::sizes::Sizes;
-use super::{Machine, print_json, read_request};
 use crate::encoder::ModelConfig;
 use crate::hub::{self, Holding};
 use crate::model::ModelError;
@@ -105,7 +106,7 @@ pub(super) fn run(arguments: TrainArguments, started: Instant) -> Result<(), Fai
     let device = arguments.machine.device()?;
     let (out, overwrite) = (arguments.out.clone(), arguments.overwrite);
     let request = match &arguments.request {
-        Some(path) => read_request(path)?,
+        Some(path) => read_document(path)?,
         None => request(arguments)?,
     };
     // Found now rather than after the training.

@@ -8,9 +8,11 @@ use autopeft_crds::run::{MemberResult, RunRequest, RunResult};
 use autopeft_crds::trial::{TrialMeasurements, TrialOutcome, TrialRequest};
 use clap::Args;
 
+use super::documents::read_document;
 use super::failure::{Failure, panic_reason};
+use super::machine::Machine;
+use super::parent;
 use super::progress::Progress;
-use super::{Machine, parent, read_document};
 use crate::adapter;
 use crate::result;
 use crate::trial::{self, Inputs, TrialError};
