@@ -9,6 +9,7 @@ use crate::ledger::{Event, Ledger, LedgerError};
 
 /// The version of the journal's format.
 pub const FORMAT: u32 = 1;
+
 /// What a search is: the journal's first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -95,4 +96,91 @@ impl History {
                 });
         changed.unwrap_or(&self.header.spec)
     }
+}
+
+/// Why a line is none of a journal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    /// It is not what was written.
+    #[error("{0}")]
+    Damaged(String),
+    /// The first line names another format.
+    #[error("format {found}, of peft-operator {version}")]
+    Format {
+        /// The format.
+        found: u64,
+        /// The program that began the journal.
+        version: String,
+    },
+}
+
+/// Reads a journal line by line, and checks that each follows from those before.
+#[derive(Debug, Default)]
+pub struct Reader {
+    read: Option<(History, Ledger)>,
+}
+
+impl Reader {
+    /// Takes the next line, its end included.
+    pub fn line(&mut self, bytes: &[u8]) -> Result<(), LineError> {
+        let Some((history, ledger)) = &mut self.read else {
+            let header = header(bytes)?;
+            let ledger = header.ledger();
+            let history = History {
+                header,
+                events: Vec::new(),
+                torn: false,
+                length: bytes.len() as u64,
+            };
+            self.read = Some((history, ledger));
+            return Ok(());
+        };
+        let Line {
+            sequence,
+            at,
+            event,
+        } = serde_json::from_slice(bytes).map_err(|error| damaged(&error))?;
+        let expected = history.events.len() as u64 + 1;
+        if sequence != expected {
+            return Err(LineError::Damaged(format!(
+                "event {sequence} stands where event {expected} belongs"
+            )));
+        }
+        ledger
+            .apply(&event, at)
+            .map_err(|error| LineError::Damaged(error.to_string()))?;
+        history.events.push(Stamped { at, event });
+        history.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// What was read; `None` without a first line. `torn` tells that a line without its end was left out.
+    pub fn end(self, torn: bool) -> Option<History> {
+        let (history, _) = self.read?;
+        Some(History { torn, ..history })
+    }
+}
+
+fn header(bytes: &[u8]) -> Result<Header, LineError> {
+    let value: serde_json::Value =
+        serde_json::from_slice(bytes).map_err(|error| damaged(&error))?;
+    match value["format"].as_u64() {
+        Some(found) if found != u64::from(FORMAT) => Err(LineError::Format {
+            found,
+            version: value["version"].as_str().unwrap_or("unknown").into(),
+        }),
+        _ => serde_json::from_value(value).map_err(|error| damaged(&error)),
+    }
+}
+
+/// What is wrong with a document of one line, and at which byte of it. The parser counts lines within the
+/// document, which would be taken for lines of the file.
+fn damaged(error: &serde_json::Error) -> LineError {
+    let text = error.to_string();
+    let suffix = format!(" at line {} column {}", error.line(), error.column());
+    LineError::Damaged(match text.strip_suffix(&suffix) {
+        Some(what) if error.line() == 1 => format!("{what} at byte {} of the line", error.column()),
+        Some(what) => format!("{what} at the end of the line"),
+        None => text,
+    })
 }

@@ -6,21 +6,21 @@
 //! leaves behind: it is dropped, for nothing had followed from it.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use autopeft_crds::spec::PeftSearchSpec;
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
-use autopeft_search::history::{FORMAT, Header, History, Line, Stamped};
+use autopeft_search::history::{FORMAT, Header, History, Line, LineError, Reader};
 use autopeft_search::ledger::{Event, Ledger, LedgerError};
 
 /// The file's name in a work directory.
 pub const FILE: &str = "journal.jsonl";
 const LOCK: &str = "lock";
 /// More than any event needs; a longer line is not ours.
-const MAX_LINE: usize = 4 << 20;
+const MAX_LINE: u64 = 4 << 20;
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +74,15 @@ pub enum JournalError {
     Refused(#[from] LedgerError),
 }
 
+/// What an error of the system at `path` is to the user.
+fn io(path: &Path, remedy: &'static str) -> impl Fn(std::io::Error) -> JournalError + Copy {
+    move |source| JournalError::Io {
+        path: path.to_owned(),
+        source,
+        remedy,
+    }
+}
+
 /// Sole use of a work directory, until dropped.
 #[derive(Debug)]
 pub struct Lock {
@@ -82,14 +91,6 @@ pub struct Lock {
 
 /// Takes a work directory for this process alone, making it where it is missing.
 pub fn lock(workdir: &Path) -> Result<Lock, JournalError> {
-    let io = |path: &Path, remedy| {
-        let path = path.to_owned();
-        move |source| JournalError::Io {
-            path,
-            source,
-            remedy,
-        }
-    };
     let remedy = "give a directory that can be written as --workdir";
     std::fs::create_dir_all(workdir).map_err(io(workdir, remedy))?;
     let path = workdir.join(LOCK);
@@ -102,11 +103,10 @@ pub fn lock(workdir: &Path) -> Result<Lock, JournalError> {
     match file.try_lock() {
         Ok(()) => Ok(Lock { _file: file }),
         Err(TryLockError::WouldBlock) => Err(JournalError::Locked(workdir.into())),
-        Err(TryLockError::Error(source)) => Err(JournalError::Io {
-            path,
-            source,
-            remedy: "give a --workdir on a file system that has locks",
-        }),
+        Err(TryLockError::Error(source)) => {
+            let remedy = "give a --workdir on a file system that has locks";
+            Err(io(&path, remedy)(source))
+        }
     }
 }
 
@@ -114,106 +114,41 @@ pub fn lock(workdir: &Path) -> Result<Lock, JournalError> {
 /// is torn counts as none: nothing had followed from it.
 pub fn read(workdir: &Path) -> Result<Option<History>, JournalError> {
     let path = workdir.join(FILE);
-    let refused = |source| JournalError::Io {
-        path: path.clone(),
-        source,
-        remedy: "make the file readable",
-    };
+    let refused = io(&path, "make the file readable");
     let file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(refused(error)),
     };
-    let mut reader = BufReader::new(file);
-    let mut history: Option<History> = None;
-    let mut ledger = None;
-    for number in 1_u64.. {
+    let mut file = BufReader::new(file);
+    let mut reader = Reader::default();
+    for line in 1_u64.. {
         let mut bytes = Vec::new();
-        let read = std::io::Read::take(&mut reader, MAX_LINE as u64)
+        Read::take(&mut file, MAX_LINE)
             .read_until(b'\n', &mut bytes)
             .map_err(refused)?;
-        if read == 0 {
-            break;
-        }
-        let damaged = |message: String| JournalError::Damaged {
+        let damaged = |message| JournalError::Damaged {
             path: path.clone(),
-            line: number,
+            line,
             message,
         };
         if bytes.last() != Some(&b'\n') {
-            if read >= MAX_LINE {
-                return Err(damaged(
-                    "the line is longer than any that is written".into(),
-                ));
+            if bytes.len() as u64 == MAX_LINE {
+                let message = "the line is longer than any that is written";
+                return Err(damaged(message.into()));
             }
-            if let Some(history) = &mut history {
-                history.torn = true;
-            }
-            break;
+            return Ok(reader.end(!bytes.is_empty()));
         }
-        match (&mut history, &mut ledger) {
-            (Some(history), Some(ledger)) => {
-                let line: Line =
-                    serde_json::from_slice(&bytes).map_err(|error| damaged(in_words(&error)))?;
-                let Line {
-                    sequence,
-                    at,
-                    event,
-                } = line;
-                let expected = history.events.len() as u64 + 1;
-                if sequence != expected {
-                    return Err(damaged(format!(
-                        "event {sequence} stands where event {expected} belongs"
-                    )));
-                }
-                Ledger::apply(ledger, &event, at).map_err(|error| damaged(error.to_string()))?;
-                history.events.push(Stamped { at, event });
-                history.length += read as u64;
-            }
-            _ => {
-                let header = read_header(&bytes, &path)?;
-                ledger = Some(header.ledger());
-                history = Some(History {
-                    header,
-                    events: Vec::new(),
-                    torn: false,
-                    length: read as u64,
-                });
-            }
-        }
+        reader.line(&bytes).map_err(|error| match error {
+            LineError::Damaged(message) => damaged(message),
+            LineError::Format { found, version } => JournalError::Format {
+                path: path.clone(),
+                found,
+                version,
+            },
+        })?;
     }
-    Ok(history)
-}
-
-/// What is wrong with a document of one line, and at which character of it. The parser counts lines
-/// within the document, which would be taken for lines of the file.
-fn in_words(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let suffix = format!(" at line {} column {}", error.line(), error.column());
-    match text.strip_suffix(&suffix) {
-        Some(what) if error.line() == 1 => format!("{what} at byte {} of the line", error.column()),
-        Some(what) => format!("{what} at the end of the line"),
-        None => text,
-    }
-}
-
-fn read_header(bytes: &[u8], path: &Path) -> Result<Header, JournalError> {
-    let damaged = |error: serde_json::Error| JournalError::Damaged {
-        path: path.into(),
-        line: 1,
-        message: in_words(&error),
-    };
-    let value: serde_json::Value = serde_json::from_slice(bytes).map_err(damaged)?;
-    if let Some(found) = value["format"].as_u64()
-        && found != u64::from(FORMAT)
-    {
-        return Err(JournalError::Format {
-            path: path.into(),
-            found,
-            version: value["version"].as_str().unwrap_or("unknown").into(),
-        });
-    }
-    serde_json::from_value(value).map_err(damaged)
+    Ok(None)
 }
 
 /// A journal that is being written, with the ledger that follows from it.
@@ -232,11 +167,7 @@ impl Journal {
     /// Begins a search.
     pub fn create(_lock: &Lock, workdir: &Path, header: Header) -> Result<Self, JournalError> {
         let path = workdir.join(FILE);
-        let refused = |source| JournalError::Io {
-            path: path.clone(),
-            source,
-            remedy: FULL,
-        };
+        let refused = io(&path, FULL);
         let mut file = File::create(&path).map_err(refused)?;
         append(&mut file, &header).map_err(refused)?;
         // The directory entry too has to outlive a power cut.
@@ -255,11 +186,7 @@ impl Journal {
     /// Goes on with a search that was read, cutting off a torn last line.
     pub fn resume(_lock: &Lock, workdir: &Path, history: History) -> Result<Self, JournalError> {
         let path = workdir.join(FILE);
-        let refused = |source| JournalError::Io {
-            path: path.clone(),
-            source,
-            remedy: FULL,
-        };
+        let refused = io(&path, FULL);
         let mut file = OpenOptions::new()
             .write(true)
             .open(&path)
@@ -303,11 +230,7 @@ impl Journal {
             at,
             event,
         };
-        append(&mut self.file, &line).map_err(|source| JournalError::Io {
-            path: self.path.clone(),
-            source,
-            remedy: FULL,
-        })?;
+        append(&mut self.file, &line).map_err(io(&self.path, FULL))?;
         if let Event::SpecChanged(spec) = line.event {
             self.spec = *spec;
         }

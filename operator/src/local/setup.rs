@@ -17,16 +17,14 @@ use super::runs::{Launch, Runs};
 use super::search::Search;
 use super::sources::{self, Overrides, SourceError};
 use super::trainer::{self, TrainerError};
-use autopeft_search::ask;
-use autopeft_search::changes::{self, Change};
-use autopeft_search::history::{FORMAT, Header, History};
-
 use crate::local::journal::{self, Journal, JournalError, Lock};
 use crate::local::manifest::{self, ReadError};
-use autopeft_search::ledger::{Conclusion, ConclusionReason, Event};
+use autopeft_search::history::{FORMAT, Header, History};
+use autopeft_search::ledger::Conclusion;
 use autopeft_search::measures::{self, Subject};
-use autopeft_search::request::{self, Places};
+use autopeft_search::resume::{self, Refusal};
 use autopeft_search::status::{Metadata, status};
+use autopeft_search::{ask, request, told};
 
 /// What the command line asks for.
 #[derive(Clone, Debug)]
@@ -57,24 +55,9 @@ pub enum SetupError {
     /// The work directory.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The work directory belongs to another search.
-    #[error("{workdir} holds the search {found:?}, not {expected:?}; give another --workdir")]
-    OtherSearch {
-        /// The directory.
-        workdir: PathBuf,
-        /// Whose it is.
-        found: String,
-        /// The manifest's name.
-        expected: String,
-    },
-    /// The manifest was changed in a way that past trials do not allow.
-    #[error("{}", refusal(.workdir, .changes))]
-    Changed {
-        /// The directory.
-        workdir: PathBuf,
-        /// What may not change.
-        changes: Vec<Change>,
-    },
+    /// The work directory holds a search that this is not.
+    #[error("{}: {}", .0.display(), .1)]
+    Other(PathBuf, Refusal),
     /// Model or data are not there.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -100,34 +83,6 @@ pub enum SetupError {
     /// The space does not fit the model.
     #[error("spec.{0}")]
     Space(#[from] SpaceError),
-    /// Model or data are not what they were.
-    #[error(
-        "{workdir} began with {before}, and now there is {after}; give the same model and data as before, or another --workdir"
-    )]
-    OtherInputs {
-        /// The directory.
-        workdir: PathBuf,
-        /// What they were.
-        before: String,
-        /// What they are.
-        after: String,
-    },
-    /// The files of the model or of the data are not what they were.
-    #[error(
-        "{place}: the {what} is not the one that the search in {workdir} began with (SHA-256 {before}…, now {after}…), so trials could not be compared; put its files back as they were, or give another --workdir"
-    )]
-    OtherFiles {
-        /// The directory, or the hub's repository.
-        place: String,
-        /// `model` or `data`.
-        what: &'static str,
-        /// The search's directory.
-        workdir: PathBuf,
-        /// The fingerprint that the search began with.
-        before: String,
-        /// The fingerprint now.
-        after: String,
-    },
     /// The journal is gone, and what it told of is not.
     #[error(
         "{workdir}: there are results in trials/, but {} is missing or has no first line; put it back from a copy, or give another --workdir to begin anew",
@@ -143,27 +98,6 @@ pub enum SetupError {
     /// The program's own defect.
     #[error("the placeholder configuration is refused: {0}")]
     Placeholder(#[from] autopeft_crds::configuration::LayerMaskError),
-}
-
-fn refusal(workdir: &Path, changes: &[Change]) -> String {
-    let mut text = format!(
-        "the manifest has changed since the search in {} began, and its trials could not be compared:",
-        workdir.display()
-    );
-    for Change {
-        field,
-        before,
-        after,
-        allowed: _,
-    } in changes
-    {
-        text.push_str(&format!("\n  {field} was {before} and is now {after}"));
-    }
-    text.push_str(&format!(
-        "\nchange it back, or give another --workdir; these may change: {}",
-        changes::MUTABLE.join(", ")
-    ));
-    text
 }
 
 /// A search that can go on, or one that has ended before.
@@ -200,103 +134,91 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
     } = options;
     let read = manifest::read(&path)?;
     let warnings = read.advice(&[]);
-    let mut manifest = read.search;
+    let manifest = overridden(read.search, parallelism)?;
+    let spec = &manifest.spec;
+    let name = manifest.metadata.name.clone().unwrap_or_default();
+    let other = |refusal| SetupError::Other(workdir.clone(), refusal);
+    let lock = journal::lock(&workdir)?;
+    let history = journal::read(&workdir)?;
+    let mut changed = false;
+    match &history {
+        Some(history) => {
+            changed = resume::manifest(history, &name, spec).map_err(other)?;
+            if !changed && let Some(over) = ended(history, &workdir, &manifest)? {
+                return Ok(Prepared::Over(Box::new(over)));
+            }
+        }
+        None if has_trials(&workdir) => return Err(SetupError::NoJournal { workdir }),
+        None => {}
+    }
+    let base = path.parent().unwrap_or(Path::new("."));
+    let places = sources::resolve(spec, base, &overrides)?;
+    let trainer = trainer::find(given.as_deref())?;
+    let begun = history.as_ref().map(|history| &history.header);
+    let uid = begun.map_or_else(|| new_uid(&name), |header| header.uid.clone());
+    let probe = request::inspection(spec, &places, &uid)?;
+    let inspection = trainer::inspect(&trainer, &workdir, &probe, &device).await?;
+    let space = space(spec, &inspection)?;
+    check_bound(spec, &space, &inspection)?;
+    for (line, warning) in warnings {
+        tracing::warn!("{}{line}: {warning}", path.display());
+    }
+    let journal = match history {
+        Some(history) => {
+            resume::inputs(&history.header.inspection, &inspection, &places).map_err(other)?;
+            go_on(&lock, &workdir, history, changed.then_some(spec), &progress)?
+        }
+        None => {
+            let header = Header {
+                format: FORMAT,
+                version: env!("CARGO_PKG_VERSION").into(),
+                uid,
+                name,
+                at: Timestamp::now(),
+                spec: spec.clone(),
+                inspection,
+            };
+            Journal::create(&lock, &workdir, header)?
+        }
+    };
+    let launch = Launch {
+        trainer,
+        device,
+        threads: threads(spec.parallelism),
+    };
+    let search = Search {
+        runs: Runs::new(&workdir, launch, spec.task.score_metric()),
+        workdir,
+        metadata: Metadata::new(&manifest.metadata, journal.header()),
+        subject: Subject::new(journal.spec(), &space, &journal.header().inspection),
+        journal,
+        places,
+        progress,
+    };
+    Ok(Prepared::Ready(Box::new(search), lock))
+}
+
+/// The manifest with what the command line puts in its place.
+fn overridden(
+    mut manifest: PeftSearch,
+    parallelism: Option<u32>,
+) -> Result<PeftSearch, SetupError> {
     if let Some(parallelism) = parallelism {
         manifest.spec.parallelism = parallelism;
         if let Some(error) = validate(&manifest.spec).into_iter().next() {
             return Err(SetupError::Flag(error));
         }
     }
-    let name = manifest.metadata.name.clone().unwrap_or_default();
-    let lock = journal::lock(&workdir)?;
-    let history = journal::read(&workdir)?;
-    if history.is_none() && has_trials(&workdir) {
-        return Err(SetupError::NoJournal { workdir });
-    }
-    let changed = match &history {
-        Some(history) => compare(history, &name, &manifest.spec, &workdir)?,
-        None => false,
-    };
-    let history = match history {
-        Some(history) if !changed => match ended(&history, &workdir, &manifest)? {
-            Some(over) => return Ok(Prepared::Over(Box::new(over))),
-            None => Some(history),
-        },
-        history => history,
-    };
-    let base = path.parent().unwrap_or(Path::new("."));
-    let places = sources::resolve(&manifest.spec, base, &overrides)?;
-    let trainer = trainer::find(given.as_deref())?;
-    let uid = match &history {
-        Some(history) => history.header.uid.clone(),
-        None => new_uid(&name),
-    };
-    let probe = request::inspection(&manifest.spec, &places, &uid)?;
-    let inspection = trainer::inspect(&trainer, &workdir, &probe, &device).await?;
-    let space = SearchSpace::resolve(
-        &manifest.spec.search_space,
-        inspection.layers as usize,
-        inspection.hidden_size,
-    )?;
-    check_bound(&manifest.spec, &space, &inspection)?;
-    for (line, warning) in warnings {
-        tracing::warn!("{}{line}: {warning}", path.display());
-    }
-    if let Some(history) = &history {
-        compare_inputs(history, &inspection, &places, &workdir)?;
-    }
-    let journal = open(
-        &lock, &workdir, history, &manifest, inspection, uid, changed,
-    )?;
-    let launch = Launch {
-        trainer,
-        device,
-        threads: threads(manifest.spec.parallelism),
-    };
-    let runs = Runs::new(&workdir, launch, manifest.spec.task.score_metric());
-    let metadata = Metadata::new(&manifest.metadata, journal.header());
-    let search = Search {
-        workdir,
-        metadata,
-        subject: Subject::new(journal.spec(), &space, &journal.header().inspection),
-        journal,
-        places,
-        runs,
-        progress,
-    };
-    Ok(Prepared::Ready(Box::new(search), lock))
-}
-
-/// Whether the manifest differs from what the search went by; an error where it may not.
-fn compare(
-    history: &History,
-    name: &str,
-    spec: &PeftSearchSpec,
-    workdir: &Path,
-) -> Result<bool, SetupError> {
-    if history.header.name != name {
-        return Err(SetupError::OtherSearch {
-            workdir: workdir.into(),
-            found: history.header.name.clone(),
-            expected: name.into(),
-        });
-    }
-    let found = changes::changes(history.spec_at(u64::MAX), spec);
-    let changed = !found.is_empty();
-    let refused: Vec<Change> = found.into_iter().filter(|change| !change.allowed).collect();
-    if refused.is_empty() {
-        Ok(changed)
-    } else {
-        Err(SetupError::Changed {
-            workdir: workdir.into(),
-            changes: refused,
-        })
-    }
+    Ok(manifest)
 }
 
 /// Whether an attempt has left its directory behind.
 fn has_trials(workdir: &Path) -> bool {
     std::fs::read_dir(workdir.join("trials")).is_ok_and(|mut found| found.next().is_some())
+}
+
+fn space(spec: &PeftSearchSpec, model: &Inspection) -> Result<SearchSpace, SpaceError> {
+    SearchSpace::resolve(&spec.search_space, model.layers as usize, model.hidden_size)
 }
 
 /// The search as it ended, its files put right; `None` where it goes on.
@@ -306,17 +228,12 @@ fn ended(
     manifest: &PeftSearch,
 ) -> Result<Option<Ended>, SetupError> {
     let ledger = history.ledger_at(u64::MAX).map_err(JournalError::Refused)?;
-    let Some((conclusion, _)) = ledger.conclusion() else {
+    let Some(conclusion) = resume::ended(&ledger) else {
         return Ok(None);
     };
-    // The input may have been mended: it is looked at again.
-    if conclusion.reason == ConclusionReason::BadInput {
-        return Ok(None);
-    }
     let spec = history.spec_at(u64::MAX);
     let model = &history.header.inspection;
-    let space = SearchSpace::resolve(&spec.search_space, model.layers as usize, model.hidden_size)?;
-    let subject = Subject::new(spec, &space, model);
+    let subject = Subject::new(spec, &space(spec, model)?, model);
     let status = status(&subject, &ledger);
     let object = Metadata::new(&manifest.metadata, &history.header).object(spec, &status);
     let trace = measures::trace(&subject, &ledger);
@@ -328,44 +245,26 @@ fn ended(
     }))
 }
 
-fn open(
+/// The journal of a search that goes on, with `changed` in place of its spec.
+fn go_on(
     lock: &Lock,
     workdir: &Path,
-    history: Option<History>,
-    manifest: &PeftSearch,
-    inspection: Inspection,
-    uid: String,
-    changed: bool,
+    history: History,
+    changed: Option<&PeftSearchSpec>,
+    progress: &Progress,
 ) -> Result<Journal, SetupError> {
-    let now = Timestamp::now();
-    let Some(history) = history else {
-        let header = Header {
-            format: FORMAT,
-            version: env!("CARGO_PKG_VERSION").into(),
-            uid,
-            name: manifest.metadata.name.clone().unwrap_or_default(),
-            at: now,
-            spec: manifest.spec.clone(),
-            inspection,
-        };
-        return Ok(Journal::create(lock, workdir, header)?);
-    };
     if history.torn {
         tracing::warn!(
             "the journal's last line was cut off by a crash and is dropped; nothing had followed from it"
         );
     }
     let mut journal = Journal::resume(lock, workdir, history)?;
-    if changed {
-        let event = Event::SpecChanged(Box::new(manifest.spec.clone()));
-        journal.write(event, now)?;
-        tracing::info!("the manifest has changed; the search goes on with it");
-    }
-    let ledger = journal.ledger();
-    let by_input = |(end, _): &(Conclusion, Timestamp)| end.reason == ConclusionReason::BadInput;
-    if ledger.bad_input().is_some() || ledger.conclusion().is_some_and(by_input) {
-        journal.write(Event::Reopened, now)?;
-        tracing::info!("the model and the data are good now; the search goes on");
+    for event in resume::events(journal.ledger(), changed) {
+        let line = told::line(&event, &PeftSearchStatus::default());
+        journal.write(event, Timestamp::now())?;
+        if let Some(line) = line {
+            progress.tell(&line);
+        }
     }
     Ok(journal)
 }
@@ -401,75 +300,6 @@ fn check_bound(
         }),
         _ => Ok(()),
     }
-}
-
-/// Refuses a model or data that are not those that the search began with.
-fn compare_inputs(
-    history: &History,
-    now: &Inspection,
-    places: &Places,
-    workdir: &Path,
-) -> Result<(), SetupError> {
-    let before = &history.header.inspection;
-    if describe(before) != describe(now) {
-        return Err(SetupError::OtherInputs {
-            workdir: workdir.into(),
-            before: describe(before),
-            after: describe(now),
-        });
-    }
-    let Places {
-        model,
-        data,
-        artifacts: _,
-    } = places;
-    for (what, place, before, after) in [
-        (
-            "model",
-            model,
-            &before.model_fingerprint,
-            &now.model_fingerprint,
-        ),
-        (
-            "data",
-            data,
-            &before.data_fingerprint,
-            &now.data_fingerprint,
-        ),
-    ] {
-        // A trainer of an earlier version takes no fingerprints.
-        if let (Some(before), Some(after)) = (before, after)
-            && before != after
-        {
-            return Err(SetupError::OtherFiles {
-                place: place.clone(),
-                what,
-                workdir: workdir.into(),
-                before: before.chars().take(12).collect(),
-                after: after.chars().take(12).collect(),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// The facts of an inspection in words; two are about the same kind of input where these are equal.
-fn describe(inspection: &Inspection) -> String {
-    let Inspection {
-        architecture,
-        layers,
-        hidden_size,
-        backbone_parameters,
-        train_examples,
-        validation_examples,
-        model_fingerprint: _,
-        data_fingerprint: _,
-        constant_score: _,
-        other: _,
-    } = inspection;
-    format!(
-        "a {architecture} model of {layers} layers, hidden size {hidden_size} and {backbone_parameters} parameters with {train_examples} training and {validation_examples} validation examples"
-    )
 }
 
 /// Children that share the machine's cores are told how many each may use, unless the user says so.

@@ -1,0 +1,141 @@
+//! Where a source is: a directory or a repository of the hub. Looks at nothing itself.
+
+use std::path::{Path, PathBuf};
+
+use autopeft_crds::spec::{ClaimSource, HubSource, Source};
+
+/// Where a source is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A directory, which may be missing.
+    Directory {
+        /// Where.
+        path: PathBuf,
+        /// The manifest's field, or the flag, that says so.
+        field: String,
+        /// What would help where it is missing.
+        remedy: &'static str,
+    },
+    /// `hf://owner/name@revision`.
+    Hub(String),
+}
+
+/// Why a source is nowhere on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceError {
+    /// The claim has no directory on this machine.
+    #[error(
+        "{field}: the claim {name} has no directory on this machine; give it with --claim {name}=DIR, or give {flag} DIR"
+    )]
+    UnknownClaim {
+        /// The field.
+        field: String,
+        /// The claim.
+        name: String,
+        /// The flag that takes the source's place.
+        flag: &'static str,
+    },
+    /// Nobody mounts images here.
+    #[error(
+        "{field}: an image volume is mounted by a cluster's kubelet, not on this machine; give {flag} DIR"
+    )]
+    Image {
+        /// The field.
+        field: String,
+        /// The flag that takes the source's place.
+        flag: &'static str,
+    },
+    /// The source names no place.
+    #[error(
+        "{field}: it says nowhere where the files are; give one of path, claim and hub, or give {flag} DIR"
+    )]
+    Nowhere {
+        /// The field.
+        field: String,
+        /// The flag that takes the source's place.
+        flag: &'static str,
+    },
+}
+
+/// Which source of a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The field that has it.
+    pub field: &'static str,
+    /// The flag that takes its place.
+    pub flag: &'static str,
+}
+
+/// The model's source.
+pub const MODEL: Owner = Owner {
+    field: "spec.model",
+    flag: "--model",
+};
+/// The data's source.
+pub const DATA: Owner = Owner {
+    field: "spec.task",
+    flag: "--data",
+};
+
+/// Where a source is, with the directory that `taken` puts in its place, if any. Relative paths are taken from
+/// `base`, and `claims` has the directories that stand for claims, by name.
+pub fn place(
+    source: &Source,
+    owner: Owner,
+    taken: Option<&Path>,
+    base: &Path,
+    claims: &[(String, PathBuf)],
+) -> Result<Place, PlaceError> {
+    let Owner { field: owner, flag } = owner;
+    let directory = |path: PathBuf, field: String, remedy| {
+        Ok(Place::Directory {
+            path,
+            field,
+            remedy,
+        })
+    };
+    if let Some(path) = taken {
+        return directory(path.into(), flag.into(), "give an existing directory");
+    }
+    let Source {
+        path,
+        claim,
+        image,
+        hub,
+    } = source;
+    if let Some(path) = path {
+        let field = format!("{owner}.source.path");
+        let remedy = "a relative path is taken from the manifest's directory";
+        return directory(base.join(path), field, remedy);
+    }
+    if let Some(ClaimSource { name, path }) = claim {
+        let Some((_, root)) = claims.iter().find(|(known, _)| known == name) else {
+            return Err(PlaceError::UnknownClaim {
+                field: format!("{owner}.source.claim.name"),
+                name: name.clone(),
+                flag,
+            });
+        };
+        let field = format!("{owner}.source.claim.path");
+        let remedy = "it is the claim's --claim directory with the path inside the claim";
+        return directory(root.join(path), field, remedy);
+    }
+    if image.is_some() {
+        return Err(PlaceError::Image {
+            field: format!("{owner}.source.image"),
+            flag,
+        });
+    }
+    let Some(HubSource {
+        repository,
+        revision,
+        token_secret_ref: _,
+    }) = hub
+    else {
+        return Err(PlaceError::Nowhere {
+            field: format!("{owner}.source"),
+            flag,
+        });
+    };
+    Ok(Place::Hub(format!("hf://{repository}@{revision}")))
+}

@@ -1,0 +1,162 @@
+//! Whether a search may go on with the manifest, the model and the data that are there now. No I/O.
+
+use std::fmt;
+
+use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_crds::trial::Inspection;
+
+use crate::changes::{self, Change, MUTABLE};
+use crate::history::History;
+use crate::ledger::{Conclusion, ConclusionReason, Event, Ledger};
+use crate::request::Places;
+
+/// Why a search may not go on: its trials could not be compared with those to come.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It is another search.
+    #[error("it holds the search {found:?}, not {expected:?}; give another --workdir")]
+    Name {
+        /// Whose it is.
+        found: String,
+        /// The manifest's name.
+        expected: String,
+    },
+    /// The manifest was changed in a way that past trials do not allow.
+    #[error("{}", Words(.0))]
+    Manifest(Vec<Change>),
+    /// The model or the data are of another kind or size.
+    #[error(
+        "this search began with {before}, and now there is {after}; give the same model and data as before, or another --workdir"
+    )]
+    Inputs {
+        /// What they were.
+        before: String,
+        /// What they are.
+        after: String,
+    },
+    /// The files of the model or of the data are not what they were.
+    #[error(
+        "{place}: the {what} is not the one that this search began with (SHA-256 {before}…, now {after}…), so trials could not be compared; put its files back as they were, or give another --workdir"
+    )]
+    Files {
+        /// `model` or `data`.
+        what: &'static str,
+        /// The directory, or the hub's repository.
+        place: String,
+        /// The beginning of the fingerprint that the search began with.
+        before: String,
+        /// The same of the fingerprint now.
+        after: String,
+    },
+}
+
+/// What may not change, a line each.
+struct Words<'a>(&'a [Change]);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(
+            "the manifest has changed since this search began, and its trials could not be compared:",
+        )?;
+        for Change {
+            field,
+            before,
+            after,
+            allowed: _,
+        } in self.0
+        {
+            write!(formatter, "\n  {field} was {before} and is now {after}")?;
+        }
+        write!(
+            formatter,
+            "\nchange it back, or give another --workdir; these may change: {}",
+            MUTABLE.join(", ")
+        )
+    }
+}
+
+/// Whether the manifest of the search `name` differs from what the search went by.
+pub fn manifest(history: &History, name: &str, spec: &PeftSearchSpec) -> Result<bool, Refusal> {
+    if history.header.name != name {
+        return Err(Refusal::Name {
+            found: history.header.name.clone(),
+            expected: name.into(),
+        });
+    }
+    let found = changes::changes(history.spec_at(u64::MAX), spec);
+    let changed = !found.is_empty();
+    let refused: Vec<Change> = found.into_iter().filter(|change| !change.allowed).collect();
+    if refused.is_empty() {
+        Ok(changed)
+    } else {
+        Err(Refusal::Manifest(refused))
+    }
+}
+
+/// Whether the model and the data are those that the search began with. A trainer of 0.1.0 or before may have
+/// taken no fingerprints.
+pub fn inputs(before: &Inspection, now: &Inspection, places: &Places) -> Result<(), Refusal> {
+    if describe(before) != describe(now) {
+        return Err(Refusal::Inputs {
+            before: describe(before),
+            after: describe(now),
+        });
+    }
+    let model = (&before.model_fingerprint, &now.model_fingerprint);
+    let data = (&before.data_fingerprint, &now.data_fingerprint);
+    for (what, place, fingerprints) in [
+        ("model", &places.model, model),
+        ("data", &places.data, data),
+    ] {
+        if let (Some(before), Some(after)) = fingerprints
+            && before != after
+        {
+            return Err(Refusal::Files {
+                what,
+                place: place.clone(),
+                before: before.chars().take(12).collect(),
+                after: after.chars().take(12).collect(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The facts of an inspection in words; two are about the same kind of input where these are equal.
+fn describe(inspection: &Inspection) -> String {
+    let Inspection {
+        architecture,
+        layers,
+        hidden_size,
+        backbone_parameters,
+        train_examples,
+        validation_examples,
+        model_fingerprint: _,
+        data_fingerprint: _,
+        constant_score: _,
+        other: _,
+    } = inspection;
+    format!(
+        "a {architecture} model of {layers} layers, hidden size {hidden_size} and {backbone_parameters} parameters with {train_examples} training and {validation_examples} validation examples"
+    )
+}
+
+/// How the search ended, where nothing can make it go on but another manifest. After bad input the model and the
+/// data are looked at again.
+pub fn ended(ledger: &Ledger) -> Option<&Conclusion> {
+    let (conclusion, _) = ledger.conclusion()?;
+    (conclusion.reason != ConclusionReason::BadInput).then_some(conclusion)
+}
+
+/// What is written down before a search goes on whose model and data are good now.
+pub fn events(ledger: &Ledger, changed: Option<&PeftSearchSpec>) -> Vec<Event> {
+    let changed = changed.map(|spec| Event::SpecChanged(Box::new(spec.clone())));
+    let bad = ledger.bad_input().is_some()
+        || ledger
+            .conclusion()
+            .is_some_and(|(end, _)| end.reason == ConclusionReason::BadInput);
+    changed
+        .into_iter()
+        .chain(bad.then_some(Event::Reopened))
+        .collect()
+}
