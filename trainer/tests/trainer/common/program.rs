@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use autopeft_crds::trial::{
-    RESULT_MAX_BYTES, TrialMeasurements, TrialOutcome, TrialRequest, TrialResult, parse_result,
+    Inspection, RESULT_MAX_BYTES, TrialMeasurements, TrialOutcome, TrialRequest, TrialResult,
+    parse_result,
 };
 use serde_json::Value;
 
@@ -77,4 +78,19 @@ pub fn lasting(result: &TrialResult) -> String {
     lasting.total_seconds = 0.0;
     lasting.peak_memory_bytes = 0;
     serde_json::to_string(&lasting).expect("JSON")
+}
+
+/// Runs `inspect`; gives what it printed, or what it said.
+pub fn inspect(folder: &Path, request: &Value) -> Result<Inspection, String> {
+    let file = folder.join("inspect.json");
+    std::fs::write(&file, request.to_string()).expect("a request");
+    let output = run(&["inspect", "--request", &file.to_string_lossy()]);
+    match output.status.code() {
+        Some(0) => Ok(serde_json::from_slice(&output.stdout).expect("an inspection")),
+        code => {
+            assert_eq!(code, Some(2));
+            assert!(output.stdout.is_empty());
+            Err(text(&output.stderr))
+        }
+    }
 }
