@@ -6,8 +6,8 @@
 #   images.sh examples FILE   example weights and text with a program that copies them onto a claim (busybox)
 #
 # The names are REGISTRY/autopeft-VERB:VERSION; REGISTRY is localhost by default. LIBTORCH is what trainer/setup finds;
-# where it is a libtorch for CUDA, the trainer's image holds the CUDA libraries too. An archive is made anew only when
-# something of what it is made of has changed: FILE.made-of remembers.
+# where it is a libtorch for CUDA, the trainer's image holds the CUDA libraries too. An archive is rebuilt only if
+# its inputs have changed, which FILE.made-of records.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -26,8 +26,8 @@ die() {
 build() { cargo ${AUDITABLE:+auditable} build --release --locked --manifest-path "$root/Cargo.toml" "$@"; }
 need() { command -v "$1" >/dev/null || die "needs $1: $2"; }
 
-# debian FOLDER PACKAGE...: the files of Debian packages in FOLDER, without what a container has no use for. What was
-# installed stays listed in var/lib/dpkg/status.d, where scanners look.
+# debian FOLDER PACKAGE...: the files of Debian packages in FOLDER, without files that a container does not need.
+# The installed packages are listed in var/lib/dpkg/status.d, where scanners look.
 debian() {
     local folder=$1 package
     shift
@@ -63,7 +63,7 @@ is_made_of() {
         fi
         if (($#)); then apt-cache show --no-all-versions "$@" | sed -n '/^\(Package\|Version\): /p'; fi
     } | sha256sum | cut -d' ' -f1)
-    [[ -e $file && $(cat "$file.made-of" 2>/dev/null) == "$made_of" ]] && say "$file is as it should be"
+    [[ -e $file && $(cat "$file.made-of" 2>/dev/null) == "$made_of" ]] && say "$file is up to date"
 }
 
 # image VERB FOLDER FILE PROGRAM [BUILDAH-CONFIG...]: FOLDER as the image's whole file system.
@@ -105,14 +105,14 @@ trainer() {
     local -a drivers=() packages=(libc6 libgcc-s1 libstdc++6 ca-certificates)
     need cargo "install Rust 1.95.0 with rustup"
     libtorch=$("$root/trainer/setup/libtorch.sh")
-    # All programs, as `make build` does: one package by itself would have its libraries compiled again, with less in them.
+    # All programs, as `make build` does: a single package would compile its dependencies again, with fewer features.
     LIBTORCH=$libtorch build --bins
     program=${CARGO_TARGET_DIR:-$root/target}/release/peft-trainer
     if is_made_of "$file" "$program" "$libtorch/lib" "${packages[@]}"; then return; fi
     mkdir -p "$folder/opt/autopeft/lib" "$folder/etc/ssl/certs" "$folder/proc" "$folder/tmp"
     chmod 1777 "$folder/tmp"
     debian "$folder" "${packages[@]}"
-    # What the package's installation script would make.
+    # What the package's installation script would create.
     cat "$folder"/usr/share/ca-certificates/mozilla/*.crt >"$folder/etc/ssl/certs/ca-certificates.crt"
     echo 'nonroot:x:65532:65532::/tmp:/sbin/nologin' >"$folder/etc/passwd"
     echo 'nonroot:x:65532:' >"$folder/etc/group"
@@ -139,14 +139,14 @@ trainer() {
     mkdir "$folder/opt/autopeft/torch.dist-info"
     printf 'Metadata-Version: 2.1\nName: torch\nVersion: %s\nLicense: BSD-3-Clause\n' \
         "$(sed -n 's/^version=//p' "$root/trainer/setup/libtorch.sh")" >"$folder/opt/autopeft/torch.dist-info/METADATA"
-    # As the container will find them: nothing of this machine's.
+    # As in the container, without libraries of this machine.
     missing=$(in_root "$folder" /opt/autopeft/peft-trainer) || die "the trainer does not start in its image: $missing"
     image trainer "$folder" "$file" /opt/autopeft/peft-trainer \
         --env SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt --env NVIDIA_DRIVER_CAPABILITIES=compute,utility \
         "${drivers[@]}"
 }
 
-# in_root FOLDER PROGRAM: says its version with FOLDER as the whole file system, all of its symbols found at once. The
+# in_root FOLDER PROGRAM: prints its version with FOLDER as the whole file system, all symbols resolved at once. The
 # loader finds libraries beside a program by /proc.
 in_root() {
     local -a enter=(unshare --mount --pid --fork "--mount-proc=$1/proc")

