@@ -14,11 +14,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Map;
 use sha2::{Digest, Sha256};
 
+use crate::limits;
 use crate::modules::{Module, ModuleFacts};
 use crate::spelled::Spelled;
 
 /// The largest number of Transformer layers that a mask can name.
-pub const MAX_LAYERS: usize = 64;
+pub const MAX_LAYERS: usize = limits::LAYERS.most as usize;
 
 /// One bit per Transformer layer, written as a string of `0` and `1`, the input side first:
 /// `001100` inserts modules into the third and the fourth of six layers.

@@ -1,14 +1,16 @@
-//! The CustomResourceDefinition of PeftSearch: what the types give, and what they cannot say.
+//! The CustomResourceDefinition of PeftSearch: what the types give, and the rules that they cannot say.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, ValidationRule,
 };
 use kube_core::CustomResourceExt;
 
+use crate::limits;
+use crate::rules;
 use crate::spec::PeftSearch;
 
-/// The longest name of a search: the names of its trials' Jobs begin with it.
-pub const NAME_MAX: usize = 46;
+/// The longest name of a search.
+pub const NAME_MAX: usize = limits::SEARCH_NAME as usize;
 
 /// The definition as it is applied to a cluster.
 pub fn crd() -> CustomResourceDefinition {
@@ -17,26 +19,44 @@ pub fn crd() -> CustomResourceDefinition {
     for schema in versions.filter_map(|version| version.schema.as_mut()) {
         if let Some(root) = schema.open_api_v3_schema.as_mut() {
             plain(root);
-            // Of the metadata, only the name can be seen by a rule, and only from the root.
-            let name = ValidationRule {
-                rule: format!("self.metadata.name.size() <= {NAME_MAX}"),
-                message: Some(format!(
-                    "a name of at most {NAME_MAX} characters leaves room for the names of the trials' Jobs"
-                )),
-                ..ValidationRule::default()
-            };
-            // The status has rules of its own, which say nothing where it is taken away as a whole.
-            let status = ValidationRule {
-                rule: "has(self.status) || !has(oldSelf.status)".into(),
-                message: Some(
-                    "a status is never taken away: it is the memory of the search".into(),
-                ),
-                ..ValidationRule::default()
-            };
-            root.x_kubernetes_validations = Some(vec![name, status]);
+            for rule in rules::in_schema() {
+                if let Some(place) = at(root, rule.place) {
+                    carry(place, rule.cel, rule.message);
+                }
+            }
+            for (cel, message) in rules::of_the_object() {
+                carry(root, &cel, &message);
+            }
         }
     }
     crd
+}
+
+/// The schema at a place: field names with dots between them, `[]` for the entries of a list.
+fn at<'a>(mut schema: &'a mut JSONSchemaProps, place: &str) -> Option<&'a mut JSONSchemaProps> {
+    for part in place.split('.') {
+        let (name, is_list) = match part.strip_suffix("[]") {
+            Some(name) => (name, true),
+            None => (part, false),
+        };
+        schema = schema.properties.as_mut()?.get_mut(name)?;
+        if is_list {
+            schema = match schema.items.as_mut()? {
+                JSONSchemaPropsOrArray::Schema(items) => items,
+                JSONSchemaPropsOrArray::Schemas(_) => return None,
+            };
+        }
+    }
+    Some(schema)
+}
+
+fn carry(schema: &mut JSONSchemaProps, cel: &str, message: &str) {
+    let rules = schema.x_kubernetes_validations.get_or_insert_default();
+    rules.push(ValidationRule {
+        rule: cel.into(),
+        message: Some(message.into()),
+        ..ValidationRule::default()
+    });
 }
 
 /// Takes away number formats that Kubernetes does not know and warns of; the ranges stay.
@@ -57,5 +77,25 @@ fn plain(schema: &mut JSONSchemaProps) {
     }
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         plain(items);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A rule at a place that the schema does not have would hold nowhere.
+    #[test]
+    fn every_rule_has_its_place_in_the_schema() {
+        let mut crd = PeftSearch::crd();
+        let root = crd.spec.versions[0].schema.as_mut();
+        let root = root.and_then(|schema| schema.open_api_v3_schema.as_mut());
+        let root = root.expect("a schema");
+        for rule in rules::in_schema() {
+            assert!(at(root, rule.place).is_some(), "{}", rule.place);
+        }
+        for field in rules::FIXED {
+            assert!(at(root, &format!("spec.{field}")).is_some(), "{field}");
+        }
     }
 }

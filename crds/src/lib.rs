@@ -8,14 +8,17 @@ pub mod configuration;
 pub mod decimal;
 pub mod inspection;
 pub mod limits;
+pub mod methods;
 pub mod modules;
 pub mod other_fields;
+pub mod rules;
 pub mod run;
 pub mod schema;
 pub mod space;
 pub mod spec;
 pub mod spelled;
 pub mod status;
+pub mod tasks;
 pub mod trial;
 pub mod validate;
 

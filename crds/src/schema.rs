@@ -2,7 +2,7 @@
 //! unknown and missing fields, ranges, lengths, patterns, enumerations, keyed lists. Every error is
 //! found, not only the first.
 //!
-//! The CEL rules of the schema are repeated by hand in `validate`.
+//! What the schema says in CEL is `rules`.
 
 use std::fmt;
 use std::sync::OnceLock;

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::configuration::{LayerMask, MAX_LAYERS, PeftConfiguration};
+use crate::limits;
 use crate::modules::Module;
 use crate::spelled::{Spelled, written_as_spelled};
 
@@ -57,22 +58,18 @@ written_as_spelled!(DimensionName);
 /// One dimension of the search space, as written in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "self.name == 'layers' ? !has(self.sizes) : !has(self.mask)", "message": "layers has a mask, a module has sizes"},
-    {"rule": "!has(self.sizes) || self.sizes.isSorted()", "message": "sizes are listed in ascending order"}
-]))]
 pub struct DimensionSpec {
     /// Which dimension.
     pub name: DimensionName,
     /// For a module: the sizes to choose from, ascending, 0 for leaving the module out. Left out,
     /// the paper's list: 0, then the hidden size halved until 1. A single size fixes the dimension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64), inner(range(max = 8192)), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(min = limits::SIZES.least, max = limits::SIZES.most), inner(range(max = limits::MODULE_SIZE.most)), extend("x-kubernetes-list-type" = "set"))]
     pub sizes: Option<Vec<u32>>,
     /// For `layers`: one character per layer, `*` where the search decides, `1` or `0` where the
     /// layer is always or never active. Left out, every layer is searched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[01*]+$"), length(min = 1, max = 64))]
+    #[schemars(regex(pattern = r"^[01*]+$"), length(min = limits::LAYERS.least, max = limits::LAYERS.most))]
     pub mask: Option<String>,
 }
 
@@ -86,7 +83,7 @@ pub struct DimensionSpec {
 pub struct SearchSpaceSpec {
     /// The dimensions to search, each at most once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = DimensionName::COUNT), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(min = limits::DIMENSIONS.least, max = limits::DIMENSIONS.most), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub dimensions: Option<Vec<DimensionSpec>>,
     /// Leave out the empty model (no module anywhere: the head alone is trained).
     #[serde(default)]

@@ -7,9 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::configuration::PeftConfiguration;
 use crate::decimal::Decimal;
+use crate::limits;
+use crate::methods::BaselineName;
 use crate::other_fields::OtherFields;
-use crate::spec::BaselineName;
 use crate::trial::{FailureReason, Inspection};
+
+/// The most entries of a ledger: the search's trials and the baselines.
+const LEDGER: u64 = limits::TRIALS.most + BaselineName::COUNT as u64;
 
 /// What the search has done and found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -47,7 +51,7 @@ pub struct PeftSearchStatus {
     pub front_size: u32,
     /// The Pareto front, fewest parameters first; at most 64 points, spread over the front.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = limits::FRONT))]
     pub pareto_front: Vec<FrontMember>,
     /// The hypervolume of the front against the reference point: score times log10(1 + parameters).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,7 +61,7 @@ pub struct PeftSearchStatus {
     pub reference_point: Option<ReferencePoint>,
     /// The baselines that have been trained.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = BaselineName::COUNT), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub baselines: Vec<BaselineResult>,
     /// GPU seconds that all attempts of all trials have used, baselines included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,7 +75,7 @@ pub struct PeftSearchStatus {
     pub surrogate: Option<SurrogateStatus>,
     /// One entry per trial, in the order of planning.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 504), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["trial"]))]
+    #[schemars(length(max = LEDGER), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["trial"]))]
     pub ledger: Vec<LedgerEntry>,
     /// Fields of another version of this program, kept as they came.
     #[serde(flatten)]
@@ -207,7 +211,7 @@ pub struct LedgerEntry {
     pub reason: Option<FailureReason>,
     /// Why it failed, in one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
+    #[schemars(length(max = limits::MESSAGE))]
     pub message: Option<String>,
     /// When it was planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -271,7 +275,7 @@ pub struct SurrogateStatus {
     pub method: String,
     /// Why a better method was given up, where one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
+    #[schemars(length(max = limits::MESSAGE))]
     pub reason: Option<String>,
     /// Divergent transitions.
     pub divergences: u32,
@@ -283,7 +287,7 @@ pub struct SurrogateStatus {
     pub min_effective_samples: Option<Decimal>,
     /// How much each dimension matters: its inverse lengthscale, the median over the samples.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 68))]
+    #[schemars(length(max = limits::LAYERS.most + limits::DIMENSIONS.most))]
     pub relevance: Vec<DimensionRelevance>,
 }
 

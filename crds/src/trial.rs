@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::configuration::PeftConfiguration;
 use crate::decimal::Decimal;
+use crate::limits;
+pub use crate::methods::Method;
 use crate::other_fields::OtherFields;
 use crate::spec::{FidelitySpec, Metric, TaskSpec, TrainingSpec};
 
@@ -33,16 +35,6 @@ pub const TRAINER_ENVIRONMENT: [(&str, &str); 2] = [
 
 /// The version of the result document.
 pub const RESULT_VERSION: u32 = 1;
-
-/// What a trial trains.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Method {
-    /// The configuration's modules and the head.
-    #[default]
-    Peft,
-    /// Every weight; the configuration is the empty one.
-    FullFineTuning,
-}
 
 /// Everything a trainer needs for one trial. Paths are on the trainer's machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -209,7 +201,7 @@ pub enum TrialOutcome {
     Failed {
         /// Why.
         reason: FailureReason,
-        /// One sentence for a person, at most 512 characters.
+        /// One sentence for a person, at most `limits::MESSAGE` characters.
         message: String,
     },
 }
@@ -344,7 +336,7 @@ pub(crate) fn check_identity(
 pub(crate) fn check_outcome(outcome: &TrialOutcome, metric: Metric) -> Result<(), ResultError> {
     match outcome {
         TrialOutcome::Succeeded(measured) => check_measurements(measured, metric),
-        TrialOutcome::Failed { message, .. } if message.chars().count() > 512 => {
+        TrialOutcome::Failed { message, .. } if message.chars().count() > limits::MESSAGE => {
             Err(ResultError::Impossible {
                 field: "message",
                 found: format!("{} characters long", message.chars().count()),
@@ -393,12 +385,10 @@ fn check_measurements(measured: &TrialMeasurements, metric: Metric) -> Result<()
         });
     }
     let impossible = |field, found: String| Err(ResultError::Impossible { field, found });
-    let least = match metric {
-        Metric::Accuracy | Metric::F1 => 0.0,
-        Metric::Matthews | Metric::Pearson | Metric::Spearman => -1.0,
-    };
     // The rounding of a correlation may carry it just past 1.
-    if !(least - 1e-9..=1.0 + 1e-9).contains(&measured.score) {
+    const ROUNDING: f64 = 1e-9;
+    let (least, most) = metric.range().into_inner();
+    if !(least - ROUNDING..=most + ROUNDING).contains(&measured.score) {
         return impossible("score", measured.score.to_string());
     }
     for (field, seconds) in [

@@ -41,9 +41,6 @@ pub(super) fn tolerance() -> Decimal {
 pub(super) fn learning_rate() -> Decimal {
     constant("0.0001")
 }
-pub(super) fn full_fine_tuning_learning_rate() -> Decimal {
-    constant("0.00002")
-}
 pub(super) fn zero() -> Decimal {
     constant("0")
 }

@@ -11,17 +11,20 @@ use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::limits;
 use crate::space::SearchSpaceSpec;
 use crate::status::PeftSearchStatus;
 
+pub use crate::methods::BaselineName;
+pub use crate::tasks::{Metric, TaskName};
 pub use search::{
     AcquisitionSpec, AlgorithmSpec, ConvergenceSpec, InitialDesign, LocalSearchSpec, NutsSpec,
     ObjectiveName, ObjectiveSpec, ScoreScale,
 };
 pub use source::{ClaimSource, HubSource, ImageSource, ModelSpec, SecretKeyRef, Source};
-pub use task::{CustomTask, CustomTaskType, Metric, TaskName, TaskSpec};
+pub use task::{CustomTask, CustomTaskType, TaskSpec};
 pub use trainer::{TaintEffect, TrainerResources, TrainerSpec, TrainerToleration};
-pub use training::{BaselineName, FidelitySpec, Padding, Precision, TrainingSpec};
+pub use training::{FidelitySpec, Padding, Precision, TrainingSpec};
 
 /// A search for parameter-efficient fine-tuning configurations of one model on one task.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -47,16 +50,6 @@ pub use training::{BaselineName, FidelitySpec, Padding, Precision, TrainingSpec}
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "self.model == oldSelf.model", "message": "model cannot change: past trials would not be comparable; create another search"},
-    {"rule": "self.task == oldSelf.task", "message": "task cannot change: past trials would not be comparable; create another search"},
-    {"rule": "self.searchSpace == oldSelf.searchSpace", "message": "searchSpace cannot change: past trials would not be comparable; create another search"},
-    {"rule": "self.algorithm == oldSelf.algorithm", "message": "algorithm cannot change: past trials would not be comparable; create another search"},
-    {"rule": "self.fidelity == oldSelf.fidelity", "message": "fidelity cannot change: past trials would not be comparable; create another search"},
-    {"rule": "self.training == oldSelf.training", "message": "training cannot change: past trials would not be comparable; create another search"},
-    {"rule": "has(self.objectives) == has(oldSelf.objectives) && (!has(self.objectives) || self.objectives == oldSelf.objectives)", "message": "objectives cannot change: past trials would not be comparable; create another search"},
-    {"rule": "self.parallelism <= self.maxTrials", "message": "let at most maxTrials trials run at the same time"}
-]))]
 pub struct PeftSearchSpec {
     /// The pretrained encoder.
     pub model: ModelSpec,
@@ -68,50 +61,43 @@ pub struct PeftSearchSpec {
     /// What is optimised: the task score (maximised) and the trainable parameters (minimised). An
     /// entry gives a bound or a reference point; an objective that is not listed has neither.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 2), extend(
-        "x-kubernetes-list-type" = "map",
-        "x-kubernetes-list-map-keys" = ["name"],
-        "x-kubernetes-validations" = [{
-            "rule": "self.filter(objective, has(objective.reference)).size() != 1",
-            "message": "give a reference for both score and trainableParameters, or for neither"
-        }]
-    ))]
+    #[schemars(length(max = ObjectiveName::COUNT), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub objectives: Vec<ObjectiveSpec>,
     /// How the search chooses.
     #[serde(default)]
     pub algorithm: AlgorithmSpec,
     /// The number of configurations to train, initial design included.
     #[serde(default = "defaults::max_trials")]
-    #[schemars(range(min = 1, max = 500))]
+    #[schemars(range(min = limits::TRIALS.least, max = limits::TRIALS.most))]
     pub max_trials: u32,
     /// How many trials run at the same time.
     #[serde(default = "defaults::parallelism")]
-    #[schemars(range(min = 1, max = 64))]
+    #[schemars(range(min = limits::PARALLELISM.least, max = limits::PARALLELISM.most))]
     pub parallelism: u32,
     /// The search ends as failed when more trials than this have failed. Trials whose configuration
     /// cannot be trained count only while no trial has a score.
     #[serde(default = "defaults::max_failed_trials")]
-    #[schemars(range(min = 0, max = 500))]
+    #[schemars(range(min = limits::FAILED_TRIALS.least, max = limits::FAILED_TRIALS.most))]
     pub max_failed_trials: u32,
     /// How often a trial is started again after a failure that is not its configuration's fault (a
     /// killed process, a lost node).
     #[serde(default = "defaults::max_retries")]
-    #[schemars(range(min = 0, max = 10))]
+    #[schemars(range(min = limits::RETRIES.least, max = limits::RETRIES.most))]
     pub max_retries: u32,
     /// The search ends after this many seconds, with what it has found. Running trials are stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 2_592_000))]
+    #[schemars(range(min = limits::DEADLINE_SECONDS.least, max = limits::DEADLINE_SECONDS.most))]
     pub active_deadline_seconds: Option<u64>,
     /// One trial is stopped after this many seconds and recorded as infeasible: the search keeps away
     /// from configurations like it.
     #[serde(default = "defaults::trial_deadline_seconds")]
-    #[schemars(range(min = 1, max = 2_592_000))]
+    #[schemars(range(min = limits::DEADLINE_SECONDS.least, max = limits::DEADLINE_SECONDS.most))]
     pub trial_deadline_seconds: u64,
     /// No trial starts once this many GPU seconds are used; what runs goes on to its end, and then the
     /// search ends with what it has found. A GPU second is one GPU held by a trial's container for one
     /// second, whatever came of the trial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 165_888_000))]
+    #[schemars(range(min = limits::GPU_SECONDS.least, max = limits::GPU_SECONDS.most))]
     pub max_gpu_seconds: Option<u64>,
     /// End early when the hypervolume no longer grows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,7 +114,7 @@ pub struct PeftSearchSpec {
     /// Well-known methods trained beside the search, at the same fidelity, for comparison. The
     /// surrogate does not see them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = BaselineName::COUNT), extend("x-kubernetes-list-type" = "set"))]
     pub baselines: Vec<BaselineName>,
     /// The pods that train, in a cluster.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -137,7 +123,7 @@ pub struct PeftSearchSpec {
     /// Its scores go with it, and nothing else says which adapter on `trainer.artifactsClaim` has which:
     /// save `kubectl get psearch NAME -o yaml` before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 31_536_000))]
+    #[schemars(range(min = limits::TTL_SECONDS.least, max = limits::TTL_SECONDS.most))]
     pub ttl_seconds_after_finished: Option<u64>,
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::defaults;
 use crate::decimal::Decimal;
+use crate::limits;
 
 /// The objectives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -16,13 +17,14 @@ pub enum ObjectiveName {
     TrainableParameters,
 }
 
+impl ObjectiveName {
+    /// How many objectives there are.
+    pub const COUNT: usize = 2;
+}
+
 /// A bound or a reference point for one objective.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "!has(self.bound) || (self.name == 'score' ? double(self.bound) >= -1.0 && double(self.bound) <= 1.0 : double(self.bound) >= 0.0 && double(self.bound) <= 10000.0)", "message": "a bound is a score from -1 to 1, or from 0 to 10000 percent of the parameters"},
-    {"rule": "!has(self.reference) || (self.name == 'score' ? double(self.reference) >= -1.0 && double(self.reference) <= 1.0 : double(self.reference) >= 0.0 && double(self.reference) <= 10000.0)", "message": "a reference is a score from -1 to 1, or from 0 to 10000 percent of the parameters"}
-]))]
 pub struct ObjectiveSpec {
     /// Which objective.
     pub name: ObjectiveName,
@@ -39,15 +41,12 @@ pub struct ObjectiveSpec {
 /// How the search chooses configurations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-#[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "self.nuts.samples / self.nuts.thinning * self.acquisition.monteCarloSamples <= 65536", "message": "kept samples times monteCarloSamples are at most 65536: lower one of them"}
-]))]
 pub struct AlgorithmSpec {
     /// Every random choice of the search follows from this seed.
-    #[schemars(range(min = 0, max = 9_007_199_254_740_992_u64))]
+    #[schemars(range(min = limits::SEED.least, max = limits::SEED.most))]
     pub seed: u64,
     /// The number of trials of the initial design, before the surrogate is asked.
-    #[schemars(range(min = 1, max = 500))]
+    #[schemars(range(min = limits::TRIALS.least, max = limits::TRIALS.most))]
     pub initial_trials: u32,
     /// How the initial design is drawn.
     pub initial_design: InitialDesign,
@@ -72,22 +71,18 @@ pub enum InitialDesign {
 /// The settings of the No-U-Turn sampler that fits the surrogate (paper, appendix).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-#[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "self.thinning <= self.samples", "message": "thinning is at most samples: no sample would be kept"},
-    {"rule": "self.samples <= 64 * self.thinning", "message": "at most 64 samples are kept: raise thinning, or lower samples"}
-]))]
 pub struct NutsSpec {
     /// Warm-up steps.
-    #[schemars(range(min = 16, max = 4096))]
+    #[schemars(range(min = limits::NUTS_WARMUP.least, max = limits::NUTS_WARMUP.most))]
     pub warmup: u32,
     /// Steps after warm-up.
-    #[schemars(range(min = 1, max = 4096))]
+    #[schemars(range(min = limits::NUTS_SAMPLES.least, max = limits::NUTS_SAMPLES.most))]
     pub samples: u32,
     /// Every how many of them one is kept.
-    #[schemars(range(min = 1, max = 4096))]
+    #[schemars(range(min = limits::NUTS_THINNING.least, max = limits::NUTS_THINNING.most))]
     pub thinning: u32,
     /// The largest tree depth.
-    #[schemars(range(min = 1, max = 12))]
+    #[schemars(range(min = limits::NUTS_TREE_DEPTH.least, max = limits::NUTS_TREE_DEPTH.most))]
     pub max_tree_depth: u32,
 }
 
@@ -96,7 +91,7 @@ pub struct NutsSpec {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AcquisitionSpec {
     /// Quasi-Monte Carlo samples of the noisy front.
-    #[schemars(range(min = 1, max = 4096))]
+    #[schemars(range(min = limits::MONTE_CARLO_SAMPLES.least, max = limits::MONTE_CARLO_SAMPLES.most))]
     pub monte_carlo_samples: u32,
     /// How scores are scaled for the surrogate.
     pub score_scale: ScoreScale,
@@ -117,10 +112,10 @@ pub enum ScoreScale {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LocalSearchSpec {
     /// Starting points.
-    #[schemars(range(min = 1, max = 100))]
+    #[schemars(range(min = limits::RESTARTS.least, max = limits::RESTARTS.most))]
     pub restarts: u32,
     /// Acquisition evaluations per starting point.
-    #[schemars(range(min = 1, max = 10_000))]
+    #[schemars(range(min = limits::EVALUATIONS.least, max = limits::EVALUATIONS.most))]
     pub evaluations: u32,
 }
 
@@ -129,14 +124,10 @@ pub struct LocalSearchSpec {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConvergenceSpec {
     /// The number of finished trials, after the initial design, to look back on.
-    #[schemars(range(min = 1, max = 500))]
+    #[schemars(range(min = limits::CONVERGENCE_TRIALS.least, max = limits::CONVERGENCE_TRIALS.most))]
     pub trials: u32,
     /// The search ends when the hypervolume has grown by less than this share over those trials.
     #[serde(default = "defaults::tolerance")]
-    #[schemars(extend("x-kubernetes-validations" = [{
-        "rule": "double(self) >= 0.0 && double(self) <= 1.0",
-        "message": "a tolerance is a number from 0 to 1"
-    }]))]
     pub tolerance: Decimal,
 }
 

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::defaults;
+use crate::limits;
 
 /// The pretrained encoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -17,15 +18,11 @@ pub struct ModelSpec {
 /// Where files come from: exactly one of `path`, `claim`, `image` and `hub`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "[has(self.path), has(self.claim), has(self.image), has(self.hub)].filter(x, x).size() == 1",
-    "message": "give exactly one of path, claim, image and hub"
-}]))]
 pub struct Source {
     /// A directory on this machine, for `peft-operator run` only. A relative path is taken from
     /// the manifest's directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 4096))]
+    #[schemars(length(min = limits::PATH.least, max = limits::PATH.most))]
     pub path: Option<String>,
     /// A directory on a PersistentVolumeClaim. `peft-operator run` takes the claim's directory
     /// from `--claim NAME=DIR`.
@@ -46,13 +43,13 @@ pub struct Source {
 pub struct ClaimSource {
     /// The claim's name.
     #[schemars(
-        length(min = 1, max = 253),
+        length(min = limits::OBJECT_NAME.least, max = limits::OBJECT_NAME.most),
         regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
     )]
     pub name: String,
     /// The directory inside the claim, relative and without `..`; the claim's root by default.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 1024), extend("x-kubernetes-validations" = stays_inside("a path inside a claim is relative and has no ..")))]
+    #[schemars(length(max = limits::INNER_PATH.most))]
     pub path: String,
 }
 
@@ -62,13 +59,13 @@ pub struct ClaimSource {
 pub struct ImageSource {
     /// The image, best by digest. It is pulled with the trainer's `imagePullSecrets`.
     #[schemars(
-        length(min = 1, max = 512),
+        length(min = limits::IMAGE.least, max = limits::IMAGE.most),
         regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$")
     )]
     pub reference: String,
     /// The directory inside the image, relative and without `..`; its root by default.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 1024), extend("x-kubernetes-validations" = stays_inside("a path inside an image is relative and has no ..")))]
+    #[schemars(length(max = limits::INNER_PATH.most))]
     pub path: String,
 }
 
@@ -78,14 +75,14 @@ pub struct ImageSource {
 pub struct HubSource {
     /// `owner/name`, or a bare name such as `bert-base-uncased`.
     #[schemars(
-        length(min = 1, max = 200),
+        length(min = limits::HUB_NAME.least, max = limits::HUB_NAME.most),
         regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$")
     )]
     pub repository: String,
     /// A branch, tag or commit.
     #[serde(default = "defaults::revision")]
     #[schemars(
-        length(min = 1, max = 200),
+        length(min = limits::HUB_NAME.least, max = limits::HUB_NAME.most),
         regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
     )]
     pub revision: String,
@@ -101,19 +98,11 @@ pub struct HubSource {
 pub struct SecretKeyRef {
     /// The Secret's name.
     #[schemars(
-        length(min = 1, max = 253),
+        length(min = limits::OBJECT_NAME.least, max = limits::OBJECT_NAME.most),
         regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
     )]
     pub name: String,
     /// The key inside it.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    #[schemars(length(min = limits::OBJECT_NAME.least, max = limits::OBJECT_NAME.most), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub key: String,
-}
-
-/// The rule of a path that must not lead out of where it begins, with what it says.
-pub(super) fn stays_inside(message: &str) -> serde_json::Value {
-    serde_json::json!([{
-        "rule": "!self.startsWith('/') && !self.split('/').exists(part, part == '..')",
-        "message": message,
-    }])
 }

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::source::ClaimSource;
+use crate::limits;
 
 /// The pods that train, in a cluster. `peft-operator run` does not read it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,7 +16,7 @@ pub struct TrainerSpec {
     /// The trainer's image; the operator's own choice where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
-        length(min = 1, max = 512),
+        length(min = limits::IMAGE.least, max = limits::IMAGE.most),
         regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$")
     )]
     pub image: Option<String>,
@@ -23,36 +24,32 @@ pub struct TrainerSpec {
     pub resources: TrainerResources,
     /// Labels that a node must have.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend("maxProperties" = limits::NODE_LABELS))]
     pub node_selector: BTreeMap<String, String>,
     /// Taints that trials may be scheduled in spite of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = limits::TOLERATIONS))]
     pub tolerations: Vec<TrainerToleration>,
     /// The pods' priority class; the system's classes are refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"),
-        extend("x-kubernetes-validations" = [{
-            "rule": "!self.startsWith('system-')",
-            "message": "a trainer may not have a system priority class"
-        }])
+        length(min = limits::OBJECT_NAME.least, max = limits::OBJECT_NAME.most),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
     )]
     pub priority_class_name: Option<String>,
     /// The container runtime's class.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
-        length(min = 1, max = 253),
+        length(min = limits::OBJECT_NAME.least, max = limits::OBJECT_NAME.most),
         regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
     )]
     pub runtime_class_name: Option<String>,
     /// Secrets of the same namespace with which the image is pulled.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(
-        length(max = 8),
+        length(max = limits::PULL_SECRETS),
         inner(
-            length(min = 1, max = 253),
+            length(min = limits::OBJECT_NAME.least, max = limits::OBJECT_NAME.most),
             regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
         )
     )]
@@ -64,7 +61,7 @@ pub struct TrainerSpec {
     /// Kueue's queue: trials then start suspended, and Kueue admits them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
-        length(min = 1, max = 63),
+        length(min = 1, max = limits::LABEL_VALUE),
         regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
     )]
     pub queue_name: Option<String>,
@@ -76,36 +73,24 @@ pub struct TrainerSpec {
 pub struct TrainerResources {
     /// Cores, such as `2` or `500m`.
     #[schemars(
-        length(min = 1, max = 16),
-        regex(pattern = r"^[0-9]+(\.[0-9]{1,3}|m)?$"),
-        extend("x-kubernetes-validations" = [{
-            "rule": "!isQuantity(self) || quantity(self).isGreaterThan(quantity('0'))",
-            "message": "no trainer runs on no core: write 2 or 500m"
-        }])
+        length(min = limits::QUANTITY.least, max = limits::QUANTITY.most),
+        regex(pattern = r"^[0-9]+(\.[0-9]{1,3}|m)?$")
     )]
     pub cpu: String,
     /// Memory, such as `4Gi`; at least `16Mi`.
     #[schemars(
-        length(min = 1, max = 16),
-        regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$"),
-        extend("x-kubernetes-validations" = [{
-            "rule": "!isQuantity(self) || !quantity(self).isLessThan(quantity('16Mi'))",
-            "message": "no trainer starts with less than 16Mi; a number without a unit is bytes: write 2Gi, not 2"
-        }])
+        length(min = limits::QUANTITY.least, max = limits::QUANTITY.most),
+        regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$")
     )]
     pub memory: String,
     /// Room for temporary files, such as `2Gi`; at least `1Mi`.
     #[schemars(
-        length(min = 1, max = 16),
-        regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$"),
-        extend("x-kubernetes-validations" = [{
-            "rule": "!isQuantity(self) || !quantity(self).isLessThan(quantity('1Mi'))",
-            "message": "no trainer gets along with less than 1Mi; a number without a unit is bytes: write 2Gi, not 2"
-        }])
+        length(min = limits::QUANTITY.least, max = limits::QUANTITY.most),
+        regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$")
     )]
     pub ephemeral_storage: String,
     /// GPUs (`nvidia.com/gpu`); 0 trains on the processor.
-    #[schemars(range(min = 0, max = 1))]
+    #[schemars(range(min = limits::GPUS.least, max = limits::GPUS.most))]
     pub gpus: u32,
 }
 
@@ -125,11 +110,11 @@ impl Default for TrainerResources {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrainerToleration {
     /// The taint's key; every taint at once cannot be tolerated.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = limits::OBJECT_NAME.least, max = limits::OBJECT_NAME.most))]
     pub key: String,
     /// The taint's value; any where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
+    #[schemars(length(max = limits::LABEL_VALUE))]
     pub value: Option<String>,
     /// The taint's effect; any where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::defaults;
 use crate::decimal::Decimal;
+use crate::limits;
 
 /// How much training a search trial gets. Whatever it is, the learning rate runs through its
 /// complete schedule.
@@ -12,18 +13,18 @@ use crate::decimal::Decimal;
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct FidelitySpec {
     /// Passes over the training set.
-    #[schemars(range(min = 1, max = 1000))]
+    #[schemars(range(min = limits::EPOCHS.least, max = limits::EPOCHS.most))]
     pub epochs: u32,
     /// The share of the steps that is taken, in percent.
-    #[schemars(range(min = 1, max = 100))]
+    #[schemars(range(min = limits::STEPS_PERCENT.least, max = limits::STEPS_PERCENT.most))]
     pub steps_percent: u32,
     /// Train on a sample of this many examples, the same one for every trial.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = limits::EXAMPLES.least))]
     pub train_examples: Option<u32>,
     /// Validate on a sample of this many examples, the same one for every trial.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = limits::EXAMPLES.least))]
     pub validation_examples: Option<u32>,
 }
 
@@ -32,35 +33,27 @@ pub struct FidelitySpec {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TrainingSpec {
     /// The peak learning rate.
-    #[schemars(extend("x-kubernetes-validations" = [{
-        "rule": "double(self) > 0.0 && double(self) <= 1.0",
-        "message": "a learning rate is above 0 and at most 1, such as 1e-4"
-    }]))]
     pub learning_rate: Decimal,
     /// Examples per step.
-    #[schemars(range(min = 1, max = 4096))]
+    #[schemars(range(min = limits::BATCH_SIZE.least, max = limits::BATCH_SIZE.most))]
     pub batch_size: u32,
     /// Tokens per example, special tokens included; longer texts are cut, the longest first.
-    #[schemars(range(min = 4, max = 4096))]
+    #[schemars(range(min = limits::TOKENS.least, max = limits::TOKENS.most))]
     pub max_length: u32,
     /// Pad to the longest example of a batch, or to `maxLength` as the authors did.
     pub padding: Padding,
     /// Weight decay of AdamW; biases and layer norms are left out of it.
-    #[schemars(extend("x-kubernetes-validations" = [{
-        "rule": "double(self) >= 0.0 && double(self) <= 1.0",
-        "message": "weight decay is a number from 0 to 1"
-    }]))]
     pub weight_decay: Decimal,
     /// The share of the steps over which the learning rate rises, in percent.
-    #[schemars(range(min = 0, max = 100))]
+    #[schemars(range(min = limits::WARMUP_PERCENT.least, max = limits::WARMUP_PERCENT.most))]
     pub warmup_percent: u32,
     /// Number format of the frozen part.
     pub precision: Precision,
     /// Stop after this many epochs without a better score.
-    #[schemars(range(min = 1, max = 1000))]
+    #[schemars(range(min = limits::PATIENCE.least, max = limits::PATIENCE.most))]
     pub patience: u32,
     /// Seed of initialisation, order and dropout, each in a stream of its own.
-    #[schemars(range(min = 0, max = 9_007_199_254_740_992_u64))]
+    #[schemars(range(min = limits::SEED.least, max = limits::SEED.most))]
     pub seed: u64,
 }
 
@@ -84,21 +77,6 @@ pub enum Precision {
     Float32,
     /// 16-bit brain floats; trained parameters and the optimiser stay in 32 bits.
     BFloat16,
-}
-
-/// A method that is trained beside the search for comparison.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-pub enum BaselineName {
-    /// Every weight of the model, learning rate 2e-5.
-    FullFineTuning,
-    /// A serial adapter of bottleneck H/16 in every layer.
-    SerialAdapter,
-    /// A parallel adapter of bottleneck H/2 in every layer.
-    ParallelAdapter,
-    /// A prefix of 10 positions in every layer.
-    Prefix,
 }
 
 impl Default for FidelitySpec {
@@ -125,12 +103,5 @@ impl Default for TrainingSpec {
             patience: 10,
             seed: 42,
         }
-    }
-}
-
-impl BaselineName {
-    /// The learning rate that the method needs in place of the recipe's.
-    pub fn learning_rate(self) -> Option<Decimal> {
-        (self == Self::FullFineTuning).then(defaults::full_fine_tuning_learning_rate)
     }
 }

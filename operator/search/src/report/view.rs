@@ -1,6 +1,6 @@
 //! A search as the report sees it: the spec and the status, and what both together say.
 
-use autopeft_crds::spec::{BaselineName, Metric, PeftSearchSpec};
+use autopeft_crds::spec::PeftSearchSpec;
 use autopeft_crds::status::{FrontMember, TrialOrigin};
 use autopeft_crds::{LedgerEntry, PeftSearchStatus};
 
@@ -38,11 +38,9 @@ impl<'a> View<'a> {
 
     /// The metric with its range, for the name of an axis.
     pub(super) fn metric_with_range(&self) -> String {
-        let least = match self.spec.task.score_metric() {
-            Metric::Accuracy | Metric::F1 => "0",
-            Metric::Matthews | Metric::Pearson | Metric::Spearman => "−1",
-        };
-        format!("validation {} ({least} to 1)", self.metric())
+        let (least, most) = self.spec.task.score_metric().range().into_inner();
+        let range = format!("{least} to {most}").replace('-', "−");
+        format!("validation {} ({range})", self.metric())
     }
 
     /// The backbone's parameters, where the model has been looked at.
@@ -118,14 +116,4 @@ pub(super) fn percent(status: &PeftSearchStatus, parameters: u64) -> Option<f64>
 /// A score that a figure can show.
 pub(super) fn drawable(value: f64) -> Option<f64> {
     (value.abs() <= DRAWABLE).then_some(value)
-}
-
-/// A baseline in words.
-pub(super) fn baseline_label(name: BaselineName) -> &'static str {
-    match name {
-        BaselineName::FullFineTuning => "full fine-tuning",
-        BaselineName::SerialAdapter => "serial adapter",
-        BaselineName::ParallelAdapter => "parallel adapter",
-        BaselineName::Prefix => "prefix",
-    }
 }

@@ -1,0 +1,373 @@
+//! What must hold for a spec beyond types and ranges: a rule a row. The API server reads a rule's CEL
+//! from the schema (`crd.rs`); `validate` runs its predicate, which may see more than its own place.
+//!
+//! A new rule is a row here and a row in `crds/tests/bad_inputs/` (docs/extending.md).
+
+mod predicates;
+
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use self::predicates::{Problem, Seen};
+use crate::limits;
+use crate::schema::FieldError;
+use crate::tasks;
+
+/// One rule.
+struct Rule {
+    /// Where it holds: fields behind `spec`, `[]` for every entry of a list.
+    places: &'static [&'static str],
+    /// The same in CEL, of `self`; none where CEL cannot say it.
+    cel: Option<String>,
+    /// What would be right: the API server's message, and the remedy of `validate`.
+    message: String,
+    /// What is wrong with a value at one of the places; nothing where it is fine.
+    check: fn(&Seen<'_>) -> Vec<Problem>,
+}
+
+/// A rule as the schema carries it.
+#[derive(Clone, Copy, Debug)]
+pub struct SchemaRule<'a> {
+    /// Fields behind the schema's root, `[]` for the entries of a list.
+    pub place: &'a str,
+    /// The rule in CEL.
+    pub cel: &'a str,
+    /// What would be right.
+    pub message: &'a str,
+}
+
+/// Every error of a spec, given as JSON with its defaults.
+pub fn errors(spec: &Value) -> Vec<FieldError> {
+    let mut found = Vec::new();
+    for rule in RULES.iter() {
+        for place in rule.places {
+            visit(spec, place, &mut |value, path| {
+                let problems = (rule.check)(&Seen { value, spec });
+                found.extend(problems.into_iter().map(|problem| {
+                    let remedy = problem.remedy.unwrap_or_else(|| rule.message.clone());
+                    FieldError::new(format!("{path}{}", problem.below), problem.problem, remedy)
+                }));
+            });
+        }
+    }
+    found
+}
+
+/// The rules that the schema carries.
+pub fn in_schema() -> impl Iterator<Item = SchemaRule<'static>> {
+    RULES.iter().flat_map(|rule| {
+        rule.places.iter().filter_map(|place| {
+            Some(SchemaRule {
+                place,
+                cel: rule.cel.as_deref()?,
+                message: &rule.message,
+            })
+        })
+    })
+}
+
+/// Calls `found` with every value at a place, and where it stands.
+fn visit(spec: &Value, place: &str, found: &mut dyn FnMut(&Value, &str)) {
+    let parts: Vec<&str> = place.split('.').skip(1).collect();
+    visit_parts(spec, &parts, "spec".to_owned(), found);
+}
+
+fn visit_parts(value: &Value, parts: &[&str], path: String, found: &mut dyn FnMut(&Value, &str)) {
+    let Some((part, rest)) = parts.split_first() else {
+        return found(value, &path);
+    };
+    let name = part.trim_end_matches("[]");
+    let path = format!("{path}.{name}");
+    match value.get(name) {
+        None | Some(Value::Null) => {}
+        Some(list) if part.ends_with("[]") => {
+            for (index, entry) in list.as_array().into_iter().flatten().enumerate() {
+                visit_parts(entry, rest, format!("{path}[{index}]"), found);
+            }
+        }
+        Some(below) => visit_parts(below, rest, path, found),
+    }
+}
+
+/// The fields of a spec that past trials depend on, which is why they change only while no trial has
+/// been planned.
+pub const FIXED: [&str; 7] = [
+    "model",
+    "task",
+    "searchSpace",
+    "algorithm",
+    "fidelity",
+    "training",
+    "objectives",
+];
+
+/// Rules over the whole object: CEL and message. They see name, spec and status, and what these were.
+pub fn of_the_object() -> Vec<(String, String)> {
+    let longest = limits::SEARCH_NAME;
+    let mut rules = vec![
+        (
+            format!("self.metadata.name.size() <= {longest}"),
+            format!(
+                "a name of at most {longest} characters leaves room for the names of the trials' Jobs"
+            ),
+        ),
+        // The status has rules of its own, which say nothing where it is taken away as a whole.
+        (
+            "has(self.status) || !has(oldSelf.status)".to_owned(),
+            "a status is never taken away: it is the memory of the search".to_owned(),
+        ),
+    ];
+    let unplanned = "!has(oldSelf.status) || !has(oldSelf.status.ledger) || \
+                     oldSelf.status.ledger.size() == 0";
+    rules.extend(FIXED.map(|field| {
+        let (new, old) = (format!("self.spec.{field}"), format!("oldSelf.spec.{field}"));
+        let is_same =
+            format!("has({new}) == has({old}) && (!has({new}) || {new} == {old})");
+        (
+            format!("{unplanned} || {is_same}"),
+            format!(
+                "{field} cannot change once a trial is planned: past trials would not be comparable; \
+                 create another search"
+            ),
+        )
+    }));
+    rules
+}
+
+const SOURCES: &[&str] = &["spec.model.source", "spec.task.source"];
+
+/// Paths that must not lead out of where they begin.
+const INNER_PATHS: &[&str] = &[
+    "spec.model.source.claim.path",
+    "spec.model.source.image.path",
+    "spec.task.source.claim.path",
+    "spec.task.source.image.path",
+    "spec.task.custom.trainFile",
+    "spec.task.custom.validationFile",
+    "spec.trainer.artifactsClaim.path",
+];
+
+static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+    let mut rules = sources_and_tasks();
+    rules.extend(space_and_objectives());
+    rules.extend(algorithm_and_training());
+    rules.extend(trainer_and_limits());
+    rules
+});
+
+fn rule(
+    places: &'static [&'static str],
+    cel: impl Into<String>,
+    message: impl Into<String>,
+    check: fn(&Seen<'_>) -> Vec<Problem>,
+) -> Rule {
+    Rule {
+        places,
+        cel: Some(cel.into()),
+        message: message.into(),
+        check,
+    }
+}
+
+/// A rule that CEL cannot say, or that a search of an earlier version may break: it is told by a
+/// condition.
+fn told_later(
+    places: &'static [&'static str],
+    message: impl Into<String>,
+    check: fn(&Seen<'_>) -> Vec<Problem>,
+) -> Rule {
+    Rule {
+        places,
+        cel: None,
+        message: message.into(),
+        check,
+    }
+}
+
+fn sources_and_tasks() -> Vec<Rule> {
+    let endings = tasks::FILE_ENDINGS.map(|ending| format!("'.{ending}'"));
+    let endings = endings.join(", ");
+    vec![
+        rule(
+            SOURCES,
+            "[has(self.path), has(self.claim), has(self.image), has(self.hub)].filter(x, x).size() == 1",
+            "give exactly one of path, claim, image and hub",
+            predicates::one_source,
+        ),
+        rule(
+            INNER_PATHS,
+            "!self.startsWith('/') && !self.split('/').exists(part, part == '..')",
+            "write a relative path that has no ..",
+            predicates::stays_inside,
+        ),
+        rule(
+            &["spec.task"],
+            "(self.name == 'custom') == has(self.custom)",
+            "custom describes the files, columns and labels of the task named custom; leave custom out of any other",
+            predicates::custom_is_described,
+        ),
+        told_later(
+            &["spec.task.metric"],
+            "write a metric of the task's kind",
+            predicates::metric_fits,
+        ),
+        rule(
+            &[
+                "spec.task.custom.trainFile",
+                "spec.task.custom.validationFile",
+            ],
+            format!("[{endings}].exists(ending, self.lowerAscii().endsWith(ending))"),
+            format!("name a file that ends in {}", tasks::file_endings()),
+            predicates::known_ending,
+        ),
+        rule(
+            &["spec.task.custom"],
+            "!(self.labelColumn in self.textColumns)",
+            "the label's column is none of the text's: name the one with the class or the number to predict",
+            predicates::label_is_no_text,
+        ),
+        rule(
+            &["spec.task.custom"],
+            "self.type != 'Regression' || !has(self.labels)",
+            "a regression has no labels: leave them out, or make it a Classification",
+            predicates::numbers_have_no_labels,
+        ),
+    ]
+}
+
+fn space_and_objectives() -> Vec<Rule> {
+    let scores = crate::tasks::Metric::any_range();
+    let (least, most) = (scores.start(), scores.end());
+    let percent = limits::PARAMETERS_PERCENT;
+    let part = |part: &str, places: &'static [&'static str], check| {
+        let number = format!("double(self.{part})");
+        let of_score = format!("{number} >= {least:?} && {number} <= {most:?}");
+        let of_cost = percent.cel(&number);
+        rule(
+            places,
+            format!("!has(self.{part}) || (self.name == 'score' ? {of_score} : {of_cost})"),
+            format!(
+                "a {part} is a score from {least} to {most}, or {percent} in percent of the backbone's parameters"
+            ),
+            check,
+        )
+    };
+    vec![
+        rule(
+            &["spec.searchSpace.dimensions[]"],
+            "self.name == 'layers' ? !has(self.sizes) : !has(self.mask)",
+            "only layers has a mask, one character per layer; a module has sizes",
+            predicates::mask_or_sizes,
+        ),
+        rule(
+            &["spec.searchSpace.dimensions[].sizes"],
+            "self.isSorted()",
+            "list the sizes in ascending order, each once",
+            predicates::ascending,
+        ),
+        part("bound", &["spec.objectives[]"], predicates::bound),
+        part("reference", &["spec.objectives[]"], predicates::reference),
+        rule(
+            &["spec.objectives"],
+            "self.filter(objective, has(objective.reference)).size() != 1",
+            "give a reference for both score and trainableParameters, or for neither",
+            predicates::both_references,
+        ),
+    ]
+}
+
+fn algorithm_and_training() -> Vec<Rule> {
+    let (kept, draws) = (limits::KEPT_SAMPLES, limits::FRONT_DRAWS);
+    let real = |places, range: limits::Real, like: &str, check| {
+        let message = format!("write a number {range}{like}");
+        rule(places, range.cel("double(self)"), message, check)
+    };
+    vec![
+        rule(
+            &["spec.algorithm"],
+            format!(
+                "self.nuts.samples / self.nuts.thinning * self.acquisition.monteCarloSamples <= {draws}"
+            ),
+            format!(
+                "kept samples times monteCarloSamples are at most {draws}, each is kept in memory: lower one of them"
+            ),
+            predicates::draws_fit,
+        ),
+        rule(
+            &["spec.algorithm.nuts"],
+            "self.thinning <= self.samples",
+            "thinning is at most samples: else no sample would be kept",
+            predicates::a_sample_is_kept,
+        ),
+        rule(
+            &["spec.algorithm.nuts"],
+            format!("self.samples <= {kept} * self.thinning"),
+            format!(
+                "at most {kept} samples are kept, each is one more Gaussian process in memory: raise thinning, or lower samples"
+            ),
+            predicates::few_samples_are_kept,
+        ),
+        real(
+            &["spec.training.learningRate"],
+            limits::LEARNING_RATE,
+            ", such as \"1e-4\"",
+            |seen| predicates::in_range(seen.value, limits::LEARNING_RATE),
+        ),
+        real(
+            &["spec.training.weightDecay"],
+            limits::WEIGHT_DECAY,
+            "",
+            |seen| predicates::in_range(seen.value, limits::WEIGHT_DECAY),
+        ),
+        real(
+            &["spec.convergence.tolerance"],
+            limits::TOLERANCE,
+            "",
+            |seen| predicates::in_range(seen.value, limits::TOLERANCE),
+        ),
+    ]
+}
+
+fn trainer_and_limits() -> Vec<Rule> {
+    let at_least = |places, mib: u32, check| {
+        rule(
+            places,
+            format!("!isQuantity(self) || !quantity(self).isLessThan(quantity('{mib}Mi'))"),
+            format!(
+                "no trainer gets along with less than {mib}Mi: give at least {mib}Mi; a number without a unit is bytes: write 2Gi, not 2"
+            ),
+            check,
+        )
+    };
+    vec![
+        rule(
+            &["spec.trainer.resources.cpu"],
+            "!isQuantity(self) || quantity(self).isGreaterThan(quantity('0'))",
+            "no trainer runs on no core: write 2 or 500m",
+            predicates::some_core,
+        ),
+        at_least(
+            &["spec.trainer.resources.memory"],
+            limits::MEMORY_MIB,
+            |seen| predicates::at_least(seen.value, limits::MEMORY_MIB),
+        ),
+        at_least(
+            &["spec.trainer.resources.ephemeralStorage"],
+            limits::STORAGE_MIB,
+            |seen| predicates::at_least(seen.value, limits::STORAGE_MIB),
+        ),
+        rule(
+            &["spec.trainer.priorityClassName"],
+            "!self.startsWith('system-')",
+            "a trainer may not have a system priority class: name one of your own",
+            predicates::no_system_class,
+        ),
+        rule(
+            &["spec"],
+            "self.parallelism <= self.maxTrials",
+            "let at most maxTrials trials run at the same time",
+            predicates::parallelism_is_used,
+        ),
+    ]
+}

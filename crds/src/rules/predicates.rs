@@ -1,0 +1,334 @@
+//! What is wrong with a value, rule by rule. A value of the wrong type is told by the schema and passes
+//! here.
+
+use kube_quantity::ParsedQuantity;
+use serde_json::Value;
+
+use crate::decimal::Decimal;
+use crate::limits::{self, Real};
+use crate::spelled::Spelled;
+use crate::tasks::{FILE_ENDINGS, Metric, TaskName};
+
+/// What a predicate finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// Where, below the rule's place: `.sizes[2]`, or nothing for the place itself.
+    pub(super) below: String,
+    /// What is wrong there.
+    pub(super) problem: String,
+    /// What would be right, where the predicate knows it better than the rule's message.
+    pub(super) remedy: Option<String>,
+}
+
+/// What a predicate looks at.
+pub(super) struct Seen<'a> {
+    /// The value at the rule's place.
+    pub(super) value: &'a Value,
+    /// The whole spec.
+    pub(super) spec: &'a Value,
+}
+
+/// Nothing, or one problem below the place.
+fn problem(is_wrong: bool, below: &str, words: impl FnOnce() -> String) -> Vec<Problem> {
+    let found = is_wrong.then(|| Problem {
+        below: below.into(),
+        problem: words(),
+        remedy: None,
+    });
+    found.into_iter().collect()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn is_given(value: &Value) -> bool {
+    !value.is_null()
+}
+
+fn decimal(value: &Value) -> Option<Decimal> {
+    value.as_str()?.parse().ok()
+}
+
+fn count(value: &Value) -> Option<u64> {
+    value.as_u64()
+}
+
+pub(super) fn one_source(seen: &Seen<'_>) -> Vec<Problem> {
+    let given: Vec<&str> = ["path", "claim", "image", "hub"]
+        .into_iter()
+        .filter(|name| is_given(&seen.value[*name]))
+        .collect();
+    problem(given.len() != 1, "", || {
+        if given.is_empty() {
+            "it says nowhere where the files are".into()
+        } else {
+            format!("{} are given together", given.join(" and "))
+        }
+    })
+}
+
+pub(super) fn stays_inside(seen: &Seen<'_>) -> Vec<Problem> {
+    let path = text(seen.value);
+    let leaves = path.starts_with('/') || path.split('/').any(|part| part == "..");
+    problem(leaves, "", || {
+        format!("{path:?} leads out of its directory")
+    })
+}
+
+pub(super) fn custom_is_described(seen: &Seen<'_>) -> Vec<Problem> {
+    let name = text(&seen.value["name"]);
+    let is_custom = name == TaskName::Custom.as_str();
+    problem(
+        is_custom != is_given(&seen.value["custom"]),
+        ".custom",
+        || {
+            if is_custom {
+                "the field is missing".into()
+            } else {
+                format!("the task {name} has its own files and labels")
+            }
+        },
+    )
+}
+
+/// Whether a task predicts a number, where that can be told.
+fn is_regression(task: &Value) -> Option<bool> {
+    match TaskName::spelled(text(&task["name"]))?.facts() {
+        Some(facts) => Some(facts.is_regression()),
+        None => Some(text(&task["custom"]["type"]) == "Regression"),
+    }
+}
+
+pub(super) fn metric_fits(seen: &Seen<'_>) -> Vec<Problem> {
+    let (Some(metric), Some(is_regression)) = (
+        Metric::spelled(text(seen.value)),
+        is_regression(&seen.spec["task"]),
+    ) else {
+        return Vec::new();
+    };
+    if metric.is_for_regression() == is_regression {
+        return Vec::new();
+    }
+    let kind = if is_regression {
+        "regression"
+    } else {
+        "classification"
+    };
+    vec![Problem {
+        below: String::new(),
+        problem: format!("{} does not fit a {kind} task", metric.label()),
+        remedy: Some(format!("write {}", Metric::fitting(is_regression))),
+    }]
+}
+
+pub(super) fn known_ending(seen: &Seen<'_>) -> Vec<Problem> {
+    let file = text(seen.value).to_ascii_lowercase();
+    let is_known = FILE_ENDINGS
+        .iter()
+        .any(|ending| file.ends_with(&format!(".{ending}")));
+    problem(!is_known && !file.is_empty(), "", || {
+        format!("{:?} is of no known kind", text(seen.value))
+    })
+}
+
+pub(super) fn label_is_no_text(seen: &Seen<'_>) -> Vec<Problem> {
+    let label = &seen.value["labelColumn"];
+    let columns = seen.value["textColumns"].as_array();
+    let is_text = columns.is_some_and(|columns| columns.contains(label));
+    problem(is_text, ".labelColumn", || {
+        format!("{label} is a text column too")
+    })
+}
+
+pub(super) fn numbers_have_no_labels(seen: &Seen<'_>) -> Vec<Problem> {
+    let is_regression = text(&seen.value["type"]) == "Regression";
+    problem(
+        is_regression && is_given(&seen.value["labels"]),
+        ".labels",
+        || "a regression has no classes".into(),
+    )
+}
+
+pub(super) fn mask_or_sizes(seen: &Seen<'_>) -> Vec<Problem> {
+    let name = text(&seen.value["name"]);
+    if name == "layers" {
+        problem(is_given(&seen.value["sizes"]), ".sizes", || {
+            "the layers dimension has no sizes: use mask".into()
+        })
+    } else {
+        problem(is_given(&seen.value["mask"]), ".mask", || {
+            format!("{name} has no mask: use sizes")
+        })
+    }
+}
+
+pub(super) fn ascending(seen: &Seen<'_>) -> Vec<Problem> {
+    let sizes: Vec<u64> = seen
+        .value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(count)
+        .collect();
+    let falls = sizes
+        .windows(2)
+        .enumerate()
+        .filter(|(_, pair)| pair[0] > pair[1]);
+    falls
+        .map(|(index, pair)| Problem {
+            below: format!("[{}]", index + 1),
+            problem: format!("{} follows {}", pair[1], pair[0]),
+            remedy: None,
+        })
+        .collect()
+}
+
+pub(super) fn bound(seen: &Seen<'_>) -> Vec<Problem> {
+    coordinate(seen, "bound")
+}
+
+pub(super) fn reference(seen: &Seen<'_>) -> Vec<Problem> {
+    coordinate(seen, "reference")
+}
+
+/// A score lies in the range of the task's metric, which CEL does not see from there.
+fn coordinate(seen: &Seen<'_>, part: &str) -> Vec<Problem> {
+    let Some(value) = decimal(&seen.value[part]) else {
+        return Vec::new();
+    };
+    let (range, words) = match text(&seen.value["name"]) {
+        "score" => {
+            let Some(metric) = score_metric(&seen.spec["task"]) else {
+                return Vec::new();
+            };
+            let (least, most) = (*metric.range().start(), *metric.range().end());
+            let words = format!("from {least} to {most}, the range of {}", metric.label());
+            (metric.range(), words)
+        }
+        "trainableParameters" => {
+            let percent = limits::PARAMETERS_PERCENT;
+            let words = format!("{percent}, in percent of the backbone's parameters");
+            (percent.least..=percent.most, words)
+        }
+        _ => return Vec::new(),
+    };
+    if range.contains(&value.get()) {
+        return Vec::new();
+    }
+    vec![Problem {
+        below: format!(".{part}"),
+        problem: format!("{value} is out of range"),
+        remedy: Some(format!("write a number {words}")),
+    }]
+}
+
+fn score_metric(task: &Value) -> Option<Metric> {
+    let name = TaskName::spelled(text(&task["name"]))?;
+    let given = Metric::spelled(text(&task["metric"]));
+    Some(given.unwrap_or_else(|| name.metric(is_regression(task).unwrap_or(false))))
+}
+
+pub(super) fn both_references(seen: &Seen<'_>) -> Vec<Problem> {
+    let objectives = seen.value.as_array().into_iter().flatten();
+    let referred = objectives.filter(|objective| is_given(&objective["reference"]));
+    problem(referred.count() == 1, "", || {
+        "only one objective has a reference".into()
+    })
+}
+
+pub(super) fn draws_fit(seen: &Seen<'_>) -> Vec<Problem> {
+    let nuts = &seen.value["nuts"];
+    let (Some(samples), Some(thinning), Some(draws)) = (
+        count(&nuts["samples"]),
+        count(&nuts["thinning"]),
+        count(&seen.value["acquisition"]["monteCarloSamples"]),
+    ) else {
+        return Vec::new();
+    };
+    let kept = samples / thinning.max(1);
+    let draws = kept.saturating_mul(draws);
+    let is_wrong = draws > limits::FRONT_DRAWS;
+    problem(is_wrong, ".acquisition.monteCarloSamples", || {
+        format!("{kept} kept samples of nuts make {draws} draws of the front")
+    })
+}
+
+/// Steps after warm-up, and every how many of them one is kept.
+fn samples_and_thinning(seen: &Seen<'_>) -> Option<(u64, u64)> {
+    Some((
+        count(&seen.value["samples"])?,
+        count(&seen.value["thinning"])?,
+    ))
+}
+
+pub(super) fn a_sample_is_kept(seen: &Seen<'_>) -> Vec<Problem> {
+    let Some((samples, thinning)) = samples_and_thinning(seen) else {
+        return Vec::new();
+    };
+    problem(thinning > samples, ".thinning", || {
+        format!("{thinning} is more than samples, {samples}")
+    })
+}
+
+pub(super) fn few_samples_are_kept(seen: &Seen<'_>) -> Vec<Problem> {
+    let Some((samples, thinning)) = samples_and_thinning(seen) else {
+        return Vec::new();
+    };
+    let is_wrong = samples > limits::KEPT_SAMPLES.saturating_mul(thinning);
+    problem(is_wrong, ".thinning", || {
+        format!("of {samples} samples, one in {thinning} is kept")
+    })
+}
+
+pub(super) fn in_range(value: &Value, range: Real) -> Vec<Problem> {
+    let found = decimal(value).filter(|found| !range.contains(found.get()));
+    problem(found.is_some(), "", || {
+        format!("{} is out of range", text(value))
+    })
+}
+
+/// "0", "0.0" and "0m" all are none; what is no quantity is told by the schema.
+pub(super) fn some_core(seen: &Seen<'_>) -> Vec<Problem> {
+    let cpu = text(seen.value);
+    let is_none = cpu.starts_with('0') && !cpu.contains(|c| matches!(c, '1'..='9'));
+    problem(is_none, "", || format!("{cpu:?} is no core"))
+}
+
+/// A quantity of at least so many MiB.
+pub(super) fn at_least(value: &Value, least: u32) -> Vec<Problem> {
+    let quantity = text(value);
+    let parsed = ParsedQuantity::try_from(quantity).ok();
+    let Some(bytes) = parsed.and_then(|parsed| parsed.to_bytes_f64()) else {
+        return Vec::new();
+    };
+    if bytes >= f64::from(least) * 1_048_576.0 {
+        return Vec::new();
+    }
+    let has_unit = quantity.parse::<f64>().is_err();
+    let remedy = if !has_unit && bytes < 1024.0 {
+        format!("a number without a unit is bytes: did you mean {quantity}Gi?")
+    } else {
+        format!("give at least {least}Mi")
+    };
+    vec![Problem {
+        below: String::new(),
+        problem: format!("{quantity:?} is too little for any trainer"),
+        remedy: Some(remedy),
+    }]
+}
+
+pub(super) fn no_system_class(seen: &Seen<'_>) -> Vec<Problem> {
+    let class = text(seen.value);
+    problem(class.starts_with("system-"), "", || {
+        format!("{class:?} is the system's own")
+    })
+}
+
+pub(super) fn parallelism_is_used(seen: &Seen<'_>) -> Vec<Problem> {
+    let of = |field: &str| count(&seen.value[field]).unwrap_or(0);
+    let (parallelism, most) = (of("parallelism"), of("maxTrials"));
+    problem(most > 0 && parallelism > most, ".parallelism", || {
+        format!("{parallelism} is more than maxTrials, {most}")
+    })
+}
