@@ -59,8 +59,12 @@ fn carry(schema: &mut JSONSchemaProps, cel: &str, message: &str) {
     });
 }
 
-/// Takes away number formats that Kubernetes does not know and warns of; the ranges stay.
+/// Takes away number formats that Kubernetes does not know and warns of, where the ranges stay, and the
+/// null among the words of an optional enumeration, which is `nullable`.
 fn plain(schema: &mut JSONSchemaProps) {
+    if let Some(words) = &mut schema.enum_ {
+        words.retain(|word| !word.0.is_null());
+    }
     if schema
         .format
         .as_deref()

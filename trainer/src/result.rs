@@ -6,14 +6,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use autopeft_crds::inspection::{InspectionOutcome, InspectionResult};
+use autopeft_crds::limits::MESSAGE;
 use autopeft_crds::run::{RunResult, SeveralResults};
 use autopeft_crds::trial::{
     EpochMeasurements, FailureReason, RESULT_MAX_BYTES, RESULT_VERSION, TrialMeasurements,
     TrialOutcome,
 };
 
-/// The longest message of a failure, characters.
-const MESSAGE_MAX: usize = 512;
 /// For each trial, what a kubelet takes of a termination message in any case: it allows all containers of a pod 12 KiB
 /// together, and webhooks may have put some beside this one.
 const MESSAGE_BYTES: usize = 1024;
@@ -63,7 +62,7 @@ pub fn failed(reason: FailureReason, message: &str) -> TrialOutcome {
     let line = message.lines().next().unwrap_or_default();
     TrialOutcome::Failed {
         reason,
-        message: line.chars().take(MESSAGE_MAX).collect(),
+        message: line.chars().take(MESSAGE).collect(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! results arrived: a suggestion depends on what is known, not on when it became known. A trial that
 //! failed is counted and not suggested again, but is not among the surrogate's data.
 
+use autopeft_crds::limits::MESSAGE;
 use autopeft_crds::space::SearchSpace;
 use autopeft_crds::spec::{
     AlgorithmSpec, InitialDesign, Metric, NutsSpec, ObjectiveName, ObjectiveSpec, PeftSearchSpec,
@@ -233,5 +234,5 @@ fn not_fitted(reason: &str) -> SurrogateStatus {
 
 /// As long as the status may hold.
 fn shortened(text: &str) -> String {
-    text.chars().take(512).collect()
+    text.chars().take(MESSAGE).collect()
 }

@@ -41,10 +41,7 @@ pub fn trial(
     TrialRequest {
         identity: identity(uid, entry),
         configuration: entry.configuration.clone(),
-        method: match entry.baseline {
-            Some(BaselineName::FullFineTuning) => Method::FullFineTuning,
-            _ => Method::Peft,
-        },
+        method: entry.baseline.map_or(Method::Peft, BaselineName::method),
         model: places.model.clone(),
         data: places.data.clone(),
         task: spec.task.clone(),

@@ -1,6 +1,7 @@
 //! The status of a search, from its spec and ledger. No I/O, no clock: the same ledger gives the same
 //! status.
 
+use autopeft_crds::limits;
 use autopeft_crds::spec::PeftSearchSpec;
 use autopeft_crds::status::{BaselineResult, FrontMember, LedgerEntry, TrialCounts, TrialState};
 use autopeft_crds::{Decimal, PeftSearch, PeftSearchStatus};
@@ -13,7 +14,7 @@ use crate::ledger::Ledger;
 use crate::measures::{self, Measures, Subject};
 
 /// The most points of a front that the status shows.
-const FRONT_MOST: usize = 64;
+const FRONT_MOST: usize = limits::FRONT as usize;
 
 /// Who a search is.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,6 +14,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use autopeft_crds::Decimal;
+use autopeft_crds::limits::MESSAGE;
 use autopeft_crds::spec::Metric;
 use autopeft_crds::trial::{
     FailureReason, RESULT_MAX_BYTES, TrialIdentity, TrialOutcome, TrialRequest, parse_result,
@@ -356,7 +357,7 @@ impl Running {
 fn failed(reason: FailureReason, message: String) -> TrialOrGone {
     TrialOrGone::Outcome(TrialOutcome::Failed {
         reason,
-        message: message.chars().take(512).collect(),
+        message: message.chars().take(MESSAGE).collect(),
     })
 }
 

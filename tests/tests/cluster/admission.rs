@@ -6,7 +6,10 @@ use autopeft_integration_tests::searches::{Searches, condition, manifest};
 use k8s_openapi::api::batch::v1::Job;
 use kube::Api;
 use kube::api::ListParams;
-use serde_json::{Value, json};
+use serde_json::json;
+
+#[path = "../../../crds/tests/bad_inputs/mod.rs"]
+mod bad_inputs;
 
 #[test]
 fn what_the_schema_can_say_is_refused_at_admission() {
@@ -76,35 +79,29 @@ fn what_only_the_operator_can_judge_is_told_by_a_condition_and_starts_nothing() 
         let client = cluster().namespace("judged").await;
         let searches = Searches::of(&client, "judged");
         let _operator = cluster().operator("judged", "a");
-        let cases = [
-            (
-                "low-bound",
-                json!({"objectives": [{"name": "score", "bound": "-0.5"}]}),
-                "bound",
-            ),
-            (
-                "wrong-metric",
-                json!({"task": {"metric": "Spearman"}}),
-                "metric",
-            ),
-        ];
-        for (name, changes, _) in &cases {
-            searches
-                .create(&manifest(name, changes))
-                .await
-                .expect("the schema takes it");
+        let mut rows = bad_inputs::bad_inputs();
+        rows.retain(|row| row.admission.is_none());
+        for (index, row) in rows.iter().enumerate() {
+            let mut bad = manifest(&format!("bad-{index}"), &json!({}));
+            bad["spec"] = row.spec.clone();
+            let created = searches.create(&bad).await;
+            created.expect("the schema takes it");
         }
-        for (name, _, part) in &cases {
-            eventually(name, async || {
-                searches.condition(name, "Succeeded").await
+        for (index, row) in rows.iter().enumerate() {
+            let name = format!("bad-{index}");
+            eventually(&row.name, async || {
+                searches.condition(&name, "Succeeded").await
                     == ("False".into(), "InvalidSpec".into())
             })
             .await;
-            let status = searches.status(name).await;
+            let status = searches.status(&name).await;
             assert_eq!(condition(&status, "SpecValid").0, "False");
             let message = &status.conditions[0].message;
-            assert!(message.contains(part), "{name}: {message}");
+            for part in [&row.field, &row.words] {
+                assert!(message.contains(part.as_str()), "{}: {message}", row.name);
+            }
         }
+        assert!(rows.len() > 2, "too few rows are told later");
         let jobs: Api<Job> = Api::namespaced(client.clone(), "judged");
         let found = jobs
             .list(&ListParams::default())

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
+use autopeft_crds::limits::CLASSES;
 use autopeft_crds::spec::CustomTask;
 
-use super::targets::MAX_LABELS;
 use super::{Files, Labels, TaskError, is_regression};
 use crate::data::{Columns, DataError, TsvLayout};
 
@@ -53,9 +53,9 @@ pub(super) fn column_of(columns: &Columns, problem: DataError) -> TaskError {
 }
 
 fn check(labels: &[String]) -> Result<(), TaskError> {
-    if !(2..=MAX_LABELS).contains(&labels.len()) {
+    if !CLASSES.contains(labels.len() as u64) {
         return Err(TaskError::Labels(format!(
-            "{} classes; give 2 to {MAX_LABELS}",
+            "{} classes; give {CLASSES}",
             labels.len()
         )));
     }

@@ -6,135 +6,21 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use autopeft_crds::spec::TaskName;
+use autopeft_crds::tasks::{TASKS, TaskFacts, TaskName};
 
 use super::{Files, Labels, TaskError};
 use crate::data::{self, Columns, DataError, TsvLayout, listed};
 
-struct Glue {
-    /// The folder of the benchmark's archive.
-    folder: &'static str,
-    /// Columns of the TSV files: text, second text, label.
-    tsv: (&'static str, Option<&'static str>, &'static str),
-    /// Text columns of the Parquet files; their label is `label`.
-    hub: (&'static str, Option<&'static str>),
-    /// The validation file, and its split in the hub.
-    dev: (&'static str, &'static str),
-    layout: TsvLayout,
-    /// The classes; none for a regression.
-    names: &'static [&'static str],
-    /// The same as the TSV files spell them.
-    spelled: &'static [&'static str],
-}
+/// The training file among the TSV files, and the training split of the Parquet files.
+const TRAIN: (&str, &str) = ("train.tsv", "train");
 
-const TASKS: [TaskName; 8] = [
-    TaskName::Cola,
-    TaskName::Sst2,
-    TaskName::Mrpc,
-    TaskName::Stsb,
-    TaskName::Qqp,
-    TaskName::Mnli,
-    TaskName::Qnli,
-    TaskName::Rte,
-];
-const PLAIN: TsvLayout = TsvLayout {
-    header: None,
-    skip_short_rows: false,
-};
-const DEV: (&str, &str) = ("dev.tsv", "validation");
-const SENTENCES: (&str, Option<&str>) = ("sentence1", Some("sentence2"));
-const DIGITS: &[&str] = &["0", "1"];
-const ENTAILMENT: &[&str] = &["entailment", "not_entailment"];
-const NLI: &[&str] = &["entailment", "neutral", "contradiction"];
-
-fn glue(name: TaskName) -> Option<Glue> {
-    Some(match name {
-        TaskName::Cola => Glue {
-            folder: "CoLA",
-            tsv: ("sentence", None, "label"),
-            hub: ("sentence", None),
-            dev: DEV,
-            layout: TsvLayout {
-                header: Some(&["source", "label", "mark", "sentence"]),
-                skip_short_rows: false,
-            },
-            names: &["unacceptable", "acceptable"],
-            spelled: DIGITS,
-        },
-        TaskName::Sst2 => Glue {
-            folder: "SST-2",
-            tsv: ("sentence", None, "label"),
-            hub: ("sentence", None),
-            dev: DEV,
-            layout: PLAIN,
-            names: &["negative", "positive"],
-            spelled: DIGITS,
-        },
-        TaskName::Mrpc => Glue {
-            folder: "MRPC",
-            tsv: ("#1 String", Some("#2 String"), "Quality"),
-            hub: SENTENCES,
-            dev: DEV,
-            layout: PLAIN,
-            names: &["not_equivalent", "equivalent"],
-            spelled: DIGITS,
-        },
-        TaskName::Stsb => Glue {
-            folder: "STS-B",
-            tsv: ("sentence1", Some("sentence2"), "score"),
-            hub: SENTENCES,
-            dev: DEV,
-            layout: PLAIN,
-            names: &[],
-            spelled: &[],
-        },
-        TaskName::Qqp => Glue {
-            folder: "QQP",
-            tsv: ("question1", Some("question2"), "is_duplicate"),
-            hub: ("question1", Some("question2")),
-            dev: DEV,
-            layout: TsvLayout {
-                header: None,
-                skip_short_rows: true,
-            },
-            names: &["not_duplicate", "duplicate"],
-            spelled: DIGITS,
-        },
-        TaskName::Mnli => Glue {
-            folder: "MNLI",
-            tsv: ("sentence1", Some("sentence2"), "gold_label"),
-            hub: ("premise", Some("hypothesis")),
-            dev: ("dev_matched.tsv", "validation_matched"),
-            layout: PLAIN,
-            names: NLI,
-            spelled: NLI,
-        },
-        TaskName::Qnli => Glue {
-            folder: "QNLI",
-            tsv: ("question", Some("sentence"), "label"),
-            hub: ("question", Some("sentence")),
-            dev: DEV,
-            layout: PLAIN,
-            names: ENTAILMENT,
-            spelled: ENTAILMENT,
-        },
-        TaskName::Rte => Glue {
-            folder: "RTE",
-            tsv: ("sentence1", Some("sentence2"), "label"),
-            hub: SENTENCES,
-            dev: DEV,
-            layout: PLAIN,
-            names: ENTAILMENT,
-            spelled: ENTAILMENT,
-        },
-        TaskName::Custom => return None,
-    })
-}
+/// The label column of the Parquet files.
+const HUB_LABEL: &str = "label";
 
 /// The files of a task in the hub's data set, training first; nothing for a task of the user's own.
 pub fn hub_files(name: TaskName) -> Option<[String; 2]> {
-    let glue = glue(name)?;
-    Some(["train", glue.dev.1].map(|split| format!("{}/{}", name.as_str(), shard(split))))
+    let facts = name.facts()?;
+    Some([TRAIN.1, facts.hub_validation].map(|split| format!("{}/{}", name.as_str(), shard(split))))
 }
 
 fn shard(split: &str) -> String {
@@ -142,19 +28,19 @@ fn shard(split: &str) -> String {
 }
 
 pub(super) fn files(name: TaskName, directory: &Path) -> Result<Files, TaskError> {
-    let glue = glue(name).ok_or(TaskError::NotDescribed)?;
+    let facts = name.facts().ok_or(TaskError::NotDescribed)?;
     let below = |folder: &str| directory.join(folder);
-    let standard = [directory.to_path_buf(), below(glue.folder)];
+    let standard = [directory.to_path_buf(), below(facts.folder)];
     let hub = [directory.to_path_buf(), below(name.as_str()), below("data")];
-    let tsv = ["train.tsv", glue.dev.0].map(ToOwned::to_owned);
-    let parquet = ["train", glue.dev.1].map(shard);
+    let tsv = [TRAIN.0, facts.tsv_validation].map(ToOwned::to_owned);
+    let parquet = [TRAIN.1, facts.hub_validation].map(shard);
     let places = standard.iter().map(|folder| (folder, &tsv));
     let places = places.chain(hub.iter().map(|folder| (folder, &parquet)));
     let mut half = None;
     for (folder, files) in places {
         match files.each_ref().map(|file| folder.join(file).is_file()) {
-            [true, true] if *files == tsv => return Ok(from_tsv(&glue, folder)),
-            [true, true] => return Ok(from_parquet(&glue, folder)),
+            [true, true] if *files == tsv => return Ok(from_tsv(facts, folder)),
+            [true, true] => return Ok(from_parquet(facts, folder)),
             [false, false] => {}
             [has_train, _] => half = half.or(Some((folder, files, has_train))),
         }
@@ -176,8 +62,8 @@ pub(super) fn files(name: TaskName, directory: &Path) -> Result<Files, TaskError
         None => TaskError::NoFiles {
             directory: directory.into(),
             task: name.as_str(),
-            dev: glue.dev.0,
-            parquet: format!("{}/{}", name.as_str(), shard("train")),
+            dev: facts.tsv_validation,
+            parquet: format!("{}/{}", name.as_str(), shard(TRAIN.1)),
             there: there(directory),
         },
     })
@@ -229,23 +115,21 @@ pub(super) fn other_task(name: TaskName, problem: DataError) -> TaskError {
 fn owners(header: &[String], is_parquet: bool) -> Vec<&'static str> {
     let has = |column: &str| header.iter().any(|name| name == column);
     let fits: Vec<(usize, &'static str)> = TASKS
-        .into_iter()
-        .filter_map(|name| {
-            let glue = glue(name)?;
-            let (first, second) = if is_parquet {
-                glue.hub
+        .iter()
+        .filter_map(|facts| {
+            let ((first, second), label) = if is_parquet {
+                (facts.hub_text, HUB_LABEL)
             } else {
-                (glue.tsv.0, glue.tsv.1)
+                (facts.tsv_text, facts.tsv_label)
             };
-            let label = if is_parquet { "label" } else { glue.tsv.2 };
             // CoLA's file has no header: four columns, the second one 0 or 1.
             let is_cola = !is_parquet
-                && glue.layout.header.is_some()
-                && matches!(header, [_, label, _, _] if DIGITS.contains(&label.as_str()));
-            let is_named = glue.layout.header.is_none() || is_parquet;
+                && facts.tsv_header.is_some()
+                && matches!(header, [_, label, _, _] if facts.tsv_classes.contains(&label.as_str()));
+            let is_named = facts.tsv_header.is_none() || is_parquet;
             let fits = is_named && has(first) && second.is_none_or(has) && has(label);
             let columns = 2 + usize::from(second.is_some());
-            (fits || is_cola).then_some((columns, name.as_str()))
+            (fits || is_cola).then_some((columns, facts.name))
         })
         .collect();
     let most = fits.iter().map(|(columns, _)| *columns).max();
@@ -255,27 +139,30 @@ fn owners(header: &[String], is_parquet: bool) -> Vec<&'static str> {
         .collect()
 }
 
-fn from_tsv(glue: &Glue, folder: &Path) -> Files {
-    let (first, second, label) = glue.tsv;
+fn from_tsv(facts: &TaskFacts, folder: &Path) -> Files {
+    let (first, second) = facts.tsv_text;
     Files {
-        train: folder.join("train.tsv"),
-        validation: folder.join(glue.dev.0),
-        columns: columns(first, second, label),
-        layout: glue.layout.clone(),
-        labels: labels(glue.names, owned(glue.spelled)),
+        train: folder.join(TRAIN.0),
+        validation: folder.join(facts.tsv_validation),
+        columns: columns(first, second, facts.tsv_label),
+        layout: TsvLayout {
+            header: facts.tsv_header,
+            skip_short_rows: facts.tsv_skips_short_rows,
+        },
+        labels: labels(facts.classes, owned(facts.tsv_classes)),
     }
 }
 
-fn from_parquet(glue: &Glue, folder: &Path) -> Files {
-    let (first, second) = glue.hub;
+fn from_parquet(facts: &TaskFacts, folder: &Path) -> Files {
+    let (first, second) = facts.hub_text;
     // There, a label is the number of its class.
-    let numbers = (0..glue.names.len()).map(|class| class.to_string());
+    let numbers = (0..facts.classes.len()).map(|class| class.to_string());
     Files {
-        train: folder.join(shard("train")),
-        validation: folder.join(shard(glue.dev.1)),
-        columns: columns(first, second, "label"),
+        train: folder.join(shard(TRAIN.1)),
+        validation: folder.join(shard(facts.hub_validation)),
+        columns: columns(first, second, HUB_LABEL),
         layout: TsvLayout::default(),
-        labels: labels(glue.names, numbers.collect()),
+        labels: labels(facts.classes, numbers.collect()),
     }
 }
 

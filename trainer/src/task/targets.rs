@@ -3,11 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
+use autopeft_crds::limits::CLASSES;
+
 use super::{Targets, TaskError};
 use crate::data::{DataError, Label, Place, Row};
 
 /// The most classes that are inferred or given.
-pub(super) const MAX_LABELS: usize = 256;
+pub(super) const MAX_LABELS: usize = CLASSES.most as usize;
 
 /// The largest label of a regression. The model computes in 32 bits, and the gradient's norm sums squares of
 /// numbers of this size over as many as 10⁸ parameters.

@@ -17,8 +17,6 @@ use k8s_openapi::jiff::Timestamp;
 use crate::ends;
 use crate::ledger::{Event, Ledger, Planned, Recorded, RetryCause};
 
-pub use next::baseline;
-
 /// Everything that a decision depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {

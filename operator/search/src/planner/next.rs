@@ -1,10 +1,7 @@
 //! What to start: planned trials without a run, then new ones, then baselines. No I/O, no clock.
 
-use autopeft_crds::space::all_layers;
 use autopeft_crds::spec::BaselineName;
 use autopeft_crds::status::TrialOrigin;
-use autopeft_crds::trial::Inspection;
-use autopeft_crds::{Module, PeftConfiguration};
 
 use super::{Action, Engine, Plan, RunState, Situation, gpu_budget_is_spent};
 use crate::ledger::{Event, Planned};
@@ -96,7 +93,12 @@ pub(super) fn next_baseline(situation: &Situation<'_>) -> Option<BaselineName> {
 }
 
 fn plan_baseline(situation: &Situation<'_>, name: BaselineName) -> Option<Planned> {
-    let (configuration, parameters) = baseline(name, situation.inspection)?;
+    let model = situation.inspection;
+    let (configuration, parameters) = name.configuration(
+        model.layers as usize,
+        model.hidden_size,
+        model.backbone_parameters,
+    )?;
     Some(Planned {
         trial: situation.ledger.next_trial(),
         configuration,
@@ -110,23 +112,4 @@ fn plan_baseline(situation: &Situation<'_>, name: BaselineName) -> Option<Planne
         predicted_deviation: None,
         surrogate: None,
     })
-}
-
-/// A baseline's configuration and its exact cost. `None` for a model without layers.
-pub fn baseline(name: BaselineName, model: &Inspection) -> Option<(PeftConfiguration, u64)> {
-    let layers = model.layers as usize;
-    let empty = PeftConfiguration::empty(layers).ok()?;
-    let everywhere = empty.clone().with_layers(all_layers(layers).ok()?);
-    let configuration = match name {
-        BaselineName::FullFineTuning => return Some((empty, model.backbone_parameters)),
-        BaselineName::SerialAdapter => {
-            everywhere.with_size(Module::SerialAdapter, (model.hidden_size / 16).max(1))
-        }
-        BaselineName::ParallelAdapter => {
-            everywhere.with_size(Module::ParallelAdapter, (model.hidden_size / 2).max(1))
-        }
-        BaselineName::Prefix => everywhere.with_size(Module::Prefix, 10),
-    };
-    let parameters = configuration.parameters(model.hidden_size);
-    Some((configuration, parameters))
 }

@@ -49,7 +49,7 @@ pub(super) fn front_svg(view: &View<'_>) -> Result<String, ReportError> {
         .iter()
         .filter_map(|result| {
             let dot = Dot::new(result.parameters, result.score.get())?;
-            Some((view::baseline_label(result.name), dot))
+            Some((result.name.facts().title, dot))
         })
         .collect();
 

@@ -9,7 +9,7 @@ use super::csv;
 use super::html::visible;
 use super::table;
 use super::text::{self, DASH, optional_score, score, significant, thousands};
-use super::view::{self, View};
+use super::view::View;
 
 /// What was asked and what came out.
 pub(super) fn summary(view: &View<'_>) -> Markup {
@@ -136,7 +136,7 @@ pub(super) fn front(view: &View<'_>) -> Markup {
                         @for result in &view.status.baselines {
                             tr {
                                 td.number { (result.trial) }
-                                td { (view::baseline_label(result.name)) }
+                                td { (result.name.facts().title) }
                                 (measured_cells(result.parameters, Some(result.parameters_percent.get()), Some(result.score)))
                             }
                         }
@@ -340,7 +340,7 @@ pub(super) fn trials(view: &View<'_>) -> Markup {
                                 td { (csv::word(&entry.state)) }
                                 td {
                                     (csv::word(&entry.origin))
-                                    @if let Some(name) = entry.baseline { ": " (view::baseline_label(name)) }
+                                    @if let Some(name) = entry.baseline { ": " (name.facts().title) }
                                 }
                                 (configuration_cells(&entry.configuration))
                                 (measured_cells(entry.parameters, view.percent(entry.parameters), entry.score))

@@ -5,7 +5,7 @@ use autopeft_crds::status::{BaselineResult, FrontMember};
 
 use super::columns::{self, Align};
 use super::text::{DASH, score, significant, thousands};
-use super::view::{self, View};
+use super::view::View;
 
 /// The front, the baselines and a summary.
 pub(super) fn front_table(view: &View<'_>) -> String {
@@ -79,7 +79,7 @@ fn baseline_row(view: &View<'_>, result: &BaselineResult) -> Vec<String> {
         thousands(result.parameters),
         significant(result.parameters_percent.get()),
         score(result.score.get()),
-        view::baseline_label(result.name).to_owned(),
+        result.name.facts().title.to_owned(),
     ]);
     cells
 }

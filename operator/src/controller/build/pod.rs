@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use autopeft_crds::limits::THREADS;
 use autopeft_crds::spec::{PeftSearchSpec, SecretKeyRef, Source, TrainerSpec};
 use autopeft_crds::trial::TRAINER_ENVIRONMENT;
 use k8s_openapi::api::core::v1::{
@@ -241,7 +242,9 @@ fn threads(cpu: &str) -> u32 {
         None => cpu.parse().unwrap_or(0.0),
     };
     // More would take all the processes that a pod is allowed.
-    cores.ceil().clamp(1.0, 512.0) as u32
+    cores
+        .ceil()
+        .clamp(THREADS.least as f64, THREADS.most as f64) as u32
 }
 
 #[cfg(test)]

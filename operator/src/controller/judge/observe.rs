@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use autopeft_crds::limits::MESSAGE;
 use autopeft_crds::spec::PeftSearchSpec;
 use autopeft_crds::status::LedgerEntry;
 use autopeft_crds::trial::{FailureReason, TrialOutcome};
@@ -273,7 +274,10 @@ fn ended(view: &View<'_>, entry: &LedgerEntry, ending: outcome::Ending) -> RunSt
     RunState::Ended(match outcome {
         TrialOutcome::Failed { reason, message } => TrialOutcome::Failed {
             reason,
-            message: in_words(&message, view.spec).chars().take(512).collect(),
+            message: in_words(&message, view.spec)
+                .chars()
+                .take(MESSAGE)
+                .collect(),
         },
         succeeded @ TrialOutcome::Succeeded(_) => succeeded,
     })

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use autopeft_crds::limits::MESSAGE;
 use autopeft_crds::spec::Metric;
 use autopeft_crds::trial::{FailureReason, TrialIdentity, TrialOutcome, parse_result};
 use autopeft_search::patience::Patience;
@@ -87,7 +88,7 @@ pub fn outcome(ending: Ending, identity: &TrialIdentity, metric: Metric) -> Tria
     };
     TrialOutcome::Failed {
         reason,
-        message: message.chars().take(512).collect(),
+        message: message.chars().take(MESSAGE).collect(),
     }
 }
 
