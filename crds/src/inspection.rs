@@ -48,6 +48,10 @@ pub fn parse_inspection(bytes: &[u8], search_uid: &str) -> Result<InspectionResu
         if let Some(field) = found.other.keys().next() {
             return Err(ResultError::Malformed(format!("unknown field `{field}`")));
         }
+        if found.spec_hash.is_some() {
+            let field = "specHash".to_owned();
+            return Err(ResultError::Malformed(format!("unknown field `{field}`")));
+        }
         let sizes = [
             ("layers", u64::from(found.layers)),
             ("hiddenSize", u64::from(found.hidden_size)),

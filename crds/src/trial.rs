@@ -103,6 +103,11 @@ pub struct Inspection {
     /// What a model scores that gives every example the same answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub constant_score: Option<ConstantScore>,
+    /// The hash of what it looked at, written by who asked: until a trial is planned, a spec may change,
+    /// and an inspection of another spec counts for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub spec_hash: Option<String>,
     /// Fields of another version of this program, kept as they came; a trainer's document has none.
     #[serde(flatten)]
     #[schemars(skip)]

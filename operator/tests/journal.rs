@@ -45,6 +45,7 @@ fn header() -> Header {
             model_fingerprint: None,
             data_fingerprint: None,
             constant_score: None,
+            spec_hash: None,
             other: Default::default(),
         },
     }

@@ -68,6 +68,9 @@ impl PartialEq for Signal {
     }
 }
 
+/// A column that the played trainers do not find in their data.
+pub const ABSENT_COLUMN: &str = "absent";
+
 /// The model that the played trainers know.
 pub fn inspection() -> Inspection {
     Inspection {
@@ -80,6 +83,7 @@ pub fn inspection() -> Inspection {
         model_fingerprint: None,
         data_fingerprint: None,
         constant_score: None,
+        spec_hash: None,
         other: Default::default(),
     }
 }
@@ -259,7 +263,16 @@ async fn run<D: Fn(&TrialRequest) -> Act>(
         }
         Act::Succeed if is_inspection => {
             let missing = missing.lock().expect("no test has failed").clone();
+            let columns = request
+                .task
+                .custom
+                .iter()
+                .flat_map(|custom| &custom.text_columns);
             let (outcome, code) = match missing {
+                None if columns.clone().any(|column| column == ABSENT_COLUMN) => {
+                    let message = format!("there is no column {ABSENT_COLUMN:?}");
+                    (InspectionOutcome::Refused { message }, 2)
+                }
                 None => (InspectionOutcome::Found(inspection()), 0),
                 Some(message) => (InspectionOutcome::Unavailable { message }, 1),
             };

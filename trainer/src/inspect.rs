@@ -52,6 +52,7 @@ pub fn inspect(request: &TrialRequest) -> Result<Inspection, TrialError> {
         constant_score: constant_score(&sampled),
         model_fingerprint: Some(model_fingerprint(&places.model)?),
         data_fingerprint: Some(data_fingerprint(&request.task, &places.data)?),
+        spec_hash: None,
         other: Default::default(),
     })
 }

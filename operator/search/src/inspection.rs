@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use autopeft_crds::PeftSearch;
+use autopeft_crds::configuration::hex_prefix;
 use autopeft_crds::inspection::InspectionOutcome;
 use autopeft_crds::status::{PeftSearchStatus, TrialCounts};
 use autopeft_crds::trial::Inspection;
+use autopeft_crds::{PeftSearch, PeftSearchSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
@@ -131,6 +132,25 @@ fn ended_before(search: &PeftSearch, reason: &str) -> Option<String> {
     (succeeded.status == "False" && succeeded.reason == reason).then(|| succeeded.message.clone())
 }
 
+/// What an inspection depends on, as a hash: version 1, SHA-256 over JSON.
+fn spec_hash(spec: &PeftSearchSpec) -> String {
+    let looked_at = serde_json::json!([1, spec.model, spec.task, spec.fidelity, spec.training]);
+    hex_prefix(looked_at.to_string().as_bytes())
+}
+
+/// The inspection that a search goes by. One of a spec that has changed since counts for nothing; once a
+/// trial is planned, nobody can change what was looked at.
+pub fn known(search: &PeftSearch) -> Option<&Inspection> {
+    let status = search.status.as_ref()?;
+    let found = status.inspection.as_ref()?;
+    let is_current = match &found.spec_hash {
+        Some(hash) => *hash == spec_hash(&search.spec),
+        // 0.1.0 wrote none, and let nothing change.
+        None => status.observed_generation == search.metadata.generation,
+    };
+    (is_current || !status.ledger.is_empty()).then_some(found)
+}
+
 /// Where a search stands before its first trial.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Early {
@@ -237,8 +257,14 @@ pub fn status(search: &PeftSearch, early: &Early, now: Timestamp) -> PeftSearchS
         } else {
             before.trials
         },
-        inspection: early.found().cloned().or(before.inspection),
-        // What was found is kept, the inspection too: it is not made again.
+        inspection: match early.found() {
+            Some(found) => Some(Inspection {
+                spec_hash: Some(spec_hash(&search.spec)),
+                ..found.clone()
+            }),
+            None => known(search).cloned(),
+        },
+        // What was found is kept.
         ..before
     }
 }

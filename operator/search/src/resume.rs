@@ -134,6 +134,7 @@ fn describe(inspection: &Inspection) -> String {
         model_fingerprint: _,
         data_fingerprint: _,
         constant_score: _,
+        spec_hash: _,
         other: _,
     } = inspection;
     format!(

@@ -1,7 +1,10 @@
 //! Bad input at a real API server (reliability: bad inputs): refused at admission where the schema or
 //! CEL can say it, told by a condition otherwise, and never a Job.
 
+use std::time::Duration;
+
 use autopeft_integration_tests::cluster::{cluster, eventually, runtime};
+use autopeft_integration_tests::kubelet::{ABSENT_COLUMN, Act, Kubelet};
 use autopeft_integration_tests::searches::{Searches, condition, manifest};
 use k8s_openapi::api::batch::v1::Job;
 use kube::Api;
@@ -108,5 +111,56 @@ fn what_only_the_operator_can_judge_is_told_by_a_condition_and_starts_nothing() 
             .await
             .expect("Jobs can be listed");
         assert!(found.items.is_empty(), "{} Jobs", found.items.len());
+    });
+}
+
+/// A search whose spec is mended before its first trial goes on as the mended one, without being made
+/// anew; from the first trial on, what trials depend on stays as it is.
+#[test]
+fn what_trials_depend_on_can_be_mended_until_one_is_planned() {
+    runtime().block_on(async {
+        let namespace = "mended";
+        let client = cluster().namespace(namespace).await;
+        let _kubelet = Kubelet::play(client.clone(), namespace, Duration::from_millis(50), |_| {
+            Act::Succeed
+        });
+        let _operator = cluster().operator(namespace, "a");
+        let searches = Searches::of(&client, namespace);
+        let columns = |column: &str| json!({"task": {"custom": {"textColumns": [column]}}});
+        searches.submit("typo", &columns(ABSENT_COLUMN)).await;
+        eventually("the typo is told", async || {
+            searches.condition("typo", "Succeeded").await == ("False".into(), "BadInput".into())
+        })
+        .await;
+        let mended = searches.patch("typo", &columns("text")).await;
+        mended.expect("no trial has been planned");
+        let status = searches.ended("typo").await;
+        assert_eq!(condition(&status, "Succeeded").0, "True", "{status:?}");
+        let error = searches.patch("typo", &columns("other")).await;
+        let error = error.expect_err("trials depend on it").to_string();
+        assert!(
+            error.contains("cannot change once a trial is planned"),
+            "{error}"
+        );
+
+        // The model was looked at, and then another one was named.
+        let nothing = json!({"searchSpace": {"dimensions": [{"name": "layers", "mask": "11"}]}});
+        searches.submit("space", &nothing).await;
+        eventually("the space does not fit", async || {
+            searches.condition("space", "Succeeded").await == ("False".into(), "InvalidSpec".into())
+        })
+        .await;
+        let before = searches.status("space").await;
+        let looked_at = before.inspection.expect("it was looked at").spec_hash;
+        let whole = json!({
+            "searchSpace": {"dimensions": null},
+            "model": {"source": {"claim": {"path": "another"}}},
+        });
+        let mended = searches.patch("space", &whole).await;
+        mended.expect("no trial has been planned");
+        let status = searches.ended("space").await;
+        assert_eq!(condition(&status, "Succeeded").0, "True", "{status:?}");
+        let again = status.inspection.expect("it was looked at").spec_hash;
+        assert!(again.is_some() && again != looked_at, "{again:?}");
     });
 }

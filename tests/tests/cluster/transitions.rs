@@ -225,6 +225,11 @@ fn watch(client: &Client, namespace: &str) -> (Seen, Vec<tokio::task::JoinHandle
     (seen, vec![admitting, counting])
 }
 
+fn has_trials(search: &PeftSearch) -> bool {
+    let status = search.status.as_ref();
+    status.is_some_and(|status| !status.ledger.is_empty())
+}
+
 /// The search's own trials, baselines left out.
 fn own(search: &PeftSearch) -> impl Iterator<Item = &LedgerEntry> {
     let entries = search.status.iter().flat_map(|status| &status.ledger);
@@ -247,6 +252,10 @@ async fn apply(searches: &Searches, name: &str, edit: Edit) -> String {
             let answer = searches.patch(name, &change).await;
             assert_eq!(answer.is_ok(), fits, "{name}: {change}: {answer:?}");
             change.to_string()
+        }
+        // What past trials depend on may change while there are none; that is another test's matter.
+        Edit::Forbidden(_, part) if part.ends_with("cannot change") && !has_trials(&before) => {
+            format!("too early for {part}")
         }
         Edit::Forbidden(change, part) => {
             let answer = searches.patch(name, &change).await;

@@ -86,6 +86,7 @@ impl World {
                 model_fingerprint: None,
                 data_fingerprint: None,
                 constant_score: None,
+                spec_hash: None,
                 other: BTreeMap::new(),
             },
             journal: Vec::new(),

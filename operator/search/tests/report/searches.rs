@@ -109,6 +109,7 @@ pub fn with_ledger(
             model_fingerprint: None,
             data_fingerprint: None,
             constant_score: None,
+            spec_hash: None,
             other: Default::default(),
         }),
         trials,

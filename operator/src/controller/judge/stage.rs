@@ -3,6 +3,7 @@
 use autopeft_crds::space::SearchSpace;
 use autopeft_crds::trial::Inspection;
 use autopeft_crds::validate::validate;
+use autopeft_search::inspection;
 use autopeft_search::ledger::{Event, Ledger, RestoreError};
 use autopeft_search::measures::Subject;
 use autopeft_search::object;
@@ -57,8 +58,7 @@ pub fn stage(pass: &Pass<'_>) -> Result<Stage, ReconcileError> {
         Ok(places) => places,
         Err(error) => return Ok(Stage::Invalid(vec![error.to_string()])),
     };
-    let status = search.status.as_ref();
-    match status.and_then(|status| status.inspection.as_ref()) {
+    match inspection::known(search) {
         Some(found) => Ok(searching(pass, places, found)),
         None => Ok(Stage::Inspecting {
             wanted: Box::new(pass.inspection_job(&places)?),

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use autopeft_crds::PeftSearch;
+use autopeft_search::inspection;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -153,8 +154,10 @@ fn needs(search: &PeftSearch, uid: &str, (purpose, attempt): (Work, u32)) -> boo
     }
     let status = search.status.as_ref();
     match purpose {
-        Work::Inspection => status
-            .is_none_or(|status| status.inspection.is_none() && status.completion_time.is_none()),
+        Work::Inspection => {
+            let is_over = status.is_some_and(|status| status.completion_time.is_some());
+            inspection::known(search).is_none() && !is_over
+        }
         Work::Trial(trial) => status.is_some_and(|status| {
             status.ledger.iter().any(|entry| {
                 entry.trial == trial && entry.attempt == attempt && !entry.state.is_final()
