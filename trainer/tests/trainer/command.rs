@@ -337,3 +337,42 @@ fn a_trial_keeps_its_adapter_where_it_is_told_to_and_a_retry_replaces_it() {
     assert!(message.contains("adapter.json"), "{message}");
     assert!(!said.contains("epoch"), "it was trained: {said}");
 }
+
+/// What `inspect | head` and `trial 2>&1 | head` do: the work is done, and the exit code tells how.
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let folder = small_trial();
+    let request = small_request(folder.path(), &modules(), &[]);
+    let (request_file, result_file) = (
+        folder.path().join("request.json"),
+        folder.path().join("result.json"),
+    );
+    std::fs::write(&request_file, request.to_string()).expect("a request");
+    let deaf = |command: &str, result: &Path| {
+        let mut child = program()
+            .arg(command)
+            .args(["--device", "cpu", "--request"])
+            .arg(&request_file)
+            .arg("--result")
+            .arg(result)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        drop((child.stdout.take(), child.stderr.take()));
+        child.wait().expect("it ends").code()
+    };
+    assert_eq!(
+        deaf("inspect", &folder.path().join("inspection.json")),
+        Some(0)
+    );
+    assert_eq!(deaf("trial", &result_file), Some(0));
+    let result = std::fs::read_to_string(&result_file).expect("a result");
+    assert!(result.contains("succeeded"), "{result}");
+
+    std::fs::write(&request_file, "{}").expect("a request");
+    assert_eq!(
+        deaf("inspect", &folder.path().join("refused.json")),
+        Some(2)
+    );
+}
