@@ -24,7 +24,7 @@ pub enum Health {
 }
 
 impl Health {
-    /// Whether nothing is wrong.
+    /// Whether the search is healthy.
     pub fn is_well(self) -> bool {
         self == Self::Fitted
     }

@@ -1,4 +1,4 @@
-//! The step before a search: the trainer looks at model and data. What is made of it, and the status until the
+//! The step before a search: the trainer inspects model and data. What is made of it, and the status until the
 //! first trial. No I/O, no clock.
 
 use std::time::Duration;
@@ -118,7 +118,7 @@ fn late(search: &PeftSearch, troubles: &[Trouble]) -> String {
     let why = troubles.first();
     let why = why.map_or_else(String::new, |trouble| format!(": {}", trouble.message));
     format!(
-        "{seconds} seconds (activeDeadlineSeconds) have passed, and model and data could not be looked at{why}"
+        "{seconds} seconds (activeDeadlineSeconds) have passed, and model and data could not be inspected{why}"
     )
 }
 
@@ -192,16 +192,16 @@ pub fn status(search: &PeftSearch, early: &Early, now: Timestamp) -> PeftSearchS
     let (succeeded, valid, progressing) = match early {
         Early::Inspecting | Early::Found(_) if suspend => (
             ("Unknown", "Suspended", "spec.suspend is true".to_owned()),
-            ("True", "Valid", "the spec can be searched".to_owned()),
+            ("True", "Valid", "the spec is valid".to_owned()),
             ("False", "Suspended"),
         ),
         Early::Inspecting | Early::Found(_) => (
             (
                 "Unknown",
                 "InProgress",
-                "the trainer looks at model and data".to_owned(),
+                "the trainer inspects model and data".to_owned(),
             ),
-            ("True", "Valid", "the spec can be searched".to_owned()),
+            ("True", "Valid", "the spec is valid".to_owned()),
             ("True", "Inspecting"),
         ),
         Early::Invalid(errors) => (
@@ -211,12 +211,12 @@ pub fn status(search: &PeftSearch, early: &Early, now: Timestamp) -> PeftSearchS
         ),
         Early::BadInput(message) => (
             ("False", "BadInput", message.clone()),
-            ("True", "Valid", "the spec can be searched".to_owned()),
+            ("True", "Valid", "the spec is valid".to_owned()),
             ("False", "BadInput"),
         ),
         Early::Late(message) => (
             ("False", "DeadlineExceeded", message.clone()),
-            ("True", "Valid", "the spec can be searched".to_owned()),
+            ("True", "Valid", "the spec is valid".to_owned()),
             ("False", "DeadlineExceeded"),
         ),
     };
@@ -227,9 +227,9 @@ pub fn status(search: &PeftSearch, early: &Early, now: Timestamp) -> PeftSearchS
     };
     let over = succeeded.0 == "False";
     let well = if over {
-        "nothing is waited for; the condition Succeeded says why the search has failed"
+        "the search is not waiting; the condition Succeeded says why it failed"
     } else {
-        "nothing is wrong"
+        "the search is healthy"
     };
     let completion = before.completion_time.clone().unwrap_or(Time(now));
     PeftSearchStatus {

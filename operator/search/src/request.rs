@@ -54,7 +54,7 @@ pub fn trial(
     }
 }
 
-/// The request by which the trainer looks at model and data before the search begins. Its
+/// The request by which the trainer inspects model and data before the search begins. Its
 /// configuration is a placeholder: how many layers there are is what is asked.
 pub fn inspection(
     spec: &PeftSearchSpec,

@@ -26,7 +26,7 @@ pub enum Refusal {
     Manifest(Vec<Change>),
     /// The model or the data are of another kind or size.
     #[error(
-        "this search began with {before}, and now there is {after}; give the same model and data as before, or another --workdir"
+        "this search started with {before}, and now there is {after}; give the same model and data as before, or another --workdir"
     )]
     Inputs {
         /// What they were.
@@ -36,7 +36,7 @@ pub enum Refusal {
     },
     /// The files of the model or of the data are not what they were.
     #[error(
-        "{place}: the {what} is not the one that this search began with (SHA-256 {before}…, now {after}…), so trials could not be compared; put its files back as they were, or give another --workdir"
+        "{place}: the {what} is not the one that this search started with (SHA-256 {before}…, now {after}…), so trials would not be comparable; restore its files, or give another --workdir"
     )]
     Files {
         /// `model` or `data`.
@@ -56,7 +56,7 @@ struct Words<'a>(&'a [Change]);
 impl fmt::Display for Words<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(
-            "the manifest has changed since this search began, and its trials could not be compared:",
+            "the manifest has changed since this search started, and its trials would not be comparable:",
         )?;
         for Change {
             field,

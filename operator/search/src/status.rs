@@ -164,12 +164,7 @@ fn conditions(
     measures: &Measures,
 ) -> Vec<Condition> {
     let spec = &subject.spec;
-    let valid = Verdict::new(
-        "True",
-        "Valid",
-        "the spec can be searched",
-        ledger.start_time(),
-    );
+    let valid = Verdict::new("True", "Valid", "the spec is valid", ledger.start_time());
     [
         ("Succeeded", succeeded(spec, ledger, counts)),
         ("SpecValid", valid),
@@ -266,14 +261,14 @@ fn degraded(
 ) -> Verdict {
     let since = degraded_since(subject, ledger);
     if subject.problem.reference.is_some() && counts.succeeded > 0 && !measures.dominated {
-        let message = "no trial is better than the given reference point in both objectives; the search cannot tell which trials are better";
+        let message = "no trial is better than the given reference point in both objectives; the search cannot rank trials";
         return Verdict::new("True", "ReferenceNotDominated", message, since);
     }
     if counts.failed > 0 {
-        let message = format!("{} trials were given up after retries", counts.failed);
+        let message = format!("{} trials failed after retries", counts.failed);
         return Verdict::new("True", "TrialsFailed", message, since);
     }
-    Verdict::new("False", "AsExpected", "nothing is wrong", since)
+    Verdict::new("False", "AsExpected", "the search is healthy", since)
 }
 
 /// When the search last became degraded, or last ceased to be.

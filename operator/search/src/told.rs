@@ -59,7 +59,7 @@ impl Line {
 
 /// What is told of a trial that is stopped because the search ends.
 pub fn stopped(trial: u32) -> Line {
-    let text = format!("trial {trial} is stopped, for the search ends");
+    let text = format!("trial {trial} is stopped because the search has ended");
     Line::new(Level::Normal, trial, text)
 }
 
@@ -71,7 +71,7 @@ pub fn line(event: &Event, status: &PeftSearchStatus) -> Option<Line> {
                 .predicted_mean
                 .zip(planned.predicted_deviation)
                 .map_or(String::new(), |(mean, deviation)| {
-                    format!(", expected {:.4} ± {:.4}", mean.get(), deviation.get())
+                    format!(", predicted {:.4} ± {:.4}", mean.get(), deviation.get())
                 });
             let text = format!(
                 "trial {} planned ({:?}): {}{expectation}",
@@ -99,11 +99,11 @@ pub fn line(event: &Event, status: &PeftSearchStatus) -> Option<Line> {
             result(entry, status)
         }
         Event::SpecChanged(_) => {
-            let text = "the manifest has changed; the search goes on with it";
+            let text = "the manifest has changed; the search continues with it";
             Line::of_search(Level::Normal, text)
         }
         Event::Reopened => {
-            let text = "the model and the data are good now; the search goes on";
+            let text = "the model and the data are valid now; the search continues";
             Line::of_search(Level::Normal, text)
         }
         Event::Concluded(conclusion) => {
@@ -127,7 +127,7 @@ fn retry(trial: u32, attempt: u32, cause: &RetryCause) -> Line {
     match cause {
         RetryCause::Interrupted => {
             let text = format!(
-                "trial {trial}, attempt {ended}, was interrupted; attempt {attempt} is due"
+                "trial {trial}, attempt {ended}, was interrupted; attempt {attempt} follows"
             );
             Line::new(Level::Normal, trial, text).attempt(attempt)
         }
@@ -139,7 +139,7 @@ fn retry(trial: u32, attempt: u32, cause: &RetryCause) -> Line {
         }
         RetryCause::Failed { reason, message } => {
             let text = format!(
-                "trial {trial}, attempt {ended}, failed ({reason:?}); attempt {attempt} is due: {message}"
+                "trial {trial}, attempt {ended}, failed ({reason:?}); attempt {attempt} follows: {message}"
             );
             Line::new(Level::Warning, trial, text).attempt(attempt)
         }
@@ -171,7 +171,7 @@ fn result(entry: &LedgerEntry, status: &PeftSearchStatus) -> Line {
         }
         (_, _) => {
             let text = format!(
-                "trial {trial}, attempt {}, failed ({reason}) and the trial is given up: {message}",
+                "trial {trial}, attempt {}, failed ({reason}), and no retry is left: {message}",
                 entry.attempt
             );
             Line::new(Level::Warning, trial, text)
@@ -183,38 +183,38 @@ fn result(entry: &LedgerEntry, status: &PeftSearchStatus) -> Line {
 pub fn remedy(reason: ConclusionReason, spec: &PeftSearchSpec) -> String {
     match reason {
         ConclusionReason::MaxTrialsReached => format!(
-            "raise spec.maxTrials, now {}, to go on with it",
+            "raise spec.maxTrials, now {}, to continue it",
             spec.max_trials
         ),
         ConclusionReason::Converged => {
             let trials = spec.convergence.as_ref().map_or(0, |found| found.trials);
             format!(
-                "raise spec.convergence.trials, now {trials}, or take spec.convergence out, to go on with it"
+                "raise spec.convergence.trials, now {trials}, or remove spec.convergence, to continue it"
             )
         }
         ConclusionReason::SpaceExhausted => {
-            "the space holds nothing more; widen spec.searchSpace or the bound in spec.objectives"
+            "the search space is exhausted; widen spec.searchSpace or the bound in spec.objectives"
                 .to_owned()
         }
         ConclusionReason::DeadlineExceeded => format!(
-            "raise spec.activeDeadlineSeconds, now {} since the search began, to go on with it",
+            "raise spec.activeDeadlineSeconds, now {} since the search began, to continue it",
             spec.active_deadline_seconds.unwrap_or(0)
         ),
         ConclusionReason::MaxGpuSecondsReached => format!(
-            "raise spec.maxGpuSeconds, now {}, to go on with it",
+            "raise spec.maxGpuSeconds, now {}, to continue it",
             spec.max_gpu_seconds.unwrap_or(0)
         ),
         ConclusionReason::StatusFull => {
-            "go on with a search of its own for what is left to try".to_owned()
+            "create another search for the remaining configurations".to_owned()
         }
         ConclusionReason::TooManyFailedTrials => format!(
-            "look at why trials fail, then raise spec.maxFailedTrials, now {}, to go on with it",
+            "find out why trials fail, then raise spec.maxFailedTrials, now {}, to continue it",
             spec.max_failed_trials
         ),
         ConclusionReason::NoTrialSucceeded => format!(
-            "look at why trials fail, then raise spec.maxTrials, now {}, to go on with it",
+            "find out why trials fail, then raise spec.maxTrials, now {}, to continue it",
             spec.max_trials
         ),
-        ConclusionReason::BadInput => "mend the model or the data to go on with it".to_owned(),
+        ConclusionReason::BadInput => "fix the model or the data to continue it".to_owned(),
     }
 }

@@ -89,20 +89,20 @@ fn say_end(end: &End, search: &Search, found: &PeftSearchStatus) -> Result<ExitC
             }
             if conclusion.reason == ConclusionReason::BadInput {
                 say(
-                    "mend the model or the data and give the same command again: the search goes on",
+                    "fix the model or the data and give the same command again: the search resumes",
                 );
             }
             printed.map(|_| ExitCode::from(FAILED))
         }
         End::Suspended => {
             print(format!(
-                "the search is suspended ({ended} trials have ended); set spec.suspend to false and give the same command to go on"
+                "the search is suspended ({ended} trials have ended); set spec.suspend to false and give the same command to resume"
             ))?;
             Ok(ExitCode::SUCCESS)
         }
         End::Stopped(signal) => {
             say(format!(
-                "stopped; {ended} trials have ended and are kept; give the same command to go on"
+                "stopped; {ended} trials have ended and are kept; give the same command to resume"
             ));
             let code = u8::try_from(STOPPED + signal).unwrap_or(FAILED);
             Ok(ExitCode::from(code))
@@ -121,10 +121,13 @@ fn say_over(ended: &Ended, workdir: &Path) -> Result<ExitCode, String> {
     let done = if repaired.is_empty() {
         "nothing was changed".to_owned()
     } else {
-        format!("only these files were made again ({})", repaired.join(", "))
+        format!(
+            "only these files were regenerated ({})",
+            repaired.join(", ")
+        )
     };
     print(format!(
-        "{}\nthis search has ended before, and {done}: {}\nfiles: {}\n{}, or give another --workdir to begin again",
+        "{}\nthe search had already ended, and {done}: {}\nfiles: {}\n{}, or give another --workdir to start again",
         report::front_table(spec, status),
         conclusion.message,
         workdir.display(),

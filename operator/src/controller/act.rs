@@ -209,7 +209,7 @@ async fn conflict(pass: &mut Pass<'_>, wanted: &Job) -> Result<(), ReconcileErro
             delete_job(pass, &name, &uid).await
         }
         None => {
-            let message = format!("a Job {name} exists that is not this search's; delete it");
+            let message = format!("a Job {name} of another owner exists; delete it");
             let trouble = Trouble::new("Conflict", message);
             pass.memory.pauses.refused(trouble, pass.now);
             Ok(())

@@ -69,7 +69,7 @@ where
     }
     if let Some(Err(error)) = answer {
         // Its watch is gone because the process ends.
-        tracing::debug!("a cache was not filled: {error}");
+        tracing::debug!("a cache was not synchronised: {error}");
         std::future::pending::<()>().await;
     }
 }

@@ -20,7 +20,7 @@ pub enum EngineError {
     #[error(transparent)]
     Ask(#[from] AskError),
     /// The engine broke down.
-    #[error("the search engine broke down: {0}")]
+    #[error("the search engine failed: {0}")]
     Panicked(String),
 }
 

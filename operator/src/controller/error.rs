@@ -19,7 +19,7 @@ pub enum ReconcileError {
     #[error("a request is not JSON: {0}")]
     Request(#[from] serde_json::Error),
     /// The placeholder of an inspection is refused: a defect of this program.
-    #[error("the placeholder configuration is refused: {0}")]
+    #[error("the placeholder configuration is rejected: {0}")]
     Placeholder(#[from] autopeft_crds::configuration::LayerMaskError),
     /// A step panicked: a defect of this program.
     #[error("the reconcile panicked: {0}")]

@@ -20,7 +20,7 @@ pub struct Metrics {
     registry: Registry,
     /// Reconciles, by how they ended: `ok` or `error`.
     pub reconciles: IntCounterVec,
-    /// Seconds of a reconcile.
+    /// Duration of a reconcile in seconds.
     pub reconcile_seconds: Histogram,
     /// Calls that the API server refused or left unanswered, by verb.
     pub api_errors: IntCounterVec,
@@ -101,7 +101,7 @@ impl Metrics {
             )?,
             train_seconds: gauge(
                 "autopeft_search_train_seconds",
-                "Seconds of training and validation over all trials.",
+                "Training and validation of all trials in seconds.",
                 &[],
             )?,
             gpu_seconds: gauge(
@@ -111,27 +111,27 @@ impl Metrics {
             )?,
             surrogate_healthy: gauge(
                 "autopeft_search_surrogate_healthy",
-                "1 where the latest fit of the surrogate is sound, 0 where it is not.",
+                "1 if the latest fit of the surrogate is sound, 0 if it is not.",
                 &[],
             )?,
             degraded: gauge(
                 "autopeft_search_degraded",
-                "1 where the condition Degraded is true.",
+                "1 if the condition Degraded is true.",
                 &[],
             )?,
             troubled: gauge(
                 "autopeft_search_troubled",
-                "1 where the condition Degraded is true for a reason that somebody has to see to: any but Queued and TrialsFailed.",
+                "1 if the condition Degraded is true for a reason other than Queued and TrialsFailed.",
                 &[],
             )?,
             finished: gauge(
                 "autopeft_search_finished",
-                "1 where the search has ended.",
+                "1 if the search has ended.",
                 &[],
             )?,
             failed: gauge(
                 "autopeft_search_failed",
-                "1 where the search has ended without a front.",
+                "1 if the search has ended without a front.",
                 &[],
             )?,
         };
@@ -146,32 +146,32 @@ impl Metrics {
             registry.register(Box::new(histogram.clone()))?;
             Ok::<_, prometheus::Error>(histogram)
         };
-        let leads = IntGauge::new("autopeft_leader", "Whether this process leads: 1 or 0.")?;
+        let leads = IntGauge::new("autopeft_leader", "1 if this process leads, else 0.")?;
         registry.register(Box::new(leads.clone()))?;
         let unreadable = IntGauge::new(
             "autopeft_unreadable_searches",
-            "PeftSearch objects that cannot be read now.",
+            "PeftSearch objects that cannot be read.",
         )?;
         registry.register(Box::new(unreadable.clone()))?;
         Ok(Self {
             reconciles: counters(
                 "autopeft_reconciles_total",
-                "Reconciles, by how they ended.",
+                "Reconciles by result.",
                 "result",
             )?,
             reconcile_seconds: histogram(
                 "autopeft_reconcile_seconds",
-                "Seconds of a reconcile.",
+                "Duration of a reconcile in seconds.",
                 &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0],
             )?,
             api_errors: counters(
                 "autopeft_api_errors_total",
-                "Calls that the API server refused or left unanswered.",
+                "Requests that the API server rejected or did not answer.",
                 "verb",
             )?,
             engine_seconds: histogram(
                 "autopeft_engine_seconds",
-                "Seconds that a suggestion took to compute.",
+                "Time to compute a suggestion in seconds.",
                 &[0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0],
             )?,
             leads,

@@ -77,7 +77,7 @@ pub fn plan(pass: &mut Pass<'_>, stage: &mut Stage, seen: Seen) -> Result<Planne
             &Early::Invalid(errors.clone()),
         ))),
         (Stage::Unreadable(error), _) => {
-            let message = format!("this search is left alone: {error}");
+            let message = format!("the operator does not touch this search: {error}");
             Ok(Planned::Decided(Decision {
                 status: object::with_degraded(&pass.search, pass.now),
                 troubles: vec![Trouble::new("Unreadable", message)],

@@ -28,7 +28,7 @@ impl Pulse {
             loop {
                 if !beating.is_steady() {
                     tracing::error!(
-                        "this process was stopped for half its lease; it ends, so that the next one reads everything anew"
+                        "this process was stopped for half its lease; it exits, so that its successor reads everything anew"
                     );
                     std::process::exit(1);
                 }

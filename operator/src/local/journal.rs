@@ -42,12 +42,12 @@ pub enum JournalError {
     Locked(PathBuf),
     /// There is no journal.
     #[error(
-        "{0}: there is no search in this directory; begin one with `peft-operator run SEARCH.yaml --workdir DIR`"
+        "{0}: there is no search in this directory; start one with `peft-operator run SEARCH.yaml --workdir DIR`"
     )]
     Missing(PathBuf),
     /// A line is not what was written.
     #[error(
-        "{path}:{line}: the journal is damaged: {message}; restore the file from a copy, or begin again in another --workdir"
+        "{path}:{line}: the journal is damaged: {message}; restore the file from a copy, or start again in another --workdir"
     )]
     Damaged {
         /// The file.
@@ -59,7 +59,7 @@ pub enum JournalError {
     },
     /// It was written in another format.
     #[error(
-        "{path}: the journal has format {found}, this program reads {FORMAT}; go on with peft-operator {version}, which began it"
+        "{path}: the journal has format {found}, this program reads {FORMAT}; continue with peft-operator {version}, which started it"
     )]
     Format {
         /// The file.
@@ -70,7 +70,7 @@ pub enum JournalError {
         version: String,
     },
     /// An event that cannot be written: a defect of this program.
-    #[error("an event was refused by the ledger: {0}")]
+    #[error("an event was rejected by the ledger: {0}")]
     Refused(#[from] LedgerError),
 }
 
@@ -104,7 +104,7 @@ pub fn lock(workdir: &Path) -> Result<Lock, JournalError> {
         Ok(()) => Ok(Lock { _file: file }),
         Err(TryLockError::WouldBlock) => Err(JournalError::Locked(workdir.into())),
         Err(TryLockError::Error(source)) => {
-            let remedy = "give a --workdir on a file system that has locks";
+            let remedy = "give a --workdir on a file system that supports locks";
             Err(io(&path, remedy)(source))
         }
     }

@@ -64,7 +64,7 @@ impl Progress {
 
     /// Shows the bar for a search that begins or goes on.
     pub fn show(&self, status: &PeftSearchStatus, max_trials: u32) {
-        let style = "{bar:24} {pos}/{len} trials, {msg}, {elapsed} gone, {eta} left";
+        let style = "{bar:24} {pos}/{len} trials, {msg}, {elapsed} elapsed, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(style) {
             self.bar.set_style(style);
         }

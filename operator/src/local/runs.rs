@@ -270,7 +270,7 @@ impl Runs {
         let status = match status {
             Ok(status) => status,
             Err(error) => {
-                let message = format!("the trainer could not be waited for: {error}");
+                let message = format!("waiting for the trainer failed: {error}");
                 return failed(FailureReason::Lost, message);
             }
         };
@@ -281,7 +281,7 @@ impl Runs {
             // The kernel takes memory back in this way. Once may be chance, or another's doing.
             Some(KILLED) if !self.killed.insert(trial) => failed(
                 FailureReason::OutOfMemory,
-                "the trainer was killed by signal 9 twice: by all appearances the machine's memory was not enough".into(),
+                "the trainer was killed by signal 9 twice, most likely because the machine ran out of memory".into(),
             ),
             Some(signal) => failed(
                 FailureReason::Lost,
@@ -290,7 +290,7 @@ impl Runs {
             None => failed(
                 FailureReason::NoResult,
                 format!(
-                    "{problem}; the trainer ended with {status}, see trials/{}/{LOG}",
+                    "{problem}; the trainer exited with {status}, see trials/{}/{LOG}",
                     attempt_name(trial, attempt)
                 ),
             ),
@@ -316,7 +316,7 @@ impl Runs {
             .map_err(|error| format!("trials/{name}/{RESULT} cannot be read ({error})"))?;
         parse_result(&bytes, identity, self.metric)
             .map(|result| result.outcome)
-            .map_err(|error| format!("trials/{name}/{RESULT} is of no use: {error}"))
+            .map_err(|error| format!("trials/{name}/{RESULT} is not valid: {error}"))
     }
 }
 

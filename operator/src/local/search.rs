@@ -67,7 +67,7 @@ pub enum SearchError {
     Ask(#[from] AskError),
     /// The engine broke down.
     #[error(
-        "the search engine broke down ({0}); the journal is whole: report this, with its first line"
+        "the search engine failed ({0}); the journal is whole: report this, with its first line"
     )]
     Engine(String),
     /// The plan names a trial that is not in the ledger: a defect of this program.

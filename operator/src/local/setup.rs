@@ -85,7 +85,7 @@ pub enum SetupError {
     Space(#[from] SpaceError),
     /// The journal is gone, and what it told of is not.
     #[error(
-        "{workdir}: there are results in trials/, but {} is missing or has no first line; put it back from a copy, or give another --workdir to begin anew",
+        "{workdir}: there are results in trials/, but {} is missing or has no first line; restore it from a copy, or give another --workdir to start again",
         journal::FILE
     )]
     NoJournal {
@@ -96,7 +96,7 @@ pub enum SetupError {
     #[error(transparent)]
     Output(#[from] OutputError),
     /// The program's own defect.
-    #[error("the placeholder configuration is refused: {0}")]
+    #[error("the placeholder configuration is rejected: {0}")]
     Placeholder(#[from] autopeft_crds::configuration::LayerMaskError),
 }
 
@@ -255,7 +255,7 @@ fn go_on(
 ) -> Result<Journal, SetupError> {
     if history.torn {
         tracing::warn!(
-            "the journal's last line was cut off by a crash and is dropped; nothing had followed from it"
+            "the journal's last line was truncated by a crash and is dropped; nothing depended on it"
         );
     }
     let mut journal = Journal::resume(lock, workdir, history)?;

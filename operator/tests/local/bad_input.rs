@@ -136,7 +136,7 @@ fn a_model_or_data_whose_files_have_changed() {
     ] {
         let said = fail(bench.run().env("FAKE_FINGERPRINTS", given), &words);
         assert!(
-            said.contains("put its files back") && said.contains("--workdir"),
+            said.contains("restore its files") && said.contains("--workdir"),
             "{said}"
         );
     }

@@ -106,7 +106,7 @@ fn a_search_that_bad_input_has_ended_goes_on_with_the_same_command() {
     );
     assert_eq!(bench.reason(), "BadInput");
     let text = succeed(&mut bench.run());
-    assert!(text.contains("good now; the search goes on"), "{text}");
+    assert!(text.contains("valid now; the search continues"), "{text}");
     let ledger = bench.ledger();
     assert_eq!((ledger.len(), ledger[1].attempt), (8, 2));
     assert!(

@@ -94,7 +94,7 @@ fn a_search_ends_with_a_front_and_is_then_left_alone() {
     std::fs::write(path("front.svg"), "<svg").expect("damaged");
     let again = succeed(&mut bench.run());
     assert!(
-        again.contains("only these files were made again (status.yaml, front.svg)"),
+        again.contains("only these files were regenerated (status.yaml, front.svg)"),
         "{again}"
     );
     assert_eq!(names.map(read), before);

@@ -417,9 +417,9 @@ fn assert_trains_as_its_spec_says(
 /// The log has nothing but what belongs to the trials' ends and to edits at the same moment.
 fn assert_calm_log(operator: &Operator) {
     let expected = [
-        "is due",
+        "follows",
         "is infeasible",
-        "is given up",
+        "no retry is left",
         "the object has been modified",
     ];
     let log = operator.log();

@@ -76,7 +76,7 @@ pub enum RestoreError {
     },
     /// Attempts are counted from 1, and each that failed was one of them.
     #[error(
-        "trial {trial} of status.ledger is at attempt {attempt} with {failed} failed attempts, which cannot be"
+        "trial {trial} of status.ledger is at attempt {attempt} with {failed} failed attempts, which is impossible"
     )]
     Attempt {
         /// The trial.

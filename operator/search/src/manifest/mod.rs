@@ -138,7 +138,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Manifest, ManifestError> {
     errors.extend(quote);
     // Where quotes alone do not help, the field's own error tells what would be right.
     errors.extend(both.into_iter().map(|error| FieldError {
-        remedy: "whatever stands here has to be in quotes".into(),
+        remedy: "write this value in quotes".into(),
         ..error
     }));
     match search {

@@ -127,7 +127,7 @@ impl<'a> Builder<'a> {
             Event::MappingStart(..) => Content::Fields(self.fields()?),
             Event::Alias(id) => {
                 let Some(node) = self.anchors.get(&id).cloned() else {
-                    let message = "an alias stands within what it stands for".to_owned();
+                    let message = "an alias refers to a node that contains it".to_owned();
                     return Err(TreeError::Syntax(Some(line), message));
                 };
                 self.spend(size(&node), line)?;

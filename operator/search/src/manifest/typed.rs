@@ -137,7 +137,7 @@ impl Typed {
         };
         let found = match meaning {
             Plain::Null => "no value",
-            Plain::Bool(_) | Plain::YesNo(_) => "a truth value",
+            Plain::Bool(_) | Plain::YesNo(_) => "a boolean",
             Plain::Number(_) | Plain::NotFinite | Plain::Text => "a number",
         };
         self.unquoted.push(FieldError::new(

@@ -92,7 +92,7 @@ pub(super) fn end(situation: &Situation<'_>, plan: &Plan) -> Option<Conclusion> 
     } else if *situation.engine == Engine::Exhausted {
         (
             ConclusionReason::SpaceExhausted,
-            "every configuration of the search space within the bounds has been tried",
+            "every configuration of the search space within the bounds has been trained",
         )
     } else {
         (

@@ -35,8 +35,11 @@ const AFTER_SIZES: [(&str, &str); 20] = [
     ("parametersPercent", "the same in percent of the backbone's"),
     ("score", "the task's metric on the validation split"),
     ("bestEpoch", "the epoch of the score, from 1"),
-    ("predictedMean", "the score that the surrogate expected"),
-    ("predictedDeviation", "the deviation of that expectation"),
+    ("predictedMean", "the score that the surrogate predicted"),
+    (
+        "predictedDeviation",
+        "the standard deviation of that prediction",
+    ),
     ("logAcquisition", "the logarithm of the acquisition value"),
     (
         "trainedParameters",
@@ -48,19 +51,16 @@ const AFTER_SIZES: [(&str, &str); 20] = [
     ),
     ("trainSeconds", "seconds of training and validation"),
     ("gpuSeconds", "GPU seconds of all its attempts"),
-    ("peakMemoryBytes", "the most memory held"),
+    ("peakMemoryBytes", "peak memory"),
     ("validationExamples", "validation examples behind the score"),
-    ("attempts", "how often it was started"),
+    ("attempts", "the number of attempts"),
     (
         "failedAttempts",
-        "how often it ended by a failure of its surroundings",
+        "attempts that failed because of the infrastructure",
     ),
     ("reason", "why it failed, in one word"),
     ("message", "why it failed, in one sentence"),
-    (
-        "inputsHash",
-        "the hash of what the suggestion was computed from",
-    ),
+    ("inputsHash", "the hash of the suggestion's inputs"),
     ("plannedAt", "when it was planned"),
     ("finishedAt", "when its result was recorded"),
 ];

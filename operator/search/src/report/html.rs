@@ -71,7 +71,7 @@ pub(super) fn report_html(
                     "it grows when a trial is better than everything before it."
                 }
                 (figure(&volume, "Hypervolume over the finished trials"))
-                h2 id="relevance" { "What matters" }
+                h2 id="relevance" { "Relevance" }
                 (sections::relevance(view))
                 h2 id="surrogate" { "Predicted and measured" }
                 (prediction_section(&predictions, &prediction))
@@ -101,9 +101,9 @@ fn prediction_section(predictions: &[Prediction], svg: &str) -> Markup {
     let within = predictions.iter().filter(near).count();
     html! {
         p {
-            "What the surrogate expected of a trial before it was trained. "
+            "What the surrogate predicted for each trial before it was trained. "
             (within) " of " (text::counted(predictions.len(), "measurement"))
-            " lie within two deviations of the prediction."
+            " lie within two standard deviations of the prediction."
         }
         (figure(svg, "Predicted against measured scores of the Bayesian steps"))
     }

@@ -57,7 +57,10 @@ pub(super) fn prediction_svg(
     );
     let y = Axis::linear(format!("predicted {}", view.metric()), values);
     let legend = [
-        (Marker::Bayesian, "prediction ± one deviation".to_owned()),
+        (
+            Marker::Bayesian,
+            "prediction ± one standard deviation".to_owned(),
+        ),
         (Marker::Dashes, "prediction = measurement".to_owned()),
     ];
     figure::draw("prediction", SIZE, |canvas| {

@@ -360,7 +360,7 @@ pub(super) fn trials(view: &View<'_>) -> Markup {
                             }
                         }
                     }
-                    caption { "Rows with a tinted ground are on the front." }
+                    caption { "Highlighted rows are on the front." }
                 }
             }
             details {

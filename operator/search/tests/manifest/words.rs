@@ -62,7 +62,7 @@ fn where_text_is_wanted() {
             other => {
                 let what = match other {
                     Some(Value::Null) => "no value",
-                    Some(Value::Bool(_)) => "a truth value",
+                    Some(Value::Bool(_)) => "a boolean",
                     _ => "a number",
                 };
                 assert_eq!(
@@ -199,7 +199,7 @@ fn quantities_and_decimals_keep_their_text_in_the_advice() {
     check(
         "  task:",
         "  training: {learningRate: 5}\n  task:",
-        "search.yaml:8: spec.training.learningRate: 5 cannot be a learning rate; write a number above 0 and at most 1, such as \"1e-4\"\nsearch.yaml:8: spec.training.learningRate: 5 is a number; whatever stands here has to be in quotes",
+        "search.yaml:8: spec.training.learningRate: 5 cannot be a learning rate; write a number above 0 and at most 1, such as \"1e-4\"\nsearch.yaml:8: spec.training.learningRate: 5 is a number; write this value in quotes",
     );
 }
 

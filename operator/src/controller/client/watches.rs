@@ -49,7 +49,7 @@ impl Watches {
     }
 
     fn note(&self, of: &'static str, error: &watcher::Error) {
-        tracing::warn!("watching {of}: {error}; may this operator list and watch them?");
+        tracing::warn!("watching {of}: {error}; check that the operator may list and watch them");
         self.metrics.count_api_error(&format!("watch {of}"));
         if is_denied(error) {
             let message = format!("{of} cannot be watched: {error}");

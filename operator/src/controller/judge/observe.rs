@@ -287,7 +287,7 @@ fn ended(view: &View<'_>, entry: &LedgerEntry, ending: outcome::Ending) -> RunSt
 fn conflict(name: &str) -> RunState {
     RunState::Ended(TrialOutcome::Failed {
         reason: FailureReason::Conflict,
-        message: format!("a Job {name} exists that is not this search's; delete it"),
+        message: format!("a Job {name} of another owner exists; delete it"),
     })
 }
 

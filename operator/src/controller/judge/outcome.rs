@@ -260,7 +260,7 @@ fn ended(pod: &Pod, patience: &Patience) -> Seen {
             let why = message.or(reason).map(short);
             let why = why.or_else(|| another_failed(pod)).unwrap_or_else(|| {
                 if is_going(pod) && !has_node(pod) {
-                    "it was deleted before it had a node".into()
+                    "it was deleted before it was scheduled".into()
                 } else {
                     "no reason is given".into()
                 }

@@ -21,13 +21,13 @@ pub(super) fn unstarted(job: &Job, patience: &Patience, now: Timestamp) -> Optio
     let is_suspended = job.spec.as_ref()?.suspend == Some(true);
     (now >= later(created, patience.waiting)).then(|| {
         if is_suspended && label(job, QUEUE).is_some() {
-            return Trouble::new("Queued", "its Job waits for Kueue to admit it; `kubectl get workloads` says what for");
+            return Trouble::new("Queued", "its Job waits for Kueue to admit it; `kubectl get workloads` shows why");
         }
         if is_suspended {
             return Trouble::new(
                 "JobSuspended",
                 format!(
-                    "the Job {name} was suspended, by whom is not known; it goes on when its spec.suspend is false"
+                    "the Job {name} is suspended, and the search names no queue; it continues once the Job's spec.suspend is false"
                 ),
             );
         }
@@ -85,7 +85,7 @@ fn not_started(pod: &Pod, patience: &Patience, now: Timestamp) -> Option<Trouble
         let created = pod.metadata.creation_timestamp.as_ref()?.0;
         return (!has_node(pod) && now >= later(created, patience.start)).then(|| {
             let told = format!(
-                "no scheduler has looked at the pod {name} for {}; is the one that its schedulerName names at work?",
+                "no scheduler has handled the pod {name} for {}; is the one named by its schedulerName running?",
                 patience.start_in_words()
             );
             Trouble::new("Unschedulable", told)
@@ -96,7 +96,7 @@ fn not_started(pod: &Pod, patience: &Patience, now: Timestamp) -> Option<Trouble
         Trouble::new(
             "PodNotStarted",
             format!(
-                "the pod {name} was given a node more than {} ago and has not started; `kubectl describe pod {name}` says why",
+                "the pod {name} was assigned to a node more than {} ago and has not started; `kubectl describe pod {name}` says why",
                 patience.start_in_words()
             ),
         )

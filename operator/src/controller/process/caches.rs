@@ -94,13 +94,13 @@ pub fn search_of(pod: Pod) -> Option<ObjectRef<Guarded>> {
     Some(ObjectRef::new(name).within(&namespace))
 }
 
-/// Tells when the caches are filled.
+/// Tells when the caches are synchronised.
 pub async fn fill(context: Arc<Context>, ready: Arc<AtomicBool>) {
     filled(&context.searches).await;
     filled(&context.jobs).await;
     filled(&context.pods).await;
     ready.store(true, Ordering::Relaxed);
-    tracing::info!("the caches are filled");
+    tracing::info!("the caches are synchronised");
 }
 
 /// Counts searches that cannot be read, and forgets those that are gone: memory, engine steps, metrics.

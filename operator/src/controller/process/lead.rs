@@ -52,7 +52,7 @@ impl Leadership {
                     if refusals == REFUSALS {
                         return Err(error);
                     }
-                    tracing::warn!("the lease: {error}; trying again in {RETRY:?}");
+                    tracing::warn!("the lease: {error}; retrying in {RETRY:?}");
                 }
             }
             tokio::time::sleep(RETRY).await;
@@ -79,9 +79,9 @@ impl Leadership {
         drop(leads);
         match tokio::time::timeout(Duration::from_secs(3), task).await {
             Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => tracing::warn!("the lease could not be given back: {error}"),
-            Ok(Err(error)) => tracing::warn!("the lease could not be given back: {error}"),
-            Err(_) => tracing::warn!("the lease could not be given back in time"),
+            Ok(Ok(Err(error))) => tracing::warn!("the lease could not be released: {error}"),
+            Ok(Err(error)) => tracing::warn!("the lease could not be released: {error}"),
+            Err(_) => tracing::warn!("the lease could not be released in time"),
         }
     }
 }
@@ -130,7 +130,7 @@ impl Candidate {
                 }
             };
             if let Err(error) = step {
-                tracing::warn!("the lease: {error}; trying again in {RETRY:?}");
+                tracing::warn!("the lease: {error}; retrying in {RETRY:?}");
                 tokio::select! {
                     () = tell.closed() => {}
                     () = tokio::time::sleep(RETRY) => {}

@@ -62,13 +62,15 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
     /// No way to an API server.
-    #[error("no way to a Kubernetes API server: {0}; run inside a cluster, or set KUBECONFIG")]
+    #[error(
+        "no connection to a Kubernetes API server: {0}; run inside a cluster, or set KUBECONFIG"
+    )]
     Config(#[from] kube::config::InferConfigError),
     /// The client.
     #[error("the Kubernetes client: {0}")]
     Client(#[from] kube::Error),
     /// The Lease.
-    #[error("leader election: {0}; may this operator get, create and patch its Lease?")]
+    #[error("leader election: {0}; check that the operator may get, create and patch its Lease")]
     Lease(#[from] kube_lease_manager::LeaseManagerError),
     /// The metrics.
     #[error("metrics: {0}")]
@@ -132,7 +134,7 @@ pub async fn run_on(config: &Config, options: Options) -> Result<(), OperatorErr
     ));
     tokio::select! {
         () = leadership.lost() => {
-            tracing::error!("another operator leads; this one ends");
+            tracing::error!("another replica leads; this process exits");
             return Ok(());
         }
         _ = interrupt.recv() => {}
@@ -143,7 +145,7 @@ pub async fn run_on(config: &Config, options: Options) -> Result<(), OperatorErr
             return Ok(());
         }
     }
-    tracing::info!("stopping: what runs goes on without the operator");
+    tracing::info!("stopping: running trials continue without the operator");
     // The controller may have ended by itself.
     let _ = stop.send(());
     let _ = leading.await;

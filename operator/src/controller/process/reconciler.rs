@@ -35,7 +35,7 @@ pub async fn reconcile_when_filled(
         tracing::error!(
             namespace = metadata.namespace,
             search = metadata.name,
-            "Jobs and pods cannot be watched; may this operator list and watch them?"
+            "Jobs and pods cannot be watched; check that the operator may list and watch them"
         );
         if let Err(error) = tell_blind(&object, &context).await {
             tracing::warn!("the Degraded condition could not be written: {error}");
@@ -97,17 +97,9 @@ pub fn after_error(
         Err(_) => context.patience.look,
     };
     if is_lost {
-        tracing::debug!(
-            namespace,
-            search = name,
-            "{error}; trying again in {pause:?}"
-        );
+        tracing::debug!(namespace, search = name, "{error}; retrying in {pause:?}");
     } else {
-        tracing::warn!(
-            namespace,
-            search = name,
-            "{error}; trying again in {pause:?}"
-        );
+        tracing::warn!(namespace, search = name, "{error}; retrying in {pause:?}");
     }
     Next::requeue(pause)
 }
@@ -117,7 +109,7 @@ async fn step(object: &Guarded, context: &Context) -> Result<Next, ReconcileErro
         Ok(search) => search,
         Err(invalid) => {
             let message = format!(
-                "this object cannot be read and is left alone: {}",
+                "this object cannot be read, and the operator does not touch it: {}",
                 invalid.error
             );
             tracing::error!(

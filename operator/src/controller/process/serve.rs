@@ -47,7 +47,7 @@ async fn health(State(served): State<Served>) -> (StatusCode, &'static str) {
     if served.pulse.is_steady() {
         (StatusCode::OK, "ok\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the process stood still\n")
+        (StatusCode::SERVICE_UNAVAILABLE, "the process was frozen\n")
     }
 }
 
@@ -57,7 +57,7 @@ async fn ready(State(served): State<Served>) -> (StatusCode, &'static str) {
     } else {
         (
             StatusCode::SERVICE_UNAVAILABLE,
-            "the API server has not answered, or the caches are not filled yet\n",
+            "the API server has not answered, or the caches are not synchronised yet\n",
         )
     }
 }

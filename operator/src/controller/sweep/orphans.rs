@@ -112,7 +112,7 @@ pub(super) fn is_done(
             search = labels.and_then(|labels| labels.get(names::SEARCH)),
             trial,
             name = metadata.name,
-            "what no search needs any more may still be there: {error}"
+            "orphaned Jobs or pods may remain: {error}"
         );
     }
     answer.is_ok()

@@ -47,7 +47,7 @@ pub async fn sweep(context: Arc<Context>, namespace: Option<String>) {
 fn told(context: &Context, swept: Result<bool, ApiError>) -> bool {
     swept.unwrap_or_else(|error| {
         context.metrics.count_api_error(error.verb());
-        tracing::warn!("looking for Jobs and pods that have lost their label: {error}");
+        tracing::warn!("searching for Jobs and pods without their labels: {error}");
         false
     })
 }
