@@ -68,7 +68,7 @@ fn the_reports_of_a_search_are_the_kept_ones() {
         assert!(
             kept == text,
             "{name} is not the kept one; look at what has changed, then run\n  \
-             AUTOPEFT_BLESS=1 cargo test -p autopeft-operator --release --test report\n\n{text}"
+             AUTOPEFT_BLESS=1 cargo test -p autopeft-search --test report\n\n{text}"
         );
     }
 }
