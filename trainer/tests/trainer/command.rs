@@ -1,5 +1,6 @@
 //! The program: its endings, its documents, and that the same request gives the same score.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
