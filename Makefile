@@ -19,7 +19,15 @@ PLANS ?= 480
 SEED ?= 0
 
 CARGO := cargo
+# What users run is optimised; what the tests run is compiled faster (profile.dev in Cargo.toml). Packages are always
+# built together: one by itself would have its libraries compiled again, with less in them.
 BIN := target/release
+TEST_BIN := target/debug
+# Every test program, by its file or its folder; those that take minutes or need a cluster.
+PROGRAMS := $(sort $(basename $(notdir $(wildcard */tests/*.rs operator/*/tests/*.rs))) \
+    $(notdir $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs operator/*/tests/*/main.rs))))
+SLOW := cluster end_to_end node
+QUICK := $(foreach program,$(filter-out $(SLOW),$(PROGRAMS)),--test $(program))
 LIBTORCH_DIR = $$(trainer/setup/libtorch.sh)
 CACHE = $$(docs/examples/fetch.sh)
 
@@ -35,51 +43,77 @@ run: build ## Search: SEARCH=manifest [MODEL=dir] [DATA=dir] [WORKDIR=dir] [ARGS
 	    $(if $(MODEL),--model '$(MODEL)') $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 .PHONY: test
-test: lint unit ## All set-up, then every test
+test: needs-test lint build-tests ## All set-up, then every test
+	@$(TEST_ENVIRONMENT)
+	$(CARGO) test --locked --workspace --lib --bins $(QUICK)
+	$(CARGO) test --locked --workspace --test cluster -- --test-threads=$(AT_ONCE)
+	$(CARGO) test --locked --workspace --test end_to_end
+	$(CARGO) test --locked --workspace --test node -- --test-threads=4
 
 ## Their parts
 
+.PHONY: check
+check: needs-check lint ## Lint, and the tests that need no cluster and take seconds
+	@$(TEST_ENVIRONMENT)
+	$(CARGO) test --locked --workspace --lib --bins $(QUICK)
+
+# The tests of a cluster mostly wait: so many run side by side.
+AT_ONCE ?= 6
+# The variables of the tests.
+define TEST_ENVIRONMENT
+LIBTORCH="$(LIBTORCH_DIR)"; AUTOPEFT_CACHE="$(CACHE)"; AUTOPEFT_BIN="$$PWD/$(TEST_BIN)"
+export LIBTORCH AUTOPEFT_CACHE AUTOPEFT_BIN
+endef
+
+# What a target needs is looked for, and where it can be installed, before anything is compiled.
+NEEDS_run := rust libtorch examples
+NEEDS_lint := $(NEEDS_run) lint
+NEEDS_check := $(NEEDS_lint) chart
+NEEDS_test := $(NEEDS_check) tests kubelet
+NEEDS_gpu := $(NEEDS_run) gpu
+NEEDS_bench := rust
+NEEDS_deny := rust
+NEEDS_soak := $(NEEDS_run) api
+NEEDS_cluster := $(if $(KUBECONFIG),,$(if $(filter node,$(SIZE)),node,api))
+NEEDS_images := $(NEEDS_run) images
+NEEDS_release := $(NEEDS_images) helm syft
+NEEDS_demo := $(NEEDS_images) helm node
+needs-%:
+	@tests/needs.sh $(NEEDS_$*)
+
 .PHONY: setup
-setup: toolchain ## Fetch libtorch, example weights and example text (kept in the user's cache)
+setup: needs-run ## Fetch libtorch, example weights and example text (kept in the user's cache)
 	@trainer/setup/libtorch.sh >/dev/null
 	@docs/examples/fetch.sh >/dev/null
-
-.PHONY: toolchain
-toolchain: # One clear line for what this machine lacks
-	@need() { command -v "$$1" >/dev/null || { echo "autopeft needs $$1: $$2" >&2; exit 1; }; }
-	need cargo "install Rust 1.95.0 with rustup"
-	need go "install Go 1.26 or newer (the cluster of the tests is built with it)"
-	need openssl "Debian: apt-get install openssl"
-	need g++ "Debian: apt-get install g++"
-	need python3 "Debian: apt-get install python3 python3-pip"
 
 .PHONY: build
 build: setup ## Build peft-operator and peft-trainer
 	@LIBTORCH="$(LIBTORCH_DIR)"; export LIBTORCH
-	$(CARGO) build --release --locked --bins
+	$(CARGO) build --release --locked --workspace --bins
 
 .PHONY: lint
-lint: setup ## Formatting and clippy, warnings refused
+lint: needs-lint setup ## Formatting and clippy, warnings refused
 	@LIBTORCH="$(LIBTORCH_DIR)"; export LIBTORCH
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
-.PHONY: unit
-unit: build # Every test of every room, the end-to-end search included
-	@LIBTORCH="$(LIBTORCH_DIR)"; AUTOPEFT_CACHE="$(CACHE)"; AUTOPEFT_BIN="$$PWD/$(BIN)"
-	export LIBTORCH AUTOPEFT_CACHE AUTOPEFT_BIN
-	$(CARGO) test --release --locked --workspace
+.PHONY: build-tests
+build-tests: needs-test setup # The tests, the programs that they run, and the cluster that they run on
+	@LIBTORCH="$(LIBTORCH_DIR)"; export LIBTORCH
+	for part in kubernetes helm prometheus faketime; do tests/cluster/cluster.sh build $$part >/dev/null; done
+	$(CARGO) test --locked --workspace --no-run
 
 .PHONY: test-gpu
-test-gpu: setup ## The trainer's tests that need an NVIDIA GPU
-	@LIBTORCH="$(LIBTORCH_DIR)"; AUTOPEFT_CACHE="$(CACHE)"; export LIBTORCH AUTOPEFT_CACHE
-	$(CARGO) test --release --locked -p autopeft-trainer --test trainer -- --ignored --test-threads=1 --nocapture
+test-gpu: needs-gpu setup ## The trainer's tests that need an NVIDIA GPU
+	@$(TEST_ENVIRONMENT)
+	$(CARGO) test --locked --workspace --test trainer -- --ignored --test-threads=1 --nocapture
 
 .PHONY: soak
-soak: build ## Fault plans against the operator: [PLANS=480] [SEED=0, the first]
-	@LIBTORCH="$(LIBTORCH_DIR)"; AUTOPEFT_BIN="$$PWD/$(BIN)"; AUTOPEFT_FAULT_PLANS=$(PLANS); AUTOPEFT_FAULT_SEED=$(SEED)
-	export LIBTORCH AUTOPEFT_BIN AUTOPEFT_FAULT_PLANS AUTOPEFT_FAULT_SEED
-	$(CARGO) test --release --locked --workspace --test faults_plans -- --nocapture
+soak: needs-soak setup ## Fault plans against the operator: [PLANS=480] [SEED=0, the first]
+	@$(TEST_ENVIRONMENT)
+	export AUTOPEFT_FAULT_PLANS=$(PLANS) AUTOPEFT_FAULT_SEED=$(SEED)
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) test --locked --workspace --test cluster -- --nocapture faults::plans
 
 ## A real Kubernetes on this machine (docs/cluster-tests.md)
 
@@ -88,7 +122,7 @@ SIZE ?= node
 NAME ?= main
 
 .PHONY: cluster-up
-cluster-up: ## Bring a cluster up: [SIZE=api|node] [NAME=...]; prints its kubeconfig
+cluster-up: needs-cluster ## Bring a cluster up: [SIZE=api|node] [NAME=...]; prints its kubeconfig
 	@tests/cluster/cluster.sh up --size '$(SIZE)' --name '$(NAME)'
 
 .PHONY: cluster-down
@@ -96,19 +130,19 @@ cluster-down: ## Take it down: [NAME=...]
 	@tests/cluster/cluster.sh down --name '$(NAME)'
 
 .PHONY: images
-images: ## Build the images as OCI archives: operator, trainer, examples, in target/images
+images: needs-images setup ## Build the images as OCI archives: operator, trainer, examples, in target/images
 	@for image in operator trainer examples; do charts/images/images.sh "$$image" "target/images/$$image.oci"; done
 
 .PHONY: release
-release: ## Images, what is in them, and the chart with their digests, in target/dist: REGISTRY=...
+release: needs-release setup ## Images, what is in them, and the chart with their digests, in target/dist: REGISTRY=...
 	@charts/images/release.sh all target/dist
 
 .PHONY: cluster-demo
-cluster-demo: ## A search on a real Kubernetes, from the images to the front: [KEEP=1] [KUBECONFIG=...]
+cluster-demo: needs-demo setup ## A search on a real Kubernetes, from the images to the front: [KEEP=1] [KUBECONFIG=...]
 	@tests/cluster/demo.sh
 
 .PHONY: measure-cluster
-measure-cluster: build ## What the operator writes and reads for a trial, and how fast the next one starts
+measure-cluster: needs-soak build ## What the operator writes and reads for a trial, and how fast the next one starts
 	@LIBTORCH="$(LIBTORCH_DIR)"; AUTOPEFT_BIN="$$PWD/$(BIN)"; export LIBTORCH AUTOPEFT_BIN
 	$(CARGO) run --quiet --release --locked --bin measure
 
@@ -117,14 +151,14 @@ measure-cluster: build ## What the operator writes and reads for a trial, and ho
 .PHONY: generate
 generate: setup ## Write what is generated: the CRD, the field reference
 	@LIBTORCH="$(LIBTORCH_DIR)"; export LIBTORCH
-	$(CARGO) run --quiet --release --bin generate
+	$(CARGO) run --quiet --locked --bin generate
 
 .PHONY: bench
-bench: ## Time the surrogate's fit (Criterion)
+bench: needs-bench ## Time the surrogate's fit (Criterion)
 	@$(CARGO) bench -p autopeft-engine
 
 .PHONY: deny
-deny: ## Licences, sources and bans; advisories too with ADVISORIES=1 (installs cargo-deny 0.20.2 where it is missing)
+deny: needs-deny ## Licences, sources and bans; advisories too with ADVISORIES=1 (installs cargo-deny 0.20.2 where it is missing)
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny@0.20.2
 	$(CARGO) deny check licenses bans sources $(if $(ADVISORIES),advisories)
 

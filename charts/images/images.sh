@@ -7,7 +7,7 @@
 #
 # The names are REGISTRY/autopeft-VERB:VERSION; REGISTRY is localhost by default. LIBTORCH is what trainer/setup finds;
 # where it is a libtorch for CUDA, the trainer's image holds the CUDA libraries too. An archive is rebuilt only if
-# its inputs have changed, which FILE.made-of records.
+# its inputs have changed, which FILE.made-of records. PROFILE is Cargo's: release, or dev in tests.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -16,14 +16,19 @@ registry=${REGISTRY:-localhost}
 version=$(sed -n 's/^appVersion: "\(.*\)"/\1/p' "$root/charts/autopeft/Chart.yaml")
 # The user of both images; the chart and the trainer's Jobs name it too.
 user=65532:65532
+profile=${PROFILE:-release}
+# The largest that the operator's image may be, bytes: by a mistake it grows by a whole library.
+operator_limit=30000000
 
 say() { echo "images: $*" >&2; }
 die() {
     say "$*"
     exit 1
 }
-# build ARGUMENT...: builds programs. With AUDITABLE set they list the crates that they are made of, for scanners.
-build() { cargo ${AUDITABLE:+auditable} build --release --locked --manifest-path "$root/Cargo.toml" "$@"; }
+# build VERB ARGUMENT...: builds programs. With AUDITABLE set they list the crates that they are made of, for scanners.
+build() { cargo ${AUDITABLE:+auditable} "$1" --profile "$profile" --locked --manifest-path "$root/Cargo.toml" "${@:2}"; }
+# program NAME: where it is then.
+program() { echo "${CARGO_TARGET_DIR:-$root/target}/$([[ $profile == dev ]] && echo debug || echo "$profile")/$1"; }
 need() { command -v "$1" >/dev/null || die "needs $1: $2"; }
 
 # debian FOLDER PACKAGE...: the files of Debian packages in FOLDER, without files that a container does not need.
@@ -87,16 +92,19 @@ image() {
 }
 
 operator() {
-    local file=$1 host program
+    local file=$1 program size
     need cargo "install Rust 1.95.0 with rustup"
-    host=$(rustc -vV | sed -n 's/^host: //p')
-    # With a target of its own, build scripts and macros stay dynamic, as they must.
-    RUSTFLAGS='-C target-feature=+crt-static' build --target "$host" -p autopeft-operator --bin peft-operator
-    program=${CARGO_TARGET_DIR:-$root/target}/$host/release/peft-operator
+    # Only the program itself is linked in another way: its libraries are those of every other build.
+    build rustc -p autopeft-operator --bin peft-operator -- -C target-feature=+crt-static
+    program=$(program peft-operator)
     if LC_ALL=C ldd "$program" 2>/dev/null | grep -q '=>'; then die "$program is not static"; fi
     if is_made_of "$file" "$program" ""; then return; fi
     mkdir "$work/root"
     strip -o "$work/root/peft-operator" "$program"
+    size=$(stat -c %s "$work/root/peft-operator")
+    if [[ $profile == release ]] && ((size > operator_limit)); then
+        die "peft-operator has $size bytes; more than $operator_limit are a mistake"
+    fi
     image operator "$work/root" "$file" /peft-operator
 }
 
@@ -106,8 +114,8 @@ trainer() {
     need cargo "install Rust 1.95.0 with rustup"
     libtorch=$("$root/trainer/setup/libtorch.sh")
     # All programs, as `make build` does: a single package would compile its dependencies again, with fewer features.
-    LIBTORCH=$libtorch build --bins
-    program=${CARGO_TARGET_DIR:-$root/target}/release/peft-trainer
+    LIBTORCH=$libtorch build build --workspace --bins
+    program=$(program peft-trainer)
     if is_made_of "$file" "$program" "$libtorch/lib" "${packages[@]}"; then return; fi
     mkdir -p "$folder/opt/autopeft/lib" "$folder/etc/ssl/certs" "$folder/proc" "$folder/tmp"
     chmod 1777 "$folder/tmp"

@@ -155,7 +155,8 @@ install_packages() {
     mkdir -p "$cache"
     (
         flock -w 600 9 || die "waited 10 minutes for another process to install packages"
-        apt-get update -qq &&
-            DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@"
-    ) 9>"$cache/apt.lock" >&2 || die "apt-get could not install $*"
+        said=$(apt-get update -qq 2>&1 &&
+            DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" 2>&1) ||
+            die "apt-get could not install $*: $said"
+    ) 9>"$cache/apt.lock" || exit
 }

@@ -10,8 +10,8 @@ use autopeft_crds::status::LedgerEntry;
 use autopeft_operator::controller::build::names::{Work, job_name};
 use serde_json::Value;
 
+use crate::audit_log::{is_operator, requests, was_carried_out};
 use crate::cluster::within;
-use crate::searches::{is_operator, requests, was_carried_out};
 
 /// A trial and its attempt.
 type Attempt = (u32, u32);

@@ -1,7 +1,7 @@
 //! An API server's audit log, one JSON object a line, read once as it grows. One log holds the requests of many
 //! tests that run side by side, so the lines are kept by namespace and by user.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -113,6 +113,40 @@ pub fn count_of_user(path: &Path, user: &str) -> usize {
     let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
     log.follow();
     log.users.get(user).map_or(0, Vec::len)
+}
+
+/// Whether an audit event is a request of the operator: as the tests' user, as the account of the chart's
+/// release, or as that of `accounts`.
+pub fn is_operator(event: &Value) -> bool {
+    let user = event["user"]["username"].as_str().unwrap_or_default();
+    let account = user.strip_prefix("system:serviceaccount:");
+    let of_ours = |name: &str| name.ends_with("autopeft") || name.ends_with(":operator");
+    user == "operator" || account.is_some_and(of_ours)
+}
+
+/// Every write to a namespace that the API server carried out, once.
+pub fn writes(audit: &Path, namespace: &str) -> Vec<Value> {
+    let mut found = requests(audit, namespace);
+    found.retain(was_carried_out);
+    found
+}
+
+/// Whether the API server says that it did what an audit event asked for.
+pub fn was_carried_out(event: &Value) -> bool {
+    event["responseStatus"]["code"]
+        .as_u64()
+        .is_some_and(|code| code < 300)
+}
+
+/// Every request to write to a namespace, once, whatever became of it.
+pub fn requests(audit: &Path, namespace: &str) -> Vec<Value> {
+    let verbs: BTreeSet<&str> = ["create", "update", "patch", "delete"].into();
+    let mut events = of_namespace(audit, namespace);
+    events.retain(|event| {
+        event["stage"] == "ResponseComplete"
+            && verbs.contains(event["verb"].as_str().unwrap_or_default())
+    });
+    events
 }
 
 #[cfg(test)]

@@ -213,29 +213,7 @@ async fn run<D: Fn(&TrialRequest) -> Act>(
     } else {
         decide(&request)
     };
-    if act == Act::NoImage {
-        let state = json!({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}});
-        write(&pods, &pod, "Pending", state, None).await;
-        return;
-    }
-    if act == Act::NotMade {
-        let since = begun - SignedDuration::from_secs(180);
-        let status = json!({"status": {
-            "phase": "Pending",
-            "conditions": [{
-                "type": "PodScheduled", "status": "True", "lastTransitionTime": since.to_string(),
-            }],
-        }});
-        patch(&pods, &pod, &status).await;
-        return;
-    }
-    if act == Act::Rejected {
-        let status = json!({"status": {
-            "phase": "Failed",
-            "reason": "UnexpectedAdmissionError",
-            "message": "Allocate failed due to no healthy devices present",
-        }});
-        patch(&pods, &pod, &status).await;
+    if never_starts(&pods, &pod, &act, begun).await {
         return;
     }
     let running = json!({"running": {"startedAt": begun.to_string()}});
@@ -257,40 +235,9 @@ async fn run<D: Fn(&TrialRequest) -> Act>(
         Act::Hang => Act::Say(String::new(), 137),
         act => act,
     };
-    let (message, code) = match act.clone() {
-        Act::Hang | Act::NoImage | Act::Rejected | Act::NotMade | Act::NodeLost | Act::Once(..) => {
-            return;
-        }
-        Act::Succeed if is_inspection => {
-            let missing = missing.lock().expect("no test has failed").clone();
-            let columns = request
-                .task
-                .custom
-                .iter()
-                .flat_map(|custom| &custom.text_columns);
-            let (outcome, code) = match missing {
-                None if columns.clone().any(|column| column == ABSENT_COLUMN) => {
-                    let message = format!("there is no column {ABSENT_COLUMN:?}");
-                    (InspectionOutcome::Refused { message }, 2)
-                }
-                None => (InspectionOutcome::Found(inspection()), 0),
-                Some(message) => (InspectionOutcome::Unavailable { message }, 1),
-            };
-            let result = InspectionResult {
-                version: RESULT_VERSION,
-                search_uid: request.identity.search_uid.clone(),
-                outcome,
-            };
-            (serde_json::to_string(&result).expect("JSON"), code)
-        }
-        Act::Succeed => (serde_json::to_string(&success(&request)).expect("JSON"), 0),
-        Act::Say(message, code) => (message, code),
-        Act::OomKilled => (String::new(), 137),
-        // A kubelet's own words, where a trainer's would be.
-        Act::Evicted | Act::Unknown => (
-            "The container could not be located when the pod was terminated".into(),
-            137,
-        ),
+    let missing = missing.lock().expect("no test has failed").clone();
+    let Some((message, code)) = last_words(&act, &request, is_inspection, missing) else {
+        return;
     };
     let reason = match act {
         Act::OomKilled => "OOMKilled",
@@ -308,6 +255,79 @@ async fn run<D: Fn(&TrialRequest) -> Act>(
     let phase = if code == 0 { "Succeeded" } else { "Failed" };
     let evicted = (act == Act::Evicted).then_some("Evicted");
     write(&pods, &pod, phase, terminated, evicted).await;
+}
+
+/// Plays a pod of which no container ever runs. False where `act` is something else.
+async fn never_starts(pods: &Api<Pod>, pod: &Pod, act: &Act, begun: Timestamp) -> bool {
+    match act {
+        Act::NoImage => {
+            let state =
+                json!({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}});
+            write(pods, pod, "Pending", state, None).await;
+        }
+        Act::NotMade => {
+            let since = begun - SignedDuration::from_secs(180);
+            let status = json!({"status": {
+                "phase": "Pending",
+                "conditions": [{
+                    "type": "PodScheduled", "status": "True",
+                    "lastTransitionTime": since.to_string(),
+                }],
+            }});
+            patch(pods, pod, &status).await;
+        }
+        Act::Rejected => {
+            let status = json!({"status": {
+                "phase": "Failed",
+                "reason": "UnexpectedAdmissionError",
+                "message": "Allocate failed due to no healthy devices present",
+            }});
+            patch(pods, pod, &status).await;
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// The termination message and the exit code; none of a pod that does not end by itself. `missing` is what an
+/// inspection does not find.
+fn last_words(
+    act: &Act,
+    request: &TrialRequest,
+    is_inspection: bool,
+    missing: Option<String>,
+) -> Option<(String, i32)> {
+    Some(match act {
+        Act::Hang | Act::NoImage | Act::Rejected | Act::NotMade | Act::NodeLost | Act::Once(..) => {
+            return None;
+        }
+        Act::Succeed if is_inspection => {
+            let custom = request.task.custom.as_ref();
+            let mut columns = custom.iter().flat_map(|custom| &custom.text_columns);
+            let (outcome, code) = match missing {
+                None if columns.any(|column| column == ABSENT_COLUMN) => {
+                    let message = format!("there is no column {ABSENT_COLUMN:?}");
+                    (InspectionOutcome::Refused { message }, 2)
+                }
+                None => (InspectionOutcome::Found(inspection()), 0),
+                Some(message) => (InspectionOutcome::Unavailable { message }, 1),
+            };
+            let result = InspectionResult {
+                version: RESULT_VERSION,
+                search_uid: request.identity.search_uid.clone(),
+                outcome,
+            };
+            (serde_json::to_string(&result).expect("JSON"), code)
+        }
+        Act::Succeed => (serde_json::to_string(&success(request)).expect("JSON"), 0),
+        Act::Say(message, code) => (message.clone(), *code),
+        Act::OomKilled => (String::new(), 137),
+        // A kubelet's own words, where a trainer's would be.
+        Act::Evicted | Act::Unknown => (
+            "The container could not be located when the pod was terminated".into(),
+            137,
+        ),
+    })
 }
 
 /// Waits until a pod is being deleted. False where it is gone.

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod etcd;
 pub mod generated;
 pub mod helm;
+pub mod imports;
 pub mod kubelet;
 pub mod node;
 pub mod plans;

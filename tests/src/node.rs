@@ -57,10 +57,11 @@ pub fn node() -> Option<&'static Node> {
     .as_ref()
 }
 
-/// An image of the project as an archive, made anew where something of it has changed.
+/// An image of the project as an archive, from the tests' own programs; made anew where something of it has changed.
 pub fn archive(image: &str) -> PathBuf {
-    let file = root().join(format!("target/images/{image}.oci"));
+    let file = root().join(format!("target/images/dev/{image}.oci"));
     run(Command::new(root().join("charts/images/images.sh"))
+        .env("PROFILE", "dev")
         .arg(image)
         .arg(&file));
     file

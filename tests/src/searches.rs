@@ -15,7 +15,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use crate::audit::assert_lawful;
-use crate::audit_log;
+pub use crate::audit_log::{is_operator, requests, was_carried_out, writes};
 use crate::cluster::{eventually, within};
 
 /// How long a search of a test may take.
@@ -284,15 +284,6 @@ fn assert_front(status: &PeftSearchStatus, name: &str) {
     );
 }
 
-/// Whether an audit event is a request of the operator: as the tests' user, as the account of the chart's
-/// release, or as that of `accounts`.
-pub fn is_operator(event: &Value) -> bool {
-    let user = event["user"]["username"].as_str().unwrap_or_default();
-    let account = user.strip_prefix("system:serviceaccount:");
-    let of_ours = |name: &str| name.ends_with("autopeft") || name.ends_with(":operator");
-    user == "operator" || account.is_some_and(of_ours)
-}
-
 /// How often each Job of a search was created, from the audit log.
 pub fn created_jobs(audit: &Path, search: &PeftSearch) -> BTreeMap<String, usize> {
     let mut created = BTreeMap::new();
@@ -317,29 +308,4 @@ pub fn writes_of_the_operator(audit: &Path, namespace: &str) -> Vec<Value> {
         event["user"]["username"] == "operator" && resource != "events" && resource != "leases"
     });
     found
-}
-
-/// Every write to a namespace that the API server carried out, once.
-pub fn writes(audit: &Path, namespace: &str) -> Vec<Value> {
-    let mut found = requests(audit, namespace);
-    found.retain(was_carried_out);
-    found
-}
-
-/// Whether the API server says that it did what an audit event asked for.
-pub fn was_carried_out(event: &Value) -> bool {
-    event["responseStatus"]["code"]
-        .as_u64()
-        .is_some_and(|code| code < 300)
-}
-
-/// Every request to write to a namespace, once, whatever became of it.
-pub fn requests(audit: &Path, namespace: &str) -> Vec<Value> {
-    let verbs: BTreeSet<&str> = ["create", "update", "patch", "delete"].into();
-    let mut events = audit_log::of_namespace(audit, namespace);
-    events.retain(|event| {
-        event["stage"] == "ResponseComplete"
-            && verbs.contains(event["verb"].as_str().unwrap_or_default())
-    });
-    events
 }

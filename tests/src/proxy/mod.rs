@@ -2,6 +2,7 @@
 //! do on bad days. The operator's kubeconfig points at it, so that the program under test is the one
 //! that is shipped. Plain HTTP towards the operator, TLS towards the API server.
 
+mod chance;
 mod rule;
 mod stream;
 
@@ -27,7 +28,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-pub use rule::{Asked, Effect, Rule, Verb, When, mix};
+pub use chance::mix;
+pub use rule::{Asked, Effect, Rule, Verb, When};
 pub use stream::Change;
 
 use crate::cluster::Cluster;

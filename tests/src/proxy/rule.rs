@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hyper::{Method, Uri};
 
+use super::chance::mix;
 use super::stream::Change;
 
 /// What is asked of an API server, in its own words.
@@ -108,14 +109,6 @@ impl When {
             Self::Percent { chance, seed } => mix(seed ^ mix(count as u64)) % 100 < chance,
         }
     }
-}
-
-/// A number that looks like chance and is none (splitmix64).
-pub fn mix(number: u64) -> u64 {
-    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// What becomes of a request.

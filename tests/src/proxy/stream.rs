@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::rule::mix;
+use super::chance::mix;
 
 /// How long events are gathered before they are sent in another order.
 const WINDOW: Duration = Duration::from_millis(200);

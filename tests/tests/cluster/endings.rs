@@ -12,7 +12,7 @@ use autopeft_integration_tests::kubelet::{Act, Kubelet, Signal, success};
 use autopeft_integration_tests::searches::{Searches, assert_sound, assert_whole, condition};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -207,22 +207,42 @@ fn a_trainer_that_hangs_is_stopped_at_its_deadline_and_is_infeasible() {
     });
 }
 
+/// A node that nobody hears of.
+async fn make_lost_node(client: &Client) {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let node: Node = serde_json::from_value(json!({
+        "metadata": {"name": "lost"},
+        "spec": {"taints": [
+            {"key": "node.kubernetes.io/unreachable", "effect": "NoSchedule"},
+        ]},
+    }))
+    .expect("a node");
+    let created = nodes.create(&PostParams::default(), &node).await;
+    created.expect("a node");
+}
+
+/// The node comes back, and its trainers have ended meanwhile.
+async fn come_back(pods: &Api<Pod>, lost: &[String]) {
+    let late = json!({"status": {"phase": "Succeeded", "containerStatuses": [{
+        "name": "trainer", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"terminated": {"exitCode": 0, "message": "{\"late\": true}"}},
+    }]}});
+    for name in lost {
+        let patch = Patch::Strategic(&late);
+        // It may be gone for good.
+        let _ = pods
+            .patch_status(name, &PatchParams::default(), &patch)
+            .await;
+    }
+}
+
 /// Row 22. The node object stays, as that of a node that may come back.
 #[test]
 fn a_pod_whose_node_is_gone_is_waited_for_until_it_is_deleted_and_a_minute_longer() {
     runtime().block_on(async {
         let namespace = "node-lost";
         let client = cluster().namespace(namespace).await;
-        let nodes: Api<Node> = Api::all(client.clone());
-        let node: Node = serde_json::from_value(json!({
-            "metadata": {"name": "lost"},
-            "spec": {"taints": [
-                {"key": "node.kubernetes.io/unreachable", "effect": "NoSchedule"},
-            ]},
-        }))
-        .expect("a node");
-        let created = nodes.create(&PostParams::default(), &node).await;
-        created.expect("a node");
+        make_lost_node(&client).await;
         let _kubelet = Kubelet::play(client.clone(), namespace, SHORT, |request| {
             match (request.identity.trial, request.identity.attempt) {
                 (1 | 2, 1) => Act::NodeLost,
@@ -278,18 +298,7 @@ fn a_pod_whose_node_is_gone_is_waited_for_until_it_is_deleted_and_a_minute_longe
         })
         .await;
         assert!(begun.elapsed() >= SHORT * 550, "{:?}", begun.elapsed());
-        // The node comes back, and its trainer has ended meanwhile.
-        let late = json!({"status": {"phase": "Succeeded", "containerStatuses": [{
-            "name": "trainer", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
-            "state": {"terminated": {"exitCode": 0, "message": "{\"late\": true}"}},
-        }]}});
-        for name in &lost {
-            let patch = Patch::Strategic(&late);
-            // It may be gone for good.
-            let _ = pods
-                .patch_status(name, &PatchParams::default(), &patch)
-                .await;
-        }
+        come_back(&pods, &lost).await;
         let status = searches.ended("one").await;
         let good = TrialState::Succeeded;
         assert_eq!(told(&status), [(good, 1, 0), (good, 2, 1), (good, 2, 1)]);

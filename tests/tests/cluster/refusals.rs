@@ -87,6 +87,34 @@ async fn demanding_search(client: &Client, searches: &Searches, namespace: &str,
         .expect("it may change");
 }
 
+/// Waits until a missing right is told as it has to be.
+async fn is_told(expected: &Told, what: &str, searches: &Searches, operator: &Operator) {
+    match expected {
+        Told::Condition(reason) => {
+            within(Duration::from_secs(120), what, async || {
+                let degraded = searches.condition("one", "Degraded").await;
+                degraded == ("True".into(), (*reason).into())
+            })
+            .await;
+        }
+        Told::Log | Told::NotLeading => {
+            eventually(what, async || operator.log().contains("forbidden")).await;
+        }
+        Told::Never => {}
+    }
+    if matches!(expected, Told::Condition(_) | Told::Log) {
+        eventually(
+            &format!("{what}: it is counted and in the log"),
+            async || {
+                let errors = operator.get("/metrics");
+                errors.contains("autopeft_api_errors_total{")
+                    && operator.log().contains("forbidden")
+            },
+        )
+        .await;
+    }
+}
+
 async fn without(right: Right) {
     let resource = right.resource.replace('/', "-");
     let namespace = format!("no-{}-{resource}", right.verb);
@@ -110,33 +138,7 @@ async fn without(right: Right) {
     demanding_search(&client, &searches, &namespace, goes).await;
 
     let expected = told(&right);
-    match &expected {
-        Told::Condition(reason) => {
-            within(Duration::from_secs(120), &what, async || {
-                let degraded = searches.condition("one", "Degraded").await;
-                degraded == ("True".into(), (*reason).into())
-            })
-            .await;
-        }
-        Told::Log | Told::NotLeading => {
-            eventually(&what, async || {
-                operator.operator.log().contains("forbidden")
-            })
-            .await;
-        }
-        Told::Never => {}
-    }
-    if matches!(expected, Told::Condition(_) | Told::Log) {
-        eventually(
-            &format!("{what}: it is counted and in the log"),
-            async || {
-                let errors = operator.operator.get("/metrics");
-                errors.contains("autopeft_api_errors_total{")
-                    && operator.operator.log().contains("forbidden")
-            },
-        )
-        .await;
-    }
+    is_told(&expected, &what, &searches, &operator.operator).await;
     if expected != Told::Never {
         let (begun, user) = (Instant::now(), user(&namespace));
         let before = audit_log::count_of_user(&cluster().audit, &user);

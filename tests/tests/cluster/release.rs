@@ -71,18 +71,8 @@ fn later_chart(folder: &Path) {
     std::fs::write(&file, crd.replacen(columns, &more, 1)).expect("the later CRD");
 }
 
-#[test]
-fn a_release_is_installed_upgraded_and_taken_away_without_losing_a_search() {
-    let cluster = Cluster::up();
-    let chart = "charts/autopeft";
-    cluster.helm(&["install", "one", chart, "-n", "lab", "--create-namespace"]);
-    cluster.get(&[
-        "wait",
-        "--for=condition=Established",
-        "crd/peftsearches.autopeft.dev",
-        "--timeout=20s",
-    ]);
-
+/// What the release's account may do, and where.
+fn assert_rights(cluster: &Cluster) {
     for allowed in [
         &["create", "jobs"][..],
         &["patch", "pods"],
@@ -111,7 +101,21 @@ fn a_release_is_installed_upgraded_and_taken_away_without_losing_a_search() {
             "may {denied:?}"
         );
     }
+}
 
+#[test]
+fn a_release_is_installed_upgraded_and_taken_away_without_losing_a_search() {
+    let cluster = Cluster::up();
+    let chart = "charts/autopeft";
+    cluster.helm(&["install", "one", chart, "-n", "lab", "--create-namespace"]);
+    cluster.get(&[
+        "wait",
+        "--for=condition=Established",
+        "crd/peftsearches.autopeft.dev",
+        "--timeout=20s",
+    ]);
+
+    assert_rights(&cluster);
     cluster.get(&[
         "apply",
         "-n",

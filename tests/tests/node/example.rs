@@ -16,8 +16,9 @@ use serde_json::{Value, json};
 
 const NAMESPACE: &str = "example";
 
-/// The largest that the operator's image may be, bytes.
-const IMAGE_LIMIT: u64 = 30_000_000;
+/// The largest that the operator's image may be, bytes, made of the tests' program, which is less optimised: that of a
+/// release is held to 30 MB by charts/images/images.sh, which makes it.
+const IMAGE_LIMIT: u64 = 36_000_000;
 
 /// Seven short trials, four of them drawn and three chosen by the surrogate, and a baseline.
 fn manifest() -> Value {

@@ -4,4 +4,5 @@
 mod chart;
 mod generated;
 mod release;
+mod structure;
 mod walls;

@@ -1,14 +1,13 @@
 //! The walls between the rooms (docs/architecture.md), read from `cargo metadata` and the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use autopeft_integration_tests::generated::root;
+use autopeft_integration_tests::helm::{read, yaml};
+use autopeft_integration_tests::imports::Imports;
+use autopeft_integration_tests::sources::sources;
 use serde_json::Value;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
 
 /// The packages of the lock file that a workspace crate reaches by normal and build dependencies.
 struct Graph {
@@ -80,102 +79,255 @@ impl Graph {
     }
 }
 
-fn assert_apart(room: &str, reached: &BTreeSet<&str>, forbidden: &[&str]) {
-    for crate_name in forbidden {
-        assert!(
-            !reached.contains(crate_name),
-            "{room} must not use {crate_name} (docs/architecture.md)"
-        );
-    }
+/// The crates of the workspace, by folder.
+const CRATES: [(&str, &str); 5] = [
+    ("crds/", "autopeft-crds"),
+    ("operator/engine/", "autopeft-engine"),
+    ("operator/search/", "autopeft-search"),
+    ("operator/", "autopeft-operator"),
+    ("trainer/", "autopeft-trainer"),
+];
+
+/// How a term of the page's column "must not contain" is held.
+enum Wall {
+    /// By Cargo: the folder's crate reaches none of these crates.
+    Crates(&'static [&'static str]),
+    /// By Cargo: the folder's crate asks for none of these by itself.
+    Dependencies(&'static [&'static str]),
+    /// By its sources: none has one of these words.
+    Words(&'static [&'static str]),
+    /// By its imports: it has nothing of this module of its own crate.
+    Module(String),
+    /// By another test.
+    Test(&'static str),
 }
 
-#[test]
-fn each_room_uses_only_what_it_may() {
-    let graph = graph();
-    let client = ["kube-client", "kube-runtime"];
-    let tensors = ["tch", "torch-sys"];
-    let runtime = ["tokio"];
+const IO: &[&str] = &["std::fs", "std::net", "std::process", "std::env::"];
 
-    let crds = graph.reached("autopeft-crds");
-    assert_apart("crds", &crds, &client);
-    assert_apart("crds", &crds, &tensors);
-    assert_apart("crds", &crds, &runtime);
+const ASYNC: &[&str] = &["async fn", ".await", "tokio::"];
 
-    let engine = graph.reached("autopeft-engine");
-    assert_apart("operator/engine", &engine, &client);
-    assert_apart("operator/engine", &engine, &tensors);
-    assert_apart("operator/engine", &engine, &runtime);
-    assert_apart(
-        "operator/engine",
-        &graph.direct("autopeft-engine"),
-        &["kube", "k8s-openapi", "tracing"],
-    );
-
-    let search = graph.reached("autopeft-search");
-    assert_apart("operator/search", &search, &client);
-    assert_apart("operator/search", &search, &tensors);
-    assert_apart("operator/search", &search, &runtime);
-    assert_apart("operator/search", &search, &["axum", "kube"]);
-
-    assert_apart("operator", &graph.reached("autopeft-operator"), &tensors);
-    assert_apart("trainer", &graph.reached("autopeft-trainer"), &client);
-    let trainer = graph.direct("autopeft-trainer");
-    assert_apart(
-        "trainer",
-        &trainer,
-        &["kube", "autopeft-engine", "autopeft-operator"],
-    );
-}
-
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).expect("a folder of sources") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
+/// The walls that a term stands for. Of a folder inside a crate, Cargo sees nothing.
+fn walls(folder: &str, term: &str) -> Vec<Wall> {
+    let is_crate = CRATES.iter().any(|(root, _)| *root == folder);
+    match term {
+        "I/O" => vec![Wall::Words(IO)],
+        "files" => vec![Wall::Words(&["std::fs"])],
+        "a clock" => vec![Wall::Words(&["::now(", "rand::rng("])],
+        "async code" if is_crate => vec![Wall::Words(ASYNC), Wall::Crates(&["tokio"])],
+        "async code" => vec![Wall::Words(ASYNC)],
+        "tensors" if is_crate => vec![Wall::Crates(&["tch", "torch-sys"])],
+        "tensors" => vec![Wall::Words(&["tch::", "torch_sys"])],
+        "libtorch" if is_crate => vec![Wall::Crates(&["tch", "torch-sys"])],
+        "the API server's client" if is_crate => {
+            vec![Wall::Crates(&[
+                "kube",
+                "kube-client",
+                "kube-runtime",
+                "axum",
+            ])]
+        }
+        "the API server's client" => vec![Wall::Words(&["Client", "Api<", "Api::"])],
+        "Kubernetes" => vec![
+            Wall::Crates(&["kube-client", "kube-runtime"]),
+            Wall::Dependencies(&["kube", "k8s-openapi", "tracing"]),
+        ],
+        "the engine" => vec![Wall::Dependencies(&[
+            "autopeft-engine",
+            "autopeft-search",
+            "autopeft-operator",
+            "kube",
+        ])],
+        // Who counts failures or asks the surrogate decides.
+        "decisions" => vec![Wall::Words(&[
+            "max_failed_trials",
+            "max_retries",
+            "hypervolume(",
+            "autopeft_engine::suggest",
+        ])],
+        "tasks" => vec![Wall::Module("task".into())],
+        "training" => vec![Wall::Module("train".into()), Wall::Module("trial".into())],
+        "PEFT methods" => vec![Wall::Words(&[
+            "SerialAdapter",
+            "ParallelAdapter",
+            "PrefixTuning",
+            "serial_adapter::",
+            "parallel_adapter::",
+            "prefix::",
+        ])],
+        "base images" => vec![Wall::Test("images_are_made_from_scratch")],
+        "values missing in `values.schema.json`" => {
+            vec![Wall::Test(
+                "every_value_of_the_chart_has_a_line_in_its_schema",
+            )]
+        }
+        // A folder beside it, by its name.
+        name => {
+            let module = name
+                .strip_prefix('`')
+                .and_then(|rest| rest.strip_suffix('`'));
+            module
+                .map(|name| Wall::Module(name.into()))
+                .into_iter()
+                .collect()
         }
     }
 }
 
-/// The pure rooms take the time and the seed as arguments and touch no file, process or socket.
+/// The page's rows: folder, and what it must not contain.
+fn rows() -> Vec<(String, Vec<String>)> {
+    let page = read("docs/architecture.md");
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let folder = cells[0].trim_matches('`').to_owned();
+        let terms = cells.get(2).copied().unwrap_or_default().split(", ");
+        let terms = terms.filter(|term| !term.is_empty()).map(str::to_owned);
+        (folder, terms.collect())
+    })
+    .collect()
+}
+
+/// Each row of the page is held by something.
 #[test]
-fn the_pure_rooms_have_no_clock_and_no_io() {
-    for room in ["crds/src", "operator/engine/src", "operator/search/src"] {
-        let mut files = Vec::new();
-        sources(&root().join(room), &mut files);
-        assert!(!files.is_empty(), "{room} has no sources");
-        for file in files {
-            let text = std::fs::read_to_string(&file).expect("a source");
-            for word in [
-                "::now(",
-                "std::fs",
-                "std::net",
-                "std::process",
-                "std::env::",
-                "tokio::",
-                "async fn",
-                "rand::rng(",
-            ] {
-                assert!(
-                    !text.contains(word),
-                    "{} uses {word}, but {room} is pure (docs/architecture.md)",
-                    file.display()
-                );
+fn no_folder_has_what_the_architecture_page_keeps_out_of_it() {
+    let graph = graph();
+    let mut broken = Vec::new();
+    for (folder, terms) in rows() {
+        let of_folder = CRATES.iter().find(|(root, _)| *root == folder);
+        for term in terms {
+            let walls = walls(&folder, &term);
+            if walls.is_empty() {
+                broken.push(format!("{folder}: nothing checks \"{term}\""));
+            }
+            for wall in walls {
+                let found = match wall {
+                    Wall::Crates(crates) => of_folder.map_or_else(Vec::new, |(_, name)| {
+                        let reached = graph.reached(name);
+                        let found = crates.iter().filter(|name| reached.contains(**name));
+                        found.map(|name| (*name).to_owned()).collect()
+                    }),
+                    Wall::Dependencies(crates) => of_folder.map_or_else(Vec::new, |(_, name)| {
+                        let direct = graph.direct(name);
+                        let found = crates.iter().filter(|name| direct.contains(**name));
+                        found.map(|name| (*name).to_owned()).collect()
+                    }),
+                    Wall::Words(words) => with_words(&folder, words),
+                    Wall::Module(module) => with_module(&folder, &module),
+                    Wall::Test(name) => {
+                        let tests = read("tests/tests/quick/walls.rs");
+                        let is_there = tests.contains(&format!("fn {name}()"));
+                        (!is_there).then(|| name.to_owned()).into_iter().collect()
+                    }
+                };
+                broken.extend(found.iter().map(|what| format!("{folder}: {term}: {what}")));
             }
         }
     }
+    assert!(
+        broken.is_empty(),
+        "docs/architecture.md:\n{}",
+        broken.join("\n")
+    );
+}
+
+/// The sources of a row: those of a crate without the crates in folders of its own.
+fn of_row(folder: &str) -> Vec<String> {
+    match CRATES.iter().any(|(root, _)| *root == folder) {
+        true => sources(&format!("{folder}src")),
+        false => sources(folder.trim_end_matches('/')),
+    }
+}
+
+/// Where one of these words is, unit tests left out.
+fn with_words(folder: &str, words: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in of_row(folder) {
+        let text = read(&file);
+        let text = text
+            .split("#[cfg(test)]\nmod tests")
+            .next()
+            .unwrap_or_default();
+        for (number, line) in (1..).zip(text.lines()) {
+            let code = line.split("//").next().unwrap_or_default();
+            let words = words.iter().filter(|word| code.contains(**word));
+            found.extend(words.map(|word| format!("{file}:{number} uses {word}")));
+        }
+    }
+    found
+}
+
+/// Who imports a module of its own crate.
+fn with_module(folder: &str, module: &str) -> Vec<String> {
+    let (room, _) = folder.split_once("src/").expect("a folder of sources");
+    let source = format!("{room}src");
+    assert!(
+        root().join(&source).join(module).exists()
+            || root().join(&source).join(format!("{module}.rs")).exists(),
+        "docs/architecture.md: {source} has no {module}"
+    );
+    let importers = Imports::of(&source).importers(&[module]);
+    let ours = importers.iter().filter(|file| file.starts_with(folder));
+    ours.map(|file| format!("{file} imports {module}"))
+        .collect()
+}
+
+#[test]
+fn images_are_made_from_scratch() {
+    let script = read("charts/images/images.sh");
+    let begun = script.matches("in_store from ").count();
+    assert_eq!(begun, script.matches("in_store from scratch").count());
+    assert!(begun > 0, "the images' beginning was not found");
+}
+
+/// The paths of the values below one, those of lists and empty objects as a whole.
+fn paths(before: &str, values: &Value) -> Vec<String> {
+    match values.as_object() {
+        Some(fields) if !fields.is_empty() => fields
+            .iter()
+            .flat_map(|(name, value)| paths(&format!("{before}/properties/{name}"), value))
+            .collect(),
+        _ => vec![before.to_owned()],
+    }
+}
+
+#[test]
+fn every_value_of_the_chart_has_a_line_in_its_schema() {
+    let values = yaml(&read("charts/autopeft/values.yaml"));
+    let schema: Value =
+        serde_json::from_str(&read("charts/autopeft/values.schema.json")).expect("JSON");
+    let found = paths("", &values);
+    assert!(found.len() > 20, "the values were not found");
+    for path in found {
+        // A part of the schema may stand elsewhere.
+        let is_there = schema.pointer(&path).is_some() || by_reference(&schema, &path);
+        assert!(is_there, "values.schema.json lacks {path}");
+    }
+}
+
+/// Whether a path leads somewhere through `$ref`.
+fn by_reference(schema: &Value, path: &str) -> bool {
+    let mut here = schema;
+    for part in path.split('/').skip(1) {
+        while let Some(reference) = here["$ref"].as_str() {
+            let Some(found) = schema.pointer(reference.trim_start_matches('#')) else {
+                return false;
+            };
+            here = found;
+        }
+        let Some(next) = here.get(part) else {
+            // Names that are the user's.
+            return here["additionalProperties"].is_object();
+        };
+        here = next;
+    }
+    true
 }
 
 /// Every folder and crate that docs/architecture.md names exists, and it names every crate.
 #[test]
 fn the_architecture_page_matches_the_tree() {
-    let page = std::fs::read_to_string(root().join("docs/architecture.md")).expect("the page");
-    let rows: Vec<&str> = page
-        .lines()
-        .filter(|line| line.starts_with("| `"))
-        .filter_map(|line| line.split('`').nth(1))
-        .collect();
+    let rows = rows();
+    let rows: Vec<&str> = rows.iter().map(|(folder, _)| folder.as_str()).collect();
     assert!(rows.len() > 8, "the page's table of folders was not found");
     for folder in &rows {
         assert!(
@@ -183,7 +335,13 @@ fn the_architecture_page_matches_the_tree() {
             "docs/architecture.md names {folder}, which does not exist"
         );
     }
-    for room in ["crds", "operator", "operator/search", "trainer"] {
+    for room in [
+        "crds",
+        "operator",
+        "operator/engine",
+        "operator/search",
+        "trainer",
+    ] {
         let source = root().join(room).join("src");
         for entry in std::fs::read_dir(&source).expect("sources") {
             let path = entry.expect("an entry").path();

@@ -1,5 +1,7 @@
 //! The chart's admission policy: what the operator's own token cannot do, and that it can do its work.
 
+mod forgeries;
+
 use std::path::{Path, PathBuf};
 
 use autopeft_crds::PeftSearch;
@@ -18,6 +20,8 @@ use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
+
+use forgeries::FORGERIES;
 
 /// Installs the chart into a namespace of its own, and gives the kubeconfig of its operator's account.
 async fn install(namespace: &str, admin: &Client) -> PathBuf {
@@ -84,193 +88,6 @@ fn assert_policy(what: &str, words: &str, message: &str) {
         "{what}: {message}"
     );
 }
-
-/// A change of a Job that the policy must not let through, and words of its message.
-type Forgery = (&'static str, fn(&mut Value), &'static str);
-
-fn add(list: &mut Value, item: Value) {
-    if list.is_null() {
-        *list = json!([]);
-    }
-    list.as_array_mut().expect("a list").push(item);
-}
-
-fn pod(job: &mut Value) -> &mut Value {
-    &mut job["spec"]["template"]["spec"]
-}
-
-fn trainer(job: &mut Value) -> &mut Value {
-    &mut pod(job)["containers"][0]
-}
-
-fn mount(job: &mut Value, kind: &str, source: Value) {
-    let mut volume = json!({"name": "more"});
-    volume[kind] = source;
-    add(&mut pod(job)["volumes"], volume);
-}
-
-const FORGERIES: &[Forgery] = &[
-    (
-        "another manager",
-        |job| job["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("somebody"),
-        "labelled as its own",
-    ),
-    (
-        "no owner",
-        |job| job["metadata"]["ownerReferences"] = json!([]),
-        "controlled by a PeftSearch",
-    ),
-    (
-        "another owner",
-        |job| job["metadata"]["ownerReferences"][0]["uid"] = json!("somebody"),
-        "controlled by a PeftSearch",
-    ),
-    (
-        "an owner of another kind",
-        |job| job["metadata"]["ownerReferences"][0]["kind"] = json!("Deployment"),
-        "controlled by a PeftSearch",
-    ),
-    (
-        "no finalizer",
-        |job| job["spec"]["template"]["metadata"]["finalizers"] = json!([]),
-        "hold its finalizer",
-    ),
-    (
-        "many pods",
-        |job| job["spec"]["parallelism"] = json!(100),
-        "run one pod, once",
-    ),
-    (
-        "another account",
-        |job| pod(job)["serviceAccountName"] = json!("one-autopeft"),
-        "hold no token",
-    ),
-    (
-        "a token",
-        |job| pod(job)["automountServiceAccountToken"] = json!(true),
-        "hold no token",
-    ),
-    (
-        "the node's network",
-        |job| pod(job)["hostNetwork"] = json!(true),
-        "share nothing",
-    ),
-    (
-        "the node's processes",
-        |job| pod(job)["hostPID"] = json!(true),
-        "share nothing",
-    ),
-    (
-        "a node of its choice",
-        |job| pod(job)["nodeName"] = json!("control-plane"),
-        "share nothing",
-    ),
-    (
-        "a system priority",
-        |job| pod(job)["priorityClassName"] = json!("system-node-critical"),
-        "no system priority",
-    ),
-    (
-        "every taint",
-        |job| add(&mut pod(job)["tolerations"], json!({"operator": "Exists"})),
-        "taints that are named",
-    ),
-    (
-        "a path of the node",
-        |job| mount(job, "hostPath", json!({"path": "/"})),
-        "mount claims",
-    ),
-    (
-        "a secret as a volume",
-        |job| mount(job, "secret", json!({"secretName": "key"})),
-        "mount claims",
-    ),
-    (
-        "a token as a volume",
-        |job| {
-            let token = json!({"serviceAccountToken": {"path": "token"}});
-            mount(job, "projected", json!({"sources": [token]}));
-        },
-        "mount claims",
-    ),
-    (
-        "a second container",
-        |job| {
-            let second = trainer(job).clone();
-            add(&mut pod(job)["containers"], second);
-            pod(job)["containers"][1]["name"] = json!("second");
-        },
-        "as it is",
-    ),
-    (
-        "a container before",
-        |job| {
-            let mut first = trainer(job).clone();
-            first["name"] = json!("first");
-            add(&mut pod(job)["initContainers"], first);
-        },
-        "as it is",
-    ),
-    (
-        "another command",
-        |job| trainer(job)["command"] = json!(["/bin/sh"]),
-        "as it is",
-    ),
-    (
-        "a port of the node",
-        |job| {
-            trainer(job)["ports"] = json!([{"containerPort": 80, "hostPort": 80}]);
-        },
-        "as it is",
-    ),
-    (
-        "another secret",
-        |job| {
-            let secret = json!({"secretKeyRef": {"name": "key", "key": "key"}});
-            add(
-                &mut trainer(job)["env"],
-                json!({"name": "KEY", "valueFrom": secret}),
-            );
-        },
-        "HF_TOKEN",
-    ),
-    (
-        "all of a secret",
-        |job| trainer(job)["envFrom"] = json!([{"secretRef": {"name": "key"}}]),
-        "HF_TOKEN",
-    ),
-    (
-        "root",
-        |job| pod(job)["securityContext"]["runAsUser"] = json!(0),
-        "are restricted",
-    ),
-    (
-        "a privileged container",
-        |job| {
-            let context = &mut trainer(job)["securityContext"];
-            context["privileged"] = json!(true);
-            context["allowPrivilegeEscalation"] = json!(true);
-        },
-        "are restricted",
-    ),
-    (
-        "a capability",
-        |job| {
-            trainer(job)["securityContext"]["capabilities"]["add"] = json!(["SYS_ADMIN"]);
-        },
-        "are restricted",
-    ),
-    (
-        "every system call",
-        |job| pod(job)["securityContext"]["seccompProfile"]["type"] = json!("Unconfined"),
-        "are restricted",
-    ),
-    (
-        "no security context",
-        |job| trainer(job)["securityContext"] = Value::Null,
-        "are restricted",
-    ),
-];
 
 /// A search that uses all that a trainer's pod may have.
 fn rich() -> Value {
