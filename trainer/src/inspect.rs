@@ -12,7 +12,7 @@ use crate::encoder::ModelConfig;
 use crate::fingerprint;
 use crate::model::{Backbone, ModelError};
 use crate::task::{self, Examples, Task};
-use crate::tokenize::{Limits, TextEncoder};
+use crate::tokenize::{Limits, SETTINGS_FILE, TextEncoder};
 use crate::train::metrics;
 use crate::train::sample::sampled;
 use crate::train::seeds::Seeds;
@@ -26,10 +26,7 @@ pub fn inspect(request: &TrialRequest) -> Result<Inspection, TrialError> {
     let places = Places::find(&request.model, &request.data, &request.task)?;
     let config = ModelConfig::read(&places.model).map_err(ModelError::from)?;
     let task = task::load(&request.task, &places.data)?;
-    let limits = Limits {
-        vocabulary: config.vocabulary_size,
-        positions: config.max_tokens,
-    };
+    let limits = Limits::of(&config);
     let pairs = task.train.texts.iter().any(|(_, second)| second.is_some());
     let max_length = request.training.max_length as usize;
     let encoder = TextEncoder::open(&places.model, limits, max_length, pairs)?;
@@ -50,7 +47,7 @@ pub fn inspect(request: &TrialRequest) -> Result<Inspection, TrialError> {
         train_examples: train_examples as u64,
         validation_examples: validation_examples as u64,
         constant_score: constant_score(&sampled),
-        model_fingerprint: Some(model_fingerprint(&places.model)?),
+        model_fingerprint: Some(model_fingerprint(&places.model, &encoder)?),
         data_fingerprint: Some(data_fingerprint(&request.task, &places.data)?),
         spec_hash: None,
         other: Default::default(),
@@ -68,11 +65,15 @@ fn constant_score(task: &Task) -> Option<ConstantScore> {
 }
 
 /// The SHA-256 of a model's files, names and contents, in lower-case hexadecimal digits.
+/// `tokenizer_config.json` is one of them where tokens depend on it.
 ///
 /// # Errors
 /// A file cannot be read.
-pub fn model_fingerprint(model: &Path) -> Result<String, TrialError> {
-    let files = MODEL_FILES.map(|name| model.join(name));
+pub fn model_fingerprint(model: &Path, encoder: &TextEncoder) -> Result<String, TrialError> {
+    let mut files = MODEL_FILES.map(|name| model.join(name)).to_vec();
+    if encoder.follows_settings() {
+        files.push(model.join(SETTINGS_FILE));
+    }
     Ok(fingerprint::of_files(model, &files)?)
 }
 

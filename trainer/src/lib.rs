@@ -8,6 +8,7 @@ pub mod cli;
 pub mod data;
 pub mod device;
 pub mod encoder;
+pub mod files;
 pub mod fingerprint;
 pub mod head;
 pub mod hub;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, Metadata, View};
 use tch::{Kind, TchError, Tensor};
 
+use crate::files::{self, recognise_binary};
 use crate::reason::sentence;
 
 /// The longest header that is read, bytes; safetensors' own limit.
@@ -111,16 +112,21 @@ impl TensorFile {
             path: path.into(),
             reason,
         };
-        let mut file = File::open(path).map_err(read)?;
+        // What cannot be a header is most often another file.
+        let malformed = |reason: String| {
+            let head = files::head(path).unwrap_or_default();
+            match recognise_binary(&head) {
+                Some(found) => malformed(format!("it is {found}")),
+                None => malformed(reason),
+            }
+        };
+        let mut file = files::open(path).map_err(read)?;
         let length = file.metadata().map_err(read)?.len();
         if length < 8 {
             return Err(malformed(format!("it has {length} bytes")));
         }
         let mut size = [0; 8];
         file.read_exact(&mut size).map_err(read)?;
-        if &size == b"version " {
-            return Err(malformed("it is a pointer of Git LFS, not the file".into()));
-        }
         let size = u64::from_le_bytes(size);
         if size > MAX_HEADER_BYTES || size > length - 8 {
             return Err(malformed(format!(

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::MAX_FIELD_BYTES;
+use crate::files::{Foreign, dangling};
 
 /// A line of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl Place {
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unit = match self.path.extension() {
-            Some(ending) if ending == "parquet" => "row",
+            Some(ending) if ending.eq_ignore_ascii_case("parquet") => "row",
             _ => "line",
         };
         write!(formatter, "{}, {unit} {}", self.path.display(), self.line)
@@ -54,6 +55,14 @@ pub enum DataError {
         /// What the system says.
         source: io::Error,
     },
+    /// It is something else than its name says.
+    #[error("{} is {found}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: Foreign,
+    },
     /// Its ending names no format.
     #[error("{}: the name of a data file ends in .jsonl, .csv, .tsv or .parquet", .0.display())]
     Format(PathBuf),
@@ -73,6 +82,41 @@ pub enum DataError {
         column: String,
         /// The columns that there are.
         found: Vec<String>,
+    },
+    /// A column is there more than once, and nobody can say which is meant.
+    #[error(
+        "{} has {count} columns {column:?}; a column that is read needs a name of its own",
+        path.display()
+    )]
+    ColumnTwice {
+        /// The file.
+        path: PathBuf,
+        /// The column that was asked for.
+        column: String,
+        /// How often it is there.
+        count: usize,
+    },
+    /// A field is in a line's object more than once.
+    #[error("{place}: field {column:?} is there {count} times; once is expected")]
+    FieldTwice {
+        /// Where.
+        place: Place,
+        /// The field that was asked for.
+        column: String,
+        /// How often it is there.
+        count: usize,
+    },
+    /// A column of a type that its values cannot have.
+    #[error("{}, column {column:?}: holds {found}, expected {expected}", path.display())]
+    ColumnType {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// What it holds.
+        found: String,
+        /// What it should hold.
+        expected: &'static str,
     },
     /// A line's object has no such field.
     #[error(
@@ -94,6 +138,32 @@ pub enum DataError {
         place: Place,
         /// The first wrong byte of the line, from 1.
         byte: usize,
+    },
+    /// A value that is not UTF-8.
+    #[error(
+        "{place}, field {column:?}: byte {byte} of the value is not UTF-8; text is read as UTF-8"
+    )]
+    FieldEncoding {
+        /// Where.
+        place: Place,
+        /// The column.
+        column: String,
+        /// The first wrong byte of the value, from 1.
+        byte: usize,
+    },
+    /// A quoted field that does not end where its closing quotation mark says.
+    #[error(
+        "{place}: a quoted field that begins there has text after its closing quotation mark; a quotation mark inside a quoted field is written twice"
+    )]
+    TextAfterQuote {
+        /// Where the field begins.
+        place: Place,
+    },
+    /// A quoted field without end.
+    #[error("{place}: a quoted field that begins there has no closing quotation mark")]
+    OpenQuote {
+        /// Where the field begins.
+        place: Place,
     },
     /// A line or a field beyond any sentence.
     #[error(
@@ -147,10 +217,13 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// The column that was asked for and is not there.
+    /// The column that was asked for and is not there once.
     pub fn absent_column(&self) -> Option<&str> {
         match self {
-            Self::NoColumn { column, .. } | Self::NoField { column, .. } => Some(column),
+            Self::NoColumn { column, .. }
+            | Self::NoField { column, .. }
+            | Self::ColumnTwice { column, .. }
+            | Self::FieldTwice { column, .. } => Some(column),
             _ => None,
         }
     }
@@ -160,7 +233,8 @@ impl DataError {
         if source.kind() == io::ErrorKind::NotFound {
             return Self::Missing {
                 path: path.into(),
-                hint: "check the task's source and file names".into(),
+                hint: dangling(path)
+                    .unwrap_or_else(|| "check the task's source and file names".into()),
             };
         }
         Self::Unreadable {

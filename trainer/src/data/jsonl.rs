@@ -1,8 +1,11 @@
 //! One JSON object a line.
 
+use std::fmt;
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 
 use super::error::shortened;
 use super::lines::Lines;
@@ -16,20 +19,19 @@ pub(super) fn read(path: &Path, columns: &Columns) -> Result<Rows, DataError> {
             continue;
         }
         let place = Place::new(path, line);
-        let mut object: Map<String, Value> =
-            serde_json::from_str(text).map_err(|error| DataError::Json {
-                place: place.clone(),
-                problem: problem(&error),
-            })?;
+        let object: Object = serde_json::from_str(text).map_err(|error| DataError::Json {
+            place: place.clone(),
+            problem: problem(&error),
+        })?;
         found.rows.push(Row {
             line,
-            first: self::text(&mut object, &columns.first, &place)?,
+            first: object.text(&columns.first, &place)?,
             second: columns
                 .second
                 .as_ref()
-                .map(|second| self::text(&mut object, second, &place))
+                .map(|second| object.text(second, &place))
                 .transpose()?,
-            label: label(&mut object, &columns.label, &place)?,
+            label: object.label(&columns.label, &place)?,
         });
     }
     not_empty(path, found)
@@ -42,45 +44,80 @@ fn problem(error: &serde_json::Error) -> String {
     format!("{what} at column {}", error.column())
 }
 
-/// A field's value. It is copied, because a label may also be one of the texts.
-fn value(object: &Map<String, Value>, column: &str, place: &Place) -> Result<Value, DataError> {
-    object
-        .get(column)
-        .cloned()
-        .ok_or_else(|| DataError::NoField {
-            place: place.clone(),
-            column: column.into(),
-            found: object.keys().cloned().collect(),
-        })
-}
+/// An object's fields as they stand there: a map would hold only the last of two with one name.
+struct Object(Vec<(String, Value)>);
 
-fn text(object: &mut Map<String, Value>, column: &str, place: &Place) -> Result<String, DataError> {
-    match value(object, column, place)? {
-        Value::String(text) => Ok(text),
-        other => Err(unexpected(&other, column, place, "a string")),
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Vec<(String, Value)>;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a JSON object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Fields).map(Object)
     }
 }
 
-fn label(object: &mut Map<String, Value>, column: &str, place: &Place) -> Result<Label, DataError> {
-    match value(object, column, place)? {
-        Value::String(text) => Ok(Label::Text(text)),
-        Value::Bool(value) => Ok(Label::Boolean(value)),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(whole), _) => Ok(Label::Integer(whole)),
-            (None, Some(value)) => Ok(Label::Number(value)),
-            (None, None) => Err(unexpected(
-                &Value::Number(number),
+impl Object {
+    /// The one value of a field, which may be asked for again: a label may also be one of the texts.
+    fn value(&self, column: &str, place: &Place) -> Result<&Value, DataError> {
+        let mut values = self.0.iter().filter(|(name, _)| name == column);
+        let Some((_, value)) = values.next() else {
+            let mut found: Vec<String> = self.0.iter().map(|(name, _)| name.clone()).collect();
+            found.sort_unstable();
+            return Err(DataError::NoField {
+                place: place.clone(),
+                column: column.into(),
+                found,
+            });
+        };
+        match values.count() {
+            0 => Ok(value),
+            others => Err(DataError::FieldTwice {
+                place: place.clone(),
+                column: column.into(),
+                count: others + 1,
+            }),
+        }
+    }
+
+    fn text(&self, column: &str, place: &Place) -> Result<String, DataError> {
+        match self.value(column, place)? {
+            Value::String(text) => Ok(text.clone()),
+            other => Err(unexpected(other, column, place, "a string")),
+        }
+    }
+
+    fn label(&self, column: &str, place: &Place) -> Result<Label, DataError> {
+        match self.value(column, place)? {
+            Value::String(text) => Ok(Label::Text(text.clone())),
+            Value::Bool(value) => Ok(Label::Boolean(*value)),
+            Value::Number(number) => match (number.as_i128(), number.as_f64()) {
+                (Some(whole), _) => Ok(Label::Integer(whole)),
+                (None, Some(value)) => Ok(Label::Number(value)),
+                (None, None) => Err(unexpected(
+                    &Value::Number(number.clone()),
+                    column,
+                    place,
+                    "a number that a 64-bit float holds",
+                )),
+            },
+            other => Err(unexpected(
+                other,
                 column,
                 place,
-                "a number that a 64-bit float holds",
+                "a string, a number, true or false",
             )),
-        },
-        other => Err(unexpected(
-            &other,
-            column,
-            place,
-            "a string, a number, true or false",
-        )),
+        }
     }
 }
 

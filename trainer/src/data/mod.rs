@@ -10,7 +10,11 @@ mod lines;
 mod parquet;
 mod tsv;
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+
+use crate::files::{self, HEAD_BYTES, recognise};
 
 pub use error::{DataError, Place};
 pub(crate) use error::{listed, shortened};
@@ -33,7 +37,7 @@ pub struct Columns {
 /// One example as it stands in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// Its line (its row in Parquet), from 1.
+    /// The line in which it begins (its row in Parquet), from 1.
     pub line: u64,
     /// The text.
     pub first: String,
@@ -48,10 +52,13 @@ pub struct Row {
 pub enum Label {
     /// Text.
     Text(String),
-    /// A whole number (typed: JSON or Parquet).
-    Integer(i64),
+    /// A whole number (typed: JSON or Parquet), exactly.
+    Integer(i128),
     /// A number (typed: JSON or Parquet).
     Number(f64),
+    /// A number that is no `Integer` and would not be itself as a float (Parquet's decimals), in
+    /// digits without zeros at the end.
+    Decimal(String),
     /// True or false (typed: JSON or Parquet).
     Boolean(bool),
 }
@@ -89,6 +96,25 @@ pub fn first_line(path: &Path) -> Option<String> {
     lines.next().ok()?.map(|(_, line)| line.to_owned())
 }
 
+/// Opens a file of text whose content is not known to be something else.
+fn open_text(path: &Path) -> Result<BufReader<File>, DataError> {
+    let file = files::open(path).map_err(|error| DataError::io(path, error))?;
+    let mut input = BufReader::with_capacity(1 << 16, file);
+    let start = input
+        .fill_buf()
+        .map_err(|error| DataError::io(path, error))?;
+    if start.is_empty() {
+        return Err(DataError::NoRows(path.into()));
+    }
+    match recognise(&start[..start.len().min(HEAD_BYTES)]) {
+        Some(found) => Err(DataError::Foreign {
+            path: path.into(),
+            found,
+        }),
+        None => Ok(input),
+    }
+}
+
 /// A file without rows is refused by every reader.
 fn not_empty(path: &Path, rows: Rows) -> Result<Rows, DataError> {
     if rows.rows.is_empty() {
@@ -107,14 +133,25 @@ struct Positions {
 impl Positions {
     fn find(header: &[&str], columns: &Columns, path: &Path) -> Result<Self, DataError> {
         let position = |name: &str| {
-            header
+            let mut places = header
                 .iter()
-                .position(|found| *found == name)
-                .ok_or_else(|| DataError::NoColumn {
+                .enumerate()
+                .filter(|(_, found)| **found == name);
+            let Some((place, _)) = places.next() else {
+                return Err(DataError::NoColumn {
                     path: path.into(),
                     column: name.into(),
                     found: header.iter().map(|name| (*name).to_owned()).collect(),
-                })
+                });
+            };
+            match places.count() {
+                0 => Ok(place),
+                others => Err(DataError::ColumnTwice {
+                    path: path.into(),
+                    column: name.into(),
+                    count: others + 1,
+                }),
+            }
         };
         Ok(Self {
             first: position(&columns.first)?,

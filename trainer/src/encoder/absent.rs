@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::data::listed;
+use crate::files;
 
 /// The name of the configuration in a model's directory.
 pub const CONFIG_FILE: &str = "config.json";
@@ -31,7 +32,7 @@ pub fn check(model: &Path, file: &str) -> Result<(), AbsentFile> {
         Err(error) => error.kind() == std::io::ErrorKind::NotADirectory,
     };
     if is_absent {
-        let hint = hint(model, file);
+        let hint = files::dangling(&path).unwrap_or_else(|| hint(model, file));
         return Err(AbsentFile { path, hint });
     }
     Ok(())

@@ -22,6 +22,17 @@ pub struct ArchitectureRow {
     pub read: fn(&Fields<'_>) -> Result<ModelConfig, ConfigError>,
 }
 
+/// What an architecture's own tokenizer puts around texts, where the tokenizer's file says nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpecialTokens {
+    /// Before an example.
+    pub start: &'static str,
+    /// After each text.
+    pub end: &'static str,
+    /// Whether the second text of a pair is segment 1. Where it is not, one more `end` stands between the two.
+    pub has_segments: bool,
+}
+
 /// An encoder's shape: what every architecture has.
 #[derive(Clone, Debug)]
 pub struct ModelConfig {
@@ -41,6 +52,8 @@ pub struct ModelConfig {
     pub max_tokens: i64,
     /// Dropout of the encoder's dense layers, and of the head.
     pub hidden_dropout: f64,
+    /// What the architecture's own tokenizer puts around texts; nothing where that is not known.
+    pub special_tokens: Option<SpecialTokens>,
     /// The architecture with this model's numbers.
     pub architecture: Rc<dyn Architecture>,
 }

@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::architecture::{ArchitectureRow, ModelConfig};
+use super::architecture::{ArchitectureRow, ModelConfig, SpecialTokens};
 use super::fields::{ConfigError, Fields};
 use super::post_norm::PostNorm;
 
@@ -12,7 +12,14 @@ pub const BERT: ArchitectureRow = ArchitectureRow { name: "bert", read };
 fn read(fields: &Fields<'_>) -> Result<ModelConfig, ConfigError> {
     let numbers = PostNorm::read(fields, 0, positions)?;
     let max_tokens = numbers.position_rows;
-    numbers.model(fields, BERT.name, max_tokens)
+    Ok(ModelConfig {
+        special_tokens: Some(SpecialTokens {
+            start: "[CLS]",
+            end: "[SEP]",
+            has_segments: true,
+        }),
+        ..numbers.model(fields, BERT.name, max_tokens)?
+    })
 }
 
 /// `[T]`: 0, 1, 2, ….

@@ -7,6 +7,7 @@ use super::architecture::{ArchitectureRow, ModelConfig};
 use super::bert::BERT;
 use super::fields::{ConfigError, Fields};
 use super::roberta::ROBERTA;
+use crate::files;
 
 /// The architectures that are supported.
 pub const ARCHITECTURES: &[ArchitectureRow] = &[BERT, ROBERTA];
@@ -28,7 +29,7 @@ impl ModelConfig {
     pub fn read_as(model: &Path, architectures: &[ArchitectureRow]) -> Result<Self, ConfigError> {
         absent::check(model, CONFIG_FILE)?;
         let path = model.join(CONFIG_FILE);
-        let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Read {
+        let text = files::read_json(&path).map_err(|source| ConfigError::Read {
             path: path.clone(),
             source,
         })?;

@@ -109,6 +109,7 @@ impl PostNorm {
             pad_id: self.pad_id,
             max_tokens,
             hidden_dropout: self.hidden_dropout,
+            special_tokens: None,
             architecture: Rc::new(self),
         })
     }

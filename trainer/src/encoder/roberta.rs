@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::architecture::{ArchitectureRow, ModelConfig};
+use super::architecture::{ArchitectureRow, ModelConfig, SpecialTokens};
 use super::fields::{ConfigError, Fields};
 use super::post_norm::PostNorm;
 
@@ -16,7 +16,14 @@ fn read(fields: &Fields<'_>) -> Result<ModelConfig, ConfigError> {
     let numbers = PostNorm::read(fields, 1, positions)?;
     // The first pad_id + 1 rows stand for no position.
     let max_tokens = numbers.position_rows - numbers.pad_id - 1;
-    numbers.model(fields, ROBERTA.name, max_tokens)
+    Ok(ModelConfig {
+        special_tokens: Some(SpecialTokens {
+            start: "<s>",
+            end: "</s>",
+            has_segments: false,
+        }),
+        ..numbers.model(fields, ROBERTA.name, max_tokens)?
+    })
 }
 
 /// `[B, T]`: tokens are counted from pad_id + 1, and padding has the row of pad_id.

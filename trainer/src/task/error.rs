@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use autopeft_crds::spec::{Metric, TaskName};
 
-use crate::data::DataError;
+use crate::data::{DataError, Place};
 
 /// Why a task cannot be trained.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +105,16 @@ pub enum TaskError {
         metric: Metric,
         /// The task.
         task: TaskName,
+    },
+    /// No example has a text.
+    #[error(
+        "{place}, field {column:?}: an empty text, as in every row of the file; examples without a token teach and measure nothing"
+    )]
+    EmptyTexts {
+        /// The first one.
+        place: Place,
+        /// The column of the text.
+        column: String,
     },
     /// Every example has the same label.
     #[error(

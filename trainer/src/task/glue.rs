@@ -38,7 +38,9 @@ pub(super) fn files(name: TaskName, directory: &Path) -> Result<Files, TaskError
     let places = places.chain(hub.iter().map(|folder| (folder, &parquet)));
     let mut half = None;
     for (folder, files) in places {
-        match files.each_ref().map(|file| folder.join(file).is_file()) {
+        // A link that leads nowhere counts: the reader says so.
+        let is_there = |file: &String| folder.join(file).symlink_metadata().is_ok();
+        match files.each_ref().map(is_there) {
             [true, true] if *files == tsv => return Ok(from_tsv(facts, folder)),
             [true, true] => return Ok(from_parquet(facts, folder)),
             [false, false] => {}

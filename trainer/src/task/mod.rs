@@ -1,5 +1,6 @@
 //! A task's examples: texts and targets, read from its files and checked.
 
+mod alike;
 mod custom;
 mod error;
 mod glue;
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use autopeft_crds::spec::{CustomTaskType, Metric, TaskName, TaskSpec};
 
-use crate::data::{self, Columns, Row, Rows, TsvLayout};
+use crate::data::{self, Columns, Place, Row, Rows, TsvLayout};
 
 pub use error::TaskError;
 pub use glue::hub_files;
@@ -171,12 +172,16 @@ pub fn load(spec: &TaskSpec, directory: &Path) -> Result<Task, TaskError> {
     }
     let column = &files.columns.label;
     let labels = match &files.labels {
-        Labels::Inferred => Labels::named(&targets::infer(&train.rows, &files.train, column)?),
+        Labels::Inferred => {
+            let (classes, counts) = targets::infer(&train.rows, &files.train, column)?;
+            notes.extend(alike::notes(&classes, &counts, &files.train, column));
+            Labels::named(&classes)
+        }
         known => known.clone(),
     };
-    let train = examples(train.rows, &labels, &files.train, column)?;
+    let train = examples(train.rows, &labels, &files.train, &files.columns)?;
     targets::not_constant(&train.targets, labels.spelled(), &files.train, column)?;
-    let validation = examples(validation.rows, &labels, &files.validation, column)?;
+    let validation = examples(validation.rows, &labels, &files.validation, &files.columns)?;
     if matches!(labels, Labels::Numbers) {
         targets::not_constant(&validation.targets, &[], &files.validation, column)?;
     }
@@ -202,7 +207,7 @@ pub fn load_validation(
         (Labels::Inferred, Kind::Classification(names)) => Labels::named(names),
         (known, _) => known.clone(),
     };
-    examples(rows, &labels, &files.validation, &files.columns.label)
+    examples(rows, &labels, &files.validation, &files.columns)
 }
 
 fn kind(labels: Labels) -> Kind {
@@ -252,8 +257,10 @@ fn examples(
     rows: Vec<Row>,
     labels: &Labels,
     path: &Path,
-    column: &str,
+    columns: &Columns,
 ) -> Result<Examples, TaskError> {
+    not_all_empty(&rows, path, columns)?;
+    let column = &columns.label;
     let targets = match labels {
         Labels::Spelled { spelled, .. } => targets::classes(&rows, spelled, path, column)?,
         Labels::Inferred | Labels::Numbers => targets::numbers(&rows, path, column)?,
@@ -265,6 +272,21 @@ fn examples(
             .collect(),
         targets,
     })
+}
+
+/// A few examples may be without text; all of them have no tokens to learn or to score anything by.
+fn not_all_empty(rows: &[Row], path: &Path, columns: &Columns) -> Result<(), TaskError> {
+    let is_empty = |row: &Row| {
+        let second = row.second.as_deref().unwrap_or_default();
+        row.first.trim().is_empty() && second.trim().is_empty()
+    };
+    match rows.first() {
+        Some(first) if rows.iter().all(is_empty) => Err(TaskError::EmptyTexts {
+            place: Place::new(path, first.line),
+            column: columns.first.clone(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a custom task predicts a number.

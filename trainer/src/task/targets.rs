@@ -1,12 +1,12 @@
 //! From labels as they stand in a file to classes and numbers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use autopeft_crds::limits::CLASSES;
 
-use super::{Targets, TaskError};
-use crate::data::{DataError, Label, Place, Row};
+use super::{Targets, TaskError, alike};
+use crate::data::{DataError, Label, Place, Row, listed, shortened};
 
 /// The most classes that are inferred or given.
 pub(super) const MAX_LABELS: usize = CLASSES.most as usize;
@@ -15,11 +15,21 @@ pub(super) const MAX_LABELS: usize = CLASSES.most as usize;
 /// numbers of this size over as many as 10⁸ parameters.
 const MAX_TARGET: f64 = 1e14;
 
-/// The classes of a training file: its distinct labels, numbers by size, else by text.
-pub(super) fn infer(rows: &[Row], path: &Path, column: &str) -> Result<Vec<String>, TaskError> {
-    let mut found = BTreeSet::new();
+/// 2^64: whole numbers from here on come out of JSON as floats.
+const ROUNDED: f64 = 18_446_744_073_709_551_616.0;
+
+/// The classes of a training file: its distinct labels, numbers by size, else by text; and how many
+/// examples each has.
+pub(super) fn infer(
+    rows: &[Row],
+    path: &Path,
+    column: &str,
+) -> Result<(Vec<String>, BTreeMap<String, usize>), TaskError> {
+    let mut found = BTreeMap::new();
     for row in rows {
-        found.insert(spelling(&row.label, row.line, path, column)?);
+        *found
+            .entry(spelling(&row.label, row.line, path, column)?)
+            .or_default() += 1;
     }
     if found.len() > MAX_LABELS {
         return Err(TaskError::TooManyLabels {
@@ -29,7 +39,7 @@ pub(super) fn infer(rows: &[Row], path: &Path, column: &str) -> Result<Vec<Strin
             most: MAX_LABELS,
         });
     }
-    let mut labels: Vec<String> = found.into_iter().collect();
+    let mut labels: Vec<String> = found.keys().cloned().collect();
     if let [only] = labels.as_slice() {
         return Err(constant(path, column, format!("{only:?}")));
     }
@@ -38,7 +48,7 @@ pub(super) fn infer(rows: &[Row], path: &Path, column: &str) -> Result<Vec<Strin
         let number = |label: &String| label.parse::<f64>().unwrap_or(f64::INFINITY);
         labels.sort_by(|a, b| number(a).total_cmp(&number(b)));
     }
-    Ok(labels)
+    Ok((labels, found))
 }
 
 /// The place of each row's label in the list of classes.
@@ -55,17 +65,16 @@ pub(super) fn classes(
         match place.get(label.as_str()) {
             Some(class) => classes.push(*class),
             None => {
-                return Err(value(
-                    row.line,
-                    path,
-                    column,
-                    format!("{label:?}"),
-                    format!(
-                        "one of {}",
-                        crate::data::listed(spelled.iter().map(String::as_str))
-                    ),
-                )
-                .into());
+                let mut expected = format!("one of {}", listed(spelled.iter().map(String::as_str)));
+                if let Some(twin) = alike::twin(&label, spelled) {
+                    expected.push_str(&format!("; {:?} differs in form only", shortened(twin)));
+                }
+                for alike in alike::groups(spelled) {
+                    let names = listed(alike.into_iter().map(String::as_str));
+                    expected.push_str(&format!("; the classes {names} differ in form only"));
+                }
+                let found = format!("{:?}", shortened(&label));
+                return Err(value(row.line, path, column, found, expected).into());
             }
         }
     }
@@ -80,6 +89,7 @@ pub(super) fn numbers(rows: &[Row], path: &Path, column: &str) -> Result<Targets
             Label::Integer(whole) => Some(*whole as f64),
             Label::Number(number) => Some(*number),
             Label::Text(text) => text.trim().parse::<f64>().ok(),
+            Label::Decimal(digits) => digits.parse().ok(),
             Label::Boolean(_) => None,
         };
         match number.filter(|number| number.abs() <= MAX_TARGET) {
@@ -94,8 +104,9 @@ pub(super) fn numbers(rows: &[Row], path: &Path, column: &str) -> Result<Targets
                     _ => "a finite number".into(),
                 };
                 let found = match &row.label {
-                    Label::Text(text) => format!("{:?}", crate::data::shortened(text)),
+                    Label::Text(text) => format!("{:?}", shortened(text)),
                     Label::Integer(whole) => whole.to_string(),
+                    Label::Decimal(digits) => digits.clone(),
                     Label::Number(number) => number.to_string(),
                     Label::Boolean(value) => value.to_string(),
                 };
@@ -141,7 +152,20 @@ fn spelling(label: &Label, line: u64, path: &Path, column: &str) -> Result<Strin
         )),
         Label::Text(text) => Ok(text.clone()),
         Label::Integer(whole) => Ok(whole.to_string()),
+        Label::Decimal(digits) => Ok(digits.clone()),
         Label::Boolean(value) => Ok(value.to_string()),
+        // A whole number that no 64 bits hold was rounded: others are the same by now.
+        Label::Number(number)
+            if number.is_finite() && number.abs() >= ROUNDED && number.fract() == 0.0 =>
+        {
+            Err(value(
+                line,
+                path,
+                column,
+                format!("{number:e}"),
+                "a class; write numbers beyond 64 bits in quotation marks".into(),
+            ))
+        }
         // Display prints a whole float without a point.
         Label::Number(number) if number.is_finite() => Ok(number.to_string()),
         Label::Number(number) => Err(value(

@@ -132,9 +132,10 @@ fn load(
         metric,
         train,
         validation,
-        notes,
+        mut notes,
     } = task;
     let encoder = text_encoder(&places.model, &config, &request.training, &train)?;
+    notes.extend_from_slice(encoder.notes());
     let put = |examples: &Examples| -> Result<Rc<DataSet>, TrialError> {
         let encoded = encoder.encode(&examples.texts)?;
         let pad = config.pad_id;
@@ -158,10 +159,7 @@ pub(super) fn text_encoder(
     training: &TrainingSpec,
     examples: &Examples,
 ) -> Result<TextEncoder, TokenizeError> {
-    let limits = Limits {
-        vocabulary: config.vocabulary_size,
-        positions: config.max_tokens,
-    };
+    let limits = Limits::of(config);
     let pairs = examples.texts.iter().any(|(_, second)| second.is_some());
     TextEncoder::open(model, limits, training.max_length as usize, pairs)
 }

@@ -7,7 +7,7 @@ use autopeft_trainer::task::{self, Examples, Kind, Targets, Task};
 use serde_json::{Value, json};
 
 /// A folder with some files.
-fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+pub fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, content) in files {
         let path = folder.path().join(name);
@@ -25,7 +25,7 @@ fn glue(name: &str) -> TaskSpec {
     spec(json!({"name": name, "source": {}}))
 }
 
-fn custom(fields: Value) -> TaskSpec {
+pub fn custom(fields: Value) -> TaskSpec {
     let mut custom = json!({"type": "Classification", "textColumns": ["text"]});
     for (name, value) in fields.as_object().expect("fields") {
         custom[name] = value.clone();
@@ -33,13 +33,13 @@ fn custom(fields: Value) -> TaskSpec {
     spec(json!({"name": "custom", "source": {}, "custom": custom}))
 }
 
-fn load(spec: &TaskSpec, files: &[(&str, &[u8])]) -> Task {
+pub fn load(spec: &TaskSpec, files: &[(&str, &[u8])]) -> Task {
     let folder = folder(files);
     task::load(spec, folder.path()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The message that loading ends with, without the folder's name.
-fn refused(spec: &TaskSpec, files: &[(&str, &[u8])]) -> String {
+pub fn refused(spec: &TaskSpec, files: &[(&str, &[u8])]) -> String {
     let folder = folder(files);
     let message = match task::load(spec, folder.path()) {
         Ok(_) => panic!("the files were accepted"),
@@ -48,7 +48,7 @@ fn refused(spec: &TaskSpec, files: &[(&str, &[u8])]) -> String {
     message.replace(&folder.path().display().to_string(), "DIR")
 }
 
-fn classes(examples: &Examples) -> &[i64] {
+pub fn classes(examples: &Examples) -> &[i64] {
     match &examples.targets {
         Targets::Classes(classes) => classes,
         Targets::Numbers(_) => panic!("numbers"),

@@ -3,10 +3,17 @@
 use std::path::Path;
 
 use crate::common::small_tokenizer;
+use autopeft_trainer::encoder::architecture::SpecialTokens;
 use autopeft_trainer::tokenize::{Limits, TextEncoder, TokenizeError};
 use serde_json::{Value, json};
 
+const BERT: SpecialTokens = SpecialTokens {
+    start: "[CLS]",
+    end: "[SEP]",
+    has_segments: true,
+};
 const LIMITS: Limits = Limits {
+    special_tokens: Some(BERT),
     vocabulary: 40,
     positions: 24,
 };
@@ -17,9 +24,30 @@ fn open(
     max_length: usize,
     pairs: bool,
 ) -> Result<TextEncoder, TokenizeError> {
+    open_with(tokenizer, None, limits, max_length, pairs)
+}
+
+/// The same beside a `tokenizer_config.json`.
+fn open_with(
+    tokenizer: &Value,
+    settings: Option<&Value>,
+    limits: Limits,
+    max_length: usize,
+    pairs: bool,
+) -> Result<TextEncoder, TokenizeError> {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("tokenizer.json"), tokenizer.to_string()).expect("a file");
+    let write = |name: &str, content: &Value| {
+        std::fs::write(folder.path().join(name), content.to_string()).expect("a file");
+    };
+    write("tokenizer.json", tokenizer);
+    if let Some(settings) = settings {
+        write("tokenizer_config.json", settings);
+    }
     TextEncoder::open(folder.path(), limits, max_length, pairs)
+}
+
+fn ids(encoder: &TextEncoder, text: &str) -> Vec<i32> {
+    encoder.encode(&[(text.into(), None)]).expect("tokens").ids
 }
 
 fn refused(tokenizer: &Value, limits: Limits, max_length: usize) -> String {
@@ -72,4 +100,256 @@ fn a_tokenizer_that_does_not_fit_is_refused() {
         message.starts_with("/no/model/tokenizer.json: "),
         "{message}"
     );
+}
+
+/// Pairs of letters are merged to words of two and of four.
+fn byte_pairs(dropout: &Value) -> Value {
+    let mut tokenizer = small_tokenizer();
+    tokenizer["model"] = json!({
+        "type": "BPE", "dropout": dropout, "unk_token": "[UNK]", "fuse_unk": false,
+        "vocab": {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "a": 4, "b": 5, "ab": 6, "abab": 7},
+        "merges": [["a", "b"], ["ab", "ab"]],
+    });
+    tokenizer
+}
+
+#[test]
+fn a_tokenizer_that_draws_at_random_does_not() {
+    let encode = |dropout: Value| {
+        let encoder = open(&byte_pairs(&dropout), LIMITS, 24, false).expect("a tokenizer");
+        let all: Vec<_> = (0..20)
+            .map(|_| ids(&encoder, "abab abab ab a abab"))
+            .collect();
+        (all, encoder.notes().len())
+    };
+    let expected = vec![2, 7, 7, 6, 4, 7, 3];
+    assert_eq!(encode(Value::Null), (vec![expected.clone(); 20], 0));
+    assert_eq!(encode(json!(0.0)), (vec![expected.clone(); 20], 0));
+    assert_eq!(encode(json!(0.5)), (vec![expected; 20], 1));
+
+    let unigram = |alpha: Value| {
+        let mut tokenizer = small_tokenizer();
+        tokenizer["model"] = json!({
+            "type": "Unigram", "unk_id": 1, "byte_fallback": false, "alpha": alpha, "nbest_size": 8,
+            "vocab": [["[PAD]", 0.0], ["[UNK]", -9.0], ["[CLS]", 0.0], ["[SEP]", 0.0],
+                ["a", -2.0], ["b", -2.0], ["ab", -1.0]],
+        });
+        let encoder = open(&tokenizer, LIMITS, 24, false).expect("a tokenizer");
+        (0..20)
+            .map(|_| ids(&encoder, "abab ab"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(unigram(json!(0.1)), unigram(Value::Null));
+}
+
+#[test]
+fn special_tokens_that_the_file_does_not_add_are_those_of_the_model() {
+    for processor in [
+        Value::Null,
+        json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true}),
+        json!({"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 0}}],
+            "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {}}),
+        json!({"type": "Sequence", "processors": []}),
+    ] {
+        let mut tokenizer = small_tokenizer();
+        tokenizer["post_processor"] = processor;
+        let pair = |encoder: &TextEncoder| {
+            let texts = [("w5 w6".into(), Some("w7".into()))];
+            encoder.encode(&texts).expect("tokens")
+        };
+        let expected = open(&small_tokenizer(), LIMITS, 8, true).expect("a tokenizer");
+        let found = open(&tokenizer, LIMITS, 8, true).expect("a tokenizer");
+        assert_eq!(pair(&found), pair(&expected));
+        assert_eq!(
+            found.notes(),
+            [
+                "the tokenizer's post-processor adds no special tokens; [CLS] and [SEP] are added, as the model's own tokenizer does"
+            ]
+        );
+        let single = open(&tokenizer, LIMITS, 8, false).expect("a tokenizer");
+        assert_eq!(ids(&single, "w5 w6"), [2, 5, 6, 3]);
+        assert_eq!(ids(&single, ""), [2, 3]);
+        assert!(refused(&tokenizer, LIMITS, 3).contains("at least 4 is needed"));
+
+        // RoBERTa's own: <s> A </s></s> B </s>, all of one segment.
+        let vocabulary = tokenizer["model"]["vocab"].as_object_mut();
+        let vocabulary = vocabulary.expect("a vocabulary");
+        for (bert, roberta) in [("[CLS]", "<s>"), ("[SEP]", "</s>")] {
+            let id = vocabulary.remove(bert).expect("a token");
+            vocabulary.insert(roberta.into(), id);
+        }
+        let roberta = SpecialTokens {
+            start: "<s>",
+            end: "</s>",
+            has_segments: false,
+        };
+        let of = |special_tokens| Limits {
+            special_tokens,
+            ..LIMITS
+        };
+        let found = pair(&open(&tokenizer, of(Some(roberta)), 8, true).expect("a tokenizer"));
+        assert_eq!(found.ids, [2, 5, 6, 3, 3, 7, 3]);
+        assert_eq!(found.types, [0; 7]);
+        for (limits, problem) in [
+            (LIMITS, "its vocabulary has no [CLS]"),
+            (of(None), "the model's own ones are not known"),
+        ] {
+            let message = refused(&tokenizer, limits, 8);
+            let expected = format!("its post-processor adds no special tokens, and {problem};");
+            assert!(message.contains(&expected), "{message}");
+        }
+        // By another name.
+        let settings =
+            json!({"cls_token": "<s>", "sep_token": {"content": "</s>", "lstrip": false}});
+        let named = open_with(&tokenizer, Some(&settings), LIMITS, 8, false).expect("a tokenizer");
+        assert_eq!(ids(&named, "w5"), [2, 5, 3]);
+    }
+}
+
+/// Words of capital letters and of accents, under BERT's normalizer.
+fn cased(lowercase: bool, strip_accents: &Value) -> Value {
+    let mut tokenizer = small_tokenizer();
+    tokenizer["normalizer"] = json!({"type": "BertNormalizer", "clean_text": true,
+        "handle_chinese_chars": true, "strip_accents": strip_accents, "lowercase": lowercase});
+    let vocabulary = tokenizer["model"]["vocab"].as_object_mut();
+    let vocabulary = vocabulary.expect("a vocabulary");
+    for (word, name) in [("w5", "a"), ("w6", "A"), ("w7", "á"), ("w8", "Á")] {
+        let id = vocabulary.remove(word).expect("a word");
+        vocabulary.insert(name.into(), id);
+    }
+    tokenizer
+}
+
+#[test]
+fn settings_beside_the_tokenizer_are_followed_as_transformers_does() {
+    let check = |tokenizer: Value, settings: Value, words: [i32; 4], noted: usize| {
+        let mut nested = tokenizer.clone();
+        nested["normalizer"] =
+            json!({"type": "Sequence", "normalizers": [tokenizer["normalizer"]]});
+        for tokenizer in [&tokenizer, &nested] {
+            let encoder = open_with(tokenizer, Some(&settings), LIMITS, 8, false).expect("opens");
+            assert_eq!(ids(&encoder, "a A á Á")[1..5], words, "{settings}");
+            assert_eq!(
+                encoder.notes().len(),
+                noted,
+                "{settings}: {:?}",
+                encoder.notes()
+            );
+            assert_eq!(encoder.follows_settings(), noted > 0, "{settings}");
+        }
+    };
+    let null = &Value::Null;
+    let lowered = || cased(true, null);
+    let same = json!({"do_lower_case": true, "strip_accents": null});
+    check(lowered(), json!({}), [5, 5, 5, 5], 0);
+    check(lowered(), same, [5, 5, 5, 5], 0);
+    check(lowered(), json!({"do_lower_case": false}), [5, 6, 7, 8], 1);
+    check(
+        cased(false, null),
+        json!({"do_lower_case": true}),
+        [5, 5, 5, 5],
+        1,
+    );
+    check(lowered(), json!({"strip_accents": false}), [5, 5, 7, 7], 1);
+    let stripped = json!({"strip_accents": null});
+    check(cased(true, &json!(false)), stripped, [5, 5, 5, 5], 1);
+    let both = json!({"do_lower_case": false, "strip_accents": true});
+    check(lowered(), both, [5, 6, 5, 6], 2);
+    let general = json!({"do_lower_case": false, "tokenizer_class": "PreTrainedTokenizerFast"});
+    check(lowered(), general, [5, 5, 5, 5], 0);
+
+    let settings = json!({"do_lower_case": false});
+    let encoder = open_with(&lowered(), Some(&settings), LIMITS, 8, false).expect("opens");
+    assert_eq!(
+        encoder.notes(),
+        [
+            "tokenizer_config.json has do_lower_case: false, which is followed; tokenizer.json has the contrary"
+        ]
+    );
+}
+
+#[test]
+fn the_first_words_space_is_as_the_settings_have_it() {
+    let mut tokenizer = small_tokenizer();
+    tokenizer["pre_tokenizer"] = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
+    let vocabulary = tokenizer["model"]["vocab"].as_object_mut();
+    let vocabulary = vocabulary.expect("a vocabulary");
+    let id = vocabulary.remove("w6").expect("a word");
+    vocabulary.insert("Ġw".into(), id);
+    let id = vocabulary.remove("w7").expect("a word");
+    vocabulary.insert("w".into(), id);
+    for (settings, expected) in [
+        (json!({}), [2, 7, 3]),
+        (json!({"add_prefix_space": false}), [2, 7, 3]),
+        (json!({"add_prefix_space": true}), [2, 6, 3]),
+    ] {
+        let encoder = open_with(&tokenizer, Some(&settings), LIMITS, 8, false).expect("opens");
+        assert_eq!(ids(&encoder, "w"), expected, "{settings}");
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_followed_are_told() {
+    let mut tokenizer = cased(true, &Value::Null);
+    tokenizer["normalizer"] = json!({"type": "Lowercase"});
+    let settings = json!({"do_lower_case": false, "model_max_length": 6});
+    let encoder = open_with(&tokenizer, Some(&settings), LIMITS, 8, false).expect("opens");
+    assert_eq!(
+        encoder.notes(),
+        [
+            "tokenizer_config.json has do_lower_case: false, and tokenizer.json has a normalizer of its own, which is followed: texts are lower-cased",
+            "spec.training.maxLength is 8, and tokenizer_config.json has model_max_length: 6; the model was not made for longer texts",
+        ]
+    );
+    assert!(!encoder.follows_settings());
+    let endless = json!({"model_max_length": 1e30, "added_tokens_decoder": {}});
+    let encoder = open_with(&small_tokenizer(), Some(&endless), LIMITS, 8, false).expect("opens");
+    assert_eq!(encoder.notes(), [String::new(); 0]);
+    for (settings, problem) in [
+        (json!("a"), "invalid type"),
+        (json!({"do_lower_case": "no"}), "expected a boolean"),
+    ] {
+        let error = open_with(&small_tokenizer(), Some(&settings), LIMITS, 8, false);
+        let message = error.expect_err("refused").to_string();
+        assert!(
+            message.contains("tokenizer_config.json cannot be used: "),
+            "{message}"
+        );
+        assert!(message.contains(problem), "{message}");
+    }
+}
+
+#[test]
+fn a_tokenizer_that_is_something_else_is_recognised() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tokenizer.json");
+    let message = || {
+        let error = TextEncoder::open(folder.path(), LIMITS, 8, false);
+        error.expect_err("refused").to_string()
+    };
+    for (content, expected) in [
+        (
+            &b"version https://git-lfs.github.com/spec/v1\n"[..],
+            "it is a Git LFS pointer",
+        ),
+        (b"<html>", "it is an HTML page"),
+        (b"\x1f\x8b\x08", "it is compressed with gzip"),
+        (b"", "it is empty"),
+        (b"{\"version\": \"\xff\"}", "byte 14 is not UTF-8"),
+    ] {
+        std::fs::write(&path, content).expect("a file");
+        assert!(message().contains(expected), "{}", message());
+    }
+    std::fs::remove_file(&path).expect("the file");
+    std::os::unix::fs::symlink("nowhere", &path).expect("a link");
+    assert!(
+        message().contains("it is a symbolic link to nowhere"),
+        "{}",
+        message()
+    );
+    let marked = format!("\u{feff}{}", small_tokenizer());
+    std::fs::remove_file(&path).expect("the link");
+    std::fs::write(&path, marked).expect("a file");
+    TextEncoder::open(folder.path(), LIMITS, 8, false).expect("a byte order mark does no harm");
 }

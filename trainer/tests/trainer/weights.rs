@@ -32,8 +32,12 @@ fn load_changed(
 }
 
 fn logits(backbone: &Backbone) -> Vec<f64> {
+    logits_of("bert", backbone)
+}
+
+fn logits_of(architecture: &str, backbone: &Backbone) -> Vec<f64> {
     let model = Model::new(backbone, &configuration("011", 3, 5, 4), 3, 1).expect("a model");
-    values(&model.evaluator().predict(&small_batch("bert")))
+    values(&model.evaluator().predict(&small_batch(architecture)))
 }
 
 #[test]
@@ -46,6 +50,94 @@ fn prefix_and_spelling_of_norms_make_no_difference() {
         Some((name, tensor))
     });
     assert_eq!(logits(&plain.expect("it loads")), expected);
+}
+
+/// A model whose checkpoint's names are in a wrapper: `bert.` and what follows.
+fn wrapped(wrapper: &str, keeps_bert: bool) -> Result<Backbone, String> {
+    load_changed(|name, tensor| {
+        let inner = match keeps_bert {
+            true => name.as_str(),
+            false => name.trim_start_matches("bert."),
+        };
+        Some((format!("{wrapper}{inner}"), tensor))
+    })
+}
+
+#[test]
+fn what_wrapped_a_model_when_it_was_saved_makes_no_difference() {
+    let _guard = alone();
+    let expected = logits(&small_backbone("bert", Method::Peft));
+    for wrapper in [
+        "module.",
+        "_orig_mod.",
+        "base_model.model.",
+        "model.",
+        "module._orig_mod.",
+        "_orig_mod.module.",
+        "module.module.base_model.model.",
+        "_fsdp_wrapped_module.",
+        "0.auto_model.",
+    ] {
+        for keeps_bert in [true, false] {
+            let backbone = wrapped(wrapper, keeps_bert).expect(wrapper);
+            assert_eq!(logits(&backbone), expected, "{wrapper}");
+        }
+    }
+    let expected = logits_of("roberta", &small_backbone("roberta", Method::Peft));
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let config = small_config("roberta");
+    let tensors: Vec<(String, Tensor)> = small_tensors(&config)
+        .into_iter()
+        .map(|(name, tensor)| (format!("module.{name}"), tensor))
+        .collect();
+    write_model(directory.path(), &config, &tensors);
+    let backbone = load(directory.path()).expect("it loads");
+    assert_eq!(logits_of("roberta", &backbone), expected);
+}
+
+#[test]
+fn names_that_are_not_known_are_shown() {
+    let message = wrapped("student.", true).expect_err("refused");
+    assert_eq!(
+        message,
+        "model.safetensors: tensor embeddings.word_embeddings.weight is missing; the file has \
+         student.bert.embeddings.word_embeddings.weight; expected are the names of a bert checkpoint"
+    );
+    let message = load_changed(|name, tensor| Some((name.replace('.', "/"), tensor)));
+    assert_eq!(
+        message.expect_err("refused"),
+        "model.safetensors: tensor embeddings.word_embeddings.weight is missing; the file has \
+         bert/embeddings/LayerNorm/beta, bert/embeddings/LayerNorm/gamma, \
+         bert/embeddings/position_embeddings/weight, bert/embeddings/token_type_embeddings/weight \
+         and 52 more; expected are the names of a bert checkpoint"
+    );
+    // LoRA that was not merged is not left out silently.
+    let message = load_changed(|name, tensor| {
+        let name = name.replace("self.query.weight", "self.query.base_layer.weight");
+        Some((format!("base_model.model.{name}"), tensor))
+    });
+    assert_eq!(
+        message.expect_err("refused"),
+        "model.safetensors: tensor encoder.layer.0.attention.self.query.weight is missing; the file \
+         has base_model.model.bert.encoder.layer.0.attention.self.query.base_layer.weight; expected \
+         are the names of a bert checkpoint"
+    );
+}
+
+#[test]
+fn two_encoders_in_one_file_are_refused() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let config = small_config("bert");
+    let mut tensors = small_tensors(&config);
+    let name = "module.bert.embeddings.word_embeddings.weight";
+    tensors.push((name.into(), weight(name, &[40, 16])));
+    write_model(directory.path(), &config, &tensors);
+    assert_eq!(
+        load(directory.path()).expect_err("refused"),
+        "model.safetensors: tensors bert.embeddings.word_embeddings.weight and \
+         module.bert.embeddings.word_embeddings.weight both are the encoder's \
+         embeddings.word_embeddings.weight; save the one encoder that is meant"
+    );
 }
 
 #[test]
@@ -128,17 +220,42 @@ fn truncated_and_garbled_files_are_told_apart() {
     );
     check_file(
         b"PK",
-        "model.safetensors: is not a whole safetensors file: it has 2 bytes",
+        "model.safetensors: is not a whole safetensors file: it is text that begins with \"PK\"",
     );
     check_file(
         b"version https://git-lfs.github.com/spec/v1",
-        "model.safetensors: is not a whole safetensors file: it is a pointer of Git LFS, not the \
-         file",
+        "model.safetensors: is not a whole safetensors file: it is a Git LFS pointer, not the file \
+         itself; fetch the file with git lfs pull",
     );
     check_file(
         b"PK\x03\x04\0\0\0\0 and so on",
-        "model.safetensors: is not a whole safetensors file: its header would have 67324752 bytes, \
+        "model.safetensors: is not a whole safetensors file: it is a ZIP archive; unpack it first \
+         (.xlsx sheets and PyTorch's .bin and .pt files are ZIP archives too)",
+    );
+    check_file(
+        b"\x04\x03\x02\x01\0\0\0\0 and so on",
+        "model.safetensors: is not a whole safetensors file: its header would have 16909060 bytes, \
          the file has 18",
+    );
+    check_file(
+        b"<!doctype html><html>Entry not found</html>",
+        "model.safetensors: is not a whole safetensors file: it is an HTML page; a download that \
+         failed or was refused leaves one: fetch the file again",
+    );
+    // The first bytes of this one would do as the length of a header.
+    check_file(
+        &[b"\x1f\x8b\x08\0\0\0\0\0".as_slice(), &vec![7; 600_000]].concat(),
+        "model.safetensors: is not a whole safetensors file: it is compressed with gzip; \
+         decompress it first",
+    );
+    check_file(
+        b"Entry not found",
+        "model.safetensors: is not a whole safetensors file: it is text that begins with \
+         \"Entry not found\"",
+    );
+    check_file(
+        b"",
+        "model.safetensors: is not a whole safetensors file: it is empty",
     );
     check_file(
         &raw(&[(name, "F32", &[40, 16], &[0; 64])]),
@@ -186,6 +303,37 @@ fn a_missing_file_is_named_with_what_is_there_instead() {
         let expected = format!("{} is no directory that can be read;", place.display());
         assert!(error.contains(&expected), "{error}");
     }
+}
+
+#[test]
+fn files_of_a_model_that_are_something_else_are_recognised() {
+    for name in ["config.json", "model.safetensors"] {
+        let directory = small_model("bert");
+        let path = directory.path().join(name);
+        let message = || load(directory.path()).expect_err("refused");
+        std::fs::write(&path, "version https://git-lfs.github.com/spec/v1\n").expect("a file");
+        assert!(
+            message().contains("it is a Git LFS pointer"),
+            "{}",
+            message()
+        );
+        std::fs::write(&path, "").expect("a file");
+        assert!(message().ends_with("it is empty"), "{}", message());
+        std::fs::remove_file(&path).expect("the file");
+        std::fs::create_dir(&path).expect("a directory");
+        let expected = "it is a directory, and a file is expected";
+        assert!(message().contains(expected), "{}", message());
+        std::fs::remove_dir(&path).expect("the directory");
+        std::os::unix::fs::symlink("../../blobs/abc", &path).expect("a link");
+        let expected = format!(
+            "{name} is not there; it is a symbolic link to ../../blobs/abc, and nothing is there;"
+        );
+        assert!(message().starts_with(&expected), "{}", message());
+    }
+    let directory = small_model("bert");
+    let config = format!("\u{feff}{}", small_config("bert"));
+    std::fs::write(directory.path().join("config.json"), config).expect("a file");
+    load(directory.path()).expect("a byte order mark does no harm");
 }
 
 #[test]

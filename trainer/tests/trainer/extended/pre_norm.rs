@@ -34,6 +34,7 @@ fn read(fields: &Fields<'_>) -> Result<ModelConfig, ConfigError> {
         pad_id: fields.id("pad_token_id", 0)?,
         max_tokens: fields.size("max_position_embeddings", None)?,
         hidden_dropout: 0.0,
+        special_tokens: None,
         architecture: Rc::new(numbers),
     })
 }

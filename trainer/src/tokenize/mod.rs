@@ -2,11 +2,21 @@
 //!
 //! The file's truncation and padding are always replaced: files are found with either of them
 //! switched on at another length (all-MiniLM-L6-v2's has both at 128). Special tokens and pairs
-//! are as the file's post-processor has them.
+//! are as the file's post-processor has them; where it has none, as the model's own tokenizer adds
+//! them. `tokenizer_config.json` is followed where transformers follows it.
+
+mod mend;
+mod settings;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use settings::SETTINGS_FILE;
+use settings::Settings;
+
+use crate::encoder::ModelConfig;
+use crate::encoder::architecture::SpecialTokens;
+use crate::files;
 use tokenizers::{
     PostProcessor, Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy,
 };
@@ -31,6 +41,25 @@ pub enum TokenizeError {
         /// The file.
         path: PathBuf,
         /// What the parser says.
+        problem: String,
+    },
+    /// `tokenizer_config.json` is there and cannot be used.
+    #[error("{} cannot be used: {source}; it is the one that belongs to tokenizer.json, or is left out", path.display())]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Nothing would mark where an example begins, which is what the head reads.
+    #[error(
+        "{}: its post-processor adds no special tokens, and {problem}; save the tokenizer with its own (transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...))",
+        path.display()
+    )]
+    SpecialTokens {
+        /// The file.
+        path: PathBuf,
+        /// Why the model's own ones cannot be added.
         problem: String,
     },
     /// The tokenizer belongs to another model.
@@ -80,10 +109,23 @@ pub enum TokenizeError {
 /// What a model accepts.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// What the architecture's own tokenizer puts around texts.
+    pub special_tokens: Option<SpecialTokens>,
     /// Rows of the embedding.
     pub vocabulary: i64,
     /// The longest sequence.
     pub positions: i64,
+}
+
+impl Limits {
+    /// What a model of a configuration accepts.
+    pub fn of(config: &ModelConfig) -> Self {
+        Self {
+            special_tokens: config.special_tokens,
+            vocabulary: config.vocabulary_size,
+            positions: config.max_tokens,
+        }
+    }
 }
 
 /// Token ids and segment ids of some examples, one after the other.
@@ -102,6 +144,8 @@ pub struct Encoded {
 #[derive(Debug)]
 pub struct TextEncoder {
     tokenizer: Tokenizer,
+    notes: Vec<String>,
+    follows_settings: bool,
 }
 
 impl TextEncoder {
@@ -113,7 +157,7 @@ impl TextEncoder {
         pairs: bool,
     ) -> Result<Self, TokenizeError> {
         let path = model.join("tokenizer.json");
-        let text = std::fs::read_to_string(&path).map_err(|source| TokenizeError::Unreadable {
+        let text = files::read_json(&path).map_err(|source| TokenizeError::Unreadable {
             path: path.clone(),
             source,
         })?;
@@ -121,6 +165,10 @@ impl TextEncoder {
             path: path.clone(),
             problem,
         };
+        let settings = Settings::read(model).map_err(|source| TokenizeError::Settings {
+            path: model.join(SETTINGS_FILE),
+            source,
+        })?;
         let mut tokenizer =
             Tokenizer::from_bytes(text).map_err(|error| broken(error.to_string()))?;
         let largest = tokenizer.get_vocab(true).into_values().max();
@@ -132,21 +180,21 @@ impl TextEncoder {
                 vocabulary: limits.vocabulary,
             });
         }
-        let special = tokenizer
-            .get_post_processor()
-            .map_or(0, |processor| processor.added_tokens(pairs));
-        if max_length <= special {
-            return Err(TokenizeError::TooShort {
-                max_length,
-                special,
-            });
-        }
-        if max_length as i64 > limits.positions {
-            return Err(TokenizeError::TooLong {
-                max_length,
-                most: limits.positions,
-            });
-        }
+        let mut notes: Vec<String> = mend::switch_sampling_off(&mut tokenizer)
+            .into_iter()
+            .collect();
+        let added =
+            mend::add_special_tokens(&mut tokenizer, limits.special_tokens, &settings, pairs)
+                .map_err(|problem| {
+                    let path = path.clone();
+                    TokenizeError::SpecialTokens { path, problem }
+                })?;
+        notes.extend(added);
+        let followed =
+            mend::follow(&mut tokenizer, &settings).map_err(|error| broken(error.to_string()))?;
+        notes.extend(followed.notes);
+        notes.extend(settings.shorter_than(max_length));
+        check_length(&tokenizer, max_length, limits.positions, pairs)?;
         tokenizer
             .with_truncation(Some(TruncationParams {
                 max_length,
@@ -156,7 +204,22 @@ impl TextEncoder {
             }))
             .map_err(|error| broken(error.to_string()))?;
         tokenizer.with_padding(None);
-        Ok(Self { tokenizer })
+        Ok(Self {
+            tokenizer,
+            notes,
+            follows_settings: followed.is_changed,
+        })
+    }
+
+    /// What a user should know about the tokenizer, one sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Whether tokens follow from `tokenizer_config.json`, too, because it contradicts
+    /// `tokenizer.json`.
+    pub fn follows_settings(&self) -> bool {
+        self.follows_settings
     }
 
     /// The tokens of some examples.
@@ -207,6 +270,31 @@ impl TextEncoder {
             problem: "no single text is refused, only all together".into(),
         }
     }
+}
+
+/// There must be room for a token of text, and a position for each.
+fn check_length(
+    tokenizer: &Tokenizer,
+    max_length: usize,
+    positions: i64,
+    pairs: bool,
+) -> Result<(), TokenizeError> {
+    let special = tokenizer
+        .get_post_processor()
+        .map_or(0, |processor| processor.added_tokens(pairs));
+    if max_length <= special {
+        return Err(TokenizeError::TooShort {
+            max_length,
+            special,
+        });
+    }
+    if max_length as i64 > positions {
+        return Err(TokenizeError::TooLong {
+            max_length,
+            most: positions,
+        });
+    }
+    Ok(())
 }
 
 impl Encoded {

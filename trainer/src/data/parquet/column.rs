@@ -1,0 +1,236 @@
+//! One flat column of a Parquet file: what its values are, and reading them.
+
+use ::parquet::basic::{ConvertedType, LogicalType, Type as Physical};
+use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use ::parquet::data_type::{ByteArray, DataType, Decimal};
+use ::parquet::errors::ParquetError;
+use ::parquet::file::reader::RowGroupReader;
+use ::parquet::record::Field;
+use ::parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
+use half::f16;
+
+/// What a column of labels may hold.
+pub(super) const LABELS: &str = "a string, a number, true or false";
+const TEXTS: &str = "a string";
+
+/// One value.
+#[derive(Debug)]
+pub(super) enum Cell {
+    Null,
+    Boolean(bool),
+    Integer(i128),
+    Float(f64),
+    /// Digits of a number that is no `Integer`, without zeros at the end.
+    Decimal(String),
+    /// Text that has not been seen to be UTF-8.
+    Bytes(ByteArray),
+}
+
+/// What the values of a column are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holding {
+    Boolean,
+    /// Whole numbers with a sign.
+    Signed,
+    /// Whole numbers of so many bits.
+    Unsigned(u32),
+    /// Floats of 32 or 64 bits.
+    Float,
+    /// Floats of 16 bits.
+    Half,
+    Decimal {
+        precision: i32,
+        scale: i32,
+    },
+    Text,
+    /// What is neither a text nor a label, by its name in the plural.
+    Other(&'static str),
+}
+
+/// A column of the file.
+pub(super) struct Column {
+    /// Its place among the leaves of the schema.
+    pub(super) index: usize,
+    pub(super) name: String,
+    holding: Holding,
+}
+
+impl Column {
+    /// The column of a field of the schema's root, by the field's place.
+    pub(super) fn find(schema: &SchemaDescriptor, root: usize, name: &str) -> Self {
+        let leaf = (0..schema.num_columns())
+            .filter(|leaf| schema.get_column_root_idx(*leaf) == root)
+            .find(|leaf| {
+                let column = schema.column(*leaf);
+                column.path().parts().len() == 1 && column.max_rep_level() == 0
+            });
+        Self {
+            index: leaf.unwrap_or_default(),
+            name: name.into(),
+            holding: match leaf {
+                Some(leaf) => holding(&schema.column(leaf)),
+                None => Holding::Other("lists or groups of values"),
+            },
+        }
+    }
+
+    /// What the column holds and what it should hold, where these are not the same.
+    pub(super) fn refusal(&self, is_label: bool) -> Option<(&'static str, &'static str)> {
+        let found = match (self.holding, is_label) {
+            (Holding::Text, _) => return None,
+            (Holding::Other(found), _) => found,
+            (_, true) => return None,
+            (Holding::Boolean, false) => "booleans",
+            (_, false) => "numbers",
+        };
+        Some((found, if is_label { LABELS } else { TEXTS }))
+    }
+
+    /// The values of one group of rows, one a row.
+    pub(super) fn read(&self, group: &dyn RowGroupReader) -> Result<Vec<Cell>, ParquetError> {
+        let rows = usize::try_from(group.metadata().num_rows())
+            .map_err(|_| ParquetError::General("a negative number of rows".into()))?;
+        let whole = |value: i64| self.whole(value);
+        match group.get_column_reader(self.index)? {
+            ColumnReader::BoolColumnReader(reader) => {
+                cells(reader, rows, |value| Ok(Cell::Boolean(value)))
+            }
+            ColumnReader::Int32ColumnReader(reader) => {
+                cells(reader, rows, |value| Ok(whole(value.into())))
+            }
+            ColumnReader::Int64ColumnReader(reader) => {
+                cells(reader, rows, |value| Ok(whole(value)))
+            }
+            ColumnReader::FloatColumnReader(reader) => {
+                cells(reader, rows, |value| Ok(Cell::Float(value.into())))
+            }
+            ColumnReader::DoubleColumnReader(reader) => {
+                cells(reader, rows, |value| Ok(Cell::Float(value)))
+            }
+            ColumnReader::ByteArrayColumnReader(reader) => {
+                cells(reader, rows, |value| self.bytes(value))
+            }
+            ColumnReader::FixedLenByteArrayColumnReader(reader) => {
+                cells(reader, rows, |value| self.bytes(value.into()))
+            }
+            ColumnReader::Int96ColumnReader(_) => {
+                Err(ParquetError::General("a column of timestamps".into()))
+            }
+        }
+    }
+
+    /// A number that is stored in 32 or 64 bits.
+    fn whole(&self, stored: i64) -> Cell {
+        match self.holding {
+            Holding::Decimal { precision, scale } => {
+                decimal(Decimal::from_i64(stored, precision, scale))
+            }
+            // Stored with the sign of its bits.
+            Holding::Unsigned(bits) => {
+                let mask = u64::MAX >> (64 - bits);
+                Cell::Integer((stored as u64 & mask).into())
+            }
+            _ => Cell::Integer(stored.into()),
+        }
+    }
+
+    fn bytes(&self, stored: ByteArray) -> Result<Cell, ParquetError> {
+        match (self.holding, stored.data()) {
+            (Holding::Decimal { precision, scale }, _) => {
+                Ok(decimal(Decimal::from_bytes(stored, precision, scale)))
+            }
+            (Holding::Half, [low, high]) => {
+                Ok(Cell::Float(f16::from_le_bytes([*low, *high]).into()))
+            }
+            (Holding::Half, other) => Err(ParquetError::General(format!(
+                "a float of 16 bits with {} bytes",
+                other.len()
+            ))),
+            _ => Ok(Cell::Bytes(stored)),
+        }
+    }
+}
+
+fn holding(column: &ColumnDescriptor) -> Holding {
+    const TIMES: Holding = Holding::Other("dates or times");
+    match (column.physical_type(), column.converted_type()) {
+        (_, ConvertedType::DECIMAL) => {
+            let (precision, scale) = (column.type_precision(), column.type_scale());
+            match (0..=precision).contains(&scale) {
+                true => Holding::Decimal { precision, scale },
+                false => Holding::Other("decimals of a scale that cannot be"),
+            }
+        }
+        (Physical::INT96, _)
+        | (
+            _,
+            ConvertedType::DATE
+            | ConvertedType::TIME_MILLIS
+            | ConvertedType::TIME_MICROS
+            | ConvertedType::TIMESTAMP_MILLIS
+            | ConvertedType::TIMESTAMP_MICROS
+            | ConvertedType::INTERVAL,
+        ) => TIMES,
+        (Physical::BOOLEAN, _) => Holding::Boolean,
+        (Physical::INT32, ConvertedType::UINT_8) => Holding::Unsigned(8),
+        (Physical::INT32, ConvertedType::UINT_16) => Holding::Unsigned(16),
+        (Physical::INT32, ConvertedType::UINT_32) => Holding::Unsigned(32),
+        (Physical::INT64, ConvertedType::UINT_64) => Holding::Unsigned(64),
+        (Physical::INT32 | Physical::INT64, _) => match column.logical_type_ref() {
+            // Of nanoseconds, which have no converted type.
+            Some(LogicalType::Time(_) | LogicalType::Timestamp(_)) => TIMES,
+            _ => Holding::Signed,
+        },
+        (Physical::FLOAT | Physical::DOUBLE, _) => Holding::Float,
+        (Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY, _) => {
+            match column.logical_type_ref() {
+                Some(LogicalType::Float16) => Holding::Half,
+                Some(LogicalType::Uuid) => Holding::Other("UUIDs in 16 bytes"),
+                _ => Holding::Text,
+            }
+        }
+    }
+}
+
+/// A decimal's digits: 1.50 is 1.5, and 1.00 the whole number 1.
+fn decimal(value: Decimal) -> Cell {
+    let digits = Field::Decimal(value).to_string();
+    let short = match digits.contains('.') {
+        true => digits.trim_end_matches('0').trim_end_matches('.'),
+        false => &digits,
+    };
+    match short.parse() {
+        Ok(whole) => Cell::Integer(whole),
+        Err(_) => Cell::Decimal(short.into()),
+    }
+}
+
+/// All values of a column in a group of `rows`.
+fn cells<T: DataType>(
+    mut reader: ColumnReaderImpl<T>,
+    rows: usize,
+    cell: impl Fn(T::T) -> Result<Cell, ParquetError>,
+) -> Result<Vec<Cell>, ParquetError> {
+    let (mut levels, mut values) = (Vec::new(), Vec::new());
+    let mut read = 0;
+    while read < rows {
+        let (records, _, _) =
+            reader.read_records(rows - read, Some(&mut levels), None, &mut values)?;
+        if records == 0 {
+            return Err(ParquetError::General(format!(
+                "a column has {read} of its group's {rows} rows"
+            )));
+        }
+        read += records;
+    }
+    let mut values = values.into_iter();
+    let mut next = || values.next().map_or(Ok(Cell::Null), &cell);
+    // A column that cannot be null has no levels.
+    if levels.is_empty() {
+        return (0..rows).map(|_| next()).collect();
+    }
+    levels
+        .into_iter()
+        .map(|level| if level > 0 { next() } else { Ok(Cell::Null) })
+        .collect()
+}
