@@ -37,6 +37,13 @@ impl Decimal {
     pub fn get(self) -> f64 {
         self.0
     }
+
+    /// The number with six significant digits, for people.
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        // What it prints it reads back: a rounded finite number is finite, or it stays as it is.
+        format!("{:.5e}", self.0).parse().unwrap_or(self)
+    }
 }
 
 impl FromStr for Decimal {
@@ -114,6 +121,21 @@ mod tests {
             "1 ", "+1", "1e", "--1", "1_000",
         ] {
             assert!(text.parse::<Decimal>().is_err(), "{text:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn six_digits_are_left() {
+        for (number, rounded) in [
+            ("0.24919778908901516", "0.249198"),
+            ("-0.00012345678", "-0.000123457"),
+            ("0", "0"),
+            ("1", "1"),
+            ("123456789", "123457000"),
+            ("1.7976931348623157e308", "1.79769e308"),
+        ] {
+            let number: Decimal = number.parse().expect("a number");
+            assert_eq!(number.rounded().to_string(), rounded);
         }
     }
 

@@ -188,6 +188,8 @@ pub const QUANTITY: Whole = Whole::new(1, 16);
 pub const NODE_LABELS: u64 = 16;
 /// Taints that are tolerated.
 pub const TOLERATIONS: u64 = 16;
+/// Seconds for which a taint is tolerated: at most 365 days.
+pub const TOLERATION_SECONDS: Whole = TTL_SECONDS;
 /// Secrets of an image's registry.
 pub const PULL_SECRETS: u64 = 8;
 

@@ -43,7 +43,7 @@ pub struct PeftSearchStatus {
     /// Trials by state.
     #[serde(default)]
     pub trials: TrialCounts,
-    /// The best score so far.
+    /// The best score so far, six significant digits; the ledger has it whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_score: Option<Decimal>,
     /// The number of configurations on the Pareto front.
@@ -53,7 +53,8 @@ pub struct PeftSearchStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::FRONT))]
     pub pareto_front: Vec<FrontMember>,
-    /// The hypervolume of the front against the reference point: score times log10(1 + parameters).
+    /// The hypervolume of the front against the reference point: score times log10(1 + parameters), six
+    /// significant digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hypervolume: Option<Decimal>,
     /// The reference point of the hypervolume.

@@ -1,7 +1,7 @@
 //! What must hold for a spec beyond types and ranges: a rule a row. The API server reads a rule's CEL
 //! from the schema (`crd.rs`); `validate` runs its predicate, which may see more than its own place.
 //!
-//! A new rule is a row here and a row in `crds/tests/bad_inputs/` (docs/extending.md).
+//! A new rule is a row here and a row in `crds/tests/crds/bad_inputs/` (docs/extending.md).
 
 mod predicates;
 
@@ -135,6 +135,8 @@ pub fn of_the_object() -> Vec<(String, String)> {
     rules
 }
 
+const TOLERATIONS: &[&str] = &["spec.trainer.tolerations[]"];
+
 const SOURCES: &[&str] = &["spec.model.source", "spec.task.source"];
 
 /// Paths that must not lead out of where they begin.
@@ -153,6 +155,8 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     rules.extend(space_and_objectives());
     rules.extend(algorithm_and_training());
     rules.extend(trainer_and_limits());
+    #[cfg(test)]
+    rules.extend(tests::rows());
     rules
 });
 
@@ -364,10 +368,62 @@ fn trainer_and_limits() -> Vec<Rule> {
             predicates::no_system_class,
         ),
         rule(
+            TOLERATIONS,
+            "has(self.key) && self.key != ''",
+            "name the taint's key: whoever may create a search may not tolerate every taint at once",
+            predicates::one_taint,
+        ),
+        rule(
+            TOLERATIONS,
+            "!has(self.operator) || self.operator != 'Exists' || !has(self.value)",
+            "Exists is for any value: leave value out, or write Equal",
+            predicates::no_value_of_any,
+        ),
+        rule(
+            TOLERATIONS,
+            "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+            "tolerationSeconds is how long a pod stays that is to be evicted: give it with effect NoExecute alone",
+            predicates::seconds_until_eviction,
+        ),
+        rule(
             &["spec"],
             "self.parallelism <= self.maxTrials",
             "let at most maxTrials trials run at the same time",
             predicates::parallelism_is_used,
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A rule that only this crate's own tests have, added as docs/extending.md says.
+    pub(super) fn rows() -> Vec<Rule> {
+        vec![rule(
+            &["spec.algorithm.nuts.warmup"],
+            "self != 333",
+            "write any other number",
+            |seen| predicates::in_tests(seen.value),
+        )]
+    }
+
+    #[test]
+    fn a_new_row_is_told_by_validate_and_carried_by_the_schema() {
+        let spec = json!({"algorithm": {"nuts": {"warmup": 333}}});
+        let told = errors(&spec);
+        assert_eq!(told.len(), 1, "{told:?}");
+        let words = told[0].to_string();
+        let expected = "spec.algorithm.nuts.warmup: 333 is the tests'; write any other number";
+        assert_eq!(words, expected);
+        let mut carried = in_schema().filter(|rule| rule.cel == "self != 333");
+        let rule = carried.next().expect("a rule of the schema");
+        assert_eq!(rule.place, "spec.algorithm.nuts.warmup");
+        let crd = serde_json::to_value(crate::crd())
+            .expect("JSON")
+            .to_string();
+        assert!(crd.contains("self != 333") && crd.contains("write any other number"));
+    }
 }

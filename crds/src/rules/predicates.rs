@@ -325,10 +325,35 @@ pub(super) fn no_system_class(seen: &Seen<'_>) -> Vec<Problem> {
     })
 }
 
+pub(super) fn one_taint(seen: &Seen<'_>) -> Vec<Problem> {
+    let is_named = !text(&seen.value["key"]).is_empty();
+    problem(!is_named, ".key", || "it names no taint".into())
+}
+
+pub(super) fn no_value_of_any(seen: &Seen<'_>) -> Vec<Problem> {
+    let is_any = text(&seen.value["operator"]) == "Exists";
+    problem(is_any && is_given(&seen.value["value"]), ".value", || {
+        "operator Exists has no value".into()
+    })
+}
+
+pub(super) fn seconds_until_eviction(seen: &Seen<'_>) -> Vec<Problem> {
+    let evicts = text(&seen.value["effect"]) == "NoExecute";
+    let seconds = &seen.value["tolerationSeconds"];
+    problem(is_given(seconds) && !evicts, ".tolerationSeconds", || {
+        "a pod of another effect is not evicted".into()
+    })
+}
+
 pub(super) fn parallelism_is_used(seen: &Seen<'_>) -> Vec<Problem> {
     let of = |field: &str| count(&seen.value[field]).unwrap_or(0);
     let (parallelism, most) = (of("parallelism"), of("maxTrials"));
     problem(most > 0 && parallelism > most, ".parallelism", || {
         format!("{parallelism} is more than maxTrials, {most}")
     })
+}
+
+#[cfg(test)]
+pub(super) fn in_tests(value: &Value) -> Vec<Problem> {
+    problem(count(value) == Some(333), "", || "333 is the tests'".into())
 }

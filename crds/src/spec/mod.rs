@@ -23,7 +23,9 @@ pub use search::{
 };
 pub use source::{ClaimSource, HubSource, ImageSource, ModelSpec, SecretKeyRef, Source};
 pub use task::{CustomTask, CustomTaskType, TaskSpec};
-pub use trainer::{TaintEffect, TrainerResources, TrainerSpec, TrainerToleration};
+pub use trainer::{
+    TaintEffect, TolerationOperator, TrainerResources, TrainerSpec, TrainerToleration,
+};
 pub use training::{FidelitySpec, Padding, Precision, TrainingSpec};
 
 /// A search for parameter-efficient fine-tuning configurations of one model on one task.
@@ -34,6 +36,7 @@ pub use training::{FidelitySpec, Padding, Precision, TrainingSpec};
     kind = "PeftSearch",
     plural = "peftsearches",
     shortname = "psearch",
+    category = "autopeft",
     namespaced,
     status = "PeftSearchStatus",
     derive = "PartialEq",

@@ -105,13 +105,18 @@ impl Default for TrainerResources {
     }
 }
 
-/// A taint that trials may be scheduled in spite of.
+/// A taint that trials may be scheduled in spite of, in Kubernetes' own form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrainerToleration {
     /// The taint's key; every taint at once cannot be tolerated.
-    #[schemars(length(min = limits::OBJECT_NAME.least, max = limits::OBJECT_NAME.most))]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = limits::OBJECT_NAME.most))]
     pub key: String,
+    /// `Exists` for any value of the taint, `Equal` for the one that is given. Left out, it is `Equal`
+    /// where there is a value, else `Exists`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<TolerationOperator>,
     /// The taint's value; any where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::LABEL_VALUE))]
@@ -119,6 +124,41 @@ pub struct TrainerToleration {
     /// The taint's effect; any where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<TaintEffect>,
+    /// With effect `NoExecute`: how long a trial stays on a node that gets the taint; for ever where it
+    /// is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = limits::TOLERATION_SECONDS.least, max = limits::TOLERATION_SECONDS.most))]
+    pub toleration_seconds: Option<u64>,
+}
+
+/// How a toleration's value is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TolerationOperator {
+    /// Any value.
+    Exists,
+    /// The value that is given.
+    Equal,
+}
+
+impl TrainerToleration {
+    /// The operator, where none is written too.
+    pub fn operator(&self) -> TolerationOperator {
+        self.operator.unwrap_or(if self.value.is_some() {
+            TolerationOperator::Equal
+        } else {
+            TolerationOperator::Exists
+        })
+    }
+}
+
+impl TolerationOperator {
+    /// The word of Kubernetes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exists => "Exists",
+            Self::Equal => "Equal",
+        }
+    }
 }
 
 /// What a taint does.
@@ -130,4 +170,15 @@ pub enum TaintEffect {
     PreferNoSchedule,
     /// What runs is evicted.
     NoExecute,
+}
+
+impl TaintEffect {
+    /// The word of Kubernetes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoSchedule => "NoSchedule",
+            Self::PreferNoSchedule => "PreferNoSchedule",
+            Self::NoExecute => "NoExecute",
+        }
+    }
 }

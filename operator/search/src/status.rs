@@ -65,10 +65,10 @@ pub fn status(subject: &Subject, ledger: &Ledger) -> PeftSearchStatus {
         completion_time: ledger.conclusion().map(|(_, at)| Time(*at)),
         inspection: Some(subject.model.clone()),
         trials: counts,
-        best_score,
+        best_score: best_score.map(Decimal::rounded),
         front_size: u32::try_from(front.len()).unwrap_or(u32::MAX),
         pareto_front: spread(front),
-        hypervolume,
+        hypervolume: hypervolume.map(Decimal::rounded),
         reference_point: reference,
         baselines: baselines(subject, ledger),
         gpu_seconds_used: Decimal::new(ledger.gpu_seconds())

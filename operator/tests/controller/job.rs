@@ -222,3 +222,24 @@ fn each_hub_source_has_its_own_token() {
         [pair("HF_TOKEN", "m"), pair("HF_TOKEN_DATA", "d")]
     );
 }
+
+/// Kubernetes' own form of a toleration reaches the pod; where 0.1.0's left the operator out, it is filled in.
+#[test]
+fn tolerations_reach_the_pod() {
+    let given = json!([
+        {"key": "a"},
+        {"key": "b", "value": "x"},
+        {"key": "c", "operator": "Exists", "effect": "NoSchedule"},
+        {"key": "d", "operator": "Equal", "effect": "NoExecute", "tolerationSeconds": 60},
+    ]);
+    let source = || claim("store", "m");
+    let tolerant = search(source(), source(), json!({"tolerations": given}));
+    let expected = json!([
+        {"key": "a", "operator": "Exists"},
+        {"key": "b", "operator": "Equal", "value": "x"},
+        {"key": "c", "operator": "Exists", "effect": "NoSchedule"},
+        {"key": "d", "operator": "Equal", "effect": "NoExecute", "tolerationSeconds": 60},
+    ]);
+    let pod = &made(&tolerant)["spec"]["template"]["spec"];
+    assert_eq!(pod["tolerations"], expected);
+}

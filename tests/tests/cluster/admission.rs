@@ -11,7 +11,7 @@ use kube::Api;
 use kube::api::ListParams;
 use serde_json::json;
 
-#[path = "../../../crds/tests/bad_inputs/mod.rs"]
+#[path = "../../../crds/tests/crds/bad_inputs/mod.rs"]
 mod bad_inputs;
 
 #[test]

@@ -29,9 +29,15 @@ fn shard(split: &str) -> String {
 
 pub(super) fn files(name: TaskName, directory: &Path) -> Result<Files, TaskError> {
     let facts = name.facts().ok_or(TaskError::NotDescribed)?;
+    of_row(facts, directory)
+}
+
+/// The files of a task by its row.
+fn of_row(facts: &TaskFacts, directory: &Path) -> Result<Files, TaskError> {
+    let name = facts.name;
     let below = |folder: &str| directory.join(folder);
     let standard = [directory.to_path_buf(), below(facts.folder)];
-    let hub = [directory.to_path_buf(), below(name.as_str()), below("data")];
+    let hub = [directory.to_path_buf(), below(name), below("data")];
     let tsv = [TRAIN.0, facts.tsv_validation].map(ToOwned::to_owned);
     let parquet = [TRAIN.1, facts.hub_validation].map(shard);
     let places = standard.iter().map(|folder| (folder, &tsv));
@@ -56,16 +62,16 @@ pub(super) fn files(name: TaskName, directory: &Path) -> Result<Files, TaskError
             };
             TaskError::NoFile {
                 directory: folder.clone(),
-                task: name.as_str(),
+                task: name,
                 there: there.clone(),
                 missing: missing.clone(),
             }
         }
         None => TaskError::NoFiles {
             directory: directory.into(),
-            task: name.as_str(),
+            task: name,
             dev: facts.tsv_validation,
-            parquet: format!("{}/{}", name.as_str(), shard(TRAIN.1)),
+            parquet: format!("{}/{}", name, shard(TRAIN.1)),
             there: there(directory),
         },
     })
@@ -189,4 +195,43 @@ fn labels(names: &[&str], spelled: Vec<String>) -> Labels {
 
 fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A task that only this test has: its row is all that is needed to read it (docs/extending.md).
+    #[test]
+    fn a_row_is_all_that_a_new_task_needs() {
+        let row = TaskFacts {
+            name: "tests",
+            folder: "Tests",
+            tsv_text: ("question", Some("answer")),
+            tsv_label: "verdict",
+            classes: &["wrong", "right", "unclear"],
+            tsv_classes: &["0", "1", "2"],
+            ..TASKS[0]
+        };
+        let row = TaskFacts {
+            tsv_header: None,
+            ..row
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let inner = folder.path().join("Tests");
+        std::fs::create_dir(&inner).expect("a folder");
+        let text = "question\tanswer\tverdict\nhow?\tso\t1\nwhy?\tno\t0\nwho?\tme\t2\n";
+        for file in ["train.tsv", "dev.tsv"] {
+            std::fs::write(inner.join(file), text).expect("a file");
+        }
+        let files = of_row(&row, folder.path()).expect("the files");
+        assert_eq!(files.train, inner.join("train.tsv"));
+        let rows = data::read(&files.train, &files.columns).expect("rows").rows;
+        assert_eq!(rows[0].first, "how?");
+        assert_eq!(rows[0].second.as_deref(), Some("so"));
+        let Labels::Spelled { spelled, names } = files.labels else {
+            panic!("classes are spelled");
+        };
+        assert_eq!((spelled[2].as_str(), names[2].as_str()), ("2", "unclear"));
+    }
 }

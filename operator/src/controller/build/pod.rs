@@ -78,13 +78,19 @@ pub(super) fn pod(spec: &PeftSearchSpec, work: Work, defaults: &Defaults) -> Pod
 }
 
 fn toleration(given: &autopeft_crds::spec::TrainerToleration) -> Toleration {
-    let autopeft_crds::spec::TrainerToleration { key, value, effect } = given;
+    let autopeft_crds::spec::TrainerToleration {
+        key,
+        operator: _,
+        value,
+        effect,
+        toleration_seconds,
+    } = given;
     Toleration {
         key: Some(key.clone()),
-        operator: Some(if value.is_some() { "Equal" } else { "Exists" }.into()),
+        operator: Some(given.operator().as_str().into()),
         value: value.clone(),
-        effect: effect.map(|effect| format!("{effect:?}")),
-        toleration_seconds: None,
+        effect: effect.map(|effect| effect.as_str().into()),
+        toleration_seconds: toleration_seconds.and_then(|seconds| seconds.try_into().ok()),
     }
 }
 

@@ -97,7 +97,10 @@ fn rich() -> Value {
         "trainer": {
             "resources": {"gpus": 1},
             "nodeSelector": {"pool": "gpu"},
-            "tolerations": [{"key": "nvidia.com/gpu", "effect": "NoSchedule"}],
+            "tolerations": [
+                {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+                {"key": "spot", "effect": "NoExecute", "tolerationSeconds": 60},
+            ],
             "priorityClassName": "low",
             "runtimeClassName": "nvidia",
             "imagePullSecrets": ["registry"],

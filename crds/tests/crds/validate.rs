@@ -1,11 +1,9 @@
 //! What a spec may not say, each with the field that is named.
 
-mod bad_inputs;
-
+use crate::bad_inputs::{bad_inputs, good};
 use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::schema::{FieldError, check, spec_schema};
 use autopeft_crds::validate::{rules, validate};
-use bad_inputs::{bad_inputs, good};
 use serde_json::{Value, json};
 
 /// The errors of a spec, as a manifest's reader finds them.
@@ -73,6 +71,21 @@ fn quantities_that_are_enough() {
     }
     let resources = json!({"resources": {"cpu": "0.1"}});
     assert_eq!(errors_with("trainer", resources), []);
+}
+
+/// The forms that Kubernetes' own tolerations have.
+#[test]
+fn a_toleration_is_written_as_for_a_pod() {
+    let tolerations = json!([
+        {"key": "nvidia.com/gpu", "operator": "Exists"},
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+        {"key": "pool", "operator": "Equal", "value": "trial"},
+        {"key": "pool", "value": "trial"},
+        {"key": "pool"},
+        {"key": "spot", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60},
+    ]);
+    let trainer = json!({"tolerations": tolerations});
+    assert_eq!(errors_with("trainer", trainer), []);
 }
 
 /// Every form of file that the trainer reads, in small letters and capitals.

@@ -1,6 +1,6 @@
 //! The one table of bad inputs: what a spec may not say, who refuses it, and in which words.
 //!
-//! `crds/tests/validate.rs` holds `validate` against it, `tests/tests/cluster/admission.rs` a real API
+//! `crds/tests/crds/validate.rs` holds `validate` against it, `tests/tests/cluster/admission.rs` a real API
 //! server. A new rule has a row here.
 
 mod objects;
