@@ -10,6 +10,7 @@ use crate::decimal::Decimal;
 use crate::limits;
 use crate::methods::BaselineName;
 use crate::other_fields::OtherFields;
+use crate::spec::{FidelitySpec, TaskSpec};
 use crate::trial::{FailureReason, Inspection};
 
 /// The most entries of a ledger: the search's trials and the baselines.
@@ -116,6 +117,69 @@ pub enum TrialOrigin {
     Random,
     /// A baseline, named in `baseline`.
     Baseline,
+    /// Another trial's configuration (`ofTrial`), trained in full.
+    Promotion,
+    /// Another trial's configuration (`ofTrial`), trained on another task.
+    Transfer,
+}
+
+/// What a trial is trained for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TrialPurpose {
+    /// To find good configurations: what the surrogate learns from and the front is made of.
+    Search,
+    /// To compare the search with a known method.
+    Baseline,
+    /// To train a configuration in full that the search has found.
+    Promotion,
+    /// To train such a configuration on another task.
+    Transfer,
+}
+
+impl TrialOrigin {
+    /// What a trial of this origin is trained for.
+    pub fn purpose(self) -> TrialPurpose {
+        match self {
+            Self::Initial | Self::Bayesian | Self::Random => TrialPurpose::Search,
+            Self::Baseline => TrialPurpose::Baseline,
+            Self::Promotion => TrialPurpose::Promotion,
+            Self::Transfer => TrialPurpose::Transfer,
+        }
+    }
+}
+
+/// What a trial is trained with in the place of what the spec says. What is left out is the spec's.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrialTerms {
+    /// How much training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fidelity: Option<FidelitySpec>,
+    /// The seed of the training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// The task, with its data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any_object")]
+    pub task: Option<TaskSpec>,
+}
+
+/// An object that was checked where it came from: the rules of a spec, once an entry, would cost more than an API
+/// server allows.
+fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+}
+
+/// One start of a trial.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Attempt {
+    /// The trial.
+    pub trial: u32,
+    /// Which start, from 1.
+    pub attempt: u32,
 }
 
 /// Where a trial stands.
@@ -156,10 +220,20 @@ pub struct LedgerEntry {
     /// Which baseline, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<BaselineName>,
+    /// The trial of the search whose configuration this is, of a promotion or a transfer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_trial: Option<u32>,
+    /// What it is trained with in the place of what the spec says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Box<TrialTerms>>,
     /// Where it stands.
     pub state: TrialState,
     /// Which start, from 1.
     pub attempt: u32,
+    /// The run that carries the due attempt out, by its first trial and that trial's attempt. Left out where the
+    /// attempt is a run of its own or the first of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Attempt>,
     /// The UID of the due attempt's Job, in a cluster: no other Job's result is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -224,6 +298,26 @@ pub struct LedgerEntry {
     #[serde(flatten)]
     #[schemars(skip)]
     pub other: OtherFields,
+}
+
+impl LedgerEntry {
+    /// What the trial is trained for.
+    pub fn purpose(&self) -> TrialPurpose {
+        self.origin.purpose()
+    }
+
+    /// The attempt that is due, or that ended the trial.
+    pub fn due(&self) -> Attempt {
+        Attempt {
+            trial: self.trial,
+            attempt: self.attempt,
+        }
+    }
+
+    /// The run that carries the due attempt out.
+    pub fn run_id(&self) -> Attempt {
+        self.run.unwrap_or(self.due())
+    }
 }
 
 /// One configuration of the Pareto front.

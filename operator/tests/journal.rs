@@ -64,6 +64,8 @@ fn planned(trial: u32) -> Event {
         parameters: 16,
         origin: TrialOrigin::Bayesian,
         baseline: None,
+        of_trial: None,
+        terms: None,
         basis: 0,
         inputs_hash: "0123456789abcdef".into(),
         acquisition: Decimal::new(-1.0 / 3.0).ok(),

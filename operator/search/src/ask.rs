@@ -176,6 +176,8 @@ fn planned(suggestion: Suggestion, problem: &Problem, ledger: &Ledger) -> Planne
         configuration,
         origin,
         baseline: None,
+        of_trial: None,
+        terms: None,
         basis: ledger.events(),
         inputs_hash,
         acquisition: acquisition.and_then(decimal),

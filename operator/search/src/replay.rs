@@ -3,7 +3,7 @@
 use std::fmt;
 
 use autopeft_crds::space::SpaceError;
-use autopeft_crds::status::TrialOrigin;
+use autopeft_crds::status::TrialPurpose;
 use autopeft_crds::{Decimal, SearchSpace};
 
 use crate::ask::{self, AskError, Asked};
@@ -89,13 +89,15 @@ impl fmt::Display for Counts {
     }
 }
 
-/// Recomputes the suggestions of a journal, one at a time. Baselines are not suggested by the engine.
+/// Recomputes the suggestions of a journal, one at a time. Trials of other purposes are not suggested by the engine.
 pub fn replay(history: &History) -> impl Iterator<Item = Result<Step, ReplayError>> + '_ {
     history
         .events
         .iter()
         .filter_map(|Stamped { at: _, event }| match event {
-            Event::Planned(planned) if planned.origin != TrialOrigin::Baseline => Some(planned),
+            Event::Planned(planned) if planned.origin.purpose() == TrialPurpose::Search => {
+                Some(planned)
+            }
             _ => None,
         })
         .map(|planned| step(history, planned))
@@ -128,6 +130,8 @@ fn differences(before: &Planned, again: &Planned) -> Vec<String> {
         parameters,
         origin,
         baseline: _,
+        of_trial: _,
+        terms: _,
         basis: _,
         inputs_hash,
         acquisition,

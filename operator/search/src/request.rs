@@ -1,10 +1,15 @@
-//! The request that starts a trial, from spec and ledger. No I/O.
+//! The request that starts a run, from spec and ledger, and the outcomes that are expected of it. No I/O.
+
+use std::collections::BTreeMap;
 
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::configuration::LayerMaskError;
-use autopeft_crds::spec::{BaselineName, PeftSearchSpec};
-use autopeft_crds::status::LedgerEntry;
+use autopeft_crds::run::{Expected, RunError, RunRequest};
+use autopeft_crds::spec::{BaselineName, PeftSearchSpec, TaskSpec};
+use autopeft_crds::status::{Attempt, LedgerEntry, TrialTerms};
 use autopeft_crds::trial::{Method, TrialIdentity, TrialRequest};
+
+use crate::ledger::Ledger;
 
 /// Where the trainer finds its files: directories on its machine, or `hf://owner/name@revision`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +18,21 @@ pub struct Places {
     pub model: String,
     /// The task's data.
     pub data: String,
+    /// The data of trials that have a task of their own.
+    pub others: BTreeMap<u32, String>,
     /// The directory under which each trial's adapter is kept.
     pub artifacts: Option<String>,
+}
+
+/// Why a run has no request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// Where the data is.
+    #[error("trial {0} has a task of its own, and this version does not know where its data is")]
+    Data(u32),
+    /// Its trials cannot be one run.
+    #[error(transparent)]
+    Run(#[from] RunError),
 }
 
 /// Who a trial's due attempt is.
@@ -27,31 +45,70 @@ pub fn identity(uid: &str, entry: &LedgerEntry) -> TrialIdentity {
     }
 }
 
+/// The task of a trial: its own, or the search's.
+fn task<'a>(spec: &'a PeftSearchSpec, entry: &'a LedgerEntry) -> &'a TaskSpec {
+    let terms = entry.terms.as_deref();
+    terms
+        .and_then(|terms| terms.task.as_ref())
+        .unwrap_or(&spec.task)
+}
+
+/// Whose outcome a run's document should hold for a trial's due attempt.
+pub fn expected(spec: &PeftSearchSpec, uid: &str, entry: &LedgerEntry) -> Expected {
+    Expected {
+        identity: identity(uid, entry),
+        metric: task(spec, entry).score_metric(),
+    }
+}
+
+/// The request of a run.
+pub fn run(
+    spec: &PeftSearchSpec,
+    places: &Places,
+    uid: &str,
+    ledger: &Ledger,
+    run: Attempt,
+) -> Result<RunRequest, RequestError> {
+    let members = ledger.members(run);
+    let trials: Result<_, RequestError> = members
+        .map(|entry| trial(spec, places, uid, entry))
+        .collect();
+    Ok(RunRequest::new(trials?)?)
+}
+
 /// The request of a trial's due attempt.
-pub fn trial(
+fn trial(
     spec: &PeftSearchSpec,
     places: &Places,
     uid: &str,
     entry: &LedgerEntry,
-) -> TrialRequest {
+) -> Result<TrialRequest, RequestError> {
+    let TrialTerms {
+        fidelity,
+        seed,
+        task: own_task,
+    } = entry.terms.as_deref().cloned().unwrap_or_default();
     let mut training = spec.training.clone();
     if let Some(rate) = entry.baseline.and_then(BaselineName::learning_rate) {
         training.learning_rate = rate;
     }
-    TrialRequest {
+    training.seed = seed.unwrap_or(training.seed);
+    let data = match &own_task {
+        None => Some(&places.data),
+        Some(_) => places.others.get(&entry.trial),
+    };
+    let artifacts = places.artifacts.as_ref();
+    Ok(TrialRequest {
         identity: identity(uid, entry),
         configuration: entry.configuration.clone(),
         method: entry.baseline.map_or(Method::Peft, BaselineName::method),
         model: places.model.clone(),
-        data: places.data.clone(),
-        task: spec.task.clone(),
-        fidelity: spec.fidelity.clone(),
+        data: data.ok_or(RequestError::Data(entry.trial))?.clone(),
+        task: own_task.unwrap_or_else(|| spec.task.clone()),
+        fidelity: fidelity.unwrap_or_else(|| spec.fidelity.clone()),
         training,
-        artifacts: places
-            .artifacts
-            .as_ref()
-            .map(|folder| format!("{folder}/trial-{}", entry.trial)),
-    }
+        artifacts: artifacts.map(|folder| format!("{folder}/trial-{}", entry.trial)),
+    })
 }
 
 /// The request by which the trainer inspects model and data before the search begins. Its

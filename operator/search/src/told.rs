@@ -79,6 +79,14 @@ pub fn line(event: &Event, status: &PeftSearchStatus) -> Option<Line> {
             );
             Line::new(Level::Normal, planned.trial, text)
         }
+        Event::Joined {
+            trial,
+            attempt,
+            run,
+        } => {
+            let text = format!("trial {trial} joins the run of trial {}", run.trial);
+            Line::new(Level::Detail, *trial, text).attempt(*attempt)
+        }
         Event::Started { trial, attempt } => {
             let text = format!("trial {trial} started (attempt {attempt})");
             Line::new(Level::Detail, *trial, text).attempt(*attempt)

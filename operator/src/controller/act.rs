@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use autopeft_crds::status::Attempt;
 use autopeft_search::pauses::Work;
 use autopeft_search::planner::Engine;
 use autopeft_search::trouble::Trouble;
@@ -136,12 +137,12 @@ async fn start(
         (Created::Made(uid), _) => {
             pass.memory.created.insert(uid.clone(), pass.now);
             if let (Stage::Searching(course), Work::Trial(trial)) = (stage, work) {
-                course.ledger.note_job(trial, attempt, &uid)?;
+                course.ledger.note_job(Attempt { trial, attempt }, &uid)?;
             }
             Ok(Started::Made)
         }
         (Created::Conflict, Work::Trial(trial)) => {
-            pass.memory.conflicts.insert((trial, attempt));
+            pass.memory.conflicts.insert(Attempt { trial, attempt });
             Ok(Started::Refused)
         }
         (Created::Conflict, Work::Inspection) => {

@@ -3,6 +3,7 @@
 use std::any::Any;
 
 use autopeft_search::ledger::LedgerError;
+use autopeft_search::request::RequestError;
 
 use super::client::api::ApiError;
 
@@ -15,6 +16,9 @@ pub enum ReconcileError {
     /// The planner and the ledger disagree: a defect of this program.
     #[error("the plan does not fit the ledger: {0}")]
     Ledger(#[from] LedgerError),
+    /// A run has no request.
+    #[error(transparent)]
+    Run(#[from] RequestError),
     /// A document could not be made: a defect of this program.
     #[error("a request is not JSON: {0}")]
     Request(#[from] serde_json::Error),

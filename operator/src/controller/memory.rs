@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use autopeft_crds::PeftSearch;
+use autopeft_crds::status::Attempt;
 use autopeft_search::ledger::BadInput;
 use autopeft_search::patience::Patience;
 use autopeft_search::pauses::Pauses;
@@ -11,7 +12,6 @@ use autopeft_search::planner::Engine;
 use autopeft_search::trouble::Trouble;
 use k8s_openapi::jiff::Timestamp;
 
-use super::build::names::Attempt;
 use super::engines::Step;
 
 /// What is remembered of one search.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use autopeft_crds::PeftSearch;
-use autopeft_crds::status::LedgerEntry;
+use autopeft_crds::status::Attempt;
+use autopeft_search::ledger::Ledger;
 use autopeft_search::pauses::Work;
 use autopeft_search::request::{self, Places};
 use k8s_openapi::api::batch::v1::Job;
@@ -75,18 +76,21 @@ impl<'a> Pass<'a> {
         self.search.metadata.uid.clone().unwrap_or_default()
     }
 
-    /// The Job of a trial's due attempt.
-    pub fn job(&self, places: &Places, entry: &LedgerEntry) -> Result<Job, serde_json::Error> {
-        let request = request::trial(&self.search.spec, places, &self.uid(), entry);
+    /// The Job of a run.
+    pub fn job(
+        &self,
+        places: &Places,
+        ledger: &Ledger,
+        run: Attempt,
+    ) -> Result<Job, ReconcileError> {
+        let request = request::run(&self.search.spec, places, &self.uid(), ledger, run)?;
         let document = serde_json::to_string(&request)?;
-        let work = Work::Trial(entry.trial);
-        let defaults = &self.context.defaults;
         Ok(job::job(
             &self.search,
-            work,
-            entry.attempt,
-            document,
-            defaults,
+            Work::Trial(run.trial),
+            run.attempt,
+            (document, request.trials().len()),
+            &self.context.defaults,
         ))
     }
 
@@ -99,7 +103,7 @@ impl<'a> Pass<'a> {
             &self.search,
             Work::Inspection,
             1,
-            document,
+            (document, 1),
             defaults,
         ))
     }

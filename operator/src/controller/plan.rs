@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use autopeft_crds::PeftSearchStatus;
+use autopeft_crds::status::{Attempt, LedgerEntry};
 use autopeft_search::inspection::{self, Early, Run, Step};
 use autopeft_search::ledger::Event;
 use autopeft_search::measures;
@@ -17,7 +18,6 @@ use autopeft_search::{ends, object, status};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::jiff::Timestamp;
 
-use super::build::names::Attempt;
 use super::build::pod;
 use super::error::ReconcileError;
 use super::judge::observe::{Objects, Observed};
@@ -199,6 +199,7 @@ fn plan_trials(
         inspection: &course.subject.model,
         ledger: &course.ledger,
         runs: &observed.runs,
+        trials_per_run: 1,
         engine: &course.engine,
         converged: measures::has_converged(&course.subject, &course.ledger),
         ahead: true,
@@ -230,8 +231,8 @@ fn take_in(
 ) -> Result<(), ReconcileError> {
     let generation = pass.search.metadata.generation;
     let memory = &mut *pass.memory;
-    for ((trial, attempt), uid) in &observed.adopted {
-        course.ledger.note_job(*trial, *attempt, uid)?;
+    for (run, uid) in &observed.adopted {
+        course.ledger.note_job(*run, uid)?;
         memory.pauses.not_refused();
     }
     for (trial, uid) in &observed.begun {
@@ -244,9 +245,9 @@ fn take_in(
     if observed.missing.is_empty() {
         memory
             .unclear
-            .retain(|attempt, _| observed.unclear.contains(attempt));
-        for attempt in &observed.unclear {
-            let since = memory.unclear.entry(*attempt).or_insert(pass.now);
+            .retain(|run, _| observed.unclear.contains(run));
+        for run in &observed.unclear {
+            let since = memory.unclear.entry(*run).or_insert(pass.now);
             // A clock that was set back.
             *since = pass.now.min(*since);
         }
@@ -256,16 +257,16 @@ fn take_in(
 
 /// What has to be known of Jobs and pods first.
 fn question(course: &Course, observed: &Observed) -> Option<Question> {
-    let uid = |trial: u32| course.ledger.entry(trial)?.job_uid.clone();
+    let uid = |run: &Attempt| course.ledger.job_uid(*run).cloned();
     if !observed.missing.is_empty() {
         let missing = observed.missing.iter();
-        let asked = missing.map(|(trial, attempt)| (Work::Trial(*trial), *attempt, uid(*trial)));
+        let asked = missing.map(|run| (Work::Trial(run.trial), run.attempt, uid(run)));
         return Some(Question::Jobs(asked.collect()));
     }
     if !observed.unproven.is_empty() {
         let unproven = observed.unproven.iter();
-        let asked = unproven
-            .filter_map(|(trial, attempt)| Some(((Work::Trial(*trial), *attempt), uid(*trial)?)));
+        let asked =
+            unproven.filter_map(|run| Some(((Work::Trial(run.trial), run.attempt), uid(run)?)));
         return Some(Question::Pods(asked.collect()));
     }
     None
@@ -280,22 +281,19 @@ fn decide(
 ) -> Result<Decision, ReconcileError> {
     let ledger = &course.ledger;
     let is_over = ledger.conclusion().is_some();
-    let open: BTreeSet<Attempt> = ledger
-        .open()
-        .map(|entry| (entry.trial, entry.attempt))
-        .collect();
+    let open: BTreeSet<Attempt> = ledger.open().map(LedgerEntry::run_id).collect();
     let memory = &mut *pass.memory;
     let generation = pass.search.metadata.generation;
     memory.bad_input = ledger.bad_input().map(|found| (generation, found.clone()));
-    memory.gone.retain(|attempt| open.contains(attempt));
-    memory.conflicts.retain(|attempt| open.contains(attempt));
+    memory.gone.retain(|run| open.contains(run));
+    memory.conflicts.retain(|run| open.contains(run));
     if is_over {
         // Nothing is created any more.
         memory.pauses.not_refused();
     }
     memory
         .pauses
-        .keep_setbacks_while(|trial| !is_over && open.iter().any(|(open, _)| *open == trial));
+        .keep_setbacks_while(|trial| !is_over && ledger.open().any(|entry| entry.trial == trial));
     let mut troubles = memory.pauses.troubles();
     let waits = !memory.conflicts.is_empty() || !observed.troubles.is_empty();
     troubles.extend(observed.troubles);
@@ -320,18 +318,14 @@ fn decide(
     }
     for action in plan.actions {
         match action {
-            Action::Start { trial, attempt } => {
-                if let Some(entry) = ledger.entry(trial) {
-                    decision.starts.push(Start {
-                        work: Work::Trial(trial),
-                        attempt,
-                        job: pass.job(&course.places, entry)?,
-                    });
-                }
-            }
+            Action::Start { run } => decision.starts.push(Start {
+                work: Work::Trial(run.trial),
+                attempt: run.attempt,
+                job: pass.job(&course.places, ledger, run)?,
+            }),
             Action::Suggest { trial: _ } => decision.suggest = true,
-            Action::Stop { trial, attempt, .. } | Action::Remove { trial, attempt } => {
-                let objects = observed.objects.get(&(trial, attempt));
+            Action::Stop { run, why: _ } | Action::Remove { run } => {
+                let objects = observed.objects.get(&run);
                 decision.removals.extend(objects.cloned());
             }
             Action::Write(_) => {}

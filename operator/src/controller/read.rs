@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use autopeft_crds::PeftSearch;
+use autopeft_crds::status::Attempt;
 use autopeft_search::ask::Asked;
 use autopeft_search::pauses::Work;
 use autopeft_search::planner::Engine;
@@ -144,7 +145,7 @@ async fn look_up(
             pass.jobs.push(Arc::new(job));
         }
         (None, Work::Trial(trial)) => {
-            pass.memory.gone.insert((trial, attempt));
+            pass.memory.gone.insert(Attempt { trial, attempt });
         }
         (None, Work::Inspection) => {}
     }

@@ -1,7 +1,7 @@
-//! The trials that run on this machine: one child process and one directory per attempt. Starts,
+//! The runs on this machine: one child process and one directory each, for one or several trials. Starts,
 //! watches and stops processes; reads their results.
 //!
-//! An attempt's directory is `trials/NNNN-A`, with `request.json`, `result.json` (the trainer's) and
+//! The directory of a run, by its first trial and that trial's attempt, is `trials/NNNN-A`, with `request.json`, `result.json` (the trainer's) and
 //! `log.txt`. A child leads a process group of its own, so that the terminal's Ctrl-C does not reach
 //! it, and holds the reading end of a pipe: when this program goes away in whatever manner, the pipe
 //! closes and the trainer ends (`--exit-with-parent`).
@@ -15,10 +15,9 @@ use std::time::Duration;
 
 use autopeft_crds::Decimal;
 use autopeft_crds::limits::MESSAGE;
-use autopeft_crds::spec::Metric;
-use autopeft_crds::trial::{
-    FailureReason, RESULT_MAX_BYTES, TrialIdentity, TrialOutcome, TrialRequest, parse_result,
-};
+use autopeft_crds::run::{Expected, RunRequest, parse_run_result};
+use autopeft_crds::status::Attempt;
+use autopeft_crds::trial::{FailureReason, RESULT_MAX_BYTES, TrialOutcome};
 use k8s_openapi::jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
@@ -26,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::files::{self, FileError, REMEDY};
 use super::trainer::{self, TrainerError, last_words};
-use autopeft_search::planner::{Run, RunState, StopReason};
+use autopeft_search::planner::{End, Run, RunState, StopReason};
 
 /// How long a child may take to end when it is asked to.
 const GRACE: Duration = Duration::from_secs(5);
@@ -37,7 +36,7 @@ const BAD_INPUT: i32 = 2;
 /// The signal that nothing can catch.
 const KILLED: i32 = 9;
 
-/// The files of an attempt's directory.
+/// The files of a run's directory.
 pub const LOG: &str = "log.txt";
 const RESULT: &str = "result.json";
 
@@ -63,45 +62,37 @@ pub enum StartError {
     Trainer(#[from] TrainerError),
 }
 
-type Key = (u32, u32);
+/// How a child ended, as the system tells it.
+type Report = (Attempt, std::io::Result<ExitStatus>);
 
 /// The children of this process.
 #[derive(Debug)]
 pub struct Runs {
     workdir: PathBuf,
     launch: Launch,
-    metric: Metric,
-    children: BTreeMap<Key, Running>,
-    /// Trials of which an attempt was killed by signal 9, and not by us.
+    children: BTreeMap<Attempt, Running>,
+    /// Trials at which a run was killed by signal 9, and not by us.
     killed: BTreeSet<u32>,
-    report: mpsc::UnboundedSender<(Key, std::io::Result<ExitStatus>)>,
-    reports: mpsc::UnboundedReceiver<(Key, std::io::Result<ExitStatus>)>,
+    report: mpsc::UnboundedSender<Report>,
+    reports: mpsc::UnboundedReceiver<Report>,
 }
 
 #[derive(Debug)]
 struct Running {
-    identity: TrialIdentity,
+    expected: Vec<Expected>,
     since: Timestamp,
     stopped: Option<StopReason>,
     halt: Option<oneshot::Sender<()>>,
-    ended: Option<TrialOrGone>,
-}
-
-/// How a child ended.
-#[derive(Clone, Debug)]
-enum TrialOrGone {
-    Outcome(TrialOutcome),
-    Gone,
+    ended: Option<RunState>,
 }
 
 impl Runs {
     /// No children yet.
-    pub fn new(workdir: &Path, launch: Launch, metric: Metric) -> Self {
+    pub fn new(workdir: &Path, launch: Launch) -> Self {
         let (report, reports) = mpsc::unbounded_channel();
         Self {
             workdir: workdir.into(),
             launch,
-            metric,
             children: BTreeMap::new(),
             killed: BTreeSet::new(),
             report,
@@ -109,16 +100,14 @@ impl Runs {
         }
     }
 
-    /// The directory of an attempt.
-    pub fn directory(&self, trial: u32, attempt: u32) -> PathBuf {
-        self.workdir
-            .join("trials")
-            .join(attempt_name(trial, attempt))
+    /// The directory of a run.
+    pub fn directory(&self, run: Attempt) -> PathBuf {
+        self.workdir.join("trials").join(name_of(run))
     }
 
-    /// Whether an attempt is a child of this process, also one that has ended.
-    pub fn holds(&self, trial: u32, attempt: u32) -> bool {
-        self.children.contains_key(&(trial, attempt))
+    /// Whether a run is a child of this process, also one that has ended.
+    pub fn holds(&self, run: Attempt) -> bool {
+        self.children.contains_key(&run)
     }
 
     /// Whether no child runs any more.
@@ -128,10 +117,15 @@ impl Runs {
             .all(|running| running.ended.is_some())
     }
 
-    /// Starts an attempt.
-    pub fn start(&mut self, request: &TrialRequest, since: Timestamp) -> Result<(), StartError> {
-        let key = (request.identity.trial, request.identity.attempt);
-        let directory = self.directory(key.0, key.1);
+    /// Starts a run of which these outcomes are expected.
+    pub fn start(
+        &mut self,
+        run: Attempt,
+        request: &RunRequest,
+        expected: Vec<Expected>,
+        since: Timestamp,
+    ) -> Result<(), StartError> {
+        let directory = self.directory(run);
         let refused = |path: &Path| {
             let path = path.to_owned();
             move |source| FileError {
@@ -169,11 +163,11 @@ impl Runs {
             source,
         })?;
         let (halt, halted) = oneshot::channel();
-        tokio::spawn(watch(child, halted, key, self.report.clone()));
+        tokio::spawn(watch(child, halted, run, self.report.clone()));
         self.children.insert(
-            key,
+            run,
             Running {
-                identity: request.identity.clone(),
+                expected,
                 since,
                 stopped: None,
                 halt: Some(halt),
@@ -184,8 +178,8 @@ impl Runs {
     }
 
     /// Asks a child to end, and makes it. False where it was asked before.
-    pub fn stop(&mut self, trial: u32, attempt: u32, why: StopReason) -> bool {
-        let Some(running) = self.children.get_mut(&(trial, attempt)) else {
+    pub fn stop(&mut self, run: Attempt, why: StopReason) -> bool {
+        let Some(running) = self.children.get_mut(&run) else {
             return false;
         };
         let Some(halt) = running.halt.take() else {
@@ -199,74 +193,76 @@ impl Runs {
 
     /// Asks every child to end.
     pub fn stop_all(&mut self) {
-        let keys: Vec<Key> = self.children.keys().copied().collect();
-        for (trial, attempt) in keys {
-            self.stop(trial, attempt, StopReason::NotNeeded);
+        let runs: Vec<Attempt> = self.children.keys().copied().collect();
+        for run in runs {
+            self.stop(run, StopReason::NotNeeded);
         }
     }
 
-    /// Forgets an attempt that has ended; its directory stays. False where there was none.
-    pub fn remove(&mut self, trial: u32, attempt: u32) -> bool {
-        self.children.remove(&(trial, attempt)).is_some()
+    /// Forgets a run that has ended; its directory stays. False where there was none.
+    pub fn remove(&mut self, run: Attempt) -> bool {
+        self.children.remove(&run).is_some()
     }
 
     /// Waits until a child ends.
     pub async fn ended(&mut self) {
-        if let Some(((trial, attempt), status)) = self.reports.recv().await {
-            self.take_end(trial, attempt, &status);
+        if let Some((run, status)) = self.reports.recv().await {
+            self.take_end(run, &status);
         }
     }
 
-    /// What can be seen of an attempt that the ledger says was started: a child, or what a child of
-    /// an earlier process left behind.
-    pub fn observe(&self, identity: &TrialIdentity) -> Run {
-        let (trial, attempt) = (identity.trial, identity.attempt);
-        let state = match self.children.get(&(trial, attempt)) {
+    /// What can be seen of a run that the ledger says was started: a child, or what a child of an earlier process
+    /// left behind.
+    pub fn observe(&self, run: Attempt, expected: &[Expected]) -> Run {
+        let state = match self.children.get(&run) {
             Some(running) => running.state(),
-            None => match self.result(identity) {
-                Ok(outcome) => RunState::Ended(outcome),
-                Err(_) => RunState::Interrupted,
-            },
+            None => RunState::ended(self.results(run, expected), |_| End::Interrupted),
         };
-        run((trial, attempt), state)
+        seen(run, expected, state)
     }
 
     /// The children that are none of `known`.
     pub fn strays(&self, known: &[Run]) -> Vec<Run> {
-        let is_known = |key: &Key| known.iter().any(|run| (run.trial, run.attempt) == *key);
         self.children
             .iter()
-            .filter(|(key, _)| !is_known(key))
-            .map(|(key, running)| run(*key, running.state()))
+            .filter(|(id, _)| !known.iter().any(|run| run.id == **id))
+            .map(|(id, running)| seen(*id, &running.expected, running.state()))
             .collect()
     }
 
-    fn take_end(&mut self, trial: u32, attempt: u32, status: &std::io::Result<ExitStatus>) {
-        let Some(running) = self.children.get(&(trial, attempt)) else {
+    fn take_end(&mut self, run: Attempt, status: &std::io::Result<ExitStatus>) {
+        let Some(running) = self.children.get(&run) else {
             return;
         };
-        let end = match (self.result(&running.identity), running.stopped) {
-            (Ok(outcome), _) => TrialOrGone::Outcome(outcome),
-            (Err(_), Some(StopReason::NotNeeded)) => TrialOrGone::Gone,
-            (Err(_), Some(StopReason::TrialDeadline)) => failed(
+        let results = self.results(run, &running.expected);
+        // The trial that was at work when the run ended.
+        let at = results.iter().position(Result::is_err).unwrap_or(0);
+        let trial = running
+            .expected
+            .get(at)
+            .map_or(run.trial, |expected| expected.identity.trial);
+        let stopped = running.stopped;
+        let ended = RunState::ended(results, |problem| match stopped {
+            Some(StopReason::NotNeeded) => End::Interrupted,
+            Some(StopReason::TrialDeadline) => failed(
                 FailureReason::DeadlineExceeded,
                 "it took longer than trialDeadlineSeconds".into(),
             ),
-            (Err(problem), None) => self.explain(trial, attempt, status, &problem),
-        };
-        if let Some(running) = self.children.get_mut(&(trial, attempt)) {
-            running.ended = Some(end);
+            None => self.explain(run, trial, status, &problem),
+        });
+        if let Some(running) = self.children.get_mut(&run) {
+            running.ended = Some(ended);
         }
     }
 
-    /// Why a child that nobody stopped has left no valid result.
+    /// Why a run that nobody stopped has left no valid result of a trial.
     fn explain(
         &mut self,
+        run: Attempt,
         trial: u32,
-        attempt: u32,
         status: &std::io::Result<ExitStatus>,
         problem: &str,
-    ) -> TrialOrGone {
+    ) -> End {
         let status = match status {
             Ok(status) => status,
             Err(error) => {
@@ -275,7 +271,7 @@ impl Runs {
             }
         };
         if status.code() == Some(BAD_INPUT) {
-            return failed(FailureReason::BadInput, self.last_words(trial, attempt));
+            return failed(FailureReason::BadInput, self.last_words(run));
         }
         match status.signal() {
             // The kernel takes memory back in this way. Once may be chance, or another's doing.
@@ -291,71 +287,76 @@ impl Runs {
                 FailureReason::NoResult,
                 format!(
                     "{problem}; the trainer exited with {status}, see trials/{}/{LOG}",
-                    attempt_name(trial, attempt)
+                    name_of(run)
                 ),
             ),
         }
     }
 
-    fn last_words(&self, trial: u32, attempt: u32) -> String {
-        let log = self.directory(trial, attempt).join(LOG);
-        let bytes = std::fs::read(log).unwrap_or_default();
+    fn last_words(&self, run: Attempt) -> String {
+        let bytes = std::fs::read(self.directory(run).join(LOG)).unwrap_or_default();
         last_words(&bytes)
     }
 
-    /// The result in an attempt's directory, or why there is no valid one.
-    fn result(&self, identity: &TrialIdentity) -> Result<TrialOutcome, String> {
-        let name = attempt_name(identity.trial, identity.attempt);
-        let path = self.workdir.join("trials").join(&name).join(RESULT);
+    /// The outcome of each trial in a run's directory, or why there is no valid one.
+    fn results(&self, run: Attempt, expected: &[Expected]) -> Vec<Result<TrialOutcome, String>> {
+        let file = format!("trials/{}/{RESULT}", name_of(run));
         let mut bytes = Vec::new();
-        std::fs::File::open(path)
-            .and_then(|file| {
-                file.take(RESULT_MAX_BYTES as u64 + 1)
-                    .read_to_end(&mut bytes)
-            })
-            .map_err(|error| format!("trials/{name}/{RESULT} cannot be read ({error})"))?;
-        parse_result(&bytes, identity, self.metric)
-            .map(|result| result.outcome)
-            .map_err(|error| format!("trials/{name}/{RESULT} is not valid: {error}"))
+        let read = std::fs::File::open(self.directory(run).join(RESULT)).and_then(|file| {
+            file.take(RESULT_MAX_BYTES as u64 + 1)
+                .read_to_end(&mut bytes)
+        });
+        if let Err(error) = read {
+            let problem = format!("{file} cannot be read ({error})");
+            return expected.iter().map(|_| Err(problem.clone())).collect();
+        }
+        parse_run_result(&bytes, expected)
+            .into_iter()
+            .map(|outcome| outcome.map_err(|error| format!("{file} is not valid: {error}")))
+            .collect()
     }
 }
 
 /// A run as the planner sees it. Only a result tells on what it was computed.
-fn run((trial, attempt): Key, state: RunState) -> Run {
-    let gpu_seconds = match &state {
-        RunState::Ended(TrialOutcome::Succeeded(measured))
-            if measured.device.starts_with("cuda") =>
-        {
-            Decimal::new(measured.total_seconds).ok()
+fn seen(id: Attempt, expected: &[Expected], state: RunState) -> Run {
+    let seconds_of = |end: &End| match end {
+        End::Outcome(TrialOutcome::Succeeded(measured)) if measured.device.starts_with("cuda") => {
+            Some(measured.total_seconds)
         }
         _ => None,
     };
+    let gpu_seconds = match &state {
+        RunState::Running { since: _ } => None,
+        // Each tells the seconds since the start of the process.
+        RunState::Ended(ends) => ends.iter().filter_map(seconds_of).reduce(f64::max),
+    };
+    let attempt_of = |Expected { identity, .. }: &Expected| Attempt {
+        trial: identity.trial,
+        attempt: identity.attempt,
+    };
     Run {
-        trial,
-        attempt,
+        id,
+        members: expected.iter().map(attempt_of).collect(),
         state,
-        gpu_seconds,
+        gpu_seconds: gpu_seconds.and_then(|seconds| Decimal::new(seconds).ok()),
     }
 }
 
-/// The name of an attempt's directory.
-fn attempt_name(trial: u32, attempt: u32) -> String {
-    format!("{trial:04}-{attempt}")
+/// The name of a run's directory.
+fn name_of(run: Attempt) -> String {
+    format!("{:04}-{}", run.trial, run.attempt)
 }
 
 impl Running {
     fn state(&self) -> RunState {
-        match &self.ended {
-            None => RunState::Running { since: self.since },
-            Some(TrialOrGone::Outcome(outcome)) => RunState::Ended(outcome.clone()),
-            Some(TrialOrGone::Gone) => RunState::Interrupted,
-        }
+        let running = RunState::Running { since: self.since };
+        self.ended.clone().unwrap_or(running)
     }
 }
 
 /// A failure, its message short enough for the ledger.
-fn failed(reason: FailureReason, message: String) -> TrialOrGone {
-    TrialOrGone::Outcome(TrialOutcome::Failed {
+fn failed(reason: FailureReason, message: String) -> End {
+    End::Outcome(TrialOutcome::Failed {
         reason,
         message: message.chars().take(MESSAGE).collect(),
     })
@@ -365,8 +366,8 @@ fn failed(reason: FailureReason, message: String) -> TrialOrGone {
 async fn watch(
     mut child: Child,
     halted: oneshot::Receiver<()>,
-    key: Key,
-    report: mpsc::UnboundedSender<(Key, std::io::Result<ExitStatus>)>,
+    run: Attempt,
+    report: mpsc::UnboundedSender<Report>,
 ) {
     // Held until the child has ended: waiting for a child closes a pipe that is still its own.
     let _lifeline = child.stdin.take();
@@ -385,7 +386,7 @@ async fn watch(
         }
     };
     // Nobody listens when the search is being left.
-    let _ = report.send((key, status));
+    let _ = report.send((run, status));
 }
 
 fn signal(group: Option<Pid>, signal: Signal) {

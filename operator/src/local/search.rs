@@ -1,9 +1,12 @@
 //! The loop of a search on this machine: observe, plan, act, record. It decides nothing itself.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use autopeft_crds::PeftSearchStatus;
+use autopeft_crds::run::Expected;
 use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_crds::status::Attempt;
+use autopeft_crds::{LedgerEntry, PeftSearchStatus};
 use k8s_openapi::jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -16,7 +19,7 @@ use autopeft_search::ask::{self, AskError, Asked};
 use autopeft_search::ledger::{Conclusion, Event, RetryCause};
 use autopeft_search::measures::{self, Subject};
 use autopeft_search::planner::{self, Action, Engine, Run, Situation};
-use autopeft_search::request::{self, Places};
+use autopeft_search::request::{self, Places, RequestError};
 use autopeft_search::status::{Metadata, status};
 use autopeft_search::told;
 
@@ -70,9 +73,9 @@ pub enum SearchError {
         "the search engine failed ({0}); the journal is whole: report this, with its first line"
     )]
     Engine(String),
-    /// The plan names a trial that is not in the ledger: a defect of this program.
-    #[error("trial {0} is to be started but was never planned")]
-    Unplanned(u32),
+    /// A run has no request.
+    #[error(transparent)]
+    Request(#[from] RequestError),
     /// Signals cannot be received.
     #[error("signals cannot be received: {0}")]
     Signals(std::io::Error),
@@ -133,6 +136,7 @@ impl Search {
                 inspection: &self.journal.header().inspection,
                 ledger: self.journal.ledger(),
                 runs: &runs,
+                trials_per_run: 1,
                 engine: &engine,
                 converged: measures::has_converged(&self.subject, self.journal.ledger()),
                 ahead: false,
@@ -182,16 +186,16 @@ impl Search {
     /// The log of the attempt that failed last, where one has.
     pub fn last_failure(&self) -> Option<PathBuf> {
         let ledger = self.journal.ledger();
-        let (trial, attempt) = match ledger.bad_input() {
-            Some(found) => (found.trial, found.attempt),
+        let run = match ledger.bad_input() {
+            Some(found) => found.run,
             None => ledger
                 .entries()
                 .iter()
                 .filter(|entry| entry.reason.is_some())
                 .max_by_key(|entry| entry.finished_at.as_ref().map(|time| time.0))
-                .map(|entry| (entry.trial, entry.attempt))?,
+                .map(LedgerEntry::run_id)?,
         };
-        Some(self.runs.directory(trial, attempt).join(LOG))
+        Some(self.runs.directory(run).join(LOG))
     }
 
     /// The spec as of now.
@@ -202,14 +206,27 @@ impl Search {
     /// Every run that can be seen: those that the ledger says were started, and stray children.
     fn observe(&self) -> Vec<Run> {
         let ledger = self.journal.ledger();
-        let uid = &self.journal.header().uid;
-        let mut runs: Vec<Run> = ledger
+        let started = |entry: &&LedgerEntry| ledger.started(entry.trial).is_some();
+        let ids: BTreeSet<Attempt> = ledger
             .open()
-            .filter(|entry| ledger.started(entry.trial).is_some())
-            .map(|entry| self.runs.observe(&request::identity(uid, entry)))
+            .filter(started)
+            .map(LedgerEntry::run_id)
+            .collect();
+        let mut runs: Vec<Run> = ids
+            .into_iter()
+            .map(|run| self.runs.observe(run, &self.expected(run)))
             .collect();
         runs.extend(self.runs.strays(&runs));
         runs
+    }
+
+    /// Whose outcomes a run's document should hold.
+    fn expected(&self, run: Attempt) -> Vec<Expected> {
+        let (spec, uid) = (self.journal.spec(), &self.journal.header().uid);
+        let members = self.journal.ledger().members(run);
+        members
+            .map(|entry| request::expected(spec, uid, entry))
+            .collect()
     }
 
     /// Carries out one action; false where it was carried out before.
@@ -236,23 +253,16 @@ impl Search {
                 }));
                 *engine = Engine::Busy;
             }
-            Action::Start { trial, attempt } => {
+            Action::Start { run } => {
+                let Attempt { trial, attempt } = run;
                 self.record(Event::Started { trial, attempt }, now)?;
-                let uid = &self.journal.header().uid;
-                let entry = self
-                    .journal
-                    .ledger()
-                    .entry(trial)
-                    .ok_or(SearchError::Unplanned(trial))?;
-                let request = request::trial(self.journal.spec(), &self.places, uid, entry);
-                self.runs.start(&request, now)?;
+                let (spec, uid) = (self.journal.spec(), &self.journal.header().uid);
+                let request = request::run(spec, &self.places, uid, self.journal.ledger(), run)?;
+                let expected = self.expected(run);
+                self.runs.start(run, &request, expected, now)?;
             }
-            Action::Stop {
-                trial,
-                attempt,
-                why,
-            } => return Ok(self.runs.stop(trial, attempt, why)),
-            Action::Remove { trial, attempt } => return Ok(self.runs.remove(trial, attempt)),
+            Action::Stop { run, why } => return Ok(self.runs.stop(run, why)),
+            Action::Remove { run } => return Ok(self.runs.remove(run)),
         }
         Ok(true)
     }
@@ -264,19 +274,25 @@ impl Search {
 
     /// Writes an event down, then tells of it.
     fn record(&mut self, event: Event, now: Timestamp) -> Result<(), SearchError> {
+        // A child of ours is interrupted only where the search is about to end.
+        let is_stopped = match &event {
+            Event::Retried {
+                trial,
+                cause: RetryCause::Interrupted,
+                ..
+            } => {
+                let entry = self.journal.ledger().entry(*trial);
+                entry.is_some_and(|entry| self.runs.holds(entry.run_id()))
+            }
+            _ => false,
+        };
         self.journal.write(event.clone(), now)?;
-        if matches!(event, Event::Started { .. }) {
+        if matches!(event, Event::Started { .. } | Event::Joined { .. }) {
             return Ok(());
         }
         let status = self.status();
         let line = match &event {
-            // A child of ours is interrupted only where the search is about to end.
-            Event::Retried {
-                trial,
-                attempt,
-                cause: RetryCause::Interrupted,
-                gpu_seconds: _,
-            } if self.runs.holds(*trial, attempt.saturating_sub(1)) => Some(told::stopped(*trial)),
+            Event::Retried { trial, .. } if is_stopped => Some(told::stopped(*trial)),
             event => told::line(event, &status),
         };
         if let Some(line) = line {

@@ -187,7 +187,7 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
         threads: threads(spec.parallelism),
     };
     let search = Search {
-        runs: Runs::new(&workdir, launch, spec.task.score_metric()),
+        runs: Runs::new(&workdir, launch),
         workdir,
         metadata: Metadata::new(&manifest.metadata, journal.header()),
         subject: Subject::new(journal.spec(), &space, &journal.header().inspection),

@@ -1,5 +1,6 @@
 //! Where model and data are on this machine. Looks whether directories exist; otherwise no I/O.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use autopeft_crds::spec::PeftSearchSpec;
@@ -73,6 +74,7 @@ pub fn resolve(
     Ok(Places {
         model: find(&spec.model.source, places::MODEL, model)?,
         data: find(&spec.task.source, places::DATA, data)?,
+        others: BTreeMap::new(),
         artifacts: None,
     })
 }

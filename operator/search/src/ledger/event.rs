@@ -1,7 +1,7 @@
 //! What can happen in a search: the events that a journal keeps. No I/O, no clock.
 
 use autopeft_crds::spec::{BaselineName, PeftSearchSpec};
-use autopeft_crds::status::{SurrogateStatus, TrialOrigin};
+use autopeft_crds::status::{Attempt, SurrogateStatus, TrialOrigin, TrialTerms};
 use autopeft_crds::trial::{FailureClass, FailureReason, TrialMeasurements};
 use autopeft_crds::{Decimal, PeftConfiguration};
 use serde::{Deserialize, Serialize};
@@ -16,11 +16,20 @@ use serde::{Deserialize, Serialize};
 pub enum Event {
     /// A trial was decided on.
     Planned(Box<Planned>),
-    /// An attempt is about to be started; its process may or may not exist.
-    Started {
+    /// The due attempt of a trial will be carried out by another trial's run, after that one's trials.
+    Joined {
         /// The trial.
         trial: u32,
-        /// The attempt, from 1.
+        /// The attempt that is due.
+        attempt: u32,
+        /// The run, by its first trial and that trial's due attempt.
+        run: Attempt,
+    },
+    /// A run is about to be started, with all trials that have joined it; its process may or may not exist.
+    Started {
+        /// The run's first trial.
+        trial: u32,
+        /// That trial's attempt, from 1.
         attempt: u32,
     },
     /// An attempt came to nothing, and another is due.
@@ -70,6 +79,12 @@ pub struct Planned {
     /// Which baseline, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<BaselineName>,
+    /// The trial of the search whose configuration this is, of a promotion or a transfer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_trial: Option<u32>,
+    /// What it is trained with in the place of what the spec says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Box<TrialTerms>>,
     /// The number of events that were written when the suggestion was begun: what it could know.
     pub basis: u64,
     /// The engine's hash of what it was given.

@@ -6,16 +6,19 @@
 //! empty; then it waits for a run, for the engine, or until `Plan::wake`.
 
 mod next;
+mod run;
 mod verdict;
 
 use autopeft_crds::Decimal;
 use autopeft_crds::spec::PeftSearchSpec;
-use autopeft_crds::status::{LedgerEntry, TrialOrigin, TrialState};
+use autopeft_crds::status::{Attempt, LedgerEntry, TrialPurpose, TrialState};
 use autopeft_crds::trial::{FailureClass, FailureReason, Inspection, TrialOutcome};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::ends;
 use crate::ledger::{Event, Ledger, Planned, Recorded, RetryCause};
+
+pub use run::{End, Run, RunState};
 
 /// Everything that a decision depends on.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +31,8 @@ pub struct Situation<'a> {
     pub ledger: &'a Ledger,
     /// Every process or Job of this search that can be seen.
     pub runs: &'a [Run],
+    /// The most trials of the search that one run carries out; at least 1.
+    pub trials_per_run: usize,
     /// Where the engine stands.
     pub engine: &'a Engine,
     /// Whether the hypervolume has stopped growing, by `measures::has_converged`.
@@ -39,33 +44,6 @@ pub struct Situation<'a> {
     pub full: bool,
     /// The time.
     pub now: Timestamp,
-}
-
-/// One attempt of one trial that can be seen.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Run {
-    /// The trial.
-    pub trial: u32,
-    /// The attempt, from 1.
-    pub attempt: u32,
-    /// Where it stands.
-    pub state: RunState,
-    /// GPU seconds that it has used so far, where they are known.
-    pub gpu_seconds: Option<Decimal>,
-}
-
-/// Where a run stands.
-#[derive(Clone, Debug, PartialEq)]
-pub enum RunState {
-    /// It runs.
-    Running {
-        /// Since when.
-        since: Timestamp,
-    },
-    /// It ended; `TrialOutcome::Failed` also where the shell knows it better than the trainer.
-    Ended(TrialOutcome),
-    /// It went away together with the operator, without a result.
-    Interrupted,
 }
 
 /// Where the engine stands with the next suggestion.
@@ -91,35 +69,30 @@ pub enum Action {
         /// The number that the trial will get.
         trial: u32,
     },
-    /// Write down `Event::Started`, then start the attempt.
+    /// Write down `Event::Started`, then start the run.
     Start {
-        /// The trial.
-        trial: u32,
-        /// The attempt.
-        attempt: u32,
+        /// The run, by its first trial and that trial's attempt.
+        run: Attempt,
     },
     /// Stop a run.
     Stop {
-        /// The trial.
-        trial: u32,
-        /// The attempt.
-        attempt: u32,
+        /// The run.
+        run: Attempt,
         /// Why.
         why: StopReason,
     },
     /// Clear away a run that ended and is no longer needed.
     Remove {
-        /// The trial.
-        trial: u32,
-        /// The attempt.
-        attempt: u32,
+        /// The run.
+        run: Attempt,
     },
 }
 
 /// Why a run is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
-    /// `trialDeadlineSeconds` have passed; it ends as `DeadlineExceeded`.
+    /// `trialDeadlineSeconds` have passed for each of its trials; the one that was at work ends as
+    /// `DeadlineExceeded`.
     TrialDeadline,
     /// The search ends, or the run belongs to nothing that is open.
     NotNeeded,
@@ -181,74 +154,77 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
 
 /// Stops and removes every run: the search has ended or is about to.
 fn clear_away(situation: &Situation<'_>, plan: &mut Plan) {
-    for Run {
-        trial,
-        attempt,
-        state,
-        gpu_seconds: _,
-    } in situation.runs
-    {
-        let (trial, attempt) = (*trial, *attempt);
-        plan.actions.push(match state {
-            RunState::Running { since: _ } => Action::Stop {
-                trial,
-                attempt,
-                why: StopReason::NotNeeded,
-            },
-            RunState::Ended(_) | RunState::Interrupted => Action::Remove { trial, attempt },
-        });
+    plan.actions.extend(situation.runs.iter().map(unneeded));
+}
+
+/// What becomes of a run that nobody waits for.
+fn unneeded(run: &Run) -> Action {
+    match run.state {
+        RunState::Running { since: _ } => Action::Stop {
+            run: run.id,
+            why: StopReason::NotNeeded,
+        },
+        RunState::Ended(_) => Action::Remove { run: run.id },
     }
 }
 
 /// Judges every run: writes down results and retries, stops what is late, removes what is done.
 fn take_in(situation: &Situation<'_>, plan: &mut Plan) {
     // What is stopped at the end of the search has not failed.
-    let ends = verdict::early_end(situation).is_some();
+    let is_ending = verdict::early_end(situation).is_some();
     for run in situation.runs {
-        let Run {
-            trial,
-            attempt,
-            state,
-            gpu_seconds,
-        } = run;
-        let (trial, attempt, used) = (*trial, *attempt, *gpu_seconds);
-        let due = situation
-            .ledger
-            .entry(trial)
-            .filter(|entry| entry.state == TrialState::Planned && entry.attempt == attempt);
-        let action = match (due, state) {
-            (None, RunState::Running { since: _ }) => Action::Stop {
-                trial,
-                attempt,
-                why: StopReason::NotNeeded,
-            },
-            (None, RunState::Ended(_) | RunState::Interrupted) => Action::Remove { trial, attempt },
-            (Some(_), RunState::Running { since }) => {
+        let due = |attempt: &Attempt| {
+            let entry = situation.ledger.entry(attempt.trial)?;
+            let waits = entry.state == TrialState::Planned && entry.due() == *attempt;
+            (waits && entry.run_id() == run.id).then_some(entry)
+        };
+        let waited_for = run.members.iter().filter_map(due).count();
+        if waited_for == 0 {
+            plan.actions.push(unneeded(run));
+            continue;
+        }
+        match &run.state {
+            RunState::Running { since } => {
                 let seconds = situation.spec.trial_deadline_seconds;
-                let end = ends::after(*since, seconds);
+                let all = seconds.saturating_mul(run.members.len() as u64);
+                let end = ends::after(*since, all);
                 if situation.now < end {
                     plan.wake_at(end);
-                    continue;
+                } else {
+                    plan.actions.push(Action::Stop {
+                        run: run.id,
+                        why: StopReason::TrialDeadline,
+                    });
                 }
-                Action::Stop {
-                    trial,
-                    attempt,
-                    why: StopReason::TrialDeadline,
+            }
+            RunState::Ended(outcomes) => {
+                let used = share(run.gpu_seconds, waited_for);
+                for (attempt, end) in run.members.iter().zip(outcomes) {
+                    if let Some(entry) = due(attempt) {
+                        let event = match end {
+                            End::Interrupted => retry(entry, RetryCause::Interrupted, used),
+                            End::Outcome(TrialOutcome::Failed { reason, .. })
+                                if is_ending && reason.class() == FailureClass::Infrastructure =>
+                            {
+                                retry(entry, RetryCause::Interrupted, used)
+                            }
+                            End::Outcome(outcome) => {
+                                judge(entry, outcome, situation.spec.max_retries, used)
+                            }
+                        };
+                        plan.actions.push(Action::Write(event));
+                    }
                 }
             }
-            (Some(entry), RunState::Interrupted) => {
-                Action::Write(retry(entry, RetryCause::Interrupted, used))
-            }
-            (Some(entry), RunState::Ended(TrialOutcome::Failed { reason, .. }))
-                if ends && reason.class() == FailureClass::Infrastructure =>
-            {
-                Action::Write(retry(entry, RetryCause::Interrupted, used))
-            }
-            (Some(entry), RunState::Ended(outcome)) => {
-                Action::Write(judge(entry, outcome, situation.spec.max_retries, used))
-            }
-        };
-        plan.actions.push(action);
+        }
+    }
+}
+
+/// What each of `count` trials of a run is counted as having used.
+fn share(used: Option<Decimal>, count: usize) -> Option<Decimal> {
+    match count {
+        1 => used,
+        count => Decimal::new(used?.get() / count as f64).ok(),
     }
 }
 
@@ -288,8 +264,14 @@ fn judge(
         FailureClass::Infrastructure if entry.failed_attempts < retries => {
             retry(entry, RetryCause::Failed { reason, message }, used)
         }
-        // The user can mend the input, so it says nothing final of a trial of the search.
-        FailureClass::Fatal if entry.origin != TrialOrigin::Baseline => {
+        // The user can mend the input, so it says nothing final of a trial of the search or of its configuration. A
+        // baseline may be what does not fit the model, and a transfer has a task of its own.
+        FailureClass::Fatal
+            if matches!(
+                entry.purpose(),
+                TrialPurpose::Search | TrialPurpose::Promotion
+            ) =>
+        {
             retry(entry, RetryCause::Failed { reason, message }, used)
         }
         FailureClass::Infrastructure | FailureClass::Fatal => {

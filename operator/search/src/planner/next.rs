@@ -1,13 +1,12 @@
 //! What to start: planned trials without a run, then new ones, then baselines. No I/O, no clock.
 
 use autopeft_crds::spec::BaselineName;
-use autopeft_crds::status::TrialOrigin;
+use autopeft_crds::status::{Attempt, LedgerEntry, TrialOrigin, TrialPurpose};
 
 use super::{Action, Engine, Plan, RunState, Situation, gpu_budget_is_spent};
 use crate::ledger::{Event, Planned};
 
-/// Starts trials that are written down and have no run, the oldest first, as far as `parallelism`
-/// allows.
+/// Starts trials that are written down and have no run, the oldest first, as far as `parallelism` allows.
 pub(super) fn start_planned(situation: &Situation<'_>, plan: &mut Plan) {
     if situation.spec.suspend || gpu_budget_is_spent(situation) {
         return;
@@ -18,16 +17,74 @@ pub(super) fn start_planned(situation: &Situation<'_>, plan: &mut Plan) {
         .filter(|run| matches!(run.state, RunState::Running { since: _ }))
         .count();
     let free = (situation.spec.parallelism as usize).saturating_sub(running);
-    let waiting = situation
+    let waiting: Vec<&LedgerEntry> = situation
         .ledger
         .open()
-        .filter(|entry| !situation.runs.iter().any(|run| run.trial == entry.trial));
-    for entry in waiting.take(free) {
-        plan.actions.push(Action::Start {
-            trial: entry.trial,
-            attempt: entry.attempt,
-        });
+        .filter(|entry| !situation.runs.iter().any(|run| run.holds(entry.trial)))
+        .collect();
+    for run in runs_of(situation, &waiting).into_iter().take(free) {
+        let (first, others) = run;
+        let joining = others.iter().filter(|entry| entry.run.is_none());
+        let before = plan.actions.len();
+        plan.actions.extend(joining.map(|entry| {
+            Action::Write(Event::Joined {
+                trial: entry.trial,
+                attempt: entry.attempt,
+                run: first,
+            })
+        }));
+        // Who is in it is written down before it exists.
+        if plan.actions.len() == before {
+            plan.actions.push(Action::Start { run: first });
+        }
     }
+}
+
+/// The runs that carry waiting trials out: each by its first trial, and the others. Trials of the search share a
+/// run, as far as `trials_per_run` allows; one that is not full waits for those that are planned next.
+fn runs_of<'a>(
+    situation: &Situation<'_>,
+    waiting: &[&'a LedgerEntry],
+) -> Vec<(Attempt, Vec<&'a LedgerEntry>)> {
+    let most = situation.trials_per_run.max(1);
+    let mut runs: Vec<(Attempt, Vec<&LedgerEntry>)> = Vec::new();
+    let mut filling: Option<usize> = None;
+    for entry in waiting {
+        if let Some((_, others)) = runs.iter_mut().find(|(first, _)| entry.run == Some(*first)) {
+            others.push(entry);
+            continue;
+        }
+        let is_shared = entry.purpose() == TrialPurpose::Search && most > 1;
+        let is_joined = waiting.iter().any(|other| other.run == Some(entry.due()));
+        if is_shared && !is_joined {
+            if let Some((_, others)) = filling.and_then(|index| runs.get_mut(index)) {
+                others.push(entry);
+                if others.len() + 1 == most {
+                    filling = None;
+                }
+                continue;
+            }
+            filling = Some(runs.len());
+        }
+        runs.push((entry.run_id(), Vec::new()));
+    }
+    if let Some(index) = filling
+        && grows(situation)
+    {
+        runs.remove(index);
+    }
+    runs
+}
+
+/// Whether another trial of the search is planned before one ends.
+fn grows(situation: &Situation<'_>) -> bool {
+    !situation.full && has_room(situation) && wants_search_trial(situation)
+}
+
+/// Whether one more trial may be open.
+fn has_room(situation: &Situation<'_>) -> bool {
+    let most = situation.spec.parallelism as usize * situation.trials_per_run.max(1);
+    situation.ledger.open().count() < most
 }
 
 /// Plans one more trial where there is room for it: the search's, or when all of those are planned,
@@ -37,7 +94,7 @@ pub(super) fn plan_more(situation: &Situation<'_>, plan: &mut Plan) {
         return;
     }
     let trial = situation.ledger.next_trial();
-    if situation.ledger.open().count() >= situation.spec.parallelism as usize {
+    if !has_room(situation) {
         if draws_ahead(situation) {
             plan.actions.push(Action::Suggest { trial });
         }
@@ -105,6 +162,8 @@ fn plan_baseline(situation: &Situation<'_>, name: BaselineName) -> Option<Planne
         parameters,
         origin: TrialOrigin::Baseline,
         baseline: Some(name),
+        of_trial: None,
+        terms: None,
         basis: situation.ledger.events(),
         inputs_hash: String::new(),
         acquisition: None,

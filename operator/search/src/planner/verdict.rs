@@ -11,6 +11,7 @@ pub(super) fn early_end(situation: &Situation<'_>) -> Option<Conclusion> {
     if let Some(BadInput {
         trial,
         attempt,
+        run: _,
         message,
     }) = situation.ledger.bad_input()
     {

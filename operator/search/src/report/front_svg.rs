@@ -35,7 +35,7 @@ pub(super) fn front_svg(view: &View<'_>) -> Result<String, ReportError> {
         .filter(|entry| !view.is_on_front(entry.trial))
         .filter_map(|entry| {
             let dot = Dot::new(entry.parameters, entry.score?.get())?;
-            Some((marker(entry.origin), dot))
+            Some((marker(entry.origin)?, dot))
         })
         .collect();
     let front: Vec<Dot> = view
@@ -113,12 +113,13 @@ pub(super) fn front_svg(view: &View<'_>) -> Result<String, ReportError> {
     })
 }
 
-fn marker(origin: TrialOrigin) -> Marker {
+/// How a trial of the search is marked.
+fn marker(origin: TrialOrigin) -> Option<Marker> {
     match origin {
-        TrialOrigin::Initial => Marker::Initial,
-        TrialOrigin::Bayesian => Marker::Bayesian,
-        TrialOrigin::Random => Marker::Random,
-        TrialOrigin::Baseline => Marker::Baseline,
+        TrialOrigin::Initial => Some(Marker::Initial),
+        TrialOrigin::Bayesian => Some(Marker::Bayesian),
+        TrialOrigin::Random => Some(Marker::Random),
+        TrialOrigin::Baseline | TrialOrigin::Promotion | TrialOrigin::Transfer => None,
     }
 }
 

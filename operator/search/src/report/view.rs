@@ -1,7 +1,7 @@
 //! A search as the report sees it: the spec and the status, and what both together say.
 
 use autopeft_crds::spec::PeftSearchSpec;
-use autopeft_crds::status::{FrontMember, TrialOrigin};
+use autopeft_crds::status::{FrontMember, TrialPurpose};
 use autopeft_crds::{LedgerEntry, PeftSearchStatus};
 
 /// The parameter budgets, in percent of the backbone's, for which the best score is told.
@@ -58,7 +58,7 @@ impl<'a> View<'a> {
         let ledger = &self.status.ledger;
         ledger
             .iter()
-            .filter(|entry| entry.origin != TrialOrigin::Baseline)
+            .filter(|entry| entry.purpose() == TrialPurpose::Search)
     }
 
     /// The ledger's entry of a trial.

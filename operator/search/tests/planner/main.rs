@@ -2,6 +2,7 @@
 //! crashes at every point.
 
 mod bad_input;
+mod golden;
 mod limits;
 mod scenarios;
 mod simulator;

@@ -2,7 +2,10 @@
 //! that was left alone, an attempt is started once, and a result never changes.
 
 use autopeft_crds::LedgerEntry;
+use autopeft_crds::spec::TaskSpec;
+use autopeft_crds::status::{TrialOrigin, TrialPurpose, TrialState, TrialTerms};
 use autopeft_crds::trial::{FailureReason, TrialOutcome};
+use autopeft_search::ledger::{Event, Planned};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -18,11 +21,12 @@ fn fate(trial: u32, failed_attempts: u32) -> TrialOutcome {
     }
 }
 
-/// What must not depend on crashes: everything but attempts and times.
+/// What must not depend on crashes: everything but attempts, their runs and times.
 fn essence(world: &World) -> Vec<LedgerEntry> {
     let mut entries = world.ledger.entries().to_vec();
     for entry in &mut entries {
         entry.attempt = 1;
+        entry.run = None;
         entry.planned_at = None;
         entry.finished_at = None;
     }
@@ -48,10 +52,13 @@ fn check_invariants(world: &World, settled: &mut Vec<LedgerEntry>) {
     }
 }
 
-/// Runs a search to its end. `order` says which run ends next; a crash happens when the fuse burns
+/// Runs a search to its end. `order` says which run goes on next; a crash happens when the fuse burns
 /// out, and the next fuse is taken from `fuses`.
 fn play(changes: &Value, order: &[usize], fuses: &[usize]) -> World {
-    let mut world = World::new(changes);
+    carry_on(World::new(changes), order, fuses)
+}
+
+fn carry_on(mut world: World, order: &[usize], fuses: &[usize]) -> World {
     let mut fuses = fuses.iter();
     let mut order = order.iter().cycle();
     let mut settled = Vec::new();
@@ -69,7 +76,7 @@ fn play(changes: &Value, order: &[usize], fuses: &[usize]) -> World {
             assert!(world.ledger.conclusion().is_some(), "it stands still");
             return world;
         }
-        let (trial, _) = running[order.next().map_or(0, |choice| choice % running.len())];
+        let (_, trial) = running[order.next().map_or(0, |choice| choice % running.len())];
         let failed = world.ledger.entry(trial).expect("a trial").failed_attempts;
         world.end(trial, fate(trial, failed));
         world.wait(1);
@@ -108,8 +115,75 @@ fn two_crashes_at_any_points_change_nothing() {
     }
 }
 
+/// A ledger in which trial 0 is the search's, and 1 to 4 are promotions of it and transfers.
+fn with_all_purposes(parallelism: u32, trials_per_run: usize) -> World {
+    let mut world = World::new(&search(parallelism));
+    world.trials_per_run = trials_per_run;
+    world.planned_by_another(world.suggestion(0));
+    let task = serde_json::from_value(json!({"name": "mrpc", "source": {"path": "other"}}));
+    let task = task.expect("a task");
+    for (trial, origin) in [
+        (1, TrialOrigin::Promotion),
+        (2, TrialOrigin::Transfer),
+        (3, TrialOrigin::Promotion),
+        (4, TrialOrigin::Transfer),
+    ] {
+        let is_transfer = origin == TrialOrigin::Transfer;
+        let terms = TrialTerms {
+            fidelity: None,
+            seed: Some(u64::from(trial)),
+            task: is_transfer.then(|| TaskSpec::clone(&task)),
+        };
+        world.planned_by_another(Planned {
+            origin,
+            of_trial: Some(0),
+            terms: Some(Box::new(terms)),
+            ..world.suggestion(trial)
+        });
+    }
+    world
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// Whatever shares a run: the ledger ends as that of a search that starts each trial by itself.
+    #[test]
+    fn runs_of_several_trials_end_like_runs_of_one(
+        parallelism in 2_u32..5,
+        trials_per_run in 2_usize..4,
+        order in prop::collection::vec(0_usize..8, 1..20),
+        fuses in prop::collection::vec(0_usize..40, 0..12),
+    ) {
+        let alone = play(&search(parallelism), &[0], &[]);
+        let mut world = World::new(&search(parallelism));
+        world.trials_per_run = trials_per_run;
+        let world = carry_on(world, &order, &fuses);
+        prop_assert_eq!(essence(&world), essence(&alone));
+        let is_shared = world.journal.iter().any(|(event, _)| matches!(event, Event::Joined { .. }));
+        prop_assert!(is_shared, "no run was shared");
+    }
+
+    /// A promotion and a transfer that somebody has planned come to their ends by the same rules, and the search
+    /// around them is what it is without them.
+    #[test]
+    fn trials_of_all_purposes_end_by_the_same_rules(
+        parallelism in 2_u32..5,
+        trials_per_run in 1_usize..4,
+        order in prop::collection::vec(0_usize..8, 1..20),
+        fuses in prop::collection::vec(0_usize..40, 0..12),
+    ) {
+        let world = carry_on(with_all_purposes(parallelism, trials_per_run), &order, &fuses);
+        let alone = carry_on(with_all_purposes(parallelism, 1), &[0], &[]);
+        prop_assert_eq!(essence(&world), essence(&alone));
+        let ledger = &world.ledger;
+        prop_assert_eq!(ledger.search_trials().count(), 12);
+        let states: Vec<TrialState> = ledger.entries()[1..5].iter().map(|entry| entry.state).collect();
+        prop_assert_eq!(states, [TrialState::Succeeded, TrialState::Succeeded, TrialState::Succeeded, TrialState::Failed]);
+        prop_assert_eq!(ledger.entries()[2].failed_attempts, 1);
+        let alone = ledger.entries().iter().filter(|entry| entry.purpose() != TrialPurpose::Search);
+        prop_assert!(alone.into_iter().all(|entry| entry.run.is_none()));
+    }
 
     #[test]
     fn any_schedule_with_any_crashes_ends_the_same(

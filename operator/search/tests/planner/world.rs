@@ -6,11 +6,15 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
 use autopeft_crds::spec::{Metric, PeftSearchSpec};
-use autopeft_crds::status::TrialOrigin;
-use autopeft_crds::trial::{FailureReason, Inspection, TrialMeasurements, TrialOutcome};
+use autopeft_crds::status::{Attempt, TrialOrigin};
+use autopeft_crds::trial::{
+    FailureClass, FailureReason, Inspection, TrialMeasurements, TrialOutcome,
+};
 use autopeft_crds::{Decimal, Module, PeftConfiguration};
 use autopeft_search::ledger::{Event, Ledger, Planned, Recorded, RetryCause};
-use autopeft_search::planner::{self, Action, Engine, Plan, Run, RunState, Situation, StopReason};
+use autopeft_search::planner::{
+    self, Action, End, Engine, Plan, Run, RunState, Situation, StopReason,
+};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -28,15 +32,17 @@ pub struct World {
     pub ahead: bool,
     /// Whether the ledger can hold no more.
     pub full: bool,
-    /// GPUs of each trial.
+    /// The most trials of a run.
+    pub trials_per_run: usize,
+    /// GPUs of each run.
     pub gpus: u32,
     pub now: Timestamp,
-    /// The children: those that run, and how the others ended.
-    pub children: BTreeMap<(u32, u32), Child>,
+    /// The children by their runs: those that run, and how the others ended.
+    pub children: BTreeMap<Attempt, Child>,
     /// Results that trainers have written, which outlive everything.
-    pub disk: BTreeMap<(u32, u32), TrialOutcome>,
-    /// Every start ever made.
-    pub starts: Vec<(u32, u32)>,
+    pub disk: BTreeMap<Attempt, TrialOutcome>,
+    /// Every attempt ever started.
+    pub starts: Vec<Attempt>,
     /// The transcript.
     pub lines: Vec<String>,
     /// Steps until the crash.
@@ -46,6 +52,7 @@ pub struct World {
 }
 
 pub struct Child {
+    pub members: Vec<Attempt>,
     pub since: Timestamp,
     pub ended: Option<RunState>,
     pub ended_at: Option<Timestamp>,
@@ -96,6 +103,7 @@ impl World {
             converged: false,
             ahead: false,
             full: false,
+            trials_per_run: 1,
             gpus: 0,
             now: start,
             children: BTreeMap::new(),
@@ -108,32 +116,29 @@ impl World {
     }
 
     pub fn observe(&self) -> Vec<Run> {
-        let mut runs = Vec::new();
+        let mut runs: Vec<Run> = Vec::new();
         for entry in self.ledger.open() {
-            if self.ledger.started(entry.trial).is_none() {
+            let id = entry.run_id();
+            if self.ledger.started(entry.trial).is_none() || runs.iter().any(|run| run.id == id) {
                 continue;
             }
-            let key = (entry.trial, entry.attempt);
-            let state = match (self.children.get(&key), self.disk.get(&key)) {
-                (Some(child), _) => child.state(),
-                (None, Some(outcome)) => RunState::Ended(outcome.clone()),
-                (None, None) => RunState::Interrupted,
+            let members: Vec<Attempt> = self.ledger.members(id).map(|entry| entry.due()).collect();
+            let state = match self.children.get(&id) {
+                Some(child) => child.state(),
+                None => RunState::ended(self.results(&members), |()| End::Interrupted),
             };
             runs.push(Run {
-                trial: key.0,
-                attempt: key.1,
+                id,
+                members,
                 state,
-                gpu_seconds: self.gpu_seconds(key),
+                gpu_seconds: self.gpu_seconds(id),
             });
         }
-        for ((trial, attempt), child) in &self.children {
-            if !runs
-                .iter()
-                .any(|run| (run.trial, run.attempt) == (*trial, *attempt))
-            {
+        for (id, child) in &self.children {
+            if !runs.iter().any(|run| run.id == *id) {
                 runs.push(Run {
-                    trial: *trial,
-                    attempt: *attempt,
+                    id: *id,
+                    members: child.members.clone(),
                     state: child.state(),
                     gpu_seconds: None,
                 });
@@ -142,8 +147,14 @@ impl World {
         runs
     }
 
-    fn gpu_seconds(&self, key: (u32, u32)) -> Option<Decimal> {
-        let child = self.children.get(&key).filter(|_| self.gpus > 0)?;
+    /// What a run's trainer has written down of its trials.
+    fn results(&self, members: &[Attempt]) -> Vec<Result<TrialOutcome, ()>> {
+        let result = |member: &Attempt| self.disk.get(member).cloned().ok_or(());
+        members.iter().map(result).collect()
+    }
+
+    fn gpu_seconds(&self, run: Attempt) -> Option<Decimal> {
+        let child = self.children.get(&run).filter(|_| self.gpus > 0)?;
         let end = child.ended_at.unwrap_or(self.now);
         let seconds = end.duration_since(child.since).as_secs_f64();
         Decimal::new(f64::from(self.gpus) * seconds).ok()
@@ -155,6 +166,7 @@ impl World {
             inspection: &self.inspection,
             ledger: &self.ledger,
             runs: &self.observe(),
+            trials_per_run: self.trials_per_run,
             engine: &self.engine,
             converged: self.converged,
             ahead: self.ahead,
@@ -219,12 +231,16 @@ impl World {
                     Engine::Ready(Box::new(self.suggestion(trial)))
                 };
             }
-            Action::Start { trial, attempt } => {
+            Action::Start { run } => {
+                let Attempt { trial, attempt } = run;
                 self.write(Event::Started { trial, attempt })?;
-                self.starts.push((trial, attempt));
+                let members: Vec<Attempt> =
+                    self.ledger.members(run).map(|entry| entry.due()).collect();
+                self.starts.extend(&members);
                 self.children.insert(
-                    (trial, attempt),
+                    run,
                     Child {
+                        members,
                         since: self.now,
                         ended: None,
                         ended_at: None,
@@ -233,26 +249,22 @@ impl World {
                 );
                 self.step()?;
             }
-            Action::Stop {
-                trial,
-                attempt,
-                why,
-            } => {
-                let child = self.children.get_mut(&(trial, attempt)).expect("a child");
+            Action::Stop { run, why } => {
+                let child = self.children.get_mut(&run).expect("a child");
                 if std::mem::replace(&mut child.stopped, true) {
                     return Ok(false);
                 }
-                child.ended_at = Some(self.now);
-                child.ended = Some(match why {
-                    StopReason::NotNeeded => RunState::Interrupted,
+                let cause = match why {
+                    StopReason::NotNeeded => End::Interrupted,
                     StopReason::TrialDeadline => {
-                        RunState::Ended(failure(FailureReason::DeadlineExceeded))
+                        End::Outcome(failure(FailureReason::DeadlineExceeded))
                     }
-                });
+                };
+                self.run_ends(run, cause);
                 self.step()?;
             }
-            Action::Remove { trial, attempt } => {
-                if self.children.remove(&(trial, attempt)).is_none() {
+            Action::Remove { run } => {
+                if self.children.remove(&run).is_none() {
                     return Ok(false);
                 }
                 self.step()?;
@@ -263,15 +275,15 @@ impl World {
     }
 
     /// A suggestion that depends on all that a real one depends on.
-    fn suggestion(&self, trial: u32) -> Planned {
+    pub fn suggestion(&self, trial: u32) -> Planned {
         let mut hasher = DefaultHasher::new();
         for entry in self.ledger.search_trials() {
             entry.configuration.hash().hash(&mut hasher);
             // At most one trial is open where this matters.
             format!("{:?} {:?}", entry.state, entry.score).hash(&mut hasher);
         }
-        let hash = match self.spec.parallelism {
-            1 => hasher.finish(),
+        let hash = match (self.spec.parallelism, self.trials_per_run) {
+            (1, 1) => hasher.finish(),
             _ => u64::from(trial),
         };
         let size = u32::try_from(hash % 64).expect("small") + 1;
@@ -284,6 +296,8 @@ impl World {
             parameters: u64::from(size),
             origin: TrialOrigin::Random,
             baseline: None,
+            of_trial: None,
+            terms: None,
             basis: self.ledger.events(),
             inputs_hash: format!("{hash:x}"),
             acquisition: None,
@@ -293,15 +307,34 @@ impl World {
         }
     }
 
-    /// A child ends by itself, with a result on the disk where it has one.
+    /// A trial ends by itself: with a result on the disk, whereupon its run goes on with the next one, or without
+    /// one, which ends its run.
     pub fn end(&mut self, trial: u32, outcome: TrialOutcome) {
-        let attempt = self.ledger.entry(trial).expect("a trial").attempt;
-        let child = self.children.get_mut(&(trial, attempt)).expect("a child");
-        child.ended = Some(RunState::Ended(outcome.clone()));
-        child.ended_at = Some(self.now);
-        if matches!(outcome, TrialOutcome::Succeeded(_)) {
-            self.disk.insert((trial, attempt), outcome);
+        let entry = self.ledger.entry(trial).expect("a trial");
+        let (run, due) = (entry.run_id(), entry.due());
+        let leaves_a_result = match &outcome {
+            TrialOutcome::Succeeded(_) => true,
+            TrialOutcome::Failed { reason, .. } => {
+                self.trials_per_run > 1 && reason.class() != FailureClass::Infrastructure
+            }
+        };
+        if !leaves_a_result {
+            self.run_ends(run, End::Outcome(outcome));
+            return;
         }
+        self.disk.insert(due, outcome);
+        let members = &self.children.get(&run).expect("a child").members;
+        if members.iter().all(|member| self.disk.contains_key(member)) {
+            self.run_ends(run, End::Interrupted);
+        }
+    }
+
+    fn run_ends(&mut self, run: Attempt, cause: End) {
+        let members = self.children.get(&run).expect("a child").members.clone();
+        let ended = RunState::ended(self.results(&members), |()| cause);
+        let child = self.children.get_mut(&run).expect("a child");
+        child.ended = Some(ended);
+        child.ended_at = Some(self.now);
     }
 
     /// The operator and its children go away; the journal and the disk stay.
@@ -315,12 +348,24 @@ impl World {
         self.ledger = ledger;
     }
 
-    pub fn running(&self) -> Vec<(u32, u32)> {
+    /// The runs at work, each with the trial that it trains.
+    pub fn running(&self) -> Vec<(Attempt, u32)> {
         self.children
             .iter()
             .filter(|(_, child)| child.ended.is_none())
-            .map(|(key, _)| *key)
+            .map(|(run, child)| {
+                let mut members = child.members.iter();
+                let at_work = members.find(|member| !self.disk.contains_key(member));
+                (*run, at_work.expect("a trial without a result").trial)
+            })
             .collect()
+    }
+
+    /// Somebody else, such as a later version, has planned this.
+    pub fn planned_by_another(&mut self, planned: Planned) {
+        let event = Event::Planned(Box::new(planned));
+        self.ledger.apply(&event, self.now).expect("a trial");
+        self.journal.push((event, self.now));
     }
 
     pub fn wait(&mut self, seconds: i64) {
@@ -406,12 +451,17 @@ fn describe(action: &Action) -> String {
             format!("the search has {how}: {:?}", conclusion.reason)
         }
         Action::Suggest { trial } => format!("suggest {trial}"),
-        Action::Start { trial, attempt } => format!("start {trial}/{attempt}"),
-        Action::Stop {
+        Action::Write(Event::Joined {
             trial,
             attempt,
-            why,
-        } => format!("stop {trial}/{attempt} ({why:?})"),
-        Action::Remove { trial, attempt } => format!("remove {trial}/{attempt}"),
+            run,
+        }) => format!("join {trial}/{attempt} to {}", shown(run)),
+        Action::Start { run } => format!("start {}", shown(run)),
+        Action::Stop { run, why } => format!("stop {} ({why:?})", shown(run)),
+        Action::Remove { run } => format!("remove {}", shown(run)),
     }
+}
+
+fn shown(run: &Attempt) -> String {
+    format!("{}/{}", run.trial, run.attempt)
 }

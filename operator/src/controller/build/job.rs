@@ -15,12 +15,13 @@ use kube::Resource;
 use super::names::{self, FINALIZER, Work};
 use super::pod::{Defaults, pod};
 
-/// The Job of an attempt. `request` is the document that its trainer reads.
+/// The Job of a run. `request` is the document that its trainer reads, and `trials` how many it trains: each has
+/// the time that a trial may take.
 pub fn job(
     search: &PeftSearch,
     work: Work,
     attempt: u32,
-    request: String,
+    (request, trials): (String, usize),
     defaults: &Defaults,
 ) -> Job {
     let (name, uid) = (
@@ -35,7 +36,7 @@ pub fn job(
         (names::TRIAL.into(), names::label_of(work)),
         (names::ATTEMPT.into(), attempt.to_string()),
     ]);
-    let spec = job_spec(search, work, request, labels.clone(), defaults);
+    let spec = job_spec(search, work, (request, trials), labels.clone(), defaults);
     let mut job_labels = labels;
     let queue = search.spec.trainer.queue_name.as_ref();
     if let Some(queue) = queue {
@@ -58,7 +59,7 @@ pub fn job(
 fn job_spec(
     search: &PeftSearch,
     work: Work,
-    request: String,
+    (request, trials): (String, usize),
     labels: BTreeMap<String, String>,
     defaults: &Defaults,
 ) -> JobSpec {
@@ -68,7 +69,11 @@ fn job_spec(
         parallelism: Some(1),
         // A pod that still runs is never doubled.
         pod_replacement_policy: Some("Failed".into()),
-        active_deadline_seconds: i64::try_from(search.spec.trial_deadline_seconds).ok(),
+        active_deadline_seconds: search
+            .spec
+            .trial_deadline_seconds
+            .checked_mul(trials as u64)
+            .and_then(|seconds| i64::try_from(seconds).ok()),
         // Kueue admits a Job by ending its suspension.
         suspend: search.spec.trainer.queue_name.as_ref().map(|_| true),
         template: PodTemplateSpec {

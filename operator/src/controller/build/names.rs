@@ -35,9 +35,6 @@ pub const JOB_UID: &str = "batch.kubernetes.io/controller-uid";
 /// The container of a trial's pod.
 pub const CONTAINER: &str = "trainer";
 
-/// A trial and its attempt.
-pub type Attempt = (u32, u32);
-
 /// What a Job carries out, as a label's value.
 pub fn label_of(work: Work) -> String {
     match work {
@@ -200,11 +197,22 @@ fn asks(metadata: &ObjectMeta, uid: &str, work: Work, attempt: u32) -> bool {
     struct Request {
         identity: TrialIdentity,
     }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Document {
+        One(Request),
+        Several { trials: Vec<Request> },
+    }
     let text = metadata
         .annotations
         .as_ref()
         .and_then(|all| all.get(REQUEST));
-    let request = text.and_then(|text| serde_json::from_str::<Request>(text).ok());
+    let document = text.and_then(|text| serde_json::from_str::<Document>(text).ok());
+    let request = document.and_then(|document| match document {
+        Document::One(request) => Some(request),
+        // A run is named by the first of its trials.
+        Document::Several { trials } => trials.into_iter().next(),
+    });
     request.is_some_and(|Request { identity }| {
         identity.search_uid == uid
             && match work {

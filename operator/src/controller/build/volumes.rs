@@ -1,6 +1,6 @@
 //! What a trainer's pod mounts, and where: its request, model, data and the claim for adapters. No I/O.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use autopeft_crds::PeftSearch;
 use autopeft_crds::spec::{ClaimSource, ImageSource, PeftSearchSpec, Source};
@@ -41,6 +41,7 @@ pub fn places(search: &PeftSearch) -> Result<Places, PlaceError> {
     Ok(Places {
         model: place(&spec.model.source, "spec.model", MODEL)?,
         data: place(&spec.task.source, "spec.task", DATA)?,
+        others: BTreeMap::new(),
         artifacts: artifacts.map(|ClaimSource { name: _, path }| {
             let search = names::search_mark(search);
             format!("{}/{search}", inside(ARTIFACTS, path))

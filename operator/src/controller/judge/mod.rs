@@ -50,8 +50,9 @@ fn trials(pass: &Pass<'_>, course: &Course) -> Observed {
         patience: &pass.context.patience,
         now: pass.now,
     };
-    observe(&view, |entry| {
+    observe(&view, |run| {
         // A request that is no JSON is found when the Job is made.
-        pass.job(&course.places, entry).unwrap_or_default()
+        pass.job(&course.places, &course.ledger, run)
+            .unwrap_or_default()
     })
 }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use autopeft_crds::limits::MESSAGE;
+use autopeft_crds::run::Expected;
 use autopeft_crds::spec::PeftSearchSpec;
-use autopeft_crds::status::LedgerEntry;
+use autopeft_crds::status::{Attempt, LedgerEntry};
 use autopeft_crds::trial::{FailureReason, TrialOutcome};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -16,15 +17,15 @@ use super::outcome::{self, Doubt, Seen, doubt};
 use super::pod;
 use super::words::in_words;
 use crate::controller::build::job;
-use crate::controller::build::names::{self, Attempt, Work};
+use crate::controller::build::names::{self, Work};
 use autopeft_search::ledger::Ledger;
 use autopeft_search::patience::Patience;
 use autopeft_search::pauses::{Interruption, Setback};
-use autopeft_search::planner::{Run, RunState};
+use autopeft_search::planner::{End, Run, RunState};
 use autopeft_search::request;
 use autopeft_search::trouble::Trouble;
 
-/// What an attempt has in the cluster.
+/// What a run has in the cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Objects {
     /// Name and UID of its Job.
@@ -40,7 +41,7 @@ pub struct Observed {
     pub runs: Vec<Run>,
     /// Jobs that are ours but not in the ledger yet: with their UIDs.
     pub adopted: Vec<(Attempt, String)>,
-    /// Attempts whose Job is in the ledger and not in the cache: the caller asks the API server.
+    /// Runs whose Job is in the ledger and not in the cache: the caller asks the API server.
     pub missing: Vec<Attempt>,
     /// What waits for something that is not there.
     pub troubles: Vec<Trouble>,
@@ -48,13 +49,13 @@ pub struct Observed {
     pub setbacks: Vec<Setback>,
     /// Trials and the UIDs of their Jobs whose container has begun.
     pub begun: Vec<(u32, String)>,
-    /// Attempts whose end is not clear.
+    /// Runs whose end is not clear.
     pub unclear: BTreeSet<Attempt>,
     /// Those of them whose patience is over: the caller asks the API server for their pods.
     pub unproven: Vec<Attempt>,
     /// When the next patience is over.
     pub wake: Option<Timestamp>,
-    /// What each attempt has.
+    /// What each run has.
     pub objects: BTreeMap<Attempt, Objects>,
 }
 
@@ -75,11 +76,11 @@ pub struct View<'a> {
     pub pods: &'a [Arc<Pod>],
     /// UIDs of Jobs that were created a moment ago and may not be in the cache yet.
     pub created: &'a BTreeMap<String, Timestamp>,
-    /// Attempts whose Job the API server says is gone.
+    /// Runs whose Job the API server says is gone.
     pub gone: &'a BTreeSet<Attempt>,
-    /// Attempts whose Job's name somebody else's Job has.
+    /// Runs whose Job's name somebody else's Job has.
     pub conflicts: &'a BTreeSet<Attempt>,
-    /// Since when the end of an attempt has not been clear.
+    /// Since when the end of a run has not been clear.
     pub unclear: &'a BTreeMap<Attempt, Timestamp>,
     /// Attempts whose pods are as the API server has them, not as a cache does.
     pub proven: &'a BTreeSet<(Work, u32)>,
@@ -96,48 +97,72 @@ impl View<'_> {
     }
 }
 
-/// Looks at a search. `wanted` is the Job that an open trial's attempt would be given.
-pub fn observe(view: &View<'_>, wanted: impl Fn(&LedgerEntry) -> Job) -> Observed {
+/// Looks at a search. `wanted` is the Job that a run would be given.
+pub fn observe(view: &View<'_>, wanted: impl Fn(Attempt) -> Job) -> Observed {
     let mut observed = Observed {
         objects: objects(view),
         ..Observed::default()
     };
-    for entry in view.ledger.open() {
-        let attempt = (entry.trial, entry.attempt);
-        if let Some(state) = state_of(view, entry, &wanted, &mut observed) {
-            let adopted = observed.adopted.iter().find(|(key, _)| *key == attempt);
-            let uid = entry.job_uid.as_ref().or(adopted.map(|(_, uid)| uid));
+    let runs: BTreeSet<Attempt> = view.ledger.open().map(LedgerEntry::run_id).collect();
+    for run in runs {
+        let members: Vec<&LedgerEntry> = view.ledger.members(run).collect();
+        let members = Members {
+            run,
+            entries: &members,
+        };
+        if let Some(state) = state_of(view, &members, &wanted, &mut observed) {
+            let adopted = observed.adopted.iter().find(|(key, _)| *key == run);
+            let uid = members.job_uid().or(adopted.map(|(_, uid)| uid));
             let pods = uid.map(|uid| pods_controlled_by(view, uid));
             let pods = pods.unwrap_or_default();
             if let Some(uid) = uid.filter(|_| pods.iter().any(|pod| pod::has_started(pod))) {
-                observed.begun.push((entry.trial, uid.clone()));
+                observed.begun.push((run.trial, uid.clone()));
             }
             observed.runs.push(Run {
-                trial: attempt.0,
-                attempt: attempt.1,
+                id: run,
+                members: members.entries.iter().map(|entry| entry.due()).collect(),
                 state,
                 gpu_seconds: pod::gpu_seconds(&pods, view.now),
             });
         }
     }
     // What is left over belongs to nothing that is open; the planner has it cleared away.
-    let seen: BTreeSet<Attempt> = observed
-        .runs
-        .iter()
-        .map(|run| (run.trial, run.attempt))
-        .collect();
-    for attempt in observed.objects.keys().filter(|key| !seen.contains(key)) {
+    let seen: BTreeSet<Attempt> = observed.runs.iter().map(|run| run.id).collect();
+    for run in observed.objects.keys().filter(|key| !seen.contains(key)) {
         observed.runs.push(Run {
-            trial: attempt.0,
-            attempt: attempt.1,
-            state: RunState::Interrupted,
+            id: *run,
+            members: vec![*run],
+            state: RunState::interrupted(1),
             gpu_seconds: None,
         });
     }
     observed
 }
 
-/// Every attempt that has a Job of the right name and owner, or a pod that is held.
+/// A run with its trials.
+struct Members<'a> {
+    run: Attempt,
+    /// At least one of them is open.
+    entries: &'a [&'a LedgerEntry],
+}
+
+impl<'a> Members<'a> {
+    fn open(&self) -> impl Iterator<Item = &'a LedgerEntry> {
+        let open = |entry: &&LedgerEntry| !entry.state.is_final();
+        self.entries.iter().copied().filter(open)
+    }
+
+    /// The UID of the run's Job, once it is noted.
+    fn job_uid(&self) -> Option<&'a String> {
+        self.open().find_map(|entry| entry.job_uid.as_ref())
+    }
+
+    fn interrupted(&self) -> RunState {
+        RunState::interrupted(self.entries.len())
+    }
+}
+
+/// Every run that has a Job of the right name and owner, or a pod that is held.
 fn objects(view: &View<'_>) -> BTreeMap<Attempt, Objects> {
     let mut found: BTreeMap<Attempt, Objects> = BTreeMap::new();
     for job in view.jobs {
@@ -151,7 +176,8 @@ fn objects(view: &View<'_>) -> BTreeMap<Attempt, Objects> {
             continue;
         }
         let uid = metadata.uid.clone().unwrap_or_default();
-        found.entry((trial, attempt)).or_default().job = Some((name, uid));
+        let run = Attempt { trial, attempt };
+        found.entry(run).or_default().job = Some((name, uid));
     }
     for pod in view.pods {
         let metadata = &pod.metadata;
@@ -160,40 +186,42 @@ fn objects(view: &View<'_>) -> BTreeMap<Attempt, Objects> {
             && names::is_held(metadata)
             && let Some(name) = &metadata.name
         {
-            let objects = found.entry((trial, attempt)).or_default();
+            let objects = found.entry(Attempt { trial, attempt }).or_default();
             objects.held.push(name.clone());
         }
     }
     found
 }
 
-/// Where an open trial's due attempt stands; `None` where nothing of it exists.
+/// Where a run stands; `None` where nothing of it exists.
 fn state_of(
     view: &View<'_>,
-    entry: &LedgerEntry,
-    wanted: &impl Fn(&LedgerEntry) -> Job,
+    members: &Members<'_>,
+    wanted: &impl Fn(Attempt) -> Job,
     observed: &mut Observed,
 ) -> Option<RunState> {
-    let attempt = (entry.trial, entry.attempt);
-    let work = Work::Trial(entry.trial);
-    let name = names::job_name(view.name, view.uid, work, entry.attempt);
+    let run = members.run;
+    let work = Work::Trial(run.trial);
+    let name = names::job_name(view.name, view.uid, work, run.attempt);
     let job = view
         .jobs
         .iter()
         .find(|job| job.metadata.name.as_ref() == Some(&name));
     let uid = job.and_then(|job| job.metadata.uid.clone());
-    let seen = match (&entry.job_uid, job) {
-        (None, None) if view.conflicts.contains(&attempt) => return Some(conflict(&name)),
+    let seen = match (members.job_uid(), job) {
+        (None, None) if view.conflicts.contains(&run) => {
+            return Some(conflict(&name, members));
+        }
         (None, None) => return None,
         (None, Some(job)) => {
             let uid = uid.unwrap_or_default();
             let is_ours = names::is_our_job(job, view.name, view.uid);
-            let is_it = view.created.contains_key(&uid) || job::is_the_same(job, &wanted(entry));
+            let is_it = view.created.contains_key(&uid) || job::is_the_same(job, &wanted(run));
             match (is_ours, is_it) {
-                (true, true) => observed.adopted.push((attempt, uid)),
+                (true, true) => observed.adopted.push((run, uid)),
                 // The spec has changed before the Job could be noted.
-                (true, false) => return Some(RunState::Interrupted),
-                (false, _) => return Some(conflict(&name)),
+                (true, false) => return Some(members.interrupted()),
+                (false, _) => return Some(conflict(&name, members)),
             }
             outcome::see(job, &pods_of(view, job), view.patience, view.now)
         }
@@ -202,9 +230,9 @@ fn state_of(
         }
         (Some(noted), _) => {
             let orphans = pods_controlled_by(view, noted);
-            let (is_new, is_gone) = (view.is_new(noted), view.gone.contains(&attempt));
+            let (is_new, is_gone) = (view.is_new(noted), view.gone.contains(&run));
             if !is_new && !is_gone {
-                observed.missing.push(attempt);
+                observed.missing.push(run);
                 Seen::Running
             } else if !orphans.is_empty() {
                 outcome::see_orphan(&orphans, view.patience, view.now)
@@ -219,75 +247,86 @@ fn state_of(
     Some(match seen {
         Seen::Running => RunState::Running { since: view.now },
         // What it waits for may be what its user has mended since.
-        Seen::Waiting(_) if job.is_some_and(|job| job::is_outdated(job, &wanted(entry))) => {
-            RunState::Interrupted
+        Seen::Waiting(_) if job.is_some_and(|job| job::is_outdated(job, &wanted(run))) => {
+            members.interrupted()
         }
         Seen::Waiting(trouble) => {
             observed.troubles.push(trouble);
             RunState::Running { since: view.now }
         }
         Seen::Unclear { patience, then } => {
-            observed.unclear.insert(attempt);
-            let since = view.unclear.get(&attempt).copied().unwrap_or(view.now);
-            let is_proven = view.proven.contains(&(work, entry.attempt));
+            observed.unclear.insert(run);
+            let since = view.unclear.get(&run).copied().unwrap_or(view.now);
+            let is_proven = view.proven.contains(&(work, run.attempt));
             match doubt(since, patience, is_proven, view.now) {
                 Doubt::Wait(until) => {
                     observed.wake = Some(observed.wake.map_or(until, |wake| wake.min(until)));
                     RunState::Running { since: view.now }
                 }
                 Doubt::Ask => {
-                    observed.unproven.push(attempt);
+                    observed.unproven.push(run);
                     RunState::Running { since: view.now }
                 }
                 Doubt::Over => match then {
-                    Some(ending) => ended(view, entry, ending),
+                    Some(ending) => ended(view, members, ending),
                     None => RunState::Running { since: view.now },
                 },
             }
         }
-        Seen::Ended(ending) => ended(view, entry, ending),
-        Seen::Evicted(why) => interrupted(entry, &name, job, Interruption::Evicted(why), observed),
+        Seen::Ended(ending) => ended(view, members, ending),
+        Seen::Evicted(why) => {
+            interrupted(members, &name, job, Interruption::Evicted(why), observed)
+        }
         Seen::Rejected(why) => {
-            interrupted(entry, &name, job, Interruption::Rejected(why), observed)
+            interrupted(members, &name, job, Interruption::Rejected(why), observed)
         }
     })
 }
 
-/// An attempt that was interrupted through no fault of its own.
+/// A run that was interrupted through no fault of its own.
 fn interrupted(
-    entry: &LedgerEntry,
+    members: &Members<'_>,
     name: &str,
     job: Option<&Arc<Job>>,
     interruption: Interruption,
     observed: &mut Observed,
 ) -> RunState {
     let uid = job.and_then(|job| job.metadata.uid.clone());
-    let uid = uid.or_else(|| entry.job_uid.clone()).unwrap_or_default();
-    let setback = Setback::of(entry, (name, &uid), &interruption);
-    observed.setbacks.extend(setback);
-    RunState::Interrupted
+    let uid = uid
+        .or_else(|| members.job_uid().cloned())
+        .unwrap_or_default();
+    let setback = |entry| Setback::of(entry, (name, &uid), &interruption);
+    observed.setbacks.extend(members.open().filter_map(setback));
+    members.interrupted()
 }
 
-fn ended(view: &View<'_>, entry: &LedgerEntry, ending: outcome::Ending) -> RunState {
-    let identity = request::identity(view.uid, entry);
-    let outcome = outcome::outcome(ending, &identity, view.spec.task.score_metric());
-    RunState::Ended(match outcome {
-        TrialOutcome::Failed { reason, message } => TrialOutcome::Failed {
-            reason,
-            message: in_words(&message, view.spec)
+fn ended(view: &View<'_>, members: &Members<'_>, ending: outcome::Ending) -> RunState {
+    let expected = |entry: &&LedgerEntry| request::expected(view.spec, view.uid, entry);
+    let expected: Vec<Expected> = members.entries.iter().map(expected).collect();
+    let in_words = |end| match end {
+        End::Outcome(TrialOutcome::Failed { reason, message }) => {
+            let message = in_words(&message, view.spec)
                 .chars()
                 .take(MESSAGE)
-                .collect(),
-        },
-        succeeded @ TrialOutcome::Succeeded(_) => succeeded,
-    })
+                .collect();
+            End::Outcome(TrialOutcome::Failed { reason, message })
+        }
+        other => other,
+    };
+    match outcome::outcomes(ending, &expected) {
+        RunState::Ended(ends) => RunState::Ended(ends.into_iter().map(in_words).collect()),
+        running @ RunState::Running { .. } => running,
+    }
 }
 
 /// A Job of somebody else stands where ours belongs: the attempt is lost, the next has another name.
-fn conflict(name: &str) -> RunState {
-    RunState::Ended(TrialOutcome::Failed {
-        reason: FailureReason::Conflict,
-        message: format!("a Job {name} of another owner exists; delete it"),
+fn conflict(name: &str, members: &Members<'_>) -> RunState {
+    let outcomes = members.entries.iter().map(|_| Err(())).collect();
+    RunState::ended(outcomes, |()| {
+        End::Outcome(TrialOutcome::Failed {
+            reason: FailureReason::Conflict,
+            message: format!("a Job {name} of another owner exists; delete it"),
+        })
     })
 }
 

@@ -8,9 +8,10 @@
 use std::time::Duration;
 
 use autopeft_crds::limits::MESSAGE;
-use autopeft_crds::spec::Metric;
-use autopeft_crds::trial::{FailureReason, TrialIdentity, TrialOutcome, parse_result};
+use autopeft_crds::run::{Expected, parse_run_result};
+use autopeft_crds::trial::{FailureReason, TrialOutcome};
 use autopeft_search::patience::Patience;
+use autopeft_search::planner::{End, RunState};
 use autopeft_search::trouble::Trouble;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -77,19 +78,27 @@ pub enum Ending {
     Without(FailureReason, String),
 }
 
-/// The outcome of a trial's attempt that ended.
-pub fn outcome(ending: Ending, identity: &TrialIdentity, metric: Metric) -> TrialOutcome {
-    let (reason, message) = match ending {
-        Ending::Document(text) => match parse_result(text.as_bytes(), identity, metric) {
-            Ok(result) => return result.outcome,
-            Err(error) => (FailureReason::NoResult, error.to_string()),
-        },
-        Ending::Without(reason, message) => (reason, message),
+/// What came of each trial of a run that ended, in the order of `expected`.
+pub fn outcomes(ending: Ending, expected: &[Expected]) -> RunState {
+    let (outcomes, reason) = match ending {
+        Ending::Document(text) => (
+            parse_run_result(text.as_bytes(), expected)
+                .into_iter()
+                .map(|outcome| outcome.map_err(|error| error.to_string()))
+                .collect(),
+            FailureReason::NoResult,
+        ),
+        Ending::Without(reason, message) => {
+            let none = expected.iter().map(|_| Err(message.clone()));
+            (none.collect(), reason)
+        }
     };
-    TrialOutcome::Failed {
-        reason,
-        message: message.chars().take(MESSAGE).collect(),
-    }
+    RunState::ended(outcomes, |message| {
+        End::Outcome(TrialOutcome::Failed {
+            reason,
+            message: message.chars().take(MESSAGE).collect(),
+        })
+    })
 }
 
 /// Judges a Job by itself and the pods that it controls.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use autopeft_crds::PeftSearch;
+use autopeft_crds::status::Attempt;
 use autopeft_search::inspection;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -146,7 +147,7 @@ fn is_made_for_us(metadata: &ObjectMeta) -> bool {
         && uid.is_some_and(|uid| names::is_pod_of(metadata, uid))
 }
 
-/// Whether a search waits for an attempt's end.
+/// Whether a search waits for the end of an inspection or a run.
 fn needs(search: &PeftSearch, uid: &str, (purpose, attempt): (Work, u32)) -> bool {
     let metadata = &search.metadata;
     if metadata.uid.as_deref() != Some(uid) || metadata.deletion_timestamp.is_some() {
@@ -159,9 +160,9 @@ fn needs(search: &PeftSearch, uid: &str, (purpose, attempt): (Work, u32)) -> boo
             inspection::known(search).is_none() && !is_over
         }
         Work::Trial(trial) => status.is_some_and(|status| {
-            status.ledger.iter().any(|entry| {
-                entry.trial == trial && entry.attempt == attempt && !entry.state.is_final()
-            })
+            let run = Attempt { trial, attempt };
+            let mut entries = status.ledger.iter();
+            entries.any(|entry| entry.run_id() == run && !entry.state.is_final())
         }),
     }
 }

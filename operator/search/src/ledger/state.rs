@@ -1,0 +1,268 @@
+//! What a search remembers, and what can be asked of it. No I/O, no clock.
+
+use std::collections::BTreeMap;
+
+use autopeft_crds::Decimal;
+use autopeft_crds::status::{
+    Attempt, LedgerEntry, SurrogateStatus, TrialOrigin, TrialPurpose, TrialTerms,
+};
+use k8s_openapi::jiff::Timestamp;
+
+use super::error::RestoreError;
+use super::event::Conclusion;
+
+/// The attempt by which it was found that the model or the data cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadInput {
+    /// The trial.
+    pub trial: u32,
+    /// The attempt.
+    pub attempt: u32,
+    /// The run that it was a part of.
+    pub run: Attempt,
+    /// What the trainer said, in one sentence.
+    pub message: String,
+}
+
+/// Since when things are as they are; the times of the status's conditions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// Since when the search goes on or, after its end, has gone on.
+    pub open: Timestamp,
+    /// Since when the spec suspends the search or does not.
+    pub suspended: Timestamp,
+    /// Since when the surrogate is as healthy as it is.
+    pub surrogate: Timestamp,
+    /// Since when the search progresses or does not.
+    pub progressing: Timestamp,
+}
+
+/// What a search remembers. Made from events alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ledger {
+    pub(super) entries: Vec<LedgerEntry>,
+    /// When the due attempt of an open trial was started. Entries leave with the attempt.
+    pub(super) started: BTreeMap<u32, Timestamp>,
+    pub(super) surrogate: Option<SurrogateStatus>,
+    pub(super) start_time: Timestamp,
+    /// What was found of the input since the search was opened last.
+    pub(super) bad_input: Option<BadInput>,
+    pub(super) conclusion: Option<(Conclusion, Timestamp)>,
+    pub(super) spec_changes: u32,
+    pub(super) suspend: bool,
+    pub(super) progresses: bool,
+    pub(super) since: Since,
+    pub(super) events: u64,
+}
+
+/// What a status keeps of a ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Restored {
+    /// One entry per trial, in the order of planning.
+    pub entries: Vec<LedgerEntry>,
+    /// What the latest fit says.
+    pub surrogate: Option<SurrogateStatus>,
+    /// When the search began.
+    pub start_time: Timestamp,
+    /// How and when it ended.
+    pub conclusion: Option<(Conclusion, Timestamp)>,
+    /// The generation of the spec.
+    pub generation: i64,
+    /// Whether its spec suspends it.
+    pub suspend: bool,
+    /// What was found of the input.
+    pub bad_input: Option<BadInput>,
+}
+
+impl Ledger {
+    /// The ledger of a search that began at `start_time`, before any event.
+    pub fn new(start_time: Timestamp) -> Self {
+        Self {
+            entries: Vec::new(),
+            started: BTreeMap::new(),
+            surrogate: None,
+            start_time,
+            bad_input: None,
+            conclusion: None,
+            spec_changes: 0,
+            suspend: false,
+            progresses: true,
+            since: Since {
+                open: start_time,
+                suspended: start_time,
+                surrogate: start_time,
+                progressing: start_time,
+            },
+            events: 0,
+        }
+    }
+
+    /// A ledger as a status keeps it, with the generation of the spec that it speaks of.
+    pub fn restore(restored: Restored) -> Result<Self, RestoreError> {
+        let Restored {
+            entries,
+            surrogate,
+            start_time,
+            conclusion,
+            generation,
+            suspend,
+            bad_input,
+        } = restored;
+        for (expected, entry) in (0..).zip(&entries) {
+            check(expected, entry)?;
+        }
+        Ok(Self {
+            events: entries.len() as u64,
+            entries,
+            surrogate,
+            bad_input,
+            conclusion,
+            spec_changes: u32::try_from(generation - 1).unwrap_or(0),
+            suspend,
+            ..Self::new(start_time)
+        })
+    }
+
+    /// The same for a search whose first spec suspends it, or not (as `new` has it).
+    #[must_use]
+    pub fn suspended(self, suspend: bool) -> Self {
+        Self {
+            suspend,
+            progresses: !suspend,
+            ..self
+        }
+    }
+
+    /// One entry per trial, in the order of planning.
+    pub fn entries(&self) -> &[LedgerEntry] {
+        &self.entries
+    }
+
+    /// One trial.
+    pub fn entry(&self, trial: u32) -> Option<&LedgerEntry> {
+        self.entries.get(usize::try_from(trial).ok()?)
+    }
+
+    /// The number that the next trial gets.
+    pub fn next_trial(&self) -> u32 {
+        u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
+    }
+
+    /// When the due attempt of an open trial was started; `None` before that.
+    pub fn started(&self, trial: u32) -> Option<Timestamp> {
+        self.started.get(&trial).copied()
+    }
+
+    /// What the latest fit of the surrogate says.
+    pub fn surrogate(&self) -> Option<&SurrogateStatus> {
+        self.surrogate.as_ref()
+    }
+
+    /// When the search began.
+    pub fn start_time(&self) -> Timestamp {
+        self.start_time
+    }
+
+    /// What was found to be wrong with the model or the data, until the search is reopened.
+    pub fn bad_input(&self) -> Option<&BadInput> {
+        self.bad_input.as_ref()
+    }
+
+    /// How and when the search ended.
+    pub fn conclusion(&self) -> Option<&(Conclusion, Timestamp)> {
+        self.conclusion.as_ref()
+    }
+
+    /// The generation of the spec, from 1: how Kubernetes counts its changes.
+    pub fn generation(&self) -> i64 {
+        i64::from(self.spec_changes) + 1
+    }
+
+    /// Since when things are as they are.
+    pub fn since(&self) -> &Since {
+        &self.since
+    }
+
+    /// The number of events folded so far.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// The trials by which the search is made: all that the surrogate, the counts and the front know of.
+    pub fn search_trials(&self) -> impl Iterator<Item = &LedgerEntry> {
+        self.entries
+            .iter()
+            .filter(|entry| entry.purpose() == TrialPurpose::Search)
+    }
+
+    /// The trials that a run carries out or has carried out, in the order in which they are trained.
+    pub fn members(&self, run: Attempt) -> impl Iterator<Item = &LedgerEntry> {
+        self.entries
+            .iter()
+            .filter(move |entry| entry.run_id() == run)
+    }
+
+    /// The UID of a run's Job, once it is noted.
+    pub fn job_uid(&self, run: Attempt) -> Option<&String> {
+        let mut open = self.members(run).filter(|entry| !entry.state.is_final());
+        open.find_map(|entry| entry.job_uid.as_ref())
+    }
+
+    /// GPU seconds that every attempt that ended has used.
+    pub fn gpu_seconds(&self) -> f64 {
+        let known = self.entries.iter().filter_map(|entry| entry.gpu_seconds);
+        known.map(Decimal::get).sum()
+    }
+
+    /// Trials without a result.
+    pub fn open(&self) -> impl Iterator<Item = &LedgerEntry> {
+        self.entries.iter().filter(|entry| !entry.state.is_final())
+    }
+}
+
+/// Whether an entry can stand where it stands.
+fn check(expected: u32, entry: &LedgerEntry) -> Result<(), RestoreError> {
+    let (trial, attempt, failed) = (entry.trial, entry.attempt, entry.failed_attempts);
+    if trial != expected {
+        return Err(RestoreError::Number {
+            expected,
+            found: trial,
+        });
+    }
+    // The next attempt has a number too.
+    if failed >= attempt || attempt == u32::MAX {
+        return Err(RestoreError::Attempt {
+            trial,
+            attempt,
+            failed,
+        });
+    }
+    let purpose = purpose_problem(entry.origin, entry.of_trial, entry.terms.as_deref(), trial);
+    let run = entry.run.filter(|run| run.trial >= trial);
+    match purpose.or(run.map(|_| "a run is named by the first of its trials")) {
+        Some(problem) => Err(RestoreError::Inconsistent { trial, problem }),
+        None => Ok(()),
+    }
+}
+
+/// What is wrong with the way in which a trial's purpose is written down.
+pub(super) fn purpose_problem(
+    origin: TrialOrigin,
+    of_trial: Option<u32>,
+    terms: Option<&TrialTerms>,
+    trial: u32,
+) -> Option<&'static str> {
+    let has_task = terms.is_some_and(|terms| terms.task.is_some());
+    match (origin.purpose(), of_trial) {
+        (TrialPurpose::Search, None) if terms.is_none() => None,
+        (TrialPurpose::Baseline, None) => None,
+        (TrialPurpose::Promotion, Some(of)) if of < trial => None,
+        (TrialPurpose::Transfer, Some(of)) if of < trial && has_task => None,
+        (TrialPurpose::Search, _) => Some("a trial of the search is trained as the spec says"),
+        (TrialPurpose::Baseline, _) => Some("a baseline is of no trial"),
+        (TrialPurpose::Promotion, _) => Some("a promotion is of an earlier trial"),
+        (TrialPurpose::Transfer, _) => {
+            Some("a transfer is of an earlier trial, to a task of its own")
+        }
+    }
+}
