@@ -4,13 +4,13 @@ use std::path::Path;
 
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::trial::Method;
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError};
 
 use crate::encoder::architecture::{MissingTensor, Tensors};
 use crate::encoder::fields::ConfigError;
 use crate::encoder::weights::{self, WeightsError};
 use crate::encoder::{Encoder, ModelConfig};
-use crate::nn::trainable;
+use crate::nn::{NamedTensors, trainable};
 use crate::reason::sentence;
 
 /// Why a model cannot be loaded or built.
@@ -157,7 +157,7 @@ impl Backbone {
     pub fn unfrozen(
         &self,
         trains: impl Fn(&str) -> bool,
-    ) -> Result<(Box<dyn Encoder>, Vec<(String, Tensor)>), ModelError> {
+    ) -> Result<(Box<dyn Encoder>, NamedTensors), ModelError> {
         let mut tensors: Tensors = self
             .tensors
             .iter()

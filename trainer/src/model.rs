@@ -14,6 +14,7 @@ pub use crate::encoder::sites::Batch;
 use crate::encoder::sites::{Attention, Pass};
 use crate::encoder::{Encoder, ModelConfig};
 use crate::head::Head;
+use crate::nn::NamedTensors;
 use crate::peft::{METHODS, MethodRow, Modules};
 
 /// What stands before the names of the encoder's own tensors.
@@ -30,7 +31,7 @@ pub struct Model {
     outputs: i64,
     method: Method,
     /// The encoder's trainable tensors: all of them in full fine-tuning, else those that a module trains.
-    unfrozen: Vec<(String, Tensor)>,
+    unfrozen: NamedTensors,
     attention: Option<Attention>,
 }
 
@@ -189,17 +190,17 @@ impl Model {
     /// The tensors that are trained, float32 leaves on the model's device, each under a name that
     /// is the same in every run, in an order that is the same too: modules by layer, those of the whole model,
     /// the backbone's (in full fine-tuning), the head.
-    pub fn trainable(&self) -> Vec<(String, Tensor)> {
+    pub fn trainable(&self) -> NamedTensors {
         self.with_rest(self.modules.named())
     }
 
     /// The tensors of `trainable` with modules in their deployed form: what an adapter checkpoint
     /// holds.
-    pub fn deployable(&self) -> Vec<(String, Tensor)> {
+    pub fn deployable(&self) -> NamedTensors {
         self.with_rest(self.modules.deployed().named())
     }
 
-    fn with_rest(&self, mut modules: Vec<(String, Tensor)>) -> Vec<(String, Tensor)> {
+    fn with_rest(&self, mut modules: NamedTensors) -> NamedTensors {
         let unfrozen = self.unfrozen.iter();
         modules.extend(unfrozen.map(|(name, tensor)| (name.clone(), tensor.shallow_clone())));
         modules.extend(self.head.named());

@@ -7,6 +7,9 @@
 
 use tch::{Device, Kind, Tensor};
 
+/// Tensors under their names, in an order that is always the same.
+pub type NamedTensors = Vec<(String, Tensor)>;
+
 /// y = x·Wᵀ + b.
 #[derive(Debug)]
 pub struct Linear {

@@ -8,6 +8,7 @@ use tch::{Device, Tensor};
 use super::module::{MethodRow, PeftModule, Place, Scope, Turn};
 use crate::encoder::ModelConfig;
 use crate::encoder::sites::{KeyValue, Pass, Site, Sites, SublayerEnd};
+use crate::nn::NamedTensors;
 
 /// Every module of a configuration.
 #[derive(Debug)]
@@ -91,7 +92,7 @@ impl Modules {
 
     /// The trainable tensors under their names: `layer.2.serial_adapter.down.weight`,
     /// `prefix.embedding`. The order is that of `new`.
-    pub fn named(&self) -> Vec<(String, Tensor)> {
+    pub fn named(&self) -> NamedTensors {
         let parts = self.parts.iter();
         parts
             .flat_map(|part| {

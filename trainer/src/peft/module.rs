@@ -8,6 +8,7 @@ use tch::{Device, Tensor};
 
 use crate::encoder::ModelConfig;
 use crate::encoder::sites::{KeyValue, Pass, Site, SublayerEnd};
+use crate::nn::NamedTensors;
 
 /// A method: a row of `registry::METHODS`.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +61,7 @@ pub struct Turn<'a> {
 pub trait PeftModule: Debug {
     /// The trained parameters, float32 leaves, in an order that is always the same. Names of biases end in `bias`;
     /// weight decay leaves them out.
-    fn named(&self) -> Vec<(String, Tensor)>;
+    fn named(&self) -> NamedTensors;
 
     /// The module as an adapter keeps it, with the same predictions bit for bit; nothing where it is the same.
     fn deployed(&self) -> Option<Rc<dyn PeftModule>> {

@@ -12,7 +12,7 @@ use tch::{Device, Tensor};
 
 use super::module::{MethodRow, PeftModule, Place, Scope, Turn};
 use crate::encoder::sites::{Sublayer, SublayerEnd};
-use crate::nn::{Linear, default_bound, uniform, zeros};
+use crate::nn::{Linear, NamedTensors, default_bound, uniform, zeros};
 
 /// s, the factor of the adapter's output.
 const SCALE: f64 = 4.0;
@@ -56,7 +56,7 @@ impl ParallelAdapter {
 }
 
 impl PeftModule for ParallelAdapter {
-    fn named(&self) -> Vec<(String, Tensor)> {
+    fn named(&self) -> NamedTensors {
         let down = self.down.named("down").into_iter();
         down.chain(self.up.named("up")).collect()
     }

@@ -13,7 +13,7 @@ use tch::{Kind, Tensor};
 
 use super::module::{MethodRow, PeftModule, Place, Scope, Turn};
 use crate::encoder::sites::KeyValue;
-use crate::nn::{Linear, default_bound, normal, trainable, uniform};
+use crate::nn::{Linear, NamedTensors, default_bound, normal, trainable, uniform};
 
 /// m, the width of the reparametrisation (AutoPEFT and MAM).
 pub const REPARAMETRISATION: i64 = 800;
@@ -90,7 +90,7 @@ impl Prefix {
 }
 
 impl PeftModule for Prefix {
-    fn named(&self) -> Vec<(String, Tensor)> {
+    fn named(&self) -> NamedTensors {
         match &self.form {
             Form::Reparametrised {
                 embedding,

@@ -11,7 +11,7 @@ use tch::{Device, Tensor};
 
 use super::module::{MethodRow, PeftModule, Place, Scope, Turn};
 use crate::encoder::sites::{Sublayer, SublayerEnd};
-use crate::nn::{Linear, normal, zeros};
+use crate::nn::{Linear, NamedTensors, normal, zeros};
 
 /// The standard deviation of fresh matrices.
 const DEVIATION: f64 = 0.02;
@@ -55,7 +55,7 @@ impl SerialAdapter {
 }
 
 impl PeftModule for SerialAdapter {
-    fn named(&self) -> Vec<(String, Tensor)> {
+    fn named(&self) -> NamedTensors {
         let down = self.down.named("down").into_iter();
         down.chain(self.up.named("up")).collect()
     }

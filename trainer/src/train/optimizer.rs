@@ -9,6 +9,8 @@
 
 use tch::{TchError, Tensor};
 
+use crate::nn::NamedTensors;
+
 /// Decay rates of the first and the second moment.
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
@@ -37,7 +39,7 @@ impl AdamW {
     /// Takes hold of the trained tensors, float32 leaves on one device. `weight_decay` acts on those whose names
     /// `is_decayed`.
     pub fn new(
-        trainable: Vec<(String, Tensor)>,
+        trainable: NamedTensors,
         weight_decay: f64,
         is_decayed: impl Fn(&str) -> bool,
     ) -> Result<Self, TchError> {
