@@ -11,7 +11,10 @@ use std::path::Path;
 
 use csv_core::ReadFieldResult;
 
-use super::{Columns, DataError, Label, MAX_FIELD_BYTES, Place, Positions, Row, Rows, not_empty};
+use super::error::{DataError, Place};
+use super::header::Positions;
+use super::open::{not_empty, open_text};
+use super::rows::{Columns, Label, MAX_FIELD_BYTES, Row, Rows};
 
 pub(super) fn read(path: &Path, columns: &Columns) -> Result<Rows, DataError> {
     let mut records = Records::open(path)?;
@@ -78,7 +81,7 @@ impl<'a> Records<'a> {
     fn open(path: &'a Path) -> Result<Self, DataError> {
         Ok(Self {
             path,
-            input: super::open_text(path)?,
+            input: open_text(path)?,
             splitter: csv_core::Reader::new(),
             raw: Vec::new(),
             lines: LineCount::default(),

@@ -4,7 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::MAX_FIELD_BYTES;
+use super::rows::MAX_FIELD_BYTES;
+
 use crate::files::{Foreign, dangling};
 
 /// A line of a file.

@@ -7,9 +7,11 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::error::shortened;
+use super::error::{DataError, Place, shortened};
+use super::open::not_empty;
+use super::rows::{Columns, Label, Row, Rows};
+
 use super::lines::Lines;
-use super::{Columns, DataError, Label, Place, Row, Rows, not_empty};
 
 pub(super) fn read(path: &Path, columns: &Columns) -> Result<Rows, DataError> {
     let mut lines = Lines::open(path)?;

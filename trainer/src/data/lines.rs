@@ -7,7 +7,9 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::{DataError, MAX_FIELD_BYTES, Place};
+use super::error::{DataError, Place};
+use super::open::open_text;
+use super::rows::MAX_FIELD_BYTES;
 
 /// Reads a file line by line into one buffer.
 pub(super) struct Lines {
@@ -21,7 +23,7 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
-        let mut input = super::open_text(path)?;
+        let mut input = open_text(path)?;
         let start = input
             .fill_buf()
             .map_err(|error| DataError::io(path, error))?;

@@ -2,8 +2,12 @@
 
 use std::path::Path;
 
+use super::error::{DataError, Place};
+use super::header::Positions;
+use super::open::not_empty;
+use super::rows::{Columns, Label, Row, Rows};
+
 use super::lines::Lines;
-use super::{Columns, DataError, Label, Place, Positions, Row, Rows, not_empty};
 
 /// What is not the same in every tab-separated file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

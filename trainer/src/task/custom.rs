@@ -4,18 +4,37 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use autopeft_crds::limits::CLASSES;
-use autopeft_crds::spec::CustomTask;
+use autopeft_crds::spec::{CustomTask, CustomTaskType};
 
-use super::{Files, Labels, TaskError, is_regression};
+use super::error::TaskError;
+use super::family::{Family, Files, Labels};
 use crate::data::{Columns, DataError, TsvLayout};
 
-pub(super) fn files(custom: &CustomTask, directory: &Path) -> Result<Files, TaskError> {
+/// A task that describes its files itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Custom<'a>(pub &'a CustomTask);
+
+impl Family for Custom<'_> {
+    fn hub_files(&self) -> [String; 2] {
+        [self.0.train_file.clone(), self.0.validation_file.clone()]
+    }
+
+    fn files(&self, directory: &Path) -> Result<Files, TaskError> {
+        files(self.0, directory)
+    }
+
+    fn told(&self, columns: &Columns, problem: DataError) -> TaskError {
+        column_of(columns, problem)
+    }
+}
+
+fn files(custom: &CustomTask, directory: &Path) -> Result<Files, TaskError> {
     let (first, second) = match custom.text_columns.as_slice() {
         [first] => (first.clone(), None),
         [first, second] => (first.clone(), Some(second.clone())),
         other => return Err(TaskError::TextColumns(other.len())),
     };
-    let labels = match (&custom.labels, is_regression(custom.kind)) {
+    let labels = match (&custom.labels, custom.kind == CustomTaskType::Regression) {
         (Some(_), true) => return Err(TaskError::LabelsOfNumbers),
         (None, true) => Labels::Numbers,
         (None, false) => Labels::Inferred,
@@ -38,7 +57,7 @@ pub(super) fn files(custom: &CustomTask, directory: &Path) -> Result<Files, Task
 }
 
 /// Says of a column that is not there which field names it.
-pub(super) fn column_of(columns: &Columns, problem: DataError) -> TaskError {
+fn column_of(columns: &Columns, problem: DataError) -> TaskError {
     match problem.absent_column() {
         None => problem.into(),
         Some(column) => TaskError::Column {

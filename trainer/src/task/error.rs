@@ -21,12 +21,12 @@ pub enum TaskError {
         field: &'static str,
     },
     /// A known task's file has other columns than the task's.
-    #[error("{problem}; {}", other_task(*.task, .others))]
+    #[error("{problem}; {}", other_task(.task, .others))]
     OtherTask {
         /// What the reader says.
         problem: Box<DataError>,
         /// The task.
-        task: TaskName,
+        task: &'static str,
         /// Tasks whose columns these are.
         others: Vec<&'static str>,
     },
@@ -169,8 +169,7 @@ impl TaskError {
     }
 }
 
-fn other_task(task: TaskName, others: &[&str]) -> String {
-    let task = task.as_str();
+fn other_task(task: &str, others: &[&str]) -> String {
     if others.is_empty() {
         format!("these are not the columns of {task}")
     } else {

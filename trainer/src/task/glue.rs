@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use autopeft_crds::tasks::{TASKS, TaskFacts, TaskName};
+use autopeft_crds::tasks::{TASKS, TaskFacts};
 
-use super::{Files, Labels, TaskError};
+use super::error::TaskError;
+use super::family::{Family, Files, Labels};
 use crate::data::{self, Columns, DataError, TsvLayout, listed};
 
 /// The training file among the TSV files, and the training split of the Parquet files.
@@ -17,23 +18,30 @@ const TRAIN: (&str, &str) = ("train.tsv", "train");
 /// The label column of the Parquet files.
 const HUB_LABEL: &str = "label";
 
-/// The files of a task in the hub's data set, training first; nothing for a task of the user's own.
-pub fn hub_files(name: TaskName) -> Option<[String; 2]> {
-    let facts = name.facts()?;
-    Some([TRAIN.1, facts.hub_validation].map(|split| format!("{}/{}", name.as_str(), shard(split))))
+/// A GLUE task, or another in the same two layouts.
+#[derive(Clone, Copy, Debug)]
+pub struct Glue<'a>(pub &'a TaskFacts);
+
+impl Family for Glue<'_> {
+    fn hub_files(&self) -> [String; 2] {
+        let facts = self.0;
+        [TRAIN.1, facts.hub_validation].map(|split| format!("{}/{}", facts.name, shard(split)))
+    }
+
+    fn files(&self, directory: &Path) -> Result<Files, TaskError> {
+        files(self.0, directory)
+    }
+
+    fn told(&self, _columns: &Columns, problem: DataError) -> TaskError {
+        other_task(self.0, problem)
+    }
 }
 
 fn shard(split: &str) -> String {
     format!("{split}-00000-of-00001.parquet")
 }
 
-pub(super) fn files(name: TaskName, directory: &Path) -> Result<Files, TaskError> {
-    let facts = name.facts().ok_or(TaskError::NotDescribed)?;
-    of_row(facts, directory)
-}
-
-/// The files of a task by its row.
-fn of_row(facts: &TaskFacts, directory: &Path) -> Result<Files, TaskError> {
+fn files(facts: &TaskFacts, directory: &Path) -> Result<Files, TaskError> {
     let name = facts.name;
     let below = |folder: &str| directory.join(folder);
     let standard = [directory.to_path_buf(), below(facts.folder)];
@@ -71,7 +79,7 @@ fn of_row(facts: &TaskFacts, directory: &Path) -> Result<Files, TaskError> {
             directory: directory.into(),
             task: name,
             dev: facts.tsv_validation,
-            parquet: format!("{}/{}", name, shard(TRAIN.1)),
+            parquet: format!("{name}/{}", shard(TRAIN.1)),
             there: there(directory),
         },
     })
@@ -89,7 +97,7 @@ fn there(directory: &Path) -> String {
 }
 
 /// Says of a file without the task's columns whose columns it has.
-pub(super) fn other_task(name: TaskName, problem: DataError) -> TaskError {
+fn other_task(facts: &TaskFacts, problem: DataError) -> TaskError {
     let path = match &problem {
         DataError::NoColumn { path, .. } => path,
         DataError::ColumnCount { place, .. } => &place.path,
@@ -104,7 +112,7 @@ pub(super) fn other_task(name: TaskName, problem: DataError) -> TaskError {
             .unwrap_or_default(),
     };
     let others = owners(&header, is_parquet);
-    if others.contains(&name.as_str()) {
+    if others.contains(&facts.name) {
         // The columns are right; a row is not.
         return problem.into();
     }
@@ -114,7 +122,7 @@ pub(super) fn other_task(name: TaskName, problem: DataError) -> TaskError {
     }
     TaskError::OtherTask {
         problem: problem.into(),
-        task: name,
+        task: facts.name,
         others,
     }
 }
@@ -224,7 +232,7 @@ mod tests {
         for file in ["train.tsv", "dev.tsv"] {
             std::fs::write(inner.join(file), text).expect("a file");
         }
-        let files = of_row(&row, folder.path()).expect("the files");
+        let files = files(&row, folder.path()).expect("the files");
         assert_eq!(files.train, inner.join("train.tsv"));
         let rows = data::read(&files.train, &files.columns).expect("rows").rows;
         assert_eq!(rows[0].first, "how?");

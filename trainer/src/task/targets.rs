@@ -5,7 +5,9 @@ use std::path::Path;
 
 use autopeft_crds::limits::CLASSES;
 
-use super::{Targets, TaskError, alike};
+use super::alike;
+use super::error::TaskError;
+use super::examples::Targets;
 use crate::data::{DataError, Label, Place, Row, listed, shortened};
 
 /// The most classes that are inferred or given.

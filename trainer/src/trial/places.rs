@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use autopeft_crds::spec::{CustomTask, TaskSpec};
+use autopeft_crds::spec::TaskSpec;
 
 use crate::hub::{self, Holding, HubError};
 use crate::task;
@@ -24,19 +24,11 @@ impl Places {
     pub fn find(model: &str, data: &str, task: &TaskSpec) -> Result<Self, HubError> {
         Ok(Self {
             model: hub::directory(model, Holding::Model, &MODEL_FILES)?,
-            data: match (task::hub_files(task.name), &task.custom) {
-                (Some([train, validation]), _) => {
+            data: match task::hub_files(task) {
+                Some([train, validation]) => {
                     hub::directory(data, Holding::DataSet, &[&train, &validation])?
                 }
-                (
-                    None,
-                    Some(CustomTask {
-                        train_file,
-                        validation_file,
-                        ..
-                    }),
-                ) => hub::directory(data, Holding::DataSet, &[train_file, validation_file])?,
-                (None, None) => data.into(),
+                None => data.into(),
             },
         })
     }

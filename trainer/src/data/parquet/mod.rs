@@ -12,8 +12,11 @@ use ::parquet::file::metadata::FileMetaData;
 use ::parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 
 use self::column::{Cell, Column};
-use super::error::shortened;
-use super::{Columns, DataError, Label, MAX_FIELD_BYTES, Place, Positions, Row, Rows, not_empty};
+
+use super::error::{DataError, Place, shortened};
+use super::header::Positions;
+use super::open::not_empty;
+use super::rows::{Columns, Label, MAX_FIELD_BYTES, Row, Rows};
 use crate::files::{self, Foreign, recognise_binary};
 
 pub(super) fn read(path: &Path, columns: &Columns) -> Result<Rows, DataError> {

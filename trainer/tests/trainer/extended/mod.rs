@@ -1,9 +1,10 @@
-//! A PEFT method and an encoder that the trainer does not have, added by the steps of docs/extending.md: a file and a
+//! A PEFT method, an encoder and a task that the trainer does not have, added by the steps of docs/extending.md: a file and a
 //! row each.
 
 mod low_rank;
 mod others;
 mod pre_norm;
+mod task;
 
 use std::time::Instant;
 

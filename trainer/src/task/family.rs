@@ -1,0 +1,70 @@
+//! What a family of tasks is: how their files are found and read.
+
+use std::path::{Path, PathBuf};
+
+use super::error::TaskError;
+use crate::data::{Columns, DataError, TsvLayout};
+
+/// A task of a family.
+pub trait Family {
+    /// The files of the task in a data set of the hub, training first.
+    fn hub_files(&self) -> [String; 2];
+
+    /// The files of the task in a directory.
+    ///
+    /// # Errors
+    /// They are not there, or the task's description is wrong.
+    fn files(&self, directory: &Path) -> Result<Files, TaskError>;
+
+    /// What a user is told where a file cannot be read.
+    fn told(&self, columns: &Columns, problem: DataError) -> TaskError;
+}
+
+/// Where a task's files lie and how they are read.
+#[derive(Debug)]
+pub struct Files {
+    /// The training file.
+    pub train: PathBuf,
+    /// The validation file.
+    pub validation: PathBuf,
+    /// Their columns.
+    pub columns: Columns,
+    /// For a tab-separated file that is not in the plain layout.
+    pub layout: TsvLayout,
+    /// How labels are spelled in them.
+    pub labels: Labels,
+}
+
+/// How labels are spelled in the files.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Labels {
+    /// Each as one of `spelled`; the classes' names are `names`, in the same order.
+    Spelled {
+        /// As the files have them.
+        spelled: Vec<String>,
+        /// As users see them.
+        names: Vec<String>,
+    },
+    /// As the training file has them.
+    Inferred,
+    /// Numbers.
+    Numbers,
+}
+
+impl Labels {
+    /// Classes that are spelled by their names.
+    pub fn named(names: &[String]) -> Self {
+        Self::Spelled {
+            spelled: names.to_vec(),
+            names: names.to_vec(),
+        }
+    }
+
+    /// The classes as the files have them.
+    pub fn spelled(&self) -> &[String] {
+        match self {
+            Self::Spelled { spelled, .. } => spelled,
+            Self::Inferred | Self::Numbers => &[],
+        }
+    }
+}
