@@ -15,7 +15,7 @@ use crate::encoder::sites::{Attention, Pass};
 use crate::encoder::{Encoder, ModelConfig};
 use crate::head::Head;
 use crate::nn::NamedTensors;
-use crate::peft::{METHODS, MethodRow, Modules};
+use crate::peft::{ModuleRow, Modules, REGISTRY};
 
 /// What stands before the names of the encoder's own tensors.
 const BACKBONE: &str = "backbone.";
@@ -49,15 +49,15 @@ impl Model {
         outputs: i64,
         init_seed: i64,
     ) -> Result<Self, ModelError> {
-        Self::with_methods(METHODS, backbone, configuration, outputs, init_seed)
+        Self::with_registry(REGISTRY, backbone, configuration, outputs, init_seed)
     }
 
-    /// The same with modules of these methods.
+    /// The same with modules of another registry.
     ///
     /// # Errors
     /// As `new`.
-    pub fn with_methods(
-        methods: &[MethodRow],
+    pub fn with_registry(
+        registry: &[ModuleRow],
         backbone: &Backbone,
         configuration: &PeftConfiguration,
         outputs: i64,
@@ -80,7 +80,7 @@ impl Model {
         tch::manual_seed(init_seed);
         // The head first: its values follow from `init_seed` and not from the modules.
         let head = Head::new(config, outputs, backbone.device());
-        let modules = Modules::new(methods, configuration, config, backbone.device());
+        let modules = Modules::new(registry, configuration, config, backbone.device());
         let (encoder, unfrozen) = match method {
             Method::Peft => backbone.unfrozen(|tensor| modules.trains(tensor))?,
             Method::FullFineTuning => backbone.unfrozen(|_| true)?,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use autopeft_crds::PeftConfiguration;
 use tch::{Device, Tensor};
 
-use super::module::{MethodRow, PeftModule, Place, Scope, Turn};
+use super::module::{Insertion, LayerCall, ModuleRow, PeftModule, Scope};
 use crate::encoder::ModelConfig;
 use crate::encoder::sites::{KeyValue, Pass, Site, Sites, SublayerEnd};
 use crate::nn::NamedTensors;
@@ -29,10 +29,10 @@ struct Part {
 }
 
 impl Modules {
-    /// Fresh modules, drawn from libtorch's generator layer by layer in the order of `methods`, those that serve the
-    /// whole model last. The configuration's mask has to have a bit for each of the model's layers.
+    /// Modules with their initial values, drawn from libtorch's generator layer by layer in the order of `registry`,
+    /// those that serve the whole model last. The configuration's mask has to have a bit for each of the model's layers.
     pub fn new(
-        methods: &[MethodRow],
+        registry: &[ModuleRow],
         configuration: &PeftConfiguration,
         model: &ModelConfig,
         device: Device,
@@ -40,15 +40,15 @@ impl Modules {
         let configuration = configuration.clone().canonical();
         let layers: Vec<usize> = configuration.layers.active_layers().collect();
         let present = |scope: Scope| {
-            let rows = methods.iter().filter(move |row| row.scope == scope);
+            let rows = registry.iter().filter(move |row| row.scope == scope);
             rows.map(|row| (row, i64::from(configuration.size(row.module))))
                 .filter(|(_, size)| *size > 0)
                 .collect::<Vec<_>>()
         };
-        let part = |name: String, (row, size): &(&MethodRow, i64), layers: &[usize]| Part {
+        let part = |name: String, (row, size): &(&ModuleRow, i64), layers: &[usize]| Part {
             name,
             layers: layers.to_vec(),
-            module: (row.fresh)(&Place {
+            module: (row.init)(&Insertion {
                 size: *size,
                 layers,
                 model,
@@ -58,13 +58,13 @@ impl Modules {
         let mut parts = Vec::new();
         let of_a_layer = present(Scope::Layer);
         for layer in &layers {
-            for method in &of_a_layer {
-                let name = format!("layer.{layer}.{}", method.0.name);
-                parts.push(part(name, method, &[*layer]));
+            for row in &of_a_layer {
+                let name = format!("layer.{layer}.{}", row.0.name);
+                parts.push(part(name, row, &[*layer]));
             }
         }
-        for method in &present(Scope::Model) {
-            parts.push(part(method.0.name.to_owned(), method, &layers));
+        for row in &present(Scope::Model) {
+            parts.push(part(row.0.name.to_owned(), row, &layers));
         }
         Self {
             parts,
@@ -120,7 +120,7 @@ impl Modules {
             parts: self
                 .parts
                 .iter()
-                .map(|part| (part, part.module.once()))
+                .map(|part| (part, part.module.precompute()))
                 .collect(),
             pass,
         }
@@ -143,14 +143,21 @@ impl ModulesInPass<'_> {
 
     /// What is inserted into a layer.
     pub fn sites(&self, layer: usize) -> LayerSites<'_> {
-        let turns = self.parts.iter().filter_map(|(part, once)| {
+        let calls = self.parts.iter().filter_map(|(part, precomputed)| {
             let slot = part.layers.iter().position(|served| *served == layer)?;
-            let once = once.as_ref();
+            let precomputed = precomputed.as_ref();
             let pass = self.pass;
-            Some((&*part.module, Turn { slot, once, pass }))
+            Some((
+                &*part.module,
+                LayerCall {
+                    slot,
+                    precomputed,
+                    pass,
+                },
+            ))
         });
         LayerSites {
-            turns: turns.collect(),
+            calls: calls.collect(),
         }
     }
 }
@@ -158,28 +165,28 @@ impl ModulesInPass<'_> {
 /// What is inserted into one layer in one forward pass.
 #[derive(Debug)]
 pub struct LayerSites<'a> {
-    turns: Vec<(&'a dyn PeftModule, Turn<'a>)>,
+    calls: Vec<(&'a dyn PeftModule, LayerCall<'a>)>,
 }
 
 impl Sites for LayerSites<'_> {
     fn key_values(&self, input: &Tensor) -> Option<KeyValue> {
-        let mut turns = self.turns.iter();
-        turns.find_map(|(module, turn)| module.key_values(turn, input))
+        let mut calls = self.calls.iter();
+        calls.find_map(|(module, call)| module.key_values(call, input))
     }
 
     fn replaced(&self, site: Site, input: &Tensor, output: Tensor) -> Tensor {
-        self.turns.iter().fold(output, |output, (module, turn)| {
+        self.calls.iter().fold(output, |output, (module, call)| {
             module
-                .replaced(turn, site, input, &output)
+                .replaced(call, site, input, &output)
                 .unwrap_or(output)
         })
     }
 
     fn summed(&self, end: &SublayerEnd<'_>) -> Tensor {
         let terms: Vec<Tensor> = self
-            .turns
+            .calls
             .iter()
-            .filter_map(|(module, turn)| module.term(turn, end))
+            .filter_map(|(module, call)| module.term(call, end))
             .collect();
         terms
             .into_iter()

@@ -1,4 +1,4 @@
-//! The modules that a configuration inserts into a frozen encoder, one method a file.
+//! The modules that a configuration inserts into a frozen encoder, one file per module.
 //!
 //! With x the feed-forward block's input, h its output after dropout and LN the layer's frozen
 //! output norm, a layer with serial and parallel adapter gives
@@ -14,5 +14,5 @@ pub mod registry;
 pub mod serial_adapter;
 
 pub use inserted::Modules;
-pub use module::{MethodRow, PeftModule, Place, Scope, Turn};
-pub use registry::METHODS;
+pub use module::{Insertion, LayerCall, ModuleRow, PeftModule, Scope};
+pub use registry::REGISTRY;

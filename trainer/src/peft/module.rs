@@ -1,4 +1,4 @@
-//! What a PEFT method is to the rest of the trainer, which knows none by name.
+//! What a PEFT module is to the rest of the trainer, which knows none by name.
 
 use std::fmt::Debug;
 use std::rc::Rc;
@@ -10,17 +10,17 @@ use crate::encoder::ModelConfig;
 use crate::encoder::sites::{KeyValue, Pass, Site, SublayerEnd};
 use crate::nn::NamedTensors;
 
-/// A method: a row of `registry::METHODS`.
+/// A kind of module: a row of `registry::REGISTRY`.
 #[derive(Clone, Copy, Debug)]
-pub struct MethodRow {
+pub struct ModuleRow {
     /// Its name in the names of tensors.
     pub name: &'static str,
     /// Its size in a configuration is this module's; 0 leaves it out.
     pub module: Module,
     /// What one module of it serves.
     pub scope: Scope,
-    /// A module with fresh values, drawn from libtorch's generator.
-    pub fresh: fn(&Place<'_>) -> Rc<dyn PeftModule>,
+    /// A module with its initial values, drawn from libtorch's generator.
+    pub init: fn(&Insertion<'_>) -> Rc<dyn PeftModule>,
 }
 
 /// What one module serves.
@@ -34,8 +34,8 @@ pub enum Scope {
 
 /// Where a module is inserted.
 #[derive(Debug)]
-pub struct Place<'a> {
-    /// The method's size.
+pub struct Insertion<'a> {
+    /// Its size.
     pub size: i64,
     /// The layers that the module serves, ascending.
     pub layers: &'a [usize],
@@ -45,13 +45,13 @@ pub struct Place<'a> {
     pub device: Device,
 }
 
-/// One layer's turn in a forward pass.
+/// A call of a module from one layer in a forward pass.
 #[derive(Clone, Copy, Debug)]
-pub struct Turn<'a> {
-    /// The layer's place among those that the module serves, from 0.
+pub struct LayerCall<'a> {
+    /// The layer's index among those that the module serves, from 0.
     pub slot: usize,
-    /// The module's `once`.
-    pub once: Option<&'a Tensor>,
+    /// What `precompute` gave in this pass.
+    pub precomputed: Option<&'a Tensor>,
     /// The pass.
     pub pass: &'a Pass,
 }
@@ -68,8 +68,8 @@ pub trait PeftModule: Debug {
         None
     }
 
-    /// What is computed once for all layers of a forward pass.
-    fn once(&self) -> Option<Tensor> {
+    /// What is computed once per forward pass, for all layers.
+    fn precompute(&self) -> Option<Tensor> {
         None
     }
 
@@ -79,14 +79,14 @@ pub trait PeftModule: Debug {
     }
 
     /// Keys and values before the layer's own; `input` is the attention sublayer's, `[B, T, H]`.
-    fn key_values(&self, _turn: &Turn<'_>, _input: &Tensor) -> Option<KeyValue> {
+    fn key_values(&self, _call: &LayerCall<'_>, _input: &Tensor) -> Option<KeyValue> {
         None
     }
 
     /// What takes the place of a site's `output`, which was computed from `input`.
     fn replaced(
         &self,
-        _turn: &Turn<'_>,
+        _call: &LayerCall<'_>,
         _site: Site,
         _input: &Tensor,
         _output: &Tensor,
@@ -95,7 +95,7 @@ pub trait PeftModule: Debug {
     }
 
     /// A term of the sum at a sublayer's end.
-    fn term(&self, _turn: &Turn<'_>, _end: &SublayerEnd<'_>) -> Option<Tensor> {
+    fn term(&self, _call: &LayerCall<'_>, _end: &SublayerEnd<'_>) -> Option<Tensor> {
         None
     }
 

@@ -2,33 +2,28 @@
 //! the "scaled parallel adapter").
 //!
 //! It reads the feed-forward block's input and is added to its output before the norm. Down starts
-//! from Kaiming's uniform distribution with a = √5 (that is U(±1/√H)), Up and both biases from 0: a
-//! fresh adapter changes nothing.
+//! from Kaiming's uniform distribution with a = √5 (that is U(±1/√H)), Up and both biases from 0: an
+//! untrained adapter changes nothing.
 
 use std::rc::Rc;
 
 use autopeft_crds::Module;
-use tch::{Device, Tensor};
+use tch::Tensor;
 
-use super::module::{MethodRow, PeftModule, Place, Scope, Turn};
+use super::module::{Insertion, LayerCall, ModuleRow, PeftModule, Scope};
 use crate::encoder::sites::{Sublayer, SublayerEnd};
 use crate::nn::{Linear, NamedTensors, default_bound, uniform, zeros};
 
 /// s, the factor of the adapter's output.
 const SCALE: f64 = 4.0;
 
-/// The method.
-pub const PARALLEL_ADAPTER: MethodRow = MethodRow {
+/// The module.
+pub const PARALLEL_ADAPTER: ModuleRow = ModuleRow {
     name: "parallel_adapter",
     module: Module::ParallelAdapter,
     scope: Scope::Layer,
-    fresh,
+    init: |insertion| Rc::new(ParallelAdapter::new(insertion)),
 };
-
-fn fresh(place: &Place<'_>) -> Rc<dyn PeftModule> {
-    let adapter = ParallelAdapter::new(place.model.hidden_size, place.size, place.device);
-    Rc::new(adapter)
-}
 
 /// A parallel adapter; (2·D·H + D + H) parameters.
 #[derive(Debug)]
@@ -40,8 +35,10 @@ struct ParallelAdapter {
 }
 
 impl ParallelAdapter {
-    /// A fresh adapter of bottleneck D in a model of width H.
-    fn new(hidden: i64, bottleneck: i64, device: Device) -> Self {
+    /// An adapter of bottleneck D in a model of width H, with its initial values.
+    fn new(insertion: &Insertion<'_>) -> Self {
+        let (hidden, bottleneck) = (insertion.model.hidden_size, insertion.size);
+        let device = insertion.device;
         Self {
             down: Linear {
                 weight: uniform(&[bottleneck, hidden], default_bound(hidden), device),
@@ -62,7 +59,7 @@ impl PeftModule for ParallelAdapter {
     }
 
     // 4·PA(x), [.., H] to [.., H].
-    fn term(&self, _turn: &Turn<'_>, end: &SublayerEnd<'_>) -> Option<Tensor> {
+    fn term(&self, _call: &LayerCall<'_>, end: &SublayerEnd<'_>) -> Option<Tensor> {
         if end.sublayer != Sublayer::FeedForward {
             return None;
         }

@@ -11,19 +11,19 @@ use std::rc::Rc;
 use autopeft_crds::Module;
 use tch::{Kind, Tensor};
 
-use super::module::{MethodRow, PeftModule, Place, Scope, Turn};
+use super::module::{Insertion, LayerCall, ModuleRow, PeftModule, Scope};
 use crate::encoder::sites::KeyValue;
 use crate::nn::{Linear, NamedTensors, default_bound, normal, trainable, uniform};
 
 /// m, the width of the reparametrisation (AutoPEFT and MAM).
 pub const REPARAMETRISATION: i64 = 800;
 
-/// The method.
-pub const PREFIX: MethodRow = MethodRow {
+/// The module.
+pub const PREFIX: ModuleRow = ModuleRow {
     name: "prefix",
     module: Module::Prefix,
     scope: Scope::Model,
-    fresh: |place| Rc::new(Prefix::new(place)),
+    init: |insertion| Rc::new(Prefix::new(insertion)),
 };
 
 /// The prefix of all active layers.
@@ -52,11 +52,11 @@ enum Form {
 }
 
 impl Prefix {
-    /// A fresh prefix of L positions for n layers of width H.
-    fn new(place: &Place<'_>) -> Self {
-        let device = place.device;
-        let (positions, layers) = (place.size, place.layers.len() as i64);
-        let hidden_size = place.model.hidden_size;
+    /// A prefix of L positions for n layers of width H, with its initial values.
+    fn new(insertion: &Insertion<'_>) -> Self {
+        let device = insertion.device;
+        let (positions, layers) = (insertion.size, insertion.layers.len() as i64);
+        let hidden_size = insertion.model.hidden_size;
         let dense = |from: i64, to: i64| Linear {
             weight: uniform(&[to, from], default_bound(from), device),
             bias: uniform(&[to], default_bound(from), device),
@@ -64,7 +64,7 @@ impl Prefix {
         Self {
             positions,
             hidden_size,
-            heads: place.model.heads,
+            heads: insertion.model.heads,
             form: Form::Reparametrised {
                 embedding: normal(&[positions, hidden_size], 1.0, device),
                 hidden: dense(hidden_size, REPARAMETRISATION),
@@ -119,7 +119,7 @@ impl PeftModule for Prefix {
     }
 
     // [L, 2n·H] -> [L, 2n, heads, d] -> [2n, heads, L, d]
-    fn once(&self) -> Option<Tensor> {
+    fn precompute(&self) -> Option<Tensor> {
         let key_values = self.output();
         let slots = key_values.size()[1] / self.hidden_size;
         let width = self.hidden_size / self.heads;
@@ -131,9 +131,9 @@ impl PeftModule for Prefix {
         self.positions
     }
 
-    fn key_values(&self, turn: &Turn<'_>, _input: &Tensor) -> Option<KeyValue> {
-        let by_slot = turn.once?;
-        let slot = 2 * turn.slot as i64;
+    fn key_values(&self, call: &LayerCall<'_>, _input: &Tensor) -> Option<KeyValue> {
+        let by_slot = call.precomputed?;
+        let slot = 2 * call.slot as i64;
         Some(KeyValue {
             key: by_slot.get(slot),
             value: by_slot.get(slot + 1),

@@ -1,9 +1,9 @@
-//! The methods that are built in.
+//! The modules that are built in.
 
-use super::module::MethodRow;
+use super::module::ModuleRow;
 use super::parallel_adapter::PARALLEL_ADAPTER;
 use super::prefix::PREFIX;
 use super::serial_adapter::SERIAL_ADAPTER;
 
-/// The methods; a layer's fresh values are drawn in this order.
-pub const METHODS: &[MethodRow] = &[SERIAL_ADAPTER, PARALLEL_ADAPTER, PREFIX];
+/// The modules; the initial values of a layer are drawn in this order.
+pub const REGISTRY: &[ModuleRow] = &[SERIAL_ADAPTER, PARALLEL_ADAPTER, PREFIX];

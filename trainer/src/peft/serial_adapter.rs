@@ -2,32 +2,27 @@
 //!
 //! Its input u is LN(h + x): the layer's output norm is applied before it and, to the sum with its
 //! output, a second time. Both matrices start from N(0, 0.02²) (BERT's own scheme) and biases from
-//! 0, so that a fresh adapter is close to the identity, but not equal to it.
+//! 0, so that an untrained adapter is close to the identity, but not equal to it.
 
 use std::rc::Rc;
 
 use autopeft_crds::Module;
-use tch::{Device, Tensor};
+use tch::Tensor;
 
-use super::module::{MethodRow, PeftModule, Place, Scope, Turn};
+use super::module::{Insertion, LayerCall, ModuleRow, PeftModule, Scope};
 use crate::encoder::sites::{Sublayer, SublayerEnd};
 use crate::nn::{Linear, NamedTensors, normal, zeros};
 
-/// The standard deviation of fresh matrices.
+/// The standard deviation of the initial matrices.
 const DEVIATION: f64 = 0.02;
 
-/// The method.
-pub const SERIAL_ADAPTER: MethodRow = MethodRow {
+/// The module.
+pub const SERIAL_ADAPTER: ModuleRow = ModuleRow {
     name: "serial_adapter",
     module: Module::SerialAdapter,
     scope: Scope::Layer,
-    fresh,
+    init: |insertion| Rc::new(SerialAdapter::new(insertion)),
 };
-
-fn fresh(place: &Place<'_>) -> Rc<dyn PeftModule> {
-    let adapter = SerialAdapter::new(place.model.hidden_size, place.size, place.device);
-    Rc::new(adapter)
-}
 
 /// A serial adapter; (2·D·H + D + H) parameters.
 #[derive(Debug)]
@@ -39,8 +34,10 @@ struct SerialAdapter {
 }
 
 impl SerialAdapter {
-    /// A fresh adapter of bottleneck D in a model of width H.
-    fn new(hidden: i64, bottleneck: i64, device: Device) -> Self {
+    /// An adapter of bottleneck D in a model of width H, with its initial values.
+    fn new(insertion: &Insertion<'_>) -> Self {
+        let (hidden, bottleneck) = (insertion.model.hidden_size, insertion.size);
+        let device = insertion.device;
         Self {
             down: Linear {
                 weight: normal(&[bottleneck, hidden], DEVIATION, device),
@@ -61,7 +58,7 @@ impl PeftModule for SerialAdapter {
     }
 
     // SA(u) with u = LN(h + x), [.., H] to [.., H].
-    fn term(&self, _turn: &Turn<'_>, end: &SublayerEnd<'_>) -> Option<Tensor> {
+    fn term(&self, _call: &LayerCall<'_>, end: &SublayerEnd<'_>) -> Option<Tensor> {
         if end.sublayer != Sublayer::FeedForward {
             return None;
         }

@@ -23,7 +23,7 @@ impl Family for Custom<'_> {
         files(self.0, directory)
     }
 
-    fn told(&self, columns: &Columns, problem: DataError) -> TaskError {
+    fn explain(&self, columns: &Columns, problem: DataError) -> TaskError {
         column_of(columns, problem)
     }
 }

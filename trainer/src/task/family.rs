@@ -17,7 +17,7 @@ pub trait Family {
     fn files(&self, directory: &Path) -> Result<Files, TaskError>;
 
     /// What a user is told where a file cannot be read.
-    fn told(&self, columns: &Columns, problem: DataError) -> TaskError;
+    fn explain(&self, columns: &Columns, problem: DataError) -> TaskError;
 }
 
 /// Where a task's files lie and how they are read.

@@ -32,7 +32,7 @@ impl Family for Glue<'_> {
         files(self.0, directory)
     }
 
-    fn told(&self, _columns: &Columns, problem: DataError) -> TaskError {
+    fn explain(&self, _columns: &Columns, problem: DataError) -> TaskError {
         other_task(self.0, problem)
     }
 }

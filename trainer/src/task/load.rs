@@ -135,7 +135,7 @@ fn rows(path: &Path, files: &Files, family: &dyn Family) -> Result<Rows, TaskErr
     } else {
         data::read_tsv(path, &files.columns, &files.layout)
     };
-    rows.map_err(|problem| family.told(&files.columns, problem))
+    rows.map_err(|problem| family.explain(&files.columns, problem))
 }
 
 fn examples(

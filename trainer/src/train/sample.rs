@@ -52,7 +52,7 @@ impl Part {
 }
 
 /// The examples that a fidelity takes; `seed` is that of the sample stream.
-pub fn taken(examples: Examples, part: Part, fidelity: &FidelitySpec, seed: u64) -> Examples {
+pub fn subsample(examples: Examples, part: Part, fidelity: &FidelitySpec, seed: u64) -> Examples {
     let places = seeds::sample(examples.len(), part.wanted(fidelity), seed, part.draw());
     if places.len() == examples.len() {
         examples
@@ -69,7 +69,7 @@ pub fn sampled(task: Task, fidelity: &FidelitySpec, seed: u64) -> Result<Task, T
     let (kind, metric) = (&task.kind, task.metric);
     let part = |examples: Examples, part: Part| {
         let all = examples.len();
-        let examples = taken(examples, part, fidelity, seed);
+        let examples = subsample(examples, part, fidelity, seed);
         check(part, &examples, kind, metric, all)?;
         Ok::<_, TaskError>(examples)
     };

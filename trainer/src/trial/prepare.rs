@@ -17,7 +17,7 @@ use crate::encoder::ModelConfig;
 use crate::model::Model;
 use crate::task::{self, Kind};
 use crate::train::batches::DataSet;
-use crate::train::sample::{Part, taken};
+use crate::train::sample::{Part, subsample};
 use crate::train::seeds::Seeds;
 use crate::train::{self, Data, Observer, Recipe, Trained, Validation};
 
@@ -156,7 +156,7 @@ pub fn validation_data(
     let seeds = Seeds::new(description.training.seed, &description.configuration);
     let examples = task::load_validation(&description.task, &kind, &places.data)?;
     let fidelity = &description.fidelity;
-    let examples = taken(examples, Part::Validation, fidelity, seeds.sample);
+    let examples = subsample(examples, Part::Validation, fidelity, seeds.sample);
     let recipe = Recipe {
         fidelity: description.fidelity.clone(),
         training: description.training.clone(),

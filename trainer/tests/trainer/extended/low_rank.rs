@@ -5,15 +5,15 @@ use std::rc::Rc;
 use autopeft_crds::Module;
 use autopeft_trainer::encoder::sites::Site;
 use autopeft_trainer::nn::{default_bound, uniform, zeros};
-use autopeft_trainer::peft::{MethodRow, PeftModule, Place, Scope, Turn};
+use autopeft_trainer::peft::{Insertion, LayerCall, ModuleRow, PeftModule, Scope};
 use tch::Tensor;
 
-/// The method. A module of its own would have a row of facts; here the serial adapter's size is its rank.
-pub const LOW_RANK: MethodRow = MethodRow {
+/// The module. With a row of facts it would have a size of its own; here the serial adapter's is its rank.
+pub const LOW_RANK: ModuleRow = ModuleRow {
     name: "low_rank",
     module: Module::SerialAdapter,
     scope: Scope::Layer,
-    fresh: |place| Rc::new(LowRank::new(place)),
+    init: |insertion| Rc::new(LowRank::new(insertion)),
 };
 
 #[derive(Debug)]
@@ -23,12 +23,12 @@ struct LowRank {
 }
 
 impl LowRank {
-    fn new(place: &Place<'_>) -> Self {
-        let (rank, hidden) = (place.size, place.model.hidden_size);
+    fn new(insertion: &Insertion<'_>) -> Self {
+        let (rank, hidden) = (insertion.size, insertion.model.hidden_size);
         let update = || {
             [
-                uniform(&[rank, hidden], default_bound(hidden), place.device),
-                zeros(&[hidden, rank], place.device),
+                uniform(&[rank, hidden], default_bound(hidden), insertion.device),
+                zeros(&[hidden, rank], insertion.device),
             ]
         };
         Self {
@@ -52,7 +52,7 @@ impl PeftModule for LowRank {
 
     fn replaced(
         &self,
-        _turn: &Turn<'_>,
+        _call: &LayerCall<'_>,
         site: Site,
         input: &Tensor,
         output: &Tensor,

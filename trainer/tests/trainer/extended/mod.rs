@@ -1,4 +1,4 @@
-//! A PEFT method, an encoder and a task that the trainer does not have, added by the steps of docs/extending.md: a file and a
+//! A PEFT module, an encoder and a task that the trainer does not have, added by the steps of docs/extending.md: a file and a
 //! row each.
 
 mod low_rank;
@@ -12,7 +12,7 @@ use autopeft_crds::PeftConfiguration;
 use autopeft_crds::trial::{Method, TrialRequest};
 use autopeft_trainer::encoder::ModelConfig;
 use autopeft_trainer::model::{Backbone, Model};
-use autopeft_trainer::peft::{METHODS, MethodRow};
+use autopeft_trainer::peft::{ModuleRow, REGISTRY};
 use autopeft_trainer::trial::{prepare, run};
 use tch::{Device, Kind, Tensor};
 
@@ -26,8 +26,8 @@ use pre_norm::PRE_NORM;
 
 const OUTPUTS: i64 = 3;
 
-fn model(methods: &[MethodRow], backbone: &Backbone, modules: &PeftConfiguration) -> Model {
-    Model::with_methods(methods, backbone, modules, OUTPUTS, 7).expect("a model")
+fn model(registry: &[ModuleRow], backbone: &Backbone, modules: &PeftConfiguration) -> Model {
+    Model::with_registry(registry, backbone, modules, OUTPUTS, 7).expect("a model")
 }
 
 fn loss(model: &Model) -> Tensor {
@@ -47,7 +47,7 @@ fn check_gradients(model: &Model) {
 }
 
 #[test]
-fn a_method_of_its_own_is_inserted_counted_and_trained() {
+fn a_module_of_its_own_is_inserted_counted_and_trained() {
     let _alone = alone();
     let backbone = small_backbone("bert", Method::Peft);
     let modules = configuration("101", 2, 0, 0);
@@ -73,7 +73,7 @@ fn a_method_of_its_own_is_inserted_counted_and_trained() {
 }
 
 #[test]
-fn a_method_of_its_own_learns() {
+fn a_module_of_its_own_learns() {
     let _alone = alone();
     let folder = small_trial();
     let modules = configuration("111", 4, 0, 0);
@@ -82,7 +82,7 @@ fn a_method_of_its_own_learns() {
     let mut prepared = prepare(&request, Device::Cpu).expect("prepared");
     let backbone = Backbone::load(folder.path(), Method::Peft, Device::Cpu, Kind::Float);
     let backbone = backbone.expect("a backbone");
-    prepared.model = Model::with_methods(&[LOW_RANK], &backbone, &modules, 2, 7).expect("a model");
+    prepared.model = Model::with_registry(&[LOW_RANK], &backbone, &modules, 2, 7).expect("a model");
     let (measured, _) = run(&prepared, Instant::now(), &mut Silent).expect("trained");
     let loss = |epoch: usize| measured.epochs[epoch].loss;
     assert!(loss(5) < loss(0), "{} to {}", loss(0), loss(5));
@@ -90,11 +90,11 @@ fn a_method_of_its_own_learns() {
 }
 
 #[test]
-fn methods_meet_in_one_layer_and_their_order_is_that_of_the_rows() {
+fn modules_meet_in_one_layer_and_their_order_is_that_of_the_rows() {
     let _guard = among_others();
     let backbone = small_backbone("bert", Method::Peft);
     let modules = configuration("010", 3, 5, 4);
-    let both = model(&[METHODS, &[LOW_RANK]].concat(), &backbone, &modules);
+    let both = model(&[REGISTRY, &[LOW_RANK]].concat(), &backbone, &modules);
     let named: Vec<String> = both.trainable().into_iter().map(|(name, _)| name).collect();
     let place = |part: &str| {
         named
@@ -116,11 +116,11 @@ fn methods_meet_in_one_layer_and_their_order_is_that_of_the_rows() {
 }
 
 #[test]
-fn a_method_may_train_the_encoders_own_tensors() {
+fn a_module_may_train_the_encoders_own_tensors() {
     let _guard = among_others();
     let backbone = small_backbone("bert", Method::Peft);
     let modules = configuration("010", 1, 0, 0);
-    let other = model(METHODS, &backbone, &configuration("000", 0, 0, 0));
+    let other = model(REGISTRY, &backbone, &configuration("000", 0, 0, 0));
     let predicted = |model: &Model| values(&model.evaluator().predict(&small_batch("bert")));
     let before = predicted(&other);
     let biases = model(&[BIASES], &backbone, &modules);
@@ -165,7 +165,7 @@ fn a_text_may_have_keys_and_values_of_its_own() {
 }
 
 #[test]
-fn an_encoder_of_its_own_takes_every_method() {
+fn an_encoder_of_its_own_takes_every_module() {
     let _guard = among_others();
     let folder = tempfile::tempdir().expect("a folder");
     let mut config = small_config("bert");
@@ -203,7 +203,7 @@ fn an_encoder_of_its_own_takes_every_method() {
     for sizes in [[3, 0, 0], [0, 5, 0], [0, 0, 4], [3, 5, 4]] {
         let [serial, parallel, prefix] = sizes;
         let inserted = model(
-            METHODS,
+            REGISTRY,
             &peft,
             &configuration("011", serial, parallel, prefix),
         );
@@ -214,7 +214,7 @@ fn an_encoder_of_its_own_takes_every_method() {
         assert!(inserted.deployed_parameters() >= cost, "{sizes:?}");
     }
     let full = model(
-        METHODS,
+        REGISTRY,
         &backbone(Method::FullFineTuning),
         &configuration("000", 0, 0, 0),
     );

@@ -1,4 +1,4 @@
-//! Methods at the other places of the trait: one that trains the encoder's own tensors, and one whose keys and values
+//! Modules that use the rest of the trait: one that trains the encoder's own tensors, and one whose keys and values
 //! follow from the text.
 
 use std::rc::Rc;
@@ -6,16 +6,16 @@ use std::rc::Rc;
 use autopeft_crds::Module;
 use autopeft_trainer::encoder::sites::KeyValue;
 use autopeft_trainer::nn::normal;
-use autopeft_trainer::peft::{MethodRow, PeftModule, Place, Scope, Turn};
+use autopeft_trainer::peft::{Insertion, LayerCall, ModuleRow, PeftModule, Scope};
 use tch::{Kind, Tensor};
 
 /// BitFit (arXiv:2106.10199) in the active layers: every bias is trained.
-pub const BIASES: MethodRow = MethodRow {
+pub const BIASES: ModuleRow = ModuleRow {
     name: "biases",
     module: Module::SerialAdapter,
     scope: Scope::Model,
-    fresh: |place| {
-        let layers = place.layers.iter();
+    init: |insertion| {
+        let layers = insertion.layers.iter();
         let prefixes = layers.map(|layer| format!("encoder.layer.{layer}."));
         Rc::new(Biases(prefixes.collect()))
     },
@@ -36,11 +36,11 @@ impl PeftModule for Biases {
 }
 
 /// A prefix that each text scales by itself, as a gate does.
-pub const TEXT_PREFIX: MethodRow = MethodRow {
+pub const TEXT_PREFIX: ModuleRow = ModuleRow {
     name: "text_prefix",
     module: Module::Prefix,
     scope: Scope::Layer,
-    fresh: |place| Rc::new(TextPrefix::new(place)),
+    init: |insertion| Rc::new(TextPrefix::new(insertion)),
 };
 
 #[derive(Debug)]
@@ -52,11 +52,15 @@ struct TextPrefix {
 }
 
 impl TextPrefix {
-    fn new(place: &Place<'_>) -> Self {
-        let (hidden, heads) = (place.model.hidden_size, place.model.heads);
+    fn new(insertion: &Insertion<'_>) -> Self {
+        let (hidden, heads) = (insertion.model.hidden_size, insertion.model.heads);
         Self {
-            key_values: normal(&[heads, place.size, hidden / heads], 1.0, place.device),
-            gate: normal(&[hidden], 0.02, place.device),
+            key_values: normal(
+                &[heads, insertion.size, hidden / heads],
+                1.0,
+                insertion.device,
+            ),
+            gate: normal(&[hidden], 0.02, insertion.device),
         }
     }
 }
@@ -71,7 +75,7 @@ impl PeftModule for TextPrefix {
         self.key_values.size()[1]
     }
 
-    fn key_values(&self, _turn: &Turn<'_>, input: &Tensor) -> Option<KeyValue> {
+    fn key_values(&self, _call: &LayerCall<'_>, input: &Tensor) -> Option<KeyValue> {
         // [B, T, H] -> [B, T] -> [B, 1, 1, 1]
         let gate = input.matmul(&self.gate).sigmoid();
         let gate = gate
