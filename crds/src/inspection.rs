@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::trial::{Inspection, RESULT_VERSION, ResultError, read_document, same};
+use crate::trial::{
+    ConstantScore, Inspection, RESULT_VERSION, ResultError, check_score, read_document, same,
+};
 
 /// The one document that ends an inspection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +53,9 @@ pub fn parse_inspection(bytes: &[u8], search_uid: &str) -> Result<InspectionResu
         if found.spec_hash.is_some() {
             let field = "specHash".to_owned();
             return Err(ResultError::Malformed(format!("unknown field `{field}`")));
+        }
+        if let Some(ConstantScore { metric, score }) = &found.constant_score {
+            check_score("constantScore", score.get(), *metric)?;
         }
         let sizes = [
             ("layers", u64::from(found.layers)),

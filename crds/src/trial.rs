@@ -381,6 +381,23 @@ pub(crate) fn same(
     }
 }
 
+/// Holds a score to the range of its metric.
+pub(crate) fn check_score(
+    field: &'static str,
+    score: f64,
+    metric: Metric,
+) -> Result<(), ResultError> {
+    // The rounding of a correlation may carry it just past 1.
+    const ROUNDING: f64 = 1e-9;
+    let (least, most) = metric.range().into_inner();
+    if (least - ROUNDING..=most + ROUNDING).contains(&score) {
+        Ok(())
+    } else {
+        let found = score.to_string();
+        Err(ResultError::Impossible { field, found })
+    }
+}
+
 fn check_measurements(measured: &TrialMeasurements, metric: Metric) -> Result<(), ResultError> {
     if measured.metric != metric {
         return Err(ResultError::Mismatch {
@@ -389,13 +406,8 @@ fn check_measurements(measured: &TrialMeasurements, metric: Metric) -> Result<()
             expected: metric.label().into(),
         });
     }
+    check_score("score", measured.score, metric)?;
     let impossible = |field, found: String| Err(ResultError::Impossible { field, found });
-    // The rounding of a correlation may carry it just past 1.
-    const ROUNDING: f64 = 1e-9;
-    let (least, most) = metric.range().into_inner();
-    if !(least - ROUNDING..=most + ROUNDING).contains(&measured.score) {
-        return impossible("score", measured.score.to_string());
-    }
     for (field, seconds) in [
         ("trainSeconds", measured.train_seconds),
         ("totalSeconds", measured.total_seconds),

@@ -59,3 +59,22 @@ fn a_trainers_inspection_has_no_unknown_field() {
     let error = parse_inspection(more.as_bytes(), "uid").expect_err("an unknown field");
     assert!(error.to_string().contains("vocabulary"), "{error}");
 }
+
+#[test]
+fn the_score_of_a_constant_predictor_is_within_its_metrics_range() {
+    let parsed = |score: &str, metric: &str| {
+        let constant = json!({"metric": metric, "score": score});
+        let found = with(inspection(), "constantScore", constant);
+        let document = json!({"version": 1, "searchUid": "uid", "outcome": {"found": found}});
+        parse_inspection(document.to_string().as_bytes(), "uid")
+    };
+    assert!(parsed("0.8235", "F1").is_ok());
+    assert!(parsed("-0.5", "Spearman").is_ok());
+    for (score, metric) in [("1.5", "Accuracy"), ("-0.1", "F1")] {
+        let error = parsed(score, metric).expect_err("impossible").to_string();
+        assert_eq!(
+            error,
+            format!("the result's constantScore is {score}, which cannot be")
+        );
+    }
+}
