@@ -268,3 +268,126 @@ pub fn status(search: &PeftSearch, early: &Early, now: Timestamp) -> PeftSearchS
         ..before
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + second).expect("a time")
+    }
+
+    /// A search that began at second 0 and may take a minute.
+    fn search(spec: &Value) -> PeftSearch {
+        let mut search = json!({
+            "apiVersion": "autopeft.dev/v1alpha1",
+            "kind": "PeftSearch",
+            "metadata": {"name": "one", "namespace": "lab", "generation": 1},
+            "spec": {
+                "model": {"source": {"claim": {"name": "a"}}},
+                "task": {"name": "rte", "source": {"claim": {"name": "a"}}},
+                "activeDeadlineSeconds": 60,
+            },
+            "status": {"startTime": at(0).to_string()},
+        });
+        for (field, value) in spec.as_object().expect("fields") {
+            search["spec"][field] = value.clone();
+        }
+        serde_json::from_value(search).expect("a search")
+    }
+
+    fn decided(search: &PeftSearch, run: &Run, pause: Option<u64>, second: i64) -> Decision {
+        decide(&Situation {
+            search,
+            run,
+            pause: pause.map(Duration::from_secs),
+            troubles: &[Trouble::new("QuotaExceeded", "no room")],
+            now: at(second),
+        })
+    }
+
+    fn found() -> Inspection {
+        serde_json::from_value(json!({
+            "architecture": "bert", "layers": 2, "hiddenSize": 8, "backboneParameters": 100,
+            "trainExamples": 3, "validationExamples": 2,
+        }))
+        .expect("an inspection")
+    }
+
+    #[test]
+    fn it_is_started_unless_the_search_is_suspended_or_a_pause_lasts() {
+        let search = search(&json!({}));
+        assert_eq!(decided(&search, &Run::Absent, None, 1).step, Step::Start);
+        let paused = decided(&search, &Run::Absent, Some(2), 1);
+        assert_eq!(paused.step, Step::Wait(None));
+        assert_eq!(paused.wake, Some(at(60)), "the deadline");
+        let suspended = self::search(&json!({"suspend": true}));
+        let step = decided(&suspended, &Run::Absent, None, 1).step;
+        assert_eq!(step, Step::Wait(None));
+    }
+
+    #[test]
+    fn what_the_trainer_says_is_recorded_or_tried_again() {
+        let search = search(&json!({}));
+        let ended = |outcome| decided(&search, &Run::Ended(outcome), None, 1);
+        let good = ended(Ok(InspectionOutcome::Found(found())));
+        assert_eq!(
+            (good.early, good.step),
+            (Early::Found(found()), Step::Clear)
+        );
+        let message = "no label".to_owned();
+        let refused = ended(Ok(InspectionOutcome::Refused {
+            message: message.clone(),
+        }));
+        assert_eq!(refused.early, Early::BadInput(message.clone()));
+        let retry = Step::Retry(Trouble::new("InspectionFailed", &message));
+        for outcome in [
+            Ok(InspectionOutcome::Unavailable {
+                message: message.clone(),
+            }),
+            Err(message),
+        ] {
+            let again = ended(outcome);
+            assert_eq!(
+                (again.early, again.step),
+                (Early::Inspecting, retry.clone())
+            );
+        }
+    }
+
+    #[test]
+    fn bad_input_stands_until_the_spec_changes() {
+        let mut search = search(&json!({}));
+        let refused = Early::BadInput("no label".into());
+        search.status = Some(status(&search, &refused, at(1)));
+        let again = decided(&search, &Run::Absent, None, 2);
+        assert_eq!((again.early, again.step), (refused, Step::Clear));
+        search.metadata.generation = Some(2);
+        assert_eq!(decided(&search, &Run::Absent, None, 2).step, Step::Start);
+    }
+
+    #[test]
+    fn a_deadline_ends_it_and_says_what_it_waited_for() {
+        let mut search = search(&json!({}));
+        let late = decided(&search, &Run::Running, None, 60);
+        let Early::Late(message) = &late.early else {
+            panic!("{late:?}");
+        };
+        assert!(
+            message.ends_with("could not be looked at: no room"),
+            "{message}"
+        );
+        search.status = Some(status(&search, &late.early, at(60)));
+        let later = decided(&search, &Run::Absent, None, 90);
+        assert_eq!(later.early, late.early, "it says the same for ever");
+        let ended = search.status.as_ref().expect("a status");
+        assert_eq!(
+            ended.completion_time.as_ref().map(|time| time.0),
+            Some(at(60))
+        );
+        let degraded = object::find(&ended.conditions, "Degraded").expect("a condition");
+        assert!(!degraded.message.contains("nothing is wrong"));
+    }
+}

@@ -163,3 +163,56 @@ fn end(before: Option<&PeftSearchStatus>, after: &PeftSearchStatus) -> Option<No
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn status(front: &[u32], succeeded: &str) -> PeftSearchStatus {
+        let member = |trial: &u32| {
+            json!({
+                "trial": trial, "score": "0.5", "parameters": 1, "parametersPercent": "1",
+                "configuration":
+                    {"layers": "11", "serialAdapter": 0, "parallelAdapter": 8, "prefix": 0},
+            })
+        };
+        let condition = json!({
+            "type": "Succeeded", "status": succeeded, "reason": "Converged", "message": "it is over",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        });
+        serde_json::from_value(json!({
+            "paretoFront": front.iter().map(member).collect::<Vec<_>>(),
+            "frontSize": front.len(),
+            "bestScore": "0.123456789",
+            "conditions": [condition],
+        }))
+        .expect("a status")
+    }
+
+    fn reasons(before: Option<&PeftSearchStatus>, after: &PeftSearchStatus) -> Vec<String> {
+        let search = serde_json::from_value(json!({
+            "apiVersion": "autopeft.dev/v1alpha1", "kind": "PeftSearch", "metadata": {"name": "one"},
+            "spec": {
+                "model": {"source": {"claim": {"name": "a"}}},
+                "task": {"name": "rte", "source": {"claim": {"name": "a"}}},
+            },
+        }));
+        let notices = of_change(&search.expect("a search"), before, after);
+        notices.into_iter().map(|notice| notice.reason).collect()
+    }
+
+    #[test]
+    fn a_front_is_noticed_when_it_has_a_new_member_and_an_end_once() {
+        let (one, two) = (status(&[1], "Unknown"), status(&[1, 4], "Unknown"));
+        assert_eq!(reasons(None, &one), ["FrontImproved"]);
+        assert_eq!(reasons(Some(&one), &two), ["FrontImproved"]);
+        assert_eq!(reasons(Some(&two), &one), Vec::<String>::new());
+        let over = status(&[1, 4], "True");
+        assert_eq!(reasons(Some(&two), &over), ["SearchSucceeded"]);
+        assert_eq!(reasons(Some(&over), &over), Vec::<String>::new());
+        let failed = status(&[1, 4], "False");
+        assert_eq!(reasons(Some(&two), &failed), ["Converged"]);
+    }
+}

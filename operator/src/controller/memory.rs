@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use autopeft_crds::PeftSearch;
-use autopeft_crds::status::Attempt;
+use autopeft_crds::status::{Attempt, LedgerEntry};
 use autopeft_search::ledger::BadInput;
 use autopeft_search::patience::Patience;
 use autopeft_search::pauses::Pauses;
@@ -19,6 +19,8 @@ use super::engines::Step;
 pub struct Memory {
     /// The object as the API server last answered; `None` until it was read live.
     pub written: Option<PeftSearch>,
+    /// Of a compare-and-swap that was lost: the ledger that was to be replaced, and the one that was to be written.
+    pub lost: Option<[Vec<LedgerEntry>; 2]>,
     /// Where the engine stands.
     pub engine: Engine,
     /// The engine's step under way.
@@ -48,6 +50,7 @@ impl Memory {
     fn new(patience: Patience) -> Self {
         Self {
             written: None,
+            lost: None,
             engine: Engine::Idle,
             step: None,
             created: BTreeMap::new(),

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use autopeft_crds::PeftSearch;
 use autopeft_crds::status::PeftSearchStatus;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder, core::Collector,
 };
 
 /// The states of `autopeft_search_trials`.
@@ -30,153 +30,153 @@ pub struct Metrics {
     pub leads: IntGauge,
     /// Searches that cannot be read now.
     pub unreadable: IntGauge,
+    /// Ledgers that another operator has written to.
+    pub rival_writes: IntCounter,
     searches: Searches,
     /// Namespace and name of every search that is shown.
     shown: Arc<Mutex<BTreeSet<(String, String)>>>,
 }
 
+/// A gauge of a search with one value.
+#[derive(Clone, Copy)]
+enum Of {
+    TrialsWanted,
+    BestScore,
+    FrontSize,
+    Hypervolume,
+    TrainSeconds,
+    GpuSeconds,
+    SurrogateHealthy,
+    Degraded,
+    Troubled,
+    Finished,
+    Failed,
+}
+
+/// The gauges of a search in the order of `Of`: name and help.
+const GAUGES: [(&str, &str); 11] = [
+    ("autopeft_search_trials_wanted", "spec.maxTrials."),
+    ("autopeft_search_best_score", "The best score."),
+    (
+        "autopeft_search_front_size",
+        "Configurations on the Pareto front.",
+    ),
+    (
+        "autopeft_search_hypervolume",
+        "Hypervolume of the Pareto front: score times log10(1 + parameters).",
+    ),
+    (
+        "autopeft_search_train_seconds",
+        "Training and validation of all trials in seconds.",
+    ),
+    (
+        "autopeft_search_gpu_seconds",
+        "GPU seconds used by all attempts of all trials.",
+    ),
+    (
+        "autopeft_search_surrogate_healthy",
+        "1 if the latest fit of the surrogate is sound, 0 if it is not.",
+    ),
+    (
+        "autopeft_search_degraded",
+        "1 if the condition Degraded is true.",
+    ),
+    (
+        "autopeft_search_troubled",
+        "1 if the condition Degraded is true for a reason other than Queued and TrialsFailed.",
+    ),
+    ("autopeft_search_finished", "1 if the search has ended."),
+    (
+        "autopeft_search_failed",
+        "1 if the search has ended without a front.",
+    ),
+];
+
 /// The gauges of a search, by namespace and name.
 #[derive(Clone, Debug)]
 struct Searches {
+    /// By state too.
     trials: GaugeVec,
-    trials_wanted: GaugeVec,
-    best_score: GaugeVec,
-    front_size: GaugeVec,
-    hypervolume: GaugeVec,
-    train_seconds: GaugeVec,
-    gpu_seconds: GaugeVec,
-    surrogate_healthy: GaugeVec,
-    degraded: GaugeVec,
-    troubled: GaugeVec,
-    finished: GaugeVec,
-    failed: GaugeVec,
+    /// In the order of `Of`.
+    gauges: Vec<GaugeVec>,
 }
 
 impl Searches {
-    fn all(&self) -> [&GaugeVec; 12] {
-        [
-            &self.trials,
-            &self.trials_wanted,
-            &self.best_score,
-            &self.front_size,
-            &self.hypervolume,
-            &self.train_seconds,
-            &self.gpu_seconds,
-            &self.surrogate_healthy,
-            &self.degraded,
-            &self.troubled,
-            &self.finished,
-            &self.failed,
-        ]
+    fn of(&self, of: Of) -> &GaugeVec {
+        &self.gauges[of as usize]
     }
+}
+
+/// A metric that is served.
+fn register<M: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: Result<M, prometheus::Error>,
+) -> Result<M, prometheus::Error> {
+    let metric = metric?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
 }
 
 impl Metrics {
     /// All of them, at zero.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let gauge = |name: &str, help: &str, more: &[&str]| {
-            let labels: Vec<&str> = ["namespace", "name"].iter().chain(more).copied().collect();
-            let gauge = GaugeVec::new(Opts::new(name, help), &labels)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
+        let gauge = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, GaugeVec::new(Opts::new(name, help), labels))
         };
-        let searches = Searches {
-            trials: gauge(
-                "autopeft_search_trials",
-                "Trials of the search by state.",
-                &["state"],
-            )?,
-            trials_wanted: gauge("autopeft_search_trials_wanted", "spec.maxTrials.", &[])?,
-            best_score: gauge("autopeft_search_best_score", "The best score.", &[])?,
-            front_size: gauge(
-                "autopeft_search_front_size",
-                "Configurations on the Pareto front.",
-                &[],
-            )?,
-            hypervolume: gauge(
-                "autopeft_search_hypervolume",
-                "Hypervolume of the Pareto front: score times log10(1 + parameters).",
-                &[],
-            )?,
-            train_seconds: gauge(
-                "autopeft_search_train_seconds",
-                "Training and validation of all trials in seconds.",
-                &[],
-            )?,
-            gpu_seconds: gauge(
-                "autopeft_search_gpu_seconds",
-                "GPU seconds used by all attempts of all trials.",
-                &[],
-            )?,
-            surrogate_healthy: gauge(
-                "autopeft_search_surrogate_healthy",
-                "1 if the latest fit of the surrogate is sound, 0 if it is not.",
-                &[],
-            )?,
-            degraded: gauge(
-                "autopeft_search_degraded",
-                "1 if the condition Degraded is true.",
-                &[],
-            )?,
-            troubled: gauge(
-                "autopeft_search_troubled",
-                "1 if the condition Degraded is true for a reason other than Queued and TrialsFailed.",
-                &[],
-            )?,
-            finished: gauge(
-                "autopeft_search_finished",
-                "1 if the search has ended.",
-                &[],
-            )?,
-            failed: gauge(
-                "autopeft_search_failed",
-                "1 if the search has ended without a front.",
-                &[],
-            )?,
+        let counter = |name: &str, help: &str, label: &str| {
+            register(
+                &registry,
+                IntCounterVec::new(Opts::new(name, help), &[label]),
+            )
         };
-        let counters = |name: &str, help: &str, label: &str| {
-            let counter = IntCounterVec::new(Opts::new(name, help), &[label])?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
-        let histogram = |name: &str, help: &str, buckets: &[f64]| {
+        let seconds = |name: &str, help: &str, buckets: &[f64]| {
             let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-            let histogram = Histogram::with_opts(options)?;
-            registry.register(Box::new(histogram.clone()))?;
-            Ok::<_, prometheus::Error>(histogram)
+            register(&registry, Histogram::with_opts(options))
         };
-        let leads = IntGauge::new("autopeft_leader", "1 if this process leads, else 0.")?;
-        registry.register(Box::new(leads.clone()))?;
-        let unreadable = IntGauge::new(
-            "autopeft_unreadable_searches",
-            "PeftSearch objects that cannot be read.",
-        )?;
-        registry.register(Box::new(unreadable.clone()))?;
+        let number = |name: &str, help: &str| register(&registry, IntGauge::new(name, help));
+        let gauges = GAUGES.map(|(name, help)| gauge(name, help, &["namespace", "name"]));
         Ok(Self {
-            reconciles: counters(
+            searches: Searches {
+                trials: gauge(
+                    "autopeft_search_trials",
+                    "Trials of the search by state.",
+                    &["namespace", "name", "state"],
+                )?,
+                gauges: gauges.into_iter().collect::<Result<_, _>>()?,
+            },
+            reconciles: counter(
                 "autopeft_reconciles_total",
                 "Reconciles by result.",
                 "result",
             )?,
-            reconcile_seconds: histogram(
+            reconcile_seconds: seconds(
                 "autopeft_reconcile_seconds",
                 "Duration of a reconcile in seconds.",
                 &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0],
             )?,
-            api_errors: counters(
+            api_errors: counter(
                 "autopeft_api_errors_total",
                 "Requests that the API server rejected or did not answer.",
                 "verb",
             )?,
-            engine_seconds: histogram(
+            engine_seconds: seconds(
                 "autopeft_engine_seconds",
                 "Time to compute a suggestion in seconds.",
                 &[0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0],
             )?,
-            leads,
-            unreadable,
-            searches,
+            leads: number("autopeft_leader", "1 if this process leads, else 0.")?,
+            unreadable: number(
+                "autopeft_unreadable_searches",
+                "PeftSearch objects that cannot be read.",
+            )?,
+            rival_writes: register(
+                &registry,
+                IntCounter::new(
+                    "autopeft_rival_writes_total",
+                    "Ledgers that another operator wrote to at the same time.",
+                ),
+            )?,
             shown: Arc::default(),
             registry,
         })
@@ -191,8 +191,9 @@ impl Metrics {
     pub fn show(&self, search: &PeftSearch, status: &PeftSearchStatus) {
         let (namespace, name) = key(search);
         self.shown().insert((namespace.into(), name.into()));
-        let set = |gauge: &GaugeVec, value: f64| {
-            gauge.with_label_values(&[namespace, name]).set(value);
+        let gauge = |of: Of| self.searches.of(of);
+        let set = |of: Of, value: f64| {
+            gauge(of).with_label_values(&[namespace, name]).set(value);
         };
         let trials = &status.trials;
         let counts = [
@@ -209,47 +210,43 @@ impl Metrics {
             gauge.set(f64::from(count));
         }
         let decimals = [
-            (&self.searches.best_score, &status.best_score),
-            (&self.searches.hypervolume, &status.hypervolume),
+            (Of::BestScore, &status.best_score),
+            (Of::Hypervolume, &status.hypervolume),
         ];
-        for (gauge, value) in decimals {
+        for (of, value) in decimals {
             match value {
-                Some(value) => set(gauge, value.get()),
+                Some(value) => set(of, value.get()),
                 // An earlier search of this name may have had one.
-                None => drop(gauge.remove_label_values(&[namespace, name])),
+                None => drop(gauge(of).remove_label_values(&[namespace, name])),
             }
         }
-        let searches = &self.searches;
-        set(&searches.trials_wanted, f64::from(search.spec.max_trials));
-        set(&searches.front_size, f64::from(status.front_size));
+        set(Of::TrialsWanted, f64::from(search.spec.max_trials));
+        set(Of::FrontSize, f64::from(status.front_size));
         let seconds = status.ledger.iter().filter_map(|entry| entry.train_seconds);
         set(
-            &searches.train_seconds,
+            Of::TrainSeconds,
             // The sum of nothing is -0.
             seconds.map(|value| value.get()).sum::<f64>() + 0.0,
         );
         let used = status.gpu_seconds_used.map_or(0.0, |value| value.get());
-        set(&searches.gpu_seconds, used);
+        set(Of::GpuSeconds, used);
         let is = |kind: &str, wanted: &str| {
             let mut conditions = status.conditions.iter();
             conditions.any(|condition| condition.type_ == kind && condition.status == wanted)
         };
         let flag = |truth: bool| if truth { 1.0 } else { 0.0 };
-        set(
-            &searches.surrogate_healthy,
-            flag(!is("SurrogateHealthy", "False")),
-        );
-        set(&searches.degraded, flag(is("Degraded", "True")));
+        set(Of::SurrogateHealthy, flag(!is("SurrogateHealthy", "False")));
+        set(Of::Degraded, flag(is("Degraded", "True")));
         // A queue is waited for; trials that were given up stay so for the rest of the search.
         let is_troubled = status.conditions.iter().any(|condition| {
             condition.type_ == "Degraded"
                 && condition.status == "True"
                 && !["Queued", "TrialsFailed"].contains(&condition.reason.as_str())
         });
-        set(&searches.troubled, flag(is_troubled));
+        set(Of::Troubled, flag(is_troubled));
         let is_over = status.completion_time.is_some();
-        set(&searches.finished, flag(is_over));
-        set(&searches.failed, flag(is_over && is("Succeeded", "False")));
+        set(Of::Finished, flag(is_over));
+        set(Of::Failed, flag(is_over && is("Succeeded", "False")));
     }
 
     fn shown(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {
@@ -268,7 +265,7 @@ impl Metrics {
     }
 
     fn forget(&self, namespace: &str, name: &str) {
-        for gauge in self.searches.all() {
+        for gauge in &self.searches.gauges {
             // What was never shown cannot be removed, and need not be.
             let _ = gauge.remove_label_values(&[namespace, name]);
         }

@@ -33,6 +33,7 @@ async fn reconcile(pass: &mut Pass<'_>) -> Result<Next, ReconcileError> {
     if !read::read(pass).await? {
         return Ok(Next::await_change());
     }
+    record::tell_rival(pass).await;
     // No client: how far the search has come.
     let mut stage = judge::stage(pass)?;
     let decision = loop {

@@ -64,13 +64,41 @@ pub async fn write(
         status: Some(status),
         ..pass.search.clone()
     };
-    let written = api::replace_status(&pass.context.client, &wanted).await?;
+    let written = match api::replace_status(&pass.context.client, &wanted).await {
+        Ok(written) => written,
+        Err(error) => {
+            if error.code() == Some(409) {
+                let ledger = |search: &PeftSearch| {
+                    let status = search.status.as_ref();
+                    status.map_or_else(Vec::new, |status| status.ledger.clone())
+                };
+                pass.memory.lost = Some([ledger(&pass.search), ledger(&wanted)]);
+            }
+            return Err(error.into());
+        }
+    };
     pass.memory.written = Some(written.clone());
     pass.search = written;
     for notice in &changes {
         notify(pass, notice).await;
     }
     Ok(())
+}
+
+/// Tells that another operator has written to a ledger, where one has.
+pub async fn tell_rival(pass: &mut Pass<'_>) {
+    let Some(lost) = pass.memory.lost.take() else {
+        return;
+    };
+    let status = pass.search.status.as_ref();
+    let found = status.map_or(&[][..], |status| &status.ledger);
+    if lost.iter().any(|ledger| ledger == found) {
+        // A user's edit, or an answer that was lost.
+        return;
+    }
+    pass.context.metrics.rival_writes.inc();
+    let message = "another operator carries this search out too; nothing is done twice, but let one alone watch this namespace";
+    notify(pass, &Notice::warning("AnotherOperator", message)).await;
 }
 
 /// Publishes an event. What is about no trial is a line in the log too.

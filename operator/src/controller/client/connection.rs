@@ -4,11 +4,15 @@
 use std::time::Duration;
 
 use autopeft_search::patience::Patience;
+use axum::http::HeaderValue;
+use axum::http::header::USER_AGENT;
 use kube::client::ClientBuilder;
 use kube::runtime::utils::Backoff;
 use kube::{Client, Config};
 use tower::timeout::TimeoutLayer;
 
+/// Who calls.
+const AGENT: &str = concat!("autopeft-operator/", env!("CARGO_PKG_VERSION"));
 /// How long an answer may take to begin, a watch's too.
 const ANSWER: Duration = Duration::from_secs(10);
 /// How much longer than it lives nothing may come from a watch that has begun.
@@ -47,6 +51,9 @@ fn client(config: &Config, silence: Duration, tries_again: bool) -> Result<Clien
     config.reset_reader_on_write = true;
     // Its pauses double without end: after a long outage the last of 15 is minutes long.
     config.default_retry = tries_again;
+    // The audit log tells who calls by it, and managedFields who has written what.
+    let agent = HeaderValue::from_static(AGENT);
+    config.headers.push((USER_AGENT, agent));
     let builder = ClientBuilder::try_from(config)?;
     Ok(builder.with_layer(&TimeoutLayer::new(answer)).build())
 }

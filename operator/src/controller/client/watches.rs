@@ -49,9 +49,16 @@ impl Watches {
     }
 
     fn note(&self, of: &'static str, error: &watcher::Error) {
-        tracing::warn!("watching {of}: {error}; check that the operator may list and watch them");
+        if code(error) == Some(410) {
+            // As it should be: what it began from is too old for the API server to remember.
+            tracing::debug!("watching {of}: {error}; it begins anew");
+            return;
+        }
         self.metrics.count_api_error(&format!("watch {of}"));
-        if is_denied(error) {
+        if code(error) != Some(403) {
+            tracing::warn!("watching {of}: {error}; it begins anew");
+        } else {
+            tracing::warn!("watching {of}: {error}; check that the operator may list and watch them");
             let message = format!("{of} cannot be watched: {error}");
             self.denied().insert(of, (Instant::now(), message));
         }
@@ -70,11 +77,12 @@ impl Watches {
     }
 }
 
-fn is_denied(error: &watcher::Error) -> bool {
+/// The HTTP status of a watch's trouble, where the API server has told it.
+fn code(error: &watcher::Error) -> Option<u16> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 403,
-        watcher::Error::WatchError(status) => status.code == 403,
-        _ => false,
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => Some(status.code),
+        watcher::Error::WatchError(status) => Some(status.code),
+        _ => None,
     }
 }

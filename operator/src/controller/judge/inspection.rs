@@ -2,6 +2,7 @@
 
 use autopeft_crds::inspection::{InspectionOutcome, parse_inspection};
 use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_crds::trial::FailureReason;
 use autopeft_search::inspection::Run;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -116,6 +117,13 @@ fn run(seen: Seen, uid: &str, spec: &PeftSearchSpec) -> Run {
                 }),
                 Err(error) => Err(error.to_string()),
             })
+        }
+        Seen::Ended(Ending::Without(FailureReason::NoResult, message)) => {
+            let image = spec.trainer.image.as_deref();
+            let image = image.unwrap_or("the operator's default");
+            Run::Ended(Err(format!(
+                "{message}; is its image ({image}) one with peft-trainer, of the operator's version?"
+            )))
         }
         Seen::Ended(Ending::Without(_, message))
         | Seen::Evicted(message)

@@ -208,9 +208,16 @@ fn state_of(
         .iter()
         .find(|job| job.metadata.name.as_ref() == Some(&name));
     let uid = job.and_then(|job| job.metadata.uid.clone());
+    let objects = observed.objects.get(&run);
+    let is_held = objects.is_some_and(|objects| !objects.held.is_empty());
     let seen = match (members.job_uid(), job) {
         (None, None) if view.conflicts.contains(&run) => {
             return Some(conflict(&name, members));
+        }
+        // A pod whose Job is not in the cache: the cache of Jobs may lag behind that of pods.
+        (None, None) if is_held && !view.gone.contains(&run) => {
+            observed.missing.push(run);
+            return Some(RunState::Running { since: view.now });
         }
         (None, None) => return None,
         (None, Some(job)) => {
