@@ -197,7 +197,8 @@ fn each_line_of_the_log_names_its_search_and_trial_as_fields_once() {
             assert!(spans.len() <= 1, "{text}");
             let message = line["message"].as_str().expect("a message");
             let trial = message.strip_prefix("trial ").map(|rest| {
-                let number = rest.split(' ').next().unwrap_or_default();
+                let number = rest.split(|letter: char| !letter.is_ascii_digit());
+                let number = number.into_iter().next().unwrap_or_default();
                 number.parse::<u64>().expect("a number")
             });
             if trial.is_some() || !spans.is_empty() {
