@@ -58,7 +58,9 @@ impl Watches {
         if code(error) != Some(403) {
             tracing::warn!("watching {of}: {error}; it begins anew");
         } else {
-            tracing::warn!("watching {of}: {error}; check that the operator may list and watch them");
+            tracing::warn!(
+                "watching {of}: {error}; check that the operator may list and watch them"
+            );
             let message = format!("{of} cannot be watched: {error}");
             self.denied().insert(of, (Instant::now(), message));
         }
