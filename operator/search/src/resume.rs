@@ -75,6 +75,14 @@ impl fmt::Display for Words<'_> {
     }
 }
 
+/// Whether nothing has followed yet from what the journal of the search `name` says: it may as well begin anew,
+/// with another model, task or space too.
+pub fn is_blank(history: &History, name: &str) -> bool {
+    let mut events = history.events.iter();
+    let follows = |event: &Event| matches!(event, Event::Planned(_) | Event::Concluded(_));
+    history.header.name == name && !events.any(|stamped| follows(&stamped.event))
+}
+
 /// Whether the manifest of the search `name` differs from what the search went by.
 pub fn manifest(history: &History, name: &str, spec: &PeftSearchSpec) -> Result<bool, Refusal> {
     if history.header.name != name {

@@ -140,16 +140,16 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
     let other = |refusal| SetupError::Other(workdir.clone(), refusal);
     let lock = journal::lock(&workdir)?;
     let history = journal::read(&workdir)?;
+    if history.is_none() && has_trials(&workdir) {
+        return Err(SetupError::NoJournal { workdir });
+    }
+    let history = history.filter(|history| !resume::is_blank(history, &name));
     let mut changed = false;
-    match &history {
-        Some(history) => {
-            changed = resume::manifest(history, &name, spec).map_err(other)?;
-            if !changed && let Some(over) = ended(history, &workdir, &manifest)? {
-                return Ok(Prepared::Over(Box::new(over)));
-            }
+    if let Some(history) = &history {
+        changed = resume::manifest(history, &name, spec).map_err(other)?;
+        if !changed && let Some(over) = ended(history, &workdir, &manifest)? {
+            return Ok(Prepared::Over(Box::new(over)));
         }
-        None if has_trials(&workdir) => return Err(SetupError::NoJournal { workdir }),
-        None => {}
     }
     let base = path.parent().unwrap_or(Path::new("."));
     let places = sources::resolve(spec, base, &overrides)?;

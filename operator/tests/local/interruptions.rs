@@ -264,3 +264,20 @@ fn a_result_that_was_written_while_nobody_listened_is_used() {
     assert_eq!(code, 0, "{said}");
     assert_eq!(bench.starts(), ["0/1", "1/1"]);
 }
+
+/// Until a trial is planned nothing depends on the manifest, so all of it may be mended.
+#[test]
+fn before_the_first_trial_everything_may_change() {
+    let bench = Bench::new("suspend: true");
+    succeed(&mut bench.run());
+    bench.rewrite("training: { learningRate: \"2e-4\" }\nmaxTrials: 2");
+    let mut run = bench.run();
+    run.env("FAKE_EXAMPLES", "60");
+    succeed(&mut run);
+    assert_eq!(bench.reason(), "MaxTrialsReached");
+    bench.rewrite("training: { learningRate: \"3e-4\" }\nmaxTrials: 2");
+    fail(
+        &mut bench.run(),
+        &["spec.training.learningRate was \"2e-4\" and is now \"3e-4\""],
+    );
+}
