@@ -6,6 +6,7 @@
 pub mod ask;
 pub mod changes;
 pub mod ends;
+pub mod feasible;
 pub mod health;
 pub mod history;
 pub mod inspection;
@@ -18,6 +19,7 @@ pub mod patience;
 pub mod pauses;
 pub mod places;
 pub mod planner;
+pub mod processes;
 pub mod replay;
 pub mod report;
 pub mod request;

@@ -1,8 +1,8 @@
 //! The runs on this machine: one child process and one directory each, for one or several trials. Starts,
 //! watches and stops processes; reads their results.
 //!
-//! The directory of a run, by its first trial and that trial's attempt, is `trials/NNNN-A`, with `request.json`, `result.json` (the trainer's) and
-//! `log.txt`. A child leads a process group of its own, so that the terminal's Ctrl-C does not reach
+//! The directory of a run, by its first trial and that trial's attempt, is `trials/NNNN-A`, with `request.json`,
+//! `result.json` (the trainer's) and `log.txt`. A child leads a process group of its own, so that the terminal's Ctrl-C does not reach
 //! it, and holds the reading end of a pipe: when this program goes away in whatever manner, the pipe
 //! closes and the trainer ends (`--exit-with-parent`).
 
@@ -10,31 +10,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-use autopeft_crds::Decimal;
-use autopeft_crds::limits::MESSAGE;
-use autopeft_crds::run::{Expected, RunRequest, parse_run_result};
+use autopeft_crds::run::{Expected, RunRequest};
 use autopeft_crds::status::Attempt;
-use autopeft_crds::trial::{FailureReason, RESULT_MAX_BYTES, TrialOutcome};
+use autopeft_crds::trial::{RESULT_MAX_BYTES, TrialOutcome};
+use autopeft_search::planner::{End, Run, RunState, StopReason};
+use autopeft_search::processes::{self, Ended, Exit};
 use k8s_openapi::jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
 
 use super::files::{self, FileError, REMEDY};
-use super::trainer::{self, TrainerError, last_words};
-use autopeft_search::planner::{End, Run, RunState, StopReason};
+use super::trainer::{self, TrainerError};
 
 /// How long a child may take to end when it is asked to.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// The trainer's exit code for a request that it cannot use.
-const BAD_INPUT: i32 = 2;
-
-/// The signal that nothing can catch.
-const KILLED: i32 = 9;
 
 /// The files of a run's directory.
 pub const LOG: &str = "log.txt";
@@ -62,8 +55,8 @@ pub enum StartError {
     Trainer(#[from] TrainerError),
 }
 
-/// How a child ended, as the system tells it.
-type Report = (Attempt, std::io::Result<ExitStatus>);
+/// How a child ended.
+type Report = (Attempt, Exit);
 
 /// The children of this process.
 #[derive(Debug)]
@@ -102,7 +95,7 @@ impl Runs {
 
     /// The directory of a run.
     pub fn directory(&self, run: Attempt) -> PathBuf {
-        self.workdir.join("trials").join(name_of(run))
+        self.workdir.join("trials").join(processes::name_of(run))
     }
 
     /// Whether a run is a child of this process, also one that has ended.
@@ -206,8 +199,8 @@ impl Runs {
 
     /// Waits until a child ends.
     pub async fn ended(&mut self) {
-        if let Some((run, status)) = self.reports.recv().await {
-            self.take_end(run, &status);
+        if let Some((run, exit)) = self.reports.recv().await {
+            self.take_end(run, &exit);
         }
     }
 
@@ -218,7 +211,7 @@ impl Runs {
             Some(running) => running.state(),
             None => RunState::ended(self.results(run, expected), |_| End::Interrupted),
         };
-        seen(run, expected, state)
+        processes::seen(run, expected, state)
     }
 
     /// The children that are none of `known`.
@@ -226,125 +219,42 @@ impl Runs {
         self.children
             .iter()
             .filter(|(id, _)| !known.iter().any(|run| run.id == **id))
-            .map(|(id, running)| seen(*id, &running.expected, running.state()))
+            .map(|(id, running)| processes::seen(*id, &running.expected, running.state()))
             .collect()
     }
 
-    fn take_end(&mut self, run: Attempt, status: &std::io::Result<ExitStatus>) {
+    fn take_end(&mut self, run: Attempt, exit: &Exit) {
         let Some(running) = self.children.get(&run) else {
             return;
         };
-        let results = self.results(run, &running.expected);
-        // The trial that was at work when the run ended.
-        let at = results.iter().position(Result::is_err).unwrap_or(0);
-        let trial = running
-            .expected
-            .get(at)
-            .map_or(run.trial, |expected| expected.identity.trial);
-        let stopped = running.stopped;
-        let ended = RunState::ended(results, |problem| match stopped {
-            Some(StopReason::NotNeeded) => End::Interrupted,
-            Some(StopReason::TrialDeadline) => failed(
-                FailureReason::DeadlineExceeded,
-                "it took longer than trialDeadlineSeconds".into(),
-            ),
-            None => self.explain(run, trial, status, &problem),
-        });
-        if let Some(running) = self.children.get_mut(&run) {
-            running.ended = Some(ended);
-        }
-    }
-
-    /// Why a run that nobody stopped has left no valid result of a trial.
-    fn explain(
-        &mut self,
-        run: Attempt,
-        trial: u32,
-        status: &std::io::Result<ExitStatus>,
-        problem: &str,
-    ) -> End {
-        let status = match status {
-            Ok(status) => status,
-            Err(error) => {
-                let message = format!("waiting for the trainer failed: {error}");
-                return failed(FailureReason::Lost, message);
-            }
+        let log = std::fs::read(self.directory(run).join(LOG)).unwrap_or_default();
+        let ended = Ended {
+            run,
+            expected: &running.expected,
+            results: self.results(run, &running.expected),
+            stopped: running.stopped,
+            exit,
+            last_words: &processes::last_words(&log),
         };
-        if status.code() == Some(BAD_INPUT) {
-            return failed(FailureReason::BadInput, self.last_words(run));
+        let state = processes::judge(ended, &mut self.killed);
+        if let Some(running) = self.children.get_mut(&run) {
+            running.ended = Some(state);
         }
-        match status.signal() {
-            // The kernel takes memory back in this way. Once may be chance, or another's doing.
-            Some(KILLED) if !self.killed.insert(trial) => failed(
-                FailureReason::OutOfMemory,
-                "the trainer was killed by signal 9 twice, most likely because the machine ran out of memory".into(),
-            ),
-            Some(signal) => failed(
-                FailureReason::Lost,
-                format!("the trainer was killed by signal {signal}"),
-            ),
-            None => failed(
-                FailureReason::NoResult,
-                format!(
-                    "{problem}; the trainer exited with {status}, see trials/{}/{LOG}",
-                    name_of(run)
-                ),
-            ),
-        }
-    }
-
-    fn last_words(&self, run: Attempt) -> String {
-        let bytes = std::fs::read(self.directory(run).join(LOG)).unwrap_or_default();
-        last_words(&bytes)
     }
 
     /// The outcome of each trial in a run's directory, or why there is no valid one.
     fn results(&self, run: Attempt, expected: &[Expected]) -> Vec<Result<TrialOutcome, String>> {
-        let file = format!("trials/{}/{RESULT}", name_of(run));
         let mut bytes = Vec::new();
         let read = std::fs::File::open(self.directory(run).join(RESULT)).and_then(|file| {
             file.take(RESULT_MAX_BYTES as u64 + 1)
                 .read_to_end(&mut bytes)
         });
-        if let Err(error) = read {
-            let problem = format!("{file} cannot be read ({error})");
-            return expected.iter().map(|_| Err(problem.clone())).collect();
-        }
-        parse_run_result(&bytes, expected)
-            .into_iter()
-            .map(|outcome| outcome.map_err(|error| format!("{file} is not valid: {error}")))
-            .collect()
+        let document = read
+            .map(|_| bytes.as_slice())
+            .map_err(|error| error.to_string());
+        let file = format!("trials/{}/{RESULT}", processes::name_of(run));
+        processes::results(document, expected, &file)
     }
-}
-
-/// A run as the planner sees it. Only a result tells on what it was computed.
-fn seen(id: Attempt, expected: &[Expected], state: RunState) -> Run {
-    let seconds_of = |end: &End| match end {
-        End::Outcome(TrialOutcome::Succeeded(measured)) if measured.device.starts_with("cuda") => {
-            Some(measured.total_seconds)
-        }
-        _ => None,
-    };
-    let gpu_seconds = match &state {
-        RunState::Running { since: _ } => None,
-        // Each tells the seconds since the start of the process.
-        RunState::Ended(ends) => ends.iter().filter_map(seconds_of).reduce(f64::max),
-    };
-    let attempt_of = |Expected { identity, .. }: &Expected| Attempt {
-        trial: identity.trial,
-        attempt: identity.attempt,
-    };
-    Run {
-        id,
-        members: expected.iter().map(attempt_of).collect(),
-        state,
-        gpu_seconds: gpu_seconds.and_then(|seconds| Decimal::new(seconds).ok()),
-    }
-}
-
-/// The name of a run's directory.
-fn name_of(run: Attempt) -> String {
-    format!("{:04}-{}", run.trial, run.attempt)
 }
 
 impl Running {
@@ -352,14 +262,6 @@ impl Running {
         let running = RunState::Running { since: self.since };
         self.ended.clone().unwrap_or(running)
     }
-}
-
-/// A failure, its message short enough for the ledger.
-fn failed(reason: FailureReason, message: String) -> End {
-    End::Outcome(TrialOutcome::Failed {
-        reason,
-        message: message.chars().take(MESSAGE).collect(),
-    })
 }
 
 /// Waits for a child and reports its end; ends it when told to, or when nobody is left to tell.
@@ -385,8 +287,16 @@ async fn watch(
             }
         }
     };
+    let exit = match status {
+        Ok(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => Exit::Code(code),
+            (None, Some(signal)) => Exit::Signal(signal),
+            (None, None) => Exit::Unknown(status.to_string()),
+        },
+        Err(error) => Exit::Unknown(error.to_string()),
+    };
     // Nobody listens when the search is being left.
-    let _ = report.send((run, status));
+    let _ = report.send((run, exit));
 }
 
 fn signal(group: Option<Pid>, signal: Signal) {

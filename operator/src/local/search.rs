@@ -1,12 +1,11 @@
 //! The loop of a search on this machine: observe, plan, act, record. It decides nothing itself.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use autopeft_crds::PeftSearchStatus;
 use autopeft_crds::run::Expected;
 use autopeft_crds::spec::PeftSearchSpec;
 use autopeft_crds::status::Attempt;
-use autopeft_crds::{LedgerEntry, PeftSearchStatus};
 use k8s_openapi::jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -185,16 +184,7 @@ impl Search {
 
     /// The log of the attempt that failed last, where one has.
     pub fn last_failure(&self) -> Option<PathBuf> {
-        let ledger = self.journal.ledger();
-        let run = match ledger.bad_input() {
-            Some(found) => found.run,
-            None => ledger
-                .entries()
-                .iter()
-                .filter(|entry| entry.reason.is_some())
-                .max_by_key(|entry| entry.finished_at.as_ref().map(|time| time.0))
-                .map(LedgerEntry::run_id)?,
-        };
+        let run = self.journal.ledger().last_failure()?;
         Some(self.runs.directory(run).join(LOG))
     }
 
@@ -205,14 +195,10 @@ impl Search {
 
     /// Every run that can be seen: those that the ledger says were started, and stray children.
     fn observe(&self) -> Vec<Run> {
-        let ledger = self.journal.ledger();
-        let started = |entry: &&LedgerEntry| ledger.started(entry.trial).is_some();
-        let ids: BTreeSet<Attempt> = ledger
-            .open()
-            .filter(started)
-            .map(LedgerEntry::run_id)
-            .collect();
-        let mut runs: Vec<Run> = ids
+        let mut runs: Vec<Run> = self
+            .journal
+            .ledger()
+            .started_runs()
             .into_iter()
             .map(|run| self.runs.observe(run, &self.expected(run)))
             .collect();
@@ -224,9 +210,8 @@ impl Search {
     fn expected(&self, run: Attempt) -> Vec<Expected> {
         let (spec, uid) = (self.journal.spec(), &self.journal.header().uid);
         let members = self.journal.ledger().members(run);
-        members
-            .map(|entry| request::expected(spec, uid, entry))
-            .collect()
+        let expected = members.map(|entry| request::expected(spec, uid, entry));
+        expected.collect()
     }
 
     /// Carries out one action; false where it was carried out before.

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use autopeft_crds::configuration::hex_prefix;
 use autopeft_crds::space::SpaceError;
-use autopeft_crds::spec::{ObjectiveName, PeftSearchSpec};
+use autopeft_crds::spec::PeftSearchSpec;
 use autopeft_crds::trial::Inspection;
 use autopeft_crds::validate::validate;
-use autopeft_crds::{Decimal, FieldError, PeftSearch, PeftSearchStatus, SearchSpace};
+use autopeft_crds::{FieldError, PeftSearch, PeftSearchStatus, SearchSpace};
 use k8s_openapi::jiff::Timestamp;
 
 use super::outputs::{self, OutputError};
@@ -24,7 +24,7 @@ use autopeft_search::ledger::Conclusion;
 use autopeft_search::measures::{self, Subject};
 use autopeft_search::resume::{self, Refusal};
 use autopeft_search::status::{Metadata, status};
-use autopeft_search::{ask, request, told};
+use autopeft_search::{feasible, request, told};
 
 /// What the command line asks for.
 #[derive(Clone, Debug)]
@@ -64,22 +64,9 @@ pub enum SetupError {
     /// The trainer.
     #[error(transparent)]
     Trainer(#[from] TrainerError),
-    /// No configuration is within the bound on the parameters.
-    #[error(
-        "spec.objectives[{index}].bound: {bound} % of the backbone is {most} parameters, and the smallest configuration of the search space has {least} ({percent} %); raise the bound, or let spec.searchSpace have smaller ones"
-    )]
-    Bound {
-        /// The entry of the list.
-        index: usize,
-        /// The bound, percent.
-        bound: Decimal,
-        /// The bound in parameters.
-        most: u64,
-        /// The smallest cost.
-        least: u64,
-        /// The same in percent.
-        percent: String,
-    },
+    /// Nothing is within the bounds.
+    #[error("{0}")]
+    Bound(FieldError),
     /// The space does not fit the model.
     #[error("spec.{0}")]
     Space(#[from] SpaceError),
@@ -158,8 +145,8 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
     let uid = begun.map_or_else(|| new_uid(&name), |header| header.uid.clone());
     let probe = request::inspection(spec, &places, &uid)?;
     let inspection = trainer::inspect(&trainer, &workdir, &probe, &device).await?;
-    let space = space(spec, &inspection)?;
-    check_bound(spec, &space, &inspection)?;
+    let subject = subject(spec, &inspection)?;
+    feasible::check(&subject).map_err(SetupError::Bound)?;
     for (line, warning) in warnings {
         tracing::warn!("{}{line}: {warning}", path.display());
     }
@@ -190,7 +177,7 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
         runs: Runs::new(&workdir, launch),
         workdir,
         metadata: Metadata::new(&manifest.metadata, journal.header()),
-        subject: Subject::new(journal.spec(), &space, &journal.header().inspection),
+        subject: self::subject(journal.spec(), &journal.header().inspection)?,
         journal,
         places,
         progress,
@@ -217,8 +204,9 @@ fn has_trials(workdir: &Path) -> bool {
     std::fs::read_dir(workdir.join("trials")).is_ok_and(|mut found| found.next().is_some())
 }
 
-fn space(spec: &PeftSearchSpec, model: &Inspection) -> Result<SearchSpace, SpaceError> {
-    SearchSpace::resolve(&spec.search_space, model.layers as usize, model.hidden_size)
+fn subject(spec: &PeftSearchSpec, model: &Inspection) -> Result<Subject, SpaceError> {
+    let space = SearchSpace::resolve(&spec.search_space, model.layers as usize, model.hidden_size)?;
+    Ok(Subject::new(spec, &space, model))
 }
 
 /// The search as it ended, its files put right; `None` where it goes on.
@@ -232,8 +220,7 @@ fn ended(
         return Ok(None);
     };
     let spec = history.spec_at(u64::MAX);
-    let model = &history.header.inspection;
-    let subject = Subject::new(spec, &space(spec, model)?, model);
+    let subject = subject(spec, &history.header.inspection)?;
     let status = status(&subject, &ledger);
     let object = Metadata::new(&manifest.metadata, &history.header).object(spec, &status);
     let trace = measures::trace(&subject, &ledger);
@@ -267,39 +254,6 @@ fn go_on(
         }
     }
     Ok(journal)
-}
-
-/// Refuses a bound that nothing in the space can meet.
-fn check_bound(
-    spec: &PeftSearchSpec,
-    space: &SearchSpace,
-    model: &Inspection,
-) -> Result<(), SetupError> {
-    let least = space.least_parameters();
-    let bound = ask::problem(spec, space, model).max_parameters;
-    let entry = spec
-        .objectives
-        .iter()
-        .enumerate()
-        .find_map(|(index, entry)| {
-            let of_cost = entry.name == ObjectiveName::TrainableParameters;
-            Some((index, entry.bound.filter(|_| of_cost)?))
-        });
-    match (bound, entry) {
-        (Some(most), Some((index, bound))) if most < least => Err(SetupError::Bound {
-            index,
-            bound,
-            most,
-            least,
-            percent: format!(
-                "{:.2e}",
-                100.0 * least as f64 / model.backbone_parameters as f64
-            )
-            .parse::<Decimal>()
-            .map_or_else(|_| "?".into(), |percent| percent.to_string()),
-        }),
-        _ => Ok(()),
-    }
 }
 
 /// Children that share the machine's cores are told how many each may use, unless the user says so.

@@ -5,6 +5,8 @@ use std::process::Stdio;
 
 use autopeft_crds::trial::{Inspection, TRAINER_ENVIRONMENT, TrialRequest};
 
+use autopeft_search::processes;
+
 use super::files::{self, FileError};
 
 const NAME: &str = "peft-trainer";
@@ -104,7 +106,7 @@ pub async fn inspect(
     let output = child.wait_with_output().await.map_err(refused)?;
     drop(lifeline);
     if !output.status.success() {
-        let message = last_words(&output.stderr);
+        let message = processes::last_words(&output.stderr);
         return Err(TrainerError::Refused(if message.is_empty() {
             format!("{} inspect ended with {}", trainer.display(), output.status)
         } else {
@@ -115,16 +117,4 @@ pub async fn inspect(
         path: trainer.into(),
         message: error.to_string(),
     })
-}
-
-/// The end of what a program said, short enough for a message.
-pub fn last_words(output: &[u8]) -> String {
-    let text = String::from_utf8_lossy(output);
-    let lines: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
-    let last = lines[lines.len().saturating_sub(6)..].join("\n");
-    let skipped = last.chars().count().saturating_sub(1500);
-    last.chars().skip(skipped).collect()
 }

@@ -1,6 +1,6 @@
 //! What a search remembers, and what can be asked of it. No I/O, no clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use autopeft_crds::Decimal;
 use autopeft_crds::status::{
@@ -200,6 +200,24 @@ impl Ledger {
         self.entries
             .iter()
             .filter(move |entry| entry.run_id() == run)
+    }
+
+    /// The runs that were started and whose trials are open, by trial.
+    pub fn started_runs(&self) -> BTreeSet<Attempt> {
+        self.open()
+            .filter(|entry| self.started(entry.trial).is_some())
+            .map(LedgerEntry::run_id)
+            .collect()
+    }
+
+    /// The run that failed last, where one has.
+    pub fn last_failure(&self) -> Option<Attempt> {
+        if let Some(found) = &self.bad_input {
+            return Some(found.run);
+        }
+        let failed = self.entries.iter().filter(|entry| entry.reason.is_some());
+        let last = failed.max_by_key(|entry| entry.finished_at.as_ref().map(|time| time.0))?;
+        Some(last.run_id())
     }
 
     /// The UID of a run's Job, once it is noted.

@@ -3,12 +3,12 @@
 use autopeft_crds::space::SearchSpace;
 use autopeft_crds::trial::Inspection;
 use autopeft_crds::validate::validate;
-use autopeft_search::inspection;
 use autopeft_search::ledger::{Event, Ledger, RestoreError};
 use autopeft_search::measures::Subject;
 use autopeft_search::object;
 use autopeft_search::planner::Engine;
 use autopeft_search::request::Places;
+use autopeft_search::{feasible, inspection};
 use k8s_openapi::api::batch::v1::Job;
 
 use crate::controller::build::volumes;
@@ -77,13 +77,17 @@ fn searching(pass: &Pass<'_>, places: Places, found: &Inspection) -> Stage {
         Ok(space) => space,
         Err(error) => return Stage::Invalid(vec![format!("spec.{error}")]),
     };
+    let subject = Subject::new(&search.spec, &space, found);
+    if let Err(error) = feasible::check(&subject) {
+        return Stage::Invalid(vec![error.to_string()]);
+    }
     let generation = search.metadata.generation;
     let bad_input = pass.memory.bad_input.as_ref();
     let bad_input = bad_input.filter(|(seen, _)| *seen == generation);
     let bad_input = bad_input.map(|(_, found)| found.clone());
     match object::ledger(search, bad_input, pass.now) {
         Ok(ledger) => Stage::Searching(Box::new(Course {
-            subject: Subject::new(&search.spec, &space, found),
+            subject,
             places,
             ledger,
             engine: pass.memory.engine.clone(),

@@ -1,0 +1,158 @@
+//! What becomes of the trials of a run that was a process on this machine. No I/O.
+
+use std::collections::BTreeSet;
+
+use autopeft_crds::Decimal;
+use autopeft_crds::limits::MESSAGE;
+use autopeft_crds::run::{Expected, parse_run_result};
+use autopeft_crds::status::Attempt;
+use autopeft_crds::trial::{FailureReason, TrialOutcome};
+
+use crate::planner::{End, Run, RunState, StopReason};
+
+/// The exit code of a trainer that cannot use its request.
+const BAD_INPUT: i32 = 2;
+/// The signal that nothing can catch.
+const KILLED: i32 = 9;
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this exit code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// The system does not tell, in one sentence.
+    Unknown(String),
+}
+
+/// The name of a run's directory.
+pub fn name_of(run: Attempt) -> String {
+    format!("{:04}-{}", run.trial, run.attempt)
+}
+
+/// What a run's result document says of each trial, or why there is no valid outcome; `document` is the file's
+/// content, or why it cannot be read, and `file` its name for messages.
+pub fn results(
+    document: Result<&[u8], String>,
+    expected: &[Expected],
+    file: &str,
+) -> Vec<Result<TrialOutcome, String>> {
+    match document {
+        Err(error) => {
+            let problem = format!("{file} cannot be read ({error})");
+            expected.iter().map(|_| Err(problem.clone())).collect()
+        }
+        Ok(bytes) => parse_run_result(bytes, expected)
+            .into_iter()
+            .map(|outcome| outcome.map_err(|error| format!("{file} is not valid: {error}")))
+            .collect(),
+    }
+}
+
+/// A run that has ended: what it has left, and how it went.
+#[derive(Clone, Debug)]
+pub struct Ended<'a> {
+    /// The run.
+    pub run: Attempt,
+    /// Its trials.
+    pub expected: &'a [Expected],
+    /// What its document says of each.
+    pub results: Vec<Result<TrialOutcome, String>>,
+    /// Why it was stopped, where it was.
+    pub stopped: Option<StopReason>,
+    /// How its process ended.
+    pub exit: &'a Exit,
+    /// The end of what it said.
+    pub last_words: &'a str,
+}
+
+/// What came of each trial of a run that has ended. `killed` keeps the trials at which a process was killed by
+/// signal 9, and not by the operator.
+pub fn judge(ended: Ended<'_>, killed: &mut BTreeSet<u32>) -> RunState {
+    let Ended {
+        run,
+        expected,
+        results,
+        stopped,
+        exit,
+        last_words,
+    } = ended;
+    // The trial that was at work when the run ended.
+    let at = results.iter().position(Result::is_err).unwrap_or(0);
+    let trial = expected
+        .get(at)
+        .map_or(run.trial, |expected| expected.identity.trial);
+    RunState::ended(results, |problem| {
+        let (reason, message) = match (stopped, exit) {
+            (Some(StopReason::NotNeeded), _) => return End::Interrupted,
+            (Some(StopReason::TrialDeadline), _) => (
+                FailureReason::DeadlineExceeded,
+                "it took longer than trialDeadlineSeconds".to_owned(),
+            ),
+            (None, Exit::Unknown(error)) => (
+                FailureReason::Lost,
+                format!("waiting for the trainer failed: {error}"),
+            ),
+            (None, Exit::Code(BAD_INPUT)) => (FailureReason::BadInput, last_words.to_owned()),
+            // The kernel takes memory back in this way. Once may be chance, or another's doing.
+            (None, Exit::Signal(KILLED)) if !killed.insert(trial) => (
+                FailureReason::OutOfMemory,
+                "the trainer was killed by signal 9 twice, most likely because the machine ran out of memory"
+                    .to_owned(),
+            ),
+            (None, Exit::Signal(signal)) => (
+                FailureReason::Lost,
+                format!("the trainer was killed by signal {signal}"),
+            ),
+            (None, Exit::Code(code)) => (
+                FailureReason::NoResult,
+                format!(
+                    "{problem}; the trainer exited with code {code}, see trials/{}/log.txt",
+                    name_of(run)
+                ),
+            ),
+        };
+        End::Outcome(TrialOutcome::Failed {
+            reason,
+            message: message.chars().take(MESSAGE).collect(),
+        })
+    })
+}
+
+/// A run as the planner sees it. Only a result tells on what it was computed.
+pub fn seen(id: Attempt, expected: &[Expected], state: RunState) -> Run {
+    let seconds_of = |end: &End| match end {
+        End::Outcome(TrialOutcome::Succeeded(measured)) if measured.device.starts_with("cuda") => {
+            Some(measured.total_seconds)
+        }
+        _ => None,
+    };
+    let gpu_seconds = match &state {
+        RunState::Running { since: _ } => None,
+        // Each tells the seconds since the start of the process.
+        RunState::Ended(ends) => ends.iter().filter_map(seconds_of).reduce(f64::max),
+    };
+    let attempt_of = |Expected { identity, .. }: &Expected| Attempt {
+        trial: identity.trial,
+        attempt: identity.attempt,
+    };
+    Run {
+        id,
+        members: expected.iter().map(attempt_of).collect(),
+        state,
+        gpu_seconds: gpu_seconds.and_then(|seconds| Decimal::new(seconds).ok()),
+    }
+}
+
+/// The end of what a program said, short enough for a message.
+pub fn last_words(output: &[u8]) -> String {
+    let text = String::from_utf8_lossy(output);
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let last = lines[lines.len().saturating_sub(6)..].join("\n");
+    let skipped = last.chars().count().saturating_sub(1500);
+    last.chars().skip(skipped).collect()
+}
