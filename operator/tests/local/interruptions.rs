@@ -278,6 +278,6 @@ fn before_the_first_trial_everything_may_change() {
     bench.rewrite("training: { learningRate: \"3e-4\" }\nmaxTrials: 2");
     fail(
         &mut bench.run(),
-        &["spec.training.learningRate was \"2e-4\" and is now \"3e-4\""],
+        &["spec.training.learningRate was \"0.0002\" and is now \"0.0003\""],
     );
 }
