@@ -53,8 +53,14 @@ pub enum HubError {
 }
 
 /// A directory with the files of a source: the source itself where it is a directory, else a
-/// repository's files, fetched where they are not there yet.
-pub fn directory(source: &str, holding: Holding, files: &[&str]) -> Result<PathBuf, HubError> {
+/// repository's files, fetched where they are not there yet. A repository may lack the `optional`
+/// ones.
+pub fn directory(
+    source: &str,
+    holding: Holding,
+    files: &[&str],
+    optional: &[&str],
+) -> Result<PathBuf, HubError> {
     let Some(name) = source.strip_prefix(PREFIX) else {
         return Ok(source.into());
     };
@@ -68,15 +74,24 @@ pub fn directory(source: &str, holding: Holding, files: &[&str]) -> Result<PathB
         repository: source.into(),
         problem: error.to_string(),
     };
-    let client = client(&cache_folder()?, holding).map_err(|error| problem("any file", &error))?;
-    let repository = client.repo(Repo::with_revision(
-        repository.into(),
-        kind,
-        revision.into(),
-    ));
+    let folder = cache_folder()?;
+    let client = client(&folder, holding).map_err(|error| problem("any file", &error))?;
+    let repository = Repo::with_revision(repository.into(), kind, revision.into());
+    let cached = Cache::new(folder).repo(repository.clone());
+    let repository = client.repo(repository);
+    // Where all others are there, no network is needed to learn that these are not. They are fetched
+    // first, so that the others are there only where these have been asked for.
+    let optional = match files.iter().all(|file| cached.get(file).is_some()) {
+        true => &[],
+        false => optional,
+    };
     let mut snapshot: Option<PathBuf> = None;
-    for file in files {
-        let path = fetch(&repository, file).map_err(|error| problem(file, &error))?;
+    for (place, file) in optional.iter().chain(files).enumerate() {
+        let path = match fetch(&repository, file) {
+            Ok(path) => path,
+            Err(error) if place < optional.len() && is_absent(&error) => continue,
+            Err(error) => return Err(problem(file, &error)),
+        };
         let folder = above(&path, file);
         if snapshot.as_ref().is_some_and(|first| *first != folder) {
             return Err(HubError::Moved(source.into()));
@@ -140,6 +155,14 @@ fn fetch(repository: &ApiRepo, file: &str) -> Result<PathBuf, ApiError> {
     }
 }
 
+/// Whether the hub has answered that there is no such file.
+fn is_absent(error: &ApiError) -> bool {
+    match error {
+        ApiError::RequestError(source) => matches!(**source, ureq::Error::StatusCode(404)),
+        _ => false,
+    }
+}
+
 /// The snapshot's folder: the file's path without the file's name in the repository.
 fn above(path: &Path, file: &str) -> PathBuf {
     let depth = Path::new(file).components().count();
@@ -177,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_directory_is_itself() {
-        let found = directory("/some/where", Holding::Model, &["config.json"]);
+        let found = directory("/some/where", Holding::Model, &["config.json"], &[]);
         assert_eq!(found.expect("a path"), Path::new("/some/where"));
     }
 

@@ -170,7 +170,7 @@ impl ModuleArguments {
         let layers = match self.layers {
             Some(layers) => layers,
             None => {
-                let folder = hub::directory(model, Holding::Model, &["config.json"])
+                let folder = hub::directory(model, Holding::Model, &["config.json"], &[])
                     .map_err(TrialError::from)?;
                 let config = ModelConfig::read(&folder)
                     .map_err(|error| TrialError::from(ModelError::from(error)))?;

@@ -6,6 +6,7 @@ use autopeft_crds::spec::TaskSpec;
 
 use crate::hub::{self, Holding, HubError};
 use crate::task;
+use crate::tokenize::SETTINGS_FILE;
 
 /// The directories of a request's model and data.
 #[derive(Debug)]
@@ -23,10 +24,10 @@ impl Places {
     /// Finds them, fetching what is on the hub.
     pub fn find(model: &str, data: &str, task: &TaskSpec) -> Result<Self, HubError> {
         Ok(Self {
-            model: hub::directory(model, Holding::Model, &MODEL_FILES)?,
+            model: hub::directory(model, Holding::Model, &MODEL_FILES, &[SETTINGS_FILE])?,
             data: match task::hub_files(task) {
                 Some([train, validation]) => {
-                    hub::directory(data, Holding::DataSet, &[&train, &validation])?
+                    hub::directory(data, Holding::DataSet, &[&train, &validation], &[])?
                 }
                 None => data.into(),
             },

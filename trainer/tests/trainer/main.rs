@@ -11,6 +11,7 @@ mod data;
 mod extended;
 mod fidelity;
 mod gpu;
+mod hub;
 mod inputs;
 mod metrics;
 mod modules;
