@@ -32,6 +32,9 @@ pub enum BaselineName {
     Prefix,
 }
 
+/// A module's size, of H.
+type SizeOf = fn(u32) -> u32;
+
 /// What is trained. Notation: H, the model's hidden size.
 #[derive(Clone, Copy, Debug)]
 pub enum Recipe {
@@ -41,7 +44,7 @@ pub enum Recipe {
         learning_rate: &'static str,
     },
     /// Modules in every layer; each with its size, of H.
-    Modules(&'static [(Module, fn(u32) -> u32)]),
+    Modules(&'static [(Module, SizeOf)]),
 }
 
 /// What there is to know of a baseline.

@@ -44,7 +44,7 @@ async fn reconcile(pass: &mut Pass<'_>) -> Result<Next, ReconcileError> {
             // Client: what only the API server knows.
             Planned::Ask(question) => read::answer(pass, question).await?,
             Planned::Again => {}
-            Planned::Decided(decision) => break decision,
+            Planned::Decided(decision) => break *decision,
         }
     };
     // Client: the status, then the events that tell of it.

@@ -31,7 +31,7 @@ pub enum Planned {
     /// Something was decided, and more may follow from it.
     Again,
     /// This is to be done.
-    Decided(Decision),
+    Decided(Box<Decision>),
 }
 
 /// What is to be done. The status is written before anything else.
@@ -69,16 +69,19 @@ pub struct Start {
     pub job: Job,
 }
 
+impl From<Decision> for Planned {
+    fn from(decision: Decision) -> Self {
+        Self::Decided(Box::new(decision))
+    }
+}
+
 /// Plans what follows from what is seen.
 pub fn plan(pass: &mut Pass<'_>, stage: &mut Stage, seen: Seen) -> Result<Planned, ReconcileError> {
     match (stage, seen) {
-        (Stage::Invalid(errors), _) => Ok(Planned::Decided(early(
-            pass,
-            &Early::Invalid(errors.clone()),
-        ))),
+        (Stage::Invalid(errors), _) => Ok(early(pass, &Early::Invalid(errors.clone())).into()),
         (Stage::Unreadable(error), _) => {
             let message = format!("the operator does not touch this search: {error}");
-            Ok(Planned::Decided(Decision {
+            Ok(Planned::from(Decision {
                 status: object::with_degraded(&pass.search, pass.now),
                 troubles: vec![Trouble::new("Unreadable", message)],
                 ..Decision::default()
@@ -169,7 +172,7 @@ fn plan_inspection(pass: &mut Pass<'_>, wanted: &Job, look: Look) -> Planned {
             (decision.wake, decision.look) = (None, None);
         }
     }
-    Planned::Decided(decision)
+    decision.into()
 }
 
 /// Images that the search names by a tag. What has a status has been told.
@@ -220,7 +223,7 @@ fn plan_trials(
     if is_new {
         return Ok(Planned::Again);
     }
-    decide(pass, course, observed, plan).map(Planned::Decided)
+    decide(pass, course, observed, plan).map(Planned::from)
 }
 
 /// Takes into ledger and memory what is seen of the Jobs.

@@ -305,7 +305,7 @@ fn settings_that_cannot_be_followed_are_told() {
     assert!(!encoder.follows_settings());
     let endless = json!({"model_max_length": 1e30, "added_tokens_decoder": {}});
     let encoder = open_with(&small_tokenizer(), Some(&endless), LIMITS, 8, false).expect("opens");
-    assert_eq!(encoder.notes(), [String::new(); 0]);
+    assert!(encoder.notes().is_empty(), "{:?}", encoder.notes());
     for (settings, problem) in [
         (json!("a"), "invalid type"),
         (json!({"do_lower_case": "no"}), "expected a boolean"),
