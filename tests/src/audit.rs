@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use autopeft_crds::PeftSearch;
 use autopeft_crds::status::LedgerEntry;
-use autopeft_operator::controller::build::names::{Work, job_name};
+use autopeft_jobs::build::names::{Work, job_name};
 use serde_json::Value;
 
 use crate::audit_log::{is_operator, requests, was_carried_out};

@@ -176,77 +176,87 @@ impl Early {
     }
 }
 
-/// The status of a search before its first trial.
-pub fn status(search: &PeftSearch, early: &Early, now: Timestamp) -> PeftSearchStatus {
-    let before = search.status.clone().unwrap_or_default();
-    let generation = search.metadata.generation;
-    let condition = |kind: &str, status: &str, reason: &str, message: &str| Condition {
+/// The condition Succeeded of a search before its first trial (status, reason, message), and status and reason of
+/// Progressing.
+fn progress(early: &Early, suspend: bool) -> ([&'static str; 2], String, [&'static str; 2]) {
+    match early {
+        Early::Inspecting | Early::Found(_) if suspend => (
+            ["Unknown", "Suspended"],
+            "spec.suspend is true".to_owned(),
+            ["False", "Suspended"],
+        ),
+        Early::Inspecting | Early::Found(_) => (
+            ["Unknown", "InProgress"],
+            "the trainer inspects model and data".to_owned(),
+            ["True", "Inspecting"],
+        ),
+        Early::Invalid(errors) => (
+            ["False", "InvalidSpec"],
+            errors.join("; "),
+            ["False", "InvalidSpec"],
+        ),
+        Early::BadInput(message) => (
+            ["False", "BadInput"],
+            message.clone(),
+            ["False", "BadInput"],
+        ),
+        Early::Late(message) => (
+            ["False", "DeadlineExceeded"],
+            message.clone(),
+            ["False", "DeadlineExceeded"],
+        ),
+    }
+}
+
+/// The conditions of a search before its first trial.
+fn conditions(search: &PeftSearch, early: &Early, now: Timestamp) -> Vec<Condition> {
+    let suspend = search.spec.suspend;
+    let (succeeded, message, progressing) = progress(early, suspend);
+    let (valid, validity) = match early {
+        Early::Invalid(_) => (["False", "Invalid"], message.as_str()),
+        _ => (["True", "Valid"], "the spec is valid"),
+    };
+    let (suspended, suspension) = if suspend {
+        (["True", "SuspendedBySpec"], "spec.suspend is true")
+    } else {
+        (["False", "NotSuspended"], "spec.suspend is false")
+    };
+    let well = if succeeded[0] == "False" {
+        "the search is not waiting; the condition Succeeded says why it failed"
+    } else {
+        "the search is healthy"
+    };
+    let unfitted = "the surrogate is fitted after the initial design";
+    [
+        ("Succeeded", succeeded, message.as_str()),
+        ("SpecValid", valid, validity),
+        ("Progressing", progressing, &message),
+        ("Suspended", suspended, suspension),
+        ("SurrogateHealthy", ["Unknown", "NotFitted"], unfitted),
+        ("Degraded", ["False", "AsExpected"], well),
+    ]
+    .map(|(kind, [status, reason], message)| Condition {
         type_: kind.into(),
         status: status.into(),
         reason: reason.into(),
         message: message.chars().take(1024).collect(),
         last_transition_time: Time(now),
-        observed_generation: generation,
-    };
-    let suspend = search.spec.suspend;
-    let (succeeded, valid, progressing) = match early {
-        Early::Inspecting | Early::Found(_) if suspend => (
-            ("Unknown", "Suspended", "spec.suspend is true".to_owned()),
-            ("True", "Valid", "the spec is valid".to_owned()),
-            ("False", "Suspended"),
-        ),
-        Early::Inspecting | Early::Found(_) => (
-            (
-                "Unknown",
-                "InProgress",
-                "the trainer inspects model and data".to_owned(),
-            ),
-            ("True", "Valid", "the spec is valid".to_owned()),
-            ("True", "Inspecting"),
-        ),
-        Early::Invalid(errors) => (
-            ("False", "InvalidSpec", errors.join("; ")),
-            ("False", "Invalid", errors.join("; ")),
-            ("False", "InvalidSpec"),
-        ),
-        Early::BadInput(message) => (
-            ("False", "BadInput", message.clone()),
-            ("True", "Valid", "the spec is valid".to_owned()),
-            ("False", "BadInput"),
-        ),
-        Early::Late(message) => (
-            ("False", "DeadlineExceeded", message.clone()),
-            ("True", "Valid", "the spec is valid".to_owned()),
-            ("False", "DeadlineExceeded"),
-        ),
-    };
-    let suspended = if suspend {
-        ("True", "SuspendedBySpec", "spec.suspend is true")
-    } else {
-        ("False", "NotSuspended", "spec.suspend is false")
-    };
-    let over = succeeded.0 == "False";
-    let well = if over {
-        "the search is not waiting; the condition Succeeded says why it failed"
-    } else {
-        "the search is healthy"
-    };
+        observed_generation: search.metadata.generation,
+    })
+    .into()
+}
+
+/// The status of a search before its first trial.
+pub fn status(search: &PeftSearch, early: &Early, now: Timestamp) -> PeftSearchStatus {
+    let before = search.status.clone().unwrap_or_default();
+    let over = matches!(
+        early,
+        Early::Invalid(_) | Early::BadInput(_) | Early::Late(_)
+    );
     let completion = before.completion_time.clone().unwrap_or(Time(now));
     PeftSearchStatus {
-        observed_generation: generation,
-        conditions: vec![
-            condition("Succeeded", succeeded.0, succeeded.1, &succeeded.2),
-            condition("SpecValid", valid.0, valid.1, &valid.2),
-            condition("Progressing", progressing.0, progressing.1, &succeeded.2),
-            condition("Suspended", suspended.0, suspended.1, suspended.2),
-            condition(
-                "SurrogateHealthy",
-                "Unknown",
-                "NotFitted",
-                "the surrogate is fitted after the initial design",
-            ),
-            condition("Degraded", "False", "AsExpected", well),
-        ],
+        observed_generation: search.metadata.generation,
+        conditions: conditions(search, early, now),
         start_time: Some(before.start_time.unwrap_or(Time(now))),
         completion_time: over.then_some(completion),
         trials: if before.ledger.is_empty() {

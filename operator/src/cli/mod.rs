@@ -186,7 +186,7 @@ fn control(arguments: ControllerArgs) -> Result<ExitCode, String> {
         log_format,
     } = arguments;
     let _lines = Progress::begin(log_format.into());
-    if controller::build::pod::is_tag(&trainer_image) {
+    if autopeft_jobs::build::pod::is_tag(&trainer_image) {
         tracing::info!(
             "--trainer-image {trainer_image}: a tag may come to mean another image while a search runs; name it by digest (NAME@sha256:...)"
         );

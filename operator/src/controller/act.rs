@@ -14,15 +14,15 @@ use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action as Next;
 use kube::runtime::reflector::ObjectRef;
 
-use super::build::{job, names};
+use super::client::api::Guarded;
 use super::client::api::{self, ApiError};
-use super::context::Guarded;
 use super::error::ReconcileError;
-use super::judge::observe::Objects;
 use super::judge::{Course, Stage};
 use super::pass::Pass;
 use super::plan::{Decision, Start};
 use super::record;
+use autopeft_jobs::build::{job, names};
+use autopeft_jobs::judge::observe::Objects;
 
 /// The shortest pause.
 const BRIEFLY: Duration = Duration::from_millis(20);

@@ -2,26 +2,22 @@
 
 use std::time::Duration;
 
-use autopeft_crds::PeftSearch;
 use autopeft_search::patience::Patience;
 use futures::channel::mpsc::UnboundedSender;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{Lookup, ObjectRef, Store};
 use kube::{Api, Client, Resource};
 use tokio::sync::Notify;
 
-use super::build::pod::Defaults;
+use super::client::api::Guarded;
 use super::client::recorder::Recorder;
 use super::client::watches::Watches;
 use super::engines::Engines;
 use super::memory::Memories;
 use super::metrics::Metrics;
 use super::pulse::Pulse;
-
-/// A search that may not be readable.
-pub type Guarded = DeserializeGuard<PeftSearch>;
+use autopeft_jobs::build::pod::Defaults;
 
 /// What every reconcile and every sweep needs.
 pub struct Context {

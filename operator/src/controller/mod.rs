@@ -5,12 +5,11 @@
 //! the objects alone.
 
 mod act;
-pub mod build;
 mod client;
 mod context;
 mod engines;
 mod error;
-pub mod judge;
+mod judge;
 mod memory;
 mod metrics;
 mod pass;

@@ -12,10 +12,10 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 
-use super::build::job;
 use super::context::Context;
 use super::error::ReconcileError;
 use super::memory::Memory;
+use autopeft_jobs::build::job;
 
 /// One reconcile under way.
 pub struct Pass<'a> {

@@ -18,11 +18,11 @@ use autopeft_search::{ends, object, status};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::jiff::Timestamp;
 
-use super::build::pod;
 use super::error::ReconcileError;
-use super::judge::observe::{Objects, Observed};
 use super::judge::{Course, Look, Seen, Stage, inspection_objects};
 use super::pass::{Pass, Question};
+use autopeft_jobs::build::pod;
+use autopeft_jobs::judge::observe::{Objects, Observed};
 
 /// What follows from what is seen.
 pub enum Planned {

@@ -12,11 +12,11 @@ use autopeft_search::trouble::Trouble;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::build::names;
 use super::client::api;
 use super::engines::Step;
 use super::error::ReconcileError;
 use super::pass::{Pass, Question};
+use autopeft_jobs::build::names;
 
 /// Reads what a reconcile begins with; false where the search is gone.
 pub async fn read(pass: &mut Pass<'_>) -> Result<bool, ReconcileError> {

@@ -9,12 +9,12 @@ use autopeft_search::told::Level;
 use autopeft_search::trouble::Trouble;
 use kube::Resource;
 
-use super::build::volumes;
 use super::client::api::{self, UPDATE_STATUS};
 use super::error::ReconcileError;
 use super::judge::Stage;
 use super::pass::Pass;
 use super::plan::Decision;
+use autopeft_jobs::build::volumes;
 
 /// Writes down what was decided, and tells it.
 pub async fn record(

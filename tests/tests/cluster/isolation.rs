@@ -11,7 +11,7 @@ use autopeft_integration_tests::cluster::{Cluster, cluster, eventually, runtime}
 use autopeft_integration_tests::etcd::Etcd;
 use autopeft_integration_tests::kubelet::{Act, Kubelet, score, success};
 use autopeft_integration_tests::searches::{Searches, assert_sound, assert_whole, manifest, story};
-use autopeft_operator::controller::build::names::{Work, job_name};
+use autopeft_jobs::build::names::{Work, job_name};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{ListParams, Patch, PatchParams, PostParams};

@@ -10,7 +10,7 @@ use autopeft_integration_tests::cluster::{cluster, eventually, runtime};
 use autopeft_integration_tests::etcd::{Etcd, key_of_search};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::{Searches, assert_sound, condition, manifest, requests};
-use autopeft_operator::controller::build::names::{Work, job_name};
+use autopeft_jobs::build::names::{Work, job_name};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PropagationPolicy};

@@ -10,7 +10,7 @@ use autopeft_integration_tests::kubelet::{Act, Kubelet, success};
 use autopeft_integration_tests::searches::{
     Searches, assert_sound, condition, manifest, story, writes_of_the_operator,
 };
-use autopeft_operator::controller::build::names::{Work, job_name};
+use autopeft_jobs::build::names::{Work, job_name};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};

@@ -10,7 +10,7 @@ use autopeft_integration_tests::audit_log;
 use autopeft_integration_tests::cluster::{Operator, apply, cluster, eventually, runtime, within};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::{Searches, assert_sound, requests};
-use autopeft_operator::controller::build::names::{Work, job_name};
+use autopeft_jobs::build::names::{Work, job_name};
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, Pod};

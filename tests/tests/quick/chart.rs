@@ -407,7 +407,11 @@ fn words_after<'a>(text: &'a str, before: &str) -> BTreeSet<&'a str> {
 fn every_reason_is_in_the_failure_table() {
     let page = read("docs/failures.md");
     let mut reasons: BTreeSet<String> = BTreeSet::new();
-    for room in ["operator/src/controller", "operator/search/src"] {
+    for room in [
+        "operator/src/controller",
+        "operator/jobs/src",
+        "operator/search/src",
+    ] {
         for file in sources(room) {
             let source = read(&file);
             let source: String = source.split_whitespace().collect();

@@ -80,9 +80,10 @@ impl Graph {
 }
 
 /// The crates of the workspace, by folder.
-const CRATES: [(&str, &str); 5] = [
+const CRATES: [(&str, &str); 6] = [
     ("crds/", "autopeft-crds"),
     ("operator/engine/", "autopeft-engine"),
+    ("operator/jobs/", "autopeft-jobs"),
     ("operator/search/", "autopeft-search"),
     ("operator/", "autopeft-operator"),
     ("trainer/", "autopeft-trainer"),
@@ -339,6 +340,7 @@ fn the_architecture_page_matches_the_tree() {
         "crds",
         "operator",
         "operator/engine",
+        "operator/jobs",
         "operator/search",
         "trainer",
     ] {
@@ -362,6 +364,7 @@ fn the_architecture_page_matches_the_tree() {
         "crds/",
         "operator/",
         "operator/engine/",
+        "operator/jobs/",
         "operator/search/",
         "trainer/",
         "tests/",

@@ -12,13 +12,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{
     DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
 };
-use kube::core::Status;
+use kube::core::{DeserializeGuard, Status};
 use kube::{Api, Client};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::controller::build::names::{FINALIZER, JOB_UID, MANAGED_BY, MANAGER};
-use crate::controller::context::Guarded;
+use autopeft_jobs::build::names::{FINALIZER, JOB_UID, MANAGED_BY, MANAGER};
+
+/// A search that may not be readable.
+pub type Guarded = DeserializeGuard<PeftSearch>;
 
 /// How writing a status is called.
 pub const UPDATE_STATUS: &str = "update peftsearch status";

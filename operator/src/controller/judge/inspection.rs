@@ -8,12 +8,12 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 
-use super::observe::Objects;
-use super::outcome::{Doubt, Ending, Seen, doubt, see};
-use super::words::in_words;
-use crate::controller::build::job;
-use crate::controller::build::names::{self, Work};
 use crate::controller::pass::{Pass, Question};
+use autopeft_jobs::build::job;
+use autopeft_jobs::build::names::{self, Work};
+use autopeft_jobs::judge::observe::Objects;
+use autopeft_jobs::judge::outcome::{Doubt, Ending, Seen, doubt, see};
+use autopeft_jobs::judge::words::in_words;
 
 /// The one attempt at an inspection: there is one at a time, under one name.
 pub const ATTEMPT: (Work, u32) = (Work::Inspection, 1);

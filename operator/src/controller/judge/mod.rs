@@ -1,16 +1,11 @@
 //! What a search's object, Jobs and pods amount to. No client, no I/O, no clock.
 
 mod inspection;
-pub mod observe;
-pub mod outcome;
-pub mod pod;
 mod stage;
-mod waiting;
-pub mod words;
 
 use super::pass::Pass;
+use autopeft_jobs::judge::observe::{Observed, View, observe};
 pub use inspection::{Look, objects as inspection_objects};
-use observe::{Observed, View, observe};
 pub use stage::{Course, Stage, stage};
 
 /// What is seen of a search in its stage.

@@ -11,9 +11,9 @@ use autopeft_search::request::Places;
 use autopeft_search::{feasible, inspection};
 use k8s_openapi::api::batch::v1::Job;
 
-use crate::controller::build::volumes;
 use crate::controller::error::ReconcileError;
 use crate::controller::pass::Pass;
+use autopeft_jobs::build::volumes;
 
 /// How far a search has come.
 #[derive(Debug)]

@@ -12,10 +12,11 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Resource, ResourceExt};
 
-use crate::controller::build::names;
+use crate::controller::client::api::Guarded;
 use crate::controller::client::connection::Pauses;
 use crate::controller::client::watches::Watches;
-use crate::controller::context::{Context, Guarded, filled, scoped};
+use crate::controller::context::{Context, filled, scoped};
+use autopeft_jobs::build::names;
 
 /// What a watch tells.
 type Changes<K> = BoxStream<'static, Result<K, watcher::Error>>;

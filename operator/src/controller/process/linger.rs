@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Resource;
 use kube::runtime::reflector::{ObjectRef, Store};
 
-use crate::controller::build::names;
-use crate::controller::context::Guarded;
+use crate::controller::client::api::Guarded;
+use autopeft_jobs::build::names;
 
 /// Sees pods off that our finalizer holds and that are being deleted, or that belong to a search that is. Where
 /// a whole namespace goes, this process goes too, no other takes its place, and the finalizer would keep the

@@ -14,11 +14,10 @@ use std::time::Duration;
 use autopeft_search::patience::Patience;
 use futures::StreamExt;
 use kube::Config;
-use kube::runtime::Controller;
+use kube::runtime::{Controller, controller, watcher};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
-use super::build::pod::Defaults;
 use super::client::connection::Connections;
 use super::client::recorder::Recorder;
 use super::client::watches::Watches;
@@ -28,6 +27,7 @@ use super::memory::Memories;
 use super::metrics::Metrics;
 use super::pulse::Pulse;
 use super::sweep::{orphans, unlabelled};
+use autopeft_jobs::build::pod::Defaults;
 use caches::Caches;
 use lead::Leadership;
 use serve::Served;
@@ -180,7 +180,7 @@ async fn lead(
         .owns_stream(job_changes)
         .watches_stream(pod_changes, caches::search_of)
         .reconcile_on(triggers)
-        .with_config(kube::runtime::controller::Config::default().concurrency(CONCURRENCY))
+        .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(async move {
             // A sender that is gone asks for the same.
             let _ = stopped.await;
@@ -222,14 +222,7 @@ async fn lead(
             reconciler::after_error,
             context,
         )
-        .for_each(|done| async move {
-            use kube::runtime::controller::Error;
-            match done {
-                // Told by `after_error`; a search that is gone is no error.
-                Ok(_) | Err(Error::ReconcilerFailed(..) | Error::ObjectNotFound(_)) => {}
-                Err(error) => tracing::warn!("watching: {error}"),
-            }
-        });
+        .for_each(|done| std::future::ready(tell_watch(done)));
     tokio::select! {
         () = reconciling => {}
         // What is reconciled has a moment to come to its end.
@@ -237,5 +230,16 @@ async fn lead(
     }
     for task in beside {
         task.abort();
+    }
+}
+
+/// Tells of a watch's trouble. What failed in a reconcile is told by `after_error`; a search that is gone is no error.
+fn tell_watch<T, E: std::error::Error + 'static>(
+    done: Result<T, controller::Error<E, watcher::Error>>,
+) {
+    match done {
+        Ok(_)
+        | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
+        Err(error) => tracing::warn!("watching: {error}"),
     }
 }

@@ -10,7 +10,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use kube::runtime::controller::Action as Next;
 
-use crate::controller::context::{Context, Guarded, filled};
+use crate::controller::client::api::Guarded;
+use crate::controller::context::{Context, filled};
 use crate::controller::error::{ReconcileError, panic_text};
 use crate::controller::pass::Pass;
 use crate::controller::{read, record};

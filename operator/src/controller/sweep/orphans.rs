@@ -7,9 +7,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
-use crate::controller::build::names::{self, Work};
+use crate::controller::client::api::Guarded;
 use crate::controller::client::api::{self, ApiError};
-use crate::controller::context::{Context, Guarded, filled};
+use crate::controller::context::{Context, filled};
+use autopeft_jobs::build::names::{self, Work};
 
 /// Sweeps until the process ends.
 pub async fn sweep(context: Arc<Context>) {

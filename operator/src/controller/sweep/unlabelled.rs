@@ -12,9 +12,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Client, Resource};
 
 use super::orphans;
-use crate::controller::build::names::{self, Work};
+use crate::controller::client::api::Guarded;
 use crate::controller::client::api::{self, ApiError};
-use crate::controller::context::{Context, Guarded, filled, scoped};
+use crate::controller::context::{Context, filled, scoped};
+use autopeft_jobs::build::names::{self, Work};
 
 /// Sweeps until the process ends.
 pub async fn sweep(context: Arc<Context>, namespace: Option<String>) {

@@ -7,7 +7,7 @@ use autopeft_integration_tests::calm::{SHORT, Small, Stage};
 use autopeft_integration_tests::cluster::{cluster, runtime, within};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::proxy::{Change, Effect, Rule, Verb, When};
-use autopeft_operator::controller::build::names::{Work, job_name};
+use autopeft_jobs::build::names::{Work, job_name};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};

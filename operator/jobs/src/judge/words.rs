@@ -3,7 +3,7 @@
 
 use autopeft_crds::spec::PeftSearchSpec;
 
-use crate::controller::build::volumes::{ARTIFACTS, CLAIMS, DATA, IMAGES, MODEL};
+use crate::build::volumes::{ARTIFACTS, CLAIMS, DATA, IMAGES, MODEL};
 
 /// A trainer's message, with claims and images for the places where they are mounted.
 pub fn in_words(message: &str, spec: &PeftSearchSpec) -> String {

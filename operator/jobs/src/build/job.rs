@@ -10,7 +10,7 @@ use autopeft_crds::configuration::hex_prefix;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Resource;
+use kube_core::Resource;
 
 use super::names::{self, FINALIZER, Work};
 use super::pod::{Defaults, pod};

@@ -22,7 +22,7 @@ use super::pod::{
     never_ran, short, terminated,
 };
 use super::waiting::{unstarted, waiting};
-use crate::controller::build::names::CONTAINER;
+use crate::build::names::CONTAINER;
 
 /// What is seen of an attempt.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 
 use super::pod::{has_node, later, state};
-use crate::controller::build::job::label;
-use crate::controller::build::names::QUEUE;
+use crate::build::job::label;
+use crate::build::names::QUEUE;
 
 /// Why a Job has no pod.
 pub(super) fn unstarted(job: &Job, patience: &Patience, now: Timestamp) -> Option<Trouble> {

@@ -7,7 +7,7 @@ use k8s_openapi::api::batch::v1::{Job, JobCondition};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod};
 use k8s_openapi::jiff::Timestamp;
 
-use crate::controller::build::names::{CONTAINER, GPU};
+use crate::build::names::{CONTAINER, GPU};
 
 /// What a kubelet says of a container whose end it has not seen.
 pub(super) const NO_STATUS: &str = "ContainerStatusUnknown";

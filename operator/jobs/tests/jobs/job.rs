@@ -1,10 +1,10 @@
 //! The Job of a trial, field by field where users and clusters depend on it.
 
 use autopeft_crds::PeftSearch;
-use autopeft_operator::controller::build::job::{is_outdated, is_the_same, job};
-use autopeft_operator::controller::build::names::Work;
-use autopeft_operator::controller::build::pod::Defaults;
-use autopeft_operator::controller::build::volumes::{artifacts, places};
+use autopeft_jobs::build::job::{is_outdated, is_the_same, job};
+use autopeft_jobs::build::names::Work;
+use autopeft_jobs::build::pod::Defaults;
+use autopeft_jobs::build::volumes::{artifacts, places};
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 

@@ -16,8 +16,8 @@ use k8s_openapi::jiff::Timestamp;
 use super::outcome::{self, Doubt, Seen, doubt};
 use super::pod;
 use super::words::in_words;
-use crate::controller::build::job;
-use crate::controller::build::names::{self, Work};
+use crate::build::job;
+use crate::build::names::{self, Work};
 use autopeft_search::ledger::Ledger;
 use autopeft_search::patience::Patience;
 use autopeft_search::pauses::{Interruption, Setback};
@@ -251,12 +251,25 @@ fn state_of(
             }
         }
     };
-    Some(match seen {
+    // What it waits for may be what its user has mended since.
+    let is_outdated = || job.is_some_and(|job| job::is_outdated(job, &wanted(run)));
+    if matches!(seen, Seen::Waiting(_)) && is_outdated() {
+        return Some(members.interrupted());
+    }
+    Some(judged(view, members, (&name, job), seen, observed))
+}
+
+/// What the planner makes of what is seen of a run and its Job.
+fn judged(
+    view: &View<'_>,
+    members: &Members<'_>,
+    (name, job): (&str, Option<&Arc<Job>>),
+    seen: Seen,
+    observed: &mut Observed,
+) -> RunState {
+    let run = members.run;
+    match seen {
         Seen::Running => RunState::Running { since: view.now },
-        // What it waits for may be what its user has mended since.
-        Seen::Waiting(_) if job.is_some_and(|job| job::is_outdated(job, &wanted(run))) => {
-            members.interrupted()
-        }
         Seen::Waiting(trouble) => {
             observed.troubles.push(trouble);
             RunState::Running { since: view.now }
@@ -264,7 +277,7 @@ fn state_of(
         Seen::Unclear { patience, then } => {
             observed.unclear.insert(run);
             let since = view.unclear.get(&run).copied().unwrap_or(view.now);
-            let is_proven = view.proven.contains(&(work, run.attempt));
+            let is_proven = view.proven.contains(&(Work::Trial(run.trial), run.attempt));
             match doubt(since, patience, is_proven, view.now) {
                 Doubt::Wait(until) => {
                     observed.wake = Some(observed.wake.map_or(until, |wake| wake.min(until)));
@@ -281,13 +294,11 @@ fn state_of(
             }
         }
         Seen::Ended(ending) => ended(view, members, ending),
-        Seen::Evicted(why) => {
-            interrupted(members, &name, job, Interruption::Evicted(why), observed)
-        }
+        Seen::Evicted(why) => interrupted(members, name, job, Interruption::Evicted(why), observed),
         Seen::Rejected(why) => {
-            interrupted(members, &name, job, Interruption::Rejected(why), observed)
+            interrupted(members, name, job, Interruption::Rejected(why), observed)
         }
-    })
+    }
 }
 
 /// A run that was interrupted through no fault of its own.

@@ -1,8 +1,8 @@
 //! What pods say of an attempt.
 
 use autopeft_crds::trial::FailureReason;
-use autopeft_operator::controller::judge::outcome::{self, Ending, Seen};
-use autopeft_operator::controller::judge::pod::gpu_seconds;
+use autopeft_jobs::judge::outcome::{self, Ending, Seen};
+use autopeft_jobs::judge::pod::gpu_seconds;
 use autopeft_search::patience::Patience;
 use autopeft_search::trouble::Trouble;
 use k8s_openapi::api::batch::v1::Job;

@@ -1,8 +1,6 @@
 //! How Jobs and pods are recognised, whatever has become of their labels.
 
-use autopeft_operator::controller::build::names::{
-    Work, attempt_of_job, attempt_of_pod, is_job_name, job_name,
-};
+use autopeft_jobs::build::names::{Work, attempt_of_job, attempt_of_pod, is_job_name, job_name};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
