@@ -213,33 +213,39 @@ fn big_endian(all: [i128; 3], size: usize) -> Vec<Vec<u8>> {
     all.map(bytes).to_vec()
 }
 
+fn check_labels(schema: &str, labels: Values, names: &[&str]) {
+    let (found, _) = labelled(schema, labels).expect(schema);
+    assert_eq!(found, names, "{schema}");
+}
+
+fn int32(all: [i32; 3]) -> Values {
+    Values::Int32(all.to_vec())
+}
+
+fn int64(all: [i64; 3]) -> Values {
+    Values::Int64(all.to_vec())
+}
+
 #[test]
-fn labels_of_every_kind_of_number_are_read() {
-    let check = |schema: &str, labels: Values, names: &[&str]| {
-        let (found, _) = labelled(schema, labels).expect(schema);
-        assert_eq!(found, names, "{schema}");
-    };
-    let int32 = |all: [i32; 3]| Values::Int32(all.to_vec());
-    let int64 = |all: [i64; 3]| Values::Int64(all.to_vec());
-    let fixed = |all, size| Values::Fixed(big_endian(all, size));
+fn labels_of_every_kind_of_whole_number_are_read() {
     let booleans = Values::Boolean(vec![true, false, true]);
-    check("boolean label", booleans, &["false", "true"]);
-    check(
+    check_labels("boolean label", booleans, &["false", "true"]);
+    check_labels(
         "int32 label (INTEGER(8, true))",
         int32([-3, 2, 2]),
         &["-3", "2"],
     );
-    check(
+    check_labels(
         "int32 label (INTEGER(8, false))",
         int32([255, 2, 2]),
         &["2", "255"],
     );
-    check(
+    check_labels(
         "int32 label (INTEGER(16, false))",
         int32([-1, 2, 2]),
         &["2", "65535"],
     );
-    check(
+    check_labels(
         "int32 label (INTEGER(32, false))",
         int32([-1, 2, 2]),
         &["2", "4294967295"],
@@ -249,56 +255,61 @@ fn labels_of_every_kind_of_number_are_read() {
         "18446744073709551614",
         "18446744073709551615",
     ];
-    check(
+    check_labels(
         "int64 label (INTEGER(64, false))",
         int64([-1, -2, i64::MIN]),
         &large,
     );
-    check(
+    // Neighbours above 2^63 stay apart.
+    let labels = int64([-1, -2, -1]);
+    let (_, classes) = labelled("int64 label (INTEGER(64, false))", labels).expect("labels");
+    assert_eq!(classes, [1, 0, 1]);
+}
+
+#[test]
+fn labels_of_fractions_decimals_and_texts_are_read() {
+    let fixed = |all, size| Values::Fixed(big_endian(all, size));
+    check_labels(
         "float label",
         Values::Float(vec![1.5, 1.0, 1.0]),
         &["1", "1.5"],
     );
-    check(
+    check_labels(
         "double label",
         Values::Double(vec![1.5, 1.0, 1.0]),
         &["1", "1.5"],
     );
     let halves = Values::Fixed(vec![vec![0, 0x3c], vec![0, 0xb8], vec![0, 0x3c]]);
-    check(
+    check_labels(
         "fixed_len_byte_array(2) label (FLOAT16)",
         halves,
         &["-0.5", "1"],
     );
-    check(
+    check_labels(
         "int32 label (DECIMAL(5, 2))",
         int32([150, 100, -5]),
         &["-0.05", "1", "1.5"],
     );
-    check(
+    check_labels(
         "int64 label (DECIMAL(18, 1))",
         int64([10, 5, 10]),
         &["0.5", "1"],
     );
-    check(
+    check_labels(
         "int64 label (DECIMAL(18, 0))",
         int64([10, 5, 10]),
         &["5", "10"],
     );
     let schema = "fixed_len_byte_array(16) label (DECIMAL(38, 3))";
-    check(schema, fixed([1000, -2500, 1000], 16), &["-2.5", "1"]);
+    check_labels(schema, fixed([1000, -2500, 1000], 16), &["-2.5", "1"]);
     let schema = "fixed_len_byte_array(32) label (DECIMAL(76, 1))";
     let names = ["1", "17014118346046923173168730371588410572.7"];
-    check(schema, fixed([10, i128::MAX, 10], 32), &names);
+    check_labels(schema, fixed([10, i128::MAX, 10], 32), &names);
     let decimals = Values::Bytes(big_endian([100, 250, 100], 4));
-    check("binary label (DECIMAL(9, 2))", decimals, &["1", "2.5"]);
+    check_labels("binary label (DECIMAL(9, 2))", decimals, &["1", "2.5"]);
     for schema in ["binary label (UTF8)", "binary label (ENUM)", "binary label"] {
-        check(schema, texts(&["x", "y", "x"]), &["x", "y"]);
+        check_labels(schema, texts(&["x", "y", "x"]), &["x", "y"]);
     }
-    // Neighbours above 2^63 stay apart.
-    let labels = int64([-1, -2, -1]);
-    let (_, classes) = labelled("int64 label (INTEGER(64, false))", labels).expect("labels");
-    assert_eq!(classes, [1, 0, 1]);
 }
 
 #[test]

@@ -149,11 +149,13 @@ fn the_best_epoch_is_the_score_and_patience_ends_the_training() {
 
 #[test]
 fn a_diverging_training_is_not_finite() {
-    let error = small(
-        &configuration("111", 0, 8, 0),
-        &[("/training/learningRate", json!("1e30"))],
-    )
-    .expect_err("diverged");
+    let _alone = alone();
+    let folder = small_trial();
+    let request = small_request(folder.path(), &configuration("111", 0, 8, 0), &[]);
+    let mut prepared = prepared(request).expect("prepared");
+    // No request may ask for such a rate.
+    prepared.recipe.training.learning_rate = "1e30".parse().expect("a number");
+    let error = run(&prepared, Instant::now(), &mut Silent).expect_err("diverged");
     assert_eq!(error.reason(), FailureReason::NotFinite, "{error}");
 }
 
