@@ -92,7 +92,7 @@ fn whole(number: &serde_json::Number) -> Option<i128> {
 fn wrong_type(expected: &str, value: &Value, schema: &Value, field: &str) -> FieldError {
     let found = match value {
         Value::Null => "there is no value".to_owned(),
-        Value::Bool(flag) => format!("{flag} is a truth value"),
+        Value::Bool(flag) => format!("{flag} is a boolean"),
         Value::Number(number) => format!("{number} is a number"),
         Value::String(text) => format!("{:?} is text", shorten(text)),
         Value::Array(_) => "it is a list".to_owned(),

@@ -46,7 +46,7 @@ pub fn advice(spec: &PeftSearchSpec) -> Vec<FieldError> {
         found.push(FieldError::new(
             "spec.algorithm.initialTrials",
             format!(
-                "{initial} is not below maxTrials, {}: every trial is drawn at random and the surrogate is never asked",
+                "{initial} is not below maxTrials, {}: every trial is drawn at random and the surrogate is never used",
                 spec.max_trials
             ),
             "lower initialTrials or raise maxTrials",
@@ -65,7 +65,7 @@ pub fn advice_for_a_cluster(spec: &PeftSearchSpec) -> Vec<FieldError> {
         if source.path.is_some() {
             found.push(FieldError::new(
                 field,
-                "a directory on this machine is for `peft-operator run` only; a cluster refuses this search",
+                "a directory on this machine is for `peft-operator run` only; a cluster rejects this search",
                 "in a cluster give claim, image or hub",
             ));
         }

@@ -136,15 +136,13 @@ pub enum AdapterError {
         source: std::io::Error,
     },
     /// An adapter is where the checkpoint would go.
-    #[error("{path}: holds an adapter already; name a new directory, or give --overwrite")]
+    #[error("{path}: already holds an adapter; name a new directory, or give --overwrite")]
     Exists {
         /// The directory.
         path: PathBuf,
     },
     /// Something else is where the checkpoint would go.
-    #[error(
-        "{path}: is there already and holds something else than an adapter; name a new directory"
-    )]
+    #[error("{path}: exists and does not hold an adapter; name a new directory")]
     Occupied {
         /// The directory.
         path: PathBuf,

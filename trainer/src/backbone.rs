@@ -34,7 +34,7 @@ pub enum ModelError {
         expected: usize,
     },
     /// Full fine-tuning was asked for together with modules.
-    #[error("full fine-tuning takes no modules; the configuration is {0}")]
+    #[error("full fine-tuning has no modules; the configuration is {0}")]
     ModulesInFullFineTuning(PeftConfiguration),
     /// A head needs at least one output.
     #[error("the head has {0} outputs; at least 1 is needed")]

@@ -12,7 +12,7 @@ use crate::reason::sentence;
 pub enum NoGpu {
     /// The program cannot use any.
     #[error(
-        "--device cuda: this peft-trainer was built without CUDA; in a cluster spec.trainer.image names one for CUDA where spec.trainer.resources.gpus is 1, on a machine of your own --device auto takes the CPU"
+        "--device cuda: this peft-trainer was built without CUDA; on a cluster, name one for CUDA in spec.trainer.image; on your own machine, --device auto uses the CPU"
     )]
     NotBuilt,
     /// Here is none that it can use: libtorch's words tell whether there is none, its driver is too old, or

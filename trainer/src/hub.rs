@@ -28,12 +28,10 @@ pub enum Holding {
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     /// The text names no repository.
-    #[error("{0:?} names no repository; write hf://owner/name@revision")]
+    #[error("{0:?} does not name a repository; write hf://owner/name@revision")]
     Name(String),
     /// There is nowhere to keep files.
-    #[error(
-        "neither XDG_CACHE_HOME nor HOME is set; one of them says where fetched files are kept"
-    )]
+    #[error("neither XDG_CACHE_HOME nor HOME is set; one of them says where to keep fetched files")]
     NoCache,
     /// A file could not be fetched.
     #[error(

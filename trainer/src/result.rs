@@ -29,7 +29,7 @@ pub enum ResultWriteError {
         source: io::Error,
     },
     /// The document cannot be made.
-    #[error("the result is no JSON: {0}")]
+    #[error("the result is not JSON: {0}")]
     Json(#[from] serde_json::Error),
     /// Its identity alone is too long.
     #[error("the result has {0} bytes at least; at most {RESULT_MAX_BYTES} are read")]

@@ -136,12 +136,12 @@ impl TensorFile {
         let mut header = vec![0; size as usize];
         file.read_exact(&mut header).map_err(read)?;
         let metadata: Metadata = serde_json::from_slice(&header)
-            .map_err(|error| malformed(format!("its header is garbled: {error}")))?;
+            .map_err(|error| malformed(format!("its header is corrupt: {error}")))?;
         let data_start = 8 + size;
         let expected = data_start.saturating_add(metadata.data_len() as u64);
         if expected != length {
             return Err(malformed(format!(
-                "it has {length} bytes where its header tells of {expected}"
+                "it has {length} bytes where its header declares {expected}"
             )));
         }
         Ok(Self {

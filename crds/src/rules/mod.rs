@@ -115,7 +115,7 @@ pub fn of_the_object() -> Vec<(String, String)> {
         // The status has rules of its own, which say nothing where it is taken away as a whole.
         (
             "has(self.status) || !has(oldSelf.status)".to_owned(),
-            "a status is never taken away: it is the memory of the search".to_owned(),
+            "a status is never removed: it is the state of the search".to_owned(),
         ),
     ];
     let unplanned = "!has(oldSelf.status) || !has(oldSelf.status.ledger) || \
@@ -228,7 +228,7 @@ fn sources_and_tasks() -> Vec<Rule> {
         rule(
             &["spec.task.custom"],
             "!(self.labelColumn in self.textColumns)",
-            "the label's column is none of the text's: name the one with the class or the number to predict",
+            "labelColumn is not one of textColumns: name the column with the class or the number to predict",
             predicates::label_is_no_text,
         ),
         rule(
@@ -339,7 +339,7 @@ fn trainer_and_limits() -> Vec<Rule> {
             places,
             format!("!isQuantity(self) || !quantity(self).isLessThan(quantity('{mib}Mi'))"),
             format!(
-                "no trainer gets along with less than {mib}Mi: give at least {mib}Mi; a number without a unit is bytes: write 2Gi, not 2"
+                "at least {mib}Mi is needed; a number without a unit is bytes: write 2Gi, not 2"
             ),
             check,
         )
@@ -348,7 +348,7 @@ fn trainer_and_limits() -> Vec<Rule> {
         rule(
             &["spec.trainer.resources.cpu"],
             "!isQuantity(self) || quantity(self).isGreaterThan(quantity('0'))",
-            "no trainer runs on no core: write 2 or 500m",
+            "cpu must be above 0: write 2 or 500m",
             predicates::some_core,
         ),
         at_least(
@@ -376,13 +376,13 @@ fn trainer_and_limits() -> Vec<Rule> {
         rule(
             TOLERATIONS,
             "!has(self.operator) || self.operator != 'Exists' || !has(self.value)",
-            "Exists is for any value: leave value out, or write Equal",
+            "Exists matches any value: leave value out, or write Equal",
             predicates::no_value_of_any,
         ),
         rule(
             TOLERATIONS,
             "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
-            "tolerationSeconds is how long a pod stays that is to be evicted: give it with effect NoExecute alone",
+            "tolerationSeconds delays an eviction: give it with effect NoExecute only",
             predicates::seconds_until_eviction,
         ),
         rule(

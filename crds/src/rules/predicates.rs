@@ -61,7 +61,7 @@ pub(super) fn one_source(seen: &Seen<'_>) -> Vec<Problem> {
         .collect();
     problem(given.len() != 1, "", || {
         if given.is_empty() {
-            "it says nowhere where the files are".into()
+            "it names no location of the files".into()
         } else {
             format!("{} are given together", given.join(" and "))
         }
@@ -128,7 +128,7 @@ pub(super) fn known_ending(seen: &Seen<'_>) -> Vec<Problem> {
         .iter()
         .any(|ending| file.ends_with(&format!(".{ending}")));
     problem(!is_known && !file.is_empty(), "", || {
-        format!("{:?} is of no known kind", text(seen.value))
+        format!("{:?} has an unknown extension", text(seen.value))
     })
 }
 
@@ -292,7 +292,7 @@ pub(super) fn in_range(value: &Value, range: Real) -> Vec<Problem> {
 pub(super) fn some_core(seen: &Seen<'_>) -> Vec<Problem> {
     let cpu = text(seen.value);
     let is_none = cpu.starts_with('0') && !cpu.contains(|c| matches!(c, '1'..='9'));
-    problem(is_none, "", || format!("{cpu:?} is no core"))
+    problem(is_none, "", || format!("{cpu:?} is not above 0"))
 }
 
 /// A quantity of at least so many MiB.
@@ -313,7 +313,7 @@ pub(super) fn at_least(value: &Value, least: u32) -> Vec<Problem> {
     };
     vec![Problem {
         below: String::new(),
-        problem: format!("{quantity:?} is too little for any trainer"),
+        problem: format!("{quantity:?} is too little for a trainer"),
         remedy: Some(remedy),
     }]
 }

@@ -47,7 +47,7 @@ pub enum PlaceError {
     },
     /// The source names no place.
     #[error(
-        "{field}: it says nowhere where the files are; give one of path, claim and hub, or give {flag} DIR"
+        "{field}: it names no location of the files; give one of path, claim and hub, or give {flag} DIR"
     )]
     Nowhere {
         /// The field.

@@ -408,7 +408,7 @@ fn what_is_recorded_cannot_be_taken_away() {
         let before = searches.ended("one").await;
         let api: Api<autopeft_crds::PeftSearch> = Api::namespaced(client.clone(), namespace);
         for (status, told) in [
-            (Value::Null, "a status is never taken away"),
+            (Value::Null, "a status is never removed"),
             (json!({"ledger": null}), "the ledger never shrinks"),
             (json!({"ledger": []}), "the ledger never shrinks"),
         ] {

@@ -24,9 +24,9 @@ use clap::{Parser, Subcommand};
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  something else than the input was in the way: memory, the disk, the GPU, a loss that is not
-     finite, a result that cannot be written, or a defect of this program; the message tells which
-  2  the input or a flag cannot be used; the message says what would be right
+  1  not the input: memory, disk, GPU, a loss that is not finite, a result that cannot be written, or a
+     defect of this program; the message says which
+  2  invalid input or flag; the message says what would be right
   3  a trial failed, or one of several, and the result document says why (trial alone)";
 
 /// Trains PEFT configurations of a pretrained encoder.

@@ -43,7 +43,7 @@ fn hint(model: &Path, file: &str) -> String {
         "Hugging Face layout (config.json, model.safetensors and tokenizer.json in one directory)";
     let shown = model.display();
     let Ok(entries) = std::fs::read_dir(model) else {
-        return format!("{shown} is no directory that can be read; a model is in {LAYOUT}");
+        return format!("{shown} is not a readable directory; a model is in {LAYOUT}");
     };
     let names: BTreeSet<String> = entries
         .flatten()

@@ -95,9 +95,9 @@ pub enum TaskError {
         metric.label(),
         task.as_str(),
         if metric.is_for_regression() {
-            "it judges numbers, and this task has classes: Accuracy, F1 or Matthews"
+            "it is for numbers, and this task has classes: Accuracy, F1 or Matthews"
         } else {
-            "it judges classes, and this task has numbers: Pearson or Spearman"
+            "it is for classes, and this task has numbers: Pearson or Spearman"
         }
     )]
     Metric {

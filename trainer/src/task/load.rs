@@ -41,7 +41,7 @@ pub fn load_of(family: &dyn Family, metric: Metric, directory: &Path) -> Result<
     for (path, rows) in [(&files.train, &train), (&files.validation, &validation)] {
         if rows.skipped > 0 {
             notes.push(format!(
-                "{}: left out {} rows with too few columns",
+                "{}: skipped {} rows with too few columns",
                 path.display(),
                 rows.skipped
             ));

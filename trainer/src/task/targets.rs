@@ -100,7 +100,7 @@ pub(super) fn numbers(rows: &[Row], path: &Path, column: &str) -> Result<Targets
                 let expected = match number {
                     Some(number) if number.is_finite() => {
                         format!(
-                            "at most {MAX_TARGET:e} in size: the loss, its squared error, overflows beyond; scale the labels"
+                            "at most {MAX_TARGET:e} in magnitude: the loss, its squared error, overflows beyond; scale the labels"
                         )
                     }
                     _ => "a finite number".into(),

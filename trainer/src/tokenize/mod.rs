@@ -95,7 +95,7 @@ pub enum TokenizeError {
         most: i64,
     },
     /// The tokenizer refused a text.
-    #[error("the tokenizer refused example {example} ({text:?}…): {problem}")]
+    #[error("the tokenizer rejected example {example} ({text:?}…): {problem}")]
     Text {
         /// The example, from 1.
         example: usize,

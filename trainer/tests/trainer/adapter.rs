@@ -193,7 +193,7 @@ fn what_is_not_an_adapter_is_never_replaced() {
     .expect_err("refused");
     assert_eq!(
         message(&error, &directory),
-        "DIR: is there already and holds something else than an adapter; name a new directory"
+        "DIR: exists and does not hold an adapter; name a new directory"
     );
     assert!(directory.join("notes.txt").is_file() && directory.join("adapter.json").is_file());
     let file = place.path().join("file");
@@ -222,6 +222,6 @@ fn an_adapter_is_replaced_only_where_that_was_asked_for() {
     let error = save(&model, &description, &directory, false).expect_err("refused");
     assert_eq!(
         message(&error, &directory),
-        "DIR: holds an adapter already; name a new directory, or give --overwrite"
+        "DIR: already holds an adapter; name a new directory, or give --overwrite"
     );
 }

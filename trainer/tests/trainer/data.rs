@@ -108,7 +108,7 @@ fn qqp_leaves_short_rows_out_and_says_how_many() {
     let task = load(&glue("qqp"), &[("train.tsv", rows), ("dev.tsv", rows)]);
     assert_eq!(classes(&task.train), [1, 0]);
     assert_eq!(task.notes.len(), 2);
-    assert!(task.notes[0].ends_with("left out 1 rows with too few columns"));
+    assert!(task.notes[0].ends_with("skipped 1 rows with too few columns"));
 }
 
 #[test]

@@ -254,6 +254,6 @@ fn what_does_not_fit_is_refused() {
     let full = small_backbone("bert", Method::FullFineTuning);
     assert_eq!(
         refused(&full, "010", 2).to_string(),
-        "full fine-tuning takes no modules; the configuration is layers 010, SA 3, PA 0, prefix 0"
+        "full fine-tuning has no modules; the configuration is layers 010, SA 3, PA 0, prefix 0"
     );
 }

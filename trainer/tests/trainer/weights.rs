@@ -259,12 +259,12 @@ fn truncated_and_garbled_files_are_told_apart() {
     );
     check_file(
         &raw(&[(name, "F32", &[40, 16], &[0; 64])]),
-        "model.safetensors: is not a whole safetensors file: its header is garbled: invalid shape, \
+        "model.safetensors: is not a whole safetensors file: its header is corrupt: invalid shape, \
          data type, or offset for tensor",
     );
     check_file(
         b"\x04\0\0\0\0\0\0\0{{{{",
-        "model.safetensors: is not a whole safetensors file: its header is garbled: key must be a \
+        "model.safetensors: is not a whole safetensors file: its header is corrupt: key must be a \
          string at line 1 column 2",
     );
 }
@@ -300,7 +300,7 @@ fn a_missing_file_is_named_with_what_is_there_instead() {
     check("config.json is not there; inner holds a model: name it");
     for place in [Path::new("/no/such/model"), &path("pytorch_model.bin")] {
         let error = load(place).expect_err("refused");
-        let expected = format!("{} is no directory that can be read;", place.display());
+        let expected = format!("{} is not a readable directory;", place.display());
         assert!(error.contains(&expected), "{error}");
     }
 }

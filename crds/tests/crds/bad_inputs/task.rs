@@ -135,14 +135,14 @@ fn files_and_columns() -> Vec<BadInput> {
         case(
             "textColumns",
             json!(["label"]),
-            "none of the text's",
+            "not one of textColumns",
             "text column too",
         )
         .moved("spec.task.custom.labelColumn"),
         case(
             "labelColumn",
             json!("text"),
-            "none of the text's",
+            "not one of textColumns",
             "text column too",
         ),
         case(

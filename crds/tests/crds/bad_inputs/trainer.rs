@@ -37,19 +37,19 @@ fn resources() -> Vec<BadInput> {
         case(
             "memory",
             json!("512k"),
-            "less than 16Mi",
+            "at least 16Mi is needed",
             "give at least 16Mi",
         ),
         case(
             "memory",
             json!("15Mi"),
-            "less than 16Mi",
+            "at least 16Mi is needed",
             "give at least 16Mi",
         ),
         case(
             "memory",
             json!("16M"),
-            "less than 16Mi",
+            "at least 16Mi is needed",
             "give at least 16Mi",
         ),
         case(
@@ -67,19 +67,24 @@ fn resources() -> Vec<BadInput> {
         case(
             "ephemeralStorage",
             json!("1M"),
-            "less than 1Mi",
+            "at least 1Mi is needed",
             "give at least 1Mi",
         ),
         case(
             "ephemeralStorage",
             json!("1023Ki"),
-            "less than 1Mi",
+            "at least 1Mi is needed",
             "give at least 1Mi",
         ),
         case("limits", json!({"cpu": "1"}), "limits", NO_FIELD),
     ];
     for none in ["0", "0m", "0.00"] {
-        rows.push(case("cpu", json!(none), "on no core", "is no core"));
+        rows.push(case(
+            "cpu",
+            json!(none),
+            "must be above 0",
+            "is not above 0",
+        ));
     }
     rows
 }
@@ -153,7 +158,7 @@ fn allow_list() -> Vec<BadInput> {
             json!([{"key": "a", "operator": "Exists", "value": "b"}]),
             "[0].value",
             "leave value out",
-            "Exists is for any value",
+            "Exists matches any value",
         ),
         refused_below(
             "an operator that is not known",

@@ -146,7 +146,7 @@ fn fields_are_named_with_their_line() {
     check(
         "source: { path: model }",
         "source: {}",
-        "search.yaml:7: spec.model.source: it says nowhere where the files are; give exactly one of path, claim, image and hub",
+        "search.yaml:7: spec.model.source: it names no location of the files; give exactly one of path, claim, image and hub",
     );
     check(
         "    source: { path: data }",
