@@ -32,6 +32,7 @@ usage() { sed -n '2,/^$/{s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; }
 verb=${1:-help}
 shift || true
 
+arguments=("$@")
 size=api name=main owner=none gpus=0 all=
 words=()
 with=()
@@ -131,7 +132,7 @@ up() {
     if [[ -z $programs ]]; then programs=$(kubernetes_folder) || exit; fi
     if [[ $size == node ]]; then pause_image=$(pause_folder) || exit; fi
 
-    locked new_cluster "$state" "$size"
+    locked new_cluster "$state" "$size" "${AUTOPEFT_CLUSTER_SLOT:-0}"
     trap 'locked remove_cluster "$state"' EXIT
     if [[ -n $assets && $programs != "$assets" ]]; then
         mkdir "$state/bin"
@@ -182,8 +183,19 @@ down() {
     elif [[ -d $state ]]; then
         remove_cluster "$state"
     else
-        say "$name is not up."
+        local up
+        up=$(clusters_up | cut -d' ' -f1 | tr '\n' ' ')
+        die "$name is not up; up are: ${up:-none}${up:+(cluster.sh down --name NAME)}"
     fi
+}
+
+# clusters_up: name, size and kubeconfig of each.
+clusters_up() {
+    local state
+    for state in "$clusters"/*/; do
+        state=${state%/}
+        if is_up "$state"; then echo "${state##*/} $(<"$state/size") $state/kubeconfig"; fi
+    done
 }
 
 need_cluster() { is_up "$state" || die "$name is not up: cluster.sh up --name $name"; }
@@ -200,10 +212,7 @@ case $verb in
         locked down
         ;;
     list)
-        for state in "$clusters"/*/; do
-            state=${state%/}
-            if is_up "$state"; then echo "${state##*/} $(<"$state/size") $state/kubeconfig"; fi
-        done
+        clusters_up
         ;;
     env)
         need_cluster

@@ -122,13 +122,13 @@ slot_is_free() {
     done
 }
 
-# new_cluster STATE SIZE: an empty state folder with a slot of its own and a keeper; run it locked.
+# new_cluster STATE SIZE SLOT: an empty state folder with a slot of its own, from SLOT on, and a keeper; run it locked.
 # Until `hand_over` the cluster ends with this command.
 new_cluster() {
     local state=$1 size=$2 slot
     sweep
     [[ ! -e $state ]] || die "${state##*/} is up already: use it, take it down, or choose another --name"
-    for ((slot = 0; slot < 1024; slot++)); do
+    for ((slot = $3; slot < 1024; slot++)); do
         if slot_is_free "$slot"; then break; fi
     done
     ((slot < 1024)) || die "all 1024 slots for clusters are taken (ports 21000 to 29191)"
@@ -192,6 +192,18 @@ wait_for() {
         fi
         sleep 0.05
     done
+    # A port that was free when the slot was taken may be another program's by now.
+    if grep -qs "address already in use" "$state/log/$component.log"; then in_another_slot; fi
     tail -n 20 "$state/log/$component.log" >&2
     die "$why"
+}
+
+# in_another_slot: `up` begins anew with the next slot, eight times at most.
+in_another_slot() {
+    local next=$(($(<"$state/slot") + 1)) tries=$((${AUTOPEFT_CLUSTER_TRIES:-0} + 1))
+    ((tries <= 8)) || return 0
+    trap - EXIT
+    locked remove_cluster "$state"
+    say "a port of slot $((next - 1)) is taken; trying slot $next"
+    AUTOPEFT_CLUSTER_SLOT=$next AUTOPEFT_CLUSTER_TRIES=$tries exec "$here/cluster.sh" up "${arguments[@]}"
 }
