@@ -134,8 +134,10 @@ fn what_trials_depend_on_can_be_mended_until_one_is_planned() {
         .await;
         let mended = searches.patch("typo", &columns("text")).await;
         mended.expect("no trial has been planned");
-        let status = searches.ended("typo").await;
-        assert_eq!(condition(&status, "Succeeded").0, "True", "{status:?}");
+        eventually("the mended one succeeds", async || {
+            searches.condition("typo", "Succeeded").await.0 == "True"
+        })
+        .await;
         let error = searches.patch("typo", &columns("other")).await;
         let error = error.expect_err("trials depend on it").to_string();
         assert!(
@@ -158,9 +160,12 @@ fn what_trials_depend_on_can_be_mended_until_one_is_planned() {
         });
         let mended = searches.patch("space", &whole).await;
         mended.expect("no trial has been planned");
-        let status = searches.ended("space").await;
-        assert_eq!(condition(&status, "Succeeded").0, "True", "{status:?}");
-        let again = status.inspection.expect("it was looked at").spec_hash;
+        eventually("the mended one succeeds", async || {
+            searches.condition("space", "Succeeded").await.0 == "True"
+        })
+        .await;
+        let after = searches.status("space").await;
+        let again = after.inspection.expect("it was looked at").spec_hash;
         assert!(again.is_some() && again != looked_at, "{again:?}");
     });
 }

@@ -3,6 +3,7 @@
 //! `crds/tests/crds/validate.rs` holds `validate` against it, `tests/tests/cluster/admission.rs` a real API
 //! server. A new rule has a row here.
 
+mod algorithm;
 mod objects;
 mod search;
 mod task;
@@ -64,6 +65,7 @@ pub fn good() -> Value {
 /// The rows.
 pub fn bad_inputs() -> Vec<BadInput> {
     let mut rows = search::rows();
+    rows.extend(algorithm::rows());
     rows.extend(objects::rows());
     rows.extend(task::rows());
     rows.extend(training::rows());

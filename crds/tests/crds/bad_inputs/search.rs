@@ -1,4 +1,4 @@
-//! Counts, the space, the objectives and the algorithm.
+//! Counts, the space and the objectives.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,6 @@ pub(super) fn rows() -> Vec<BadInput> {
     rows.extend(types_and_names());
     rows.extend(space());
     rows.extend(objectives());
-    rows.extend(algorithm());
     rows
 }
 
@@ -462,51 +461,4 @@ fn objectives() -> Vec<BadInput> {
         words,
     ));
     rows
-}
-
-fn algorithm() -> Vec<BadInput> {
-    let nuts = |samples: u32, thinning: u32| json!({"samples": samples, "thinning": thinning});
-    let many = json!({"nuts": nuts(64, 1), "acquisition": {"monteCarloSamples": 1025}});
-    vec![
-        refused_below(
-            "no sample kept",
-            "/algorithm/nuts",
-            nuts(16, 17),
-            ".thinning",
-            "at most samples",
-            "no sample would be kept",
-        ),
-        refused_below(
-            "too many samples kept",
-            "/algorithm/nuts",
-            nuts(65, 1),
-            ".thinning",
-            "at most 64 samples",
-            "at most 64 samples",
-        ),
-        refused_below(
-            "too many draws of the front",
-            "/algorithm",
-            many,
-            ".acquisition.monteCarloSamples",
-            "at most 65536",
-            "at most 65536",
-        ),
-        refused(
-            "a tolerance below 0",
-            "/convergence",
-            json!({"trials": 2, "tolerance": "-0.1"}),
-            "from 0 to 1",
-            "0 to 1",
-        )
-        .at(".tolerance"),
-        refused(
-            "a tolerance over 1",
-            "/convergence",
-            json!({"trials": 2, "tolerance": "1.01"}),
-            "from 0 to 1",
-            "0 to 1",
-        )
-        .at(".tolerance"),
-    ]
 }
