@@ -29,7 +29,7 @@ fn answer(mut stream: TcpStream, folder: &Path) -> std::io::Result<()> {
     let mut is_look = false;
     for line in lines {
         let line = line?;
-        is_look |= line.to_ascii_lowercase() == "range: bytes=0-0";
+        is_look |= line.eq_ignore_ascii_case("range: bytes=0-0");
         if line.is_empty() {
             break;
         }

@@ -222,7 +222,7 @@ async fn lead(
             reconciler::after_error,
             context,
         )
-        .for_each(|done| std::future::ready(tell_watch(done)));
+        .for_each(async |done| tell_watch(done));
     tokio::select! {
         () = reconciling => {}
         // What is reconciled has a moment to come to its end.
