@@ -386,7 +386,7 @@ mod tests {
             panic!("{late:?}");
         };
         assert!(
-            message.ends_with("could not be looked at: no room"),
+            message.ends_with("could not be inspected: no room"),
             "{message}"
         );
         search.status = Some(status(&search, &late.early, at(60)));

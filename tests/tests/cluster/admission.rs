@@ -119,7 +119,7 @@ fn what_only_the_operator_can_judge_is_told_by_a_condition_and_starts_nothing() 
 #[test]
 fn what_trials_depend_on_can_be_mended_until_one_is_planned() {
     runtime().block_on(async {
-        let namespace = "mended";
+        let namespace = "mended-before-trials";
         let client = cluster().namespace(namespace).await;
         let _kubelet = Kubelet::play(client.clone(), namespace, Duration::from_millis(50), |_| {
             Act::Succeed

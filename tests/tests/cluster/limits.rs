@@ -222,7 +222,7 @@ fn a_search_whose_inspection_comes_to_nothing_ends_when_its_time_is_over() {
         }
         let status = searches.status("one").await;
         let message = status.conditions.iter().map(|condition| &condition.message);
-        let told = |message: &String| message.ends_with("at: there is no folder data");
+        let told = |message: &String| message.ends_with("inspected: there is no folder data");
         assert!(
             message.clone().any(told),
             "{:?}",

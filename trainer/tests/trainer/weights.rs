@@ -214,7 +214,7 @@ fn truncated_and_garbled_files_are_told_apart() {
         &whole[..length - 1],
         &format!(
             "model.safetensors: is not a whole safetensors file: it has {} bytes where its header \
-             tells of {length}",
+             declares {length}",
             length - 1
         ),
     );

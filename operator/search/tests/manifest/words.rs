@@ -199,7 +199,7 @@ fn quantities_and_decimals_keep_their_text_in_the_advice() {
     check(
         "  task:",
         "  training: {learningRate: 5}\n  task:",
-        "search.yaml:8: spec.training.learningRate: 5 cannot be a learning rate; write a number above 0 and at most 1, such as \"1e-4\"\nsearch.yaml:8: spec.training.learningRate: 5 is a number; write this value in quotes",
+        "search.yaml:8: spec.training.learningRate: 5 is out of range; write a number above 0 and at most 1, such as \"1e-4\"\nsearch.yaml:8: spec.training.learningRate: 5 is a number; write this value in quotes",
     );
 }
 
