@@ -4,7 +4,6 @@
 //! docs/faults.md.
 
 mod admission;
-mod backup;
 mod endings;
 mod faults;
 mod isolation;

@@ -3,7 +3,6 @@
 
 mod chart;
 mod generated;
-mod needs;
 mod release;
 mod structure;
 mod walls;
