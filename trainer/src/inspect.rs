@@ -21,9 +21,8 @@ use crate::trial::{MODEL_FILES, Places, TrialError};
 /// Texts that are tokenised to see that the tokenizer works.
 const TRIED_TEXTS: usize = 64;
 
-/// The facts about a request's model and data, and what a user should know about them, one sentence
-/// each. The request's configuration is not looked at.
-pub fn inspect(request: &TrialRequest) -> Result<(Inspection, Vec<String>), TrialError> {
+/// The facts about a request's model and data. The request's configuration is not looked at.
+pub fn inspect(request: &TrialRequest) -> Result<Inspection, TrialError> {
     let places = Places::find(&request.model, &request.data, &request.task)?;
     let config = ModelConfig::read(&places.model).map_err(ModelError::from)?;
     let task = task::load(&request.task, &places.data)?;
@@ -40,8 +39,7 @@ pub fn inspect(request: &TrialRequest) -> Result<(Inspection, Vec<String>), Tria
     // The same for every configuration.
     let seed = Seeds::new(request.training.seed, &request.configuration).sample;
     let sampled = sampled(task, &request.fidelity, seed)?;
-    let notes = [&sampled.notes, encoder.notes()].concat();
-    let inspection = Inspection {
+    Ok(Inspection {
         architecture: config.name.into(),
         layers: config.layers as u32,
         hidden_size: config.hidden_size as u32,
@@ -53,8 +51,7 @@ pub fn inspect(request: &TrialRequest) -> Result<(Inspection, Vec<String>), Tria
         data_fingerprint: Some(data_fingerprint(&request.task, &places.data)?),
         spec_hash: None,
         other: Default::default(),
-    };
-    Ok((inspection, notes))
+    })
 }
 
 /// What a model scores on a task's validation examples that gives each the same answer.

@@ -10,7 +10,6 @@ use super::documents::{print_json, read_document};
 use super::failure::Failure;
 use super::machine::Machine;
 use super::parent;
-use super::progress;
 use crate::result;
 use crate::trial::TrialError;
 
@@ -43,7 +42,7 @@ pub(super) fn run(arguments: &InspectArguments) -> Result<(), Failure> {
     if let Some(file) = &arguments.result {
         let message = |error: &TrialError| error.to_string().chars().take(1000).collect();
         let outcome = match &found {
-            Ok((inspection, _)) => InspectionOutcome::Found(inspection.clone()),
+            Ok(inspection) => InspectionOutcome::Found(inspection.clone()),
             Err(error) if error.reason() == FailureReason::BadInput => InspectionOutcome::Refused {
                 message: message(error),
             },
@@ -54,9 +53,5 @@ pub(super) fn run(arguments: &InspectArguments) -> Result<(), Failure> {
         result::write_inspection(file, &request.identity.search_uid, outcome)
             .map_err(|error| Failure::Internal(error.to_string()))?;
     }
-    let (inspection, notes) = found?;
-    for note in &notes {
-        progress::write(note);
-    }
-    print_json(&inspection)
+    print_json(&found?)
 }
