@@ -13,7 +13,6 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::ends;
 use crate::object;
-use crate::status::NOT_WAITING;
 use crate::trouble::Trouble;
 
 /// Where the run of an inspection stands.
@@ -223,7 +222,7 @@ fn conditions(search: &PeftSearch, early: &Early, now: Timestamp) -> Vec<Conditi
         (["False", "NotSuspended"], "spec.suspend is false")
     };
     let well = if succeeded[0] == "False" {
-        NOT_WAITING
+        "the search is not waiting; the condition Succeeded says why it failed"
     } else {
         "the search is healthy"
     };

@@ -155,8 +155,8 @@ fn differences(before: &Planned, again: &Planned) -> Vec<String> {
         ),
         (
             "origin",
-            origin.as_str().into(),
-            again.origin.as_str().into(),
+            format!("{origin:?}"),
+            format!("{:?}", again.origin),
         ),
         ("inputs", inputs_hash.clone(), again.inputs_hash.clone()),
         (

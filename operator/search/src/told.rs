@@ -74,10 +74,8 @@ pub fn line(event: &Event, status: &PeftSearchStatus) -> Option<Line> {
                     format!(", predicted {:.4} ± {:.4}", mean.get(), deviation.get())
                 });
             let text = format!(
-                "trial {} planned ({}): {}{expectation}",
-                planned.trial,
-                planned.origin.as_str(),
-                planned.configuration
+                "trial {} planned ({:?}): {}{expectation}",
+                planned.trial, planned.origin, planned.configuration
             );
             Line::new(Level::Normal, planned.trial, text)
         }
@@ -123,9 +121,8 @@ pub fn line(event: &Event, status: &PeftSearchStatus) -> Option<Line> {
                 (Level::Warning, "failed")
             };
             let text = format!(
-                "the search has {what} ({}): {}",
-                conclusion.reason.as_str(),
-                conclusion.message
+                "the search has {what} ({:?}): {}",
+                conclusion.reason, conclusion.message
             );
             Line::of_search(level, text)
         }
@@ -144,15 +141,13 @@ fn retry(trial: u32, attempt: u32, cause: &RetryCause) -> Line {
         }
         RetryCause::Failed { reason, message } if reason.class() == FailureClass::Fatal => {
             let text = format!(
-                "trial {trial}, attempt {ended}, cannot use its input ({}): {message}",
-                reason.as_str()
+                "trial {trial}, attempt {ended}, cannot use its input ({reason:?}): {message}"
             );
             Line::new(Level::Warning, trial, text).attempt(ended)
         }
         RetryCause::Failed { reason, message } => {
             let text = format!(
-                "trial {trial}, attempt {ended}, failed ({}); attempt {attempt} follows: {message}",
-                reason.as_str()
+                "trial {trial}, attempt {ended}, failed ({reason:?}); attempt {attempt} follows: {message}"
             );
             Line::new(Level::Warning, trial, text).attempt(attempt)
         }
@@ -164,7 +159,7 @@ fn result(entry: &LedgerEntry, status: &PeftSearchStatus) -> Line {
     let message = entry.message.as_deref().unwrap_or_default();
     let reason = entry
         .reason
-        .map_or(String::new(), |reason| reason.as_str().to_owned());
+        .map_or(String::new(), |reason| format!("{reason:?}"));
     match (entry.state, entry.score) {
         (TrialState::Succeeded, Some(score)) => {
             let text = format!(

@@ -4,7 +4,6 @@
 mod bad_input;
 mod golden;
 mod limits;
-mod measures;
 mod scenarios;
 mod simulator;
 mod world;
