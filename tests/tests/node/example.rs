@@ -61,8 +61,13 @@ fn essence(status: &PeftSearchStatus) -> Value {
         job_uid: None,
         ..entry.clone()
     };
+    let mut inspection = status.inspection.clone();
+    if let Some(found) = &mut inspection {
+        // Which spec was inspected: a local search is inspected by the spec that it begins with.
+        found.spec_hash = None;
+    }
     json!({
-        "inspection": status.inspection,
+        "inspection": inspection,
         "ledger": status.ledger.iter().map(plain).collect::<Vec<_>>(),
         "front": status.pareto_front,
         "baselines": status.baselines,
