@@ -137,6 +137,18 @@ pub enum TrialPurpose {
 }
 
 impl TrialOrigin {
+    /// The word of a status and a journal.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Initial => "Initial",
+            Self::Bayesian => "Bayesian",
+            Self::Random => "Random",
+            Self::Baseline => "Baseline",
+            Self::Promotion => "Promotion",
+            Self::Transfer => "Transfer",
+        }
+    }
+
     /// What a trial of this origin is trained for.
     pub fn purpose(self) -> TrialPurpose {
         match self {
@@ -344,6 +356,9 @@ pub struct ReferencePoint {
     pub score: Decimal,
     /// Its trainable parameters, in percent of the backbone's.
     pub parameters_percent: Decimal,
+    /// The number of first trials that it was inferred from; absent where the spec gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inferred_from_trials: Option<u32>,
 }
 
 /// A baseline's result.

@@ -163,6 +163,22 @@ pub enum FailureClass {
 }
 
 impl FailureReason {
+    /// The word of a status, a journal and a result.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OutOfMemory => "OutOfMemory",
+            Self::NotFinite => "NotFinite",
+            Self::DeadlineExceeded => "DeadlineExceeded",
+            Self::BadInput => "BadInput",
+            Self::DiskFull => "DiskFull",
+            Self::DeviceLost => "DeviceLost",
+            Self::NoResult => "NoResult",
+            Self::Lost => "Lost",
+            Self::Conflict => "Conflict",
+            Self::Internal => "Internal",
+        }
+    }
+
     /// How this failure is treated.
     pub fn class(self) -> FailureClass {
         match self {

@@ -24,6 +24,16 @@ pub enum Health {
 }
 
 impl Health {
+    /// The reason of the condition SurrogateHealthy.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fitted => "Fitted",
+            Self::FellBack => "FellBack",
+            Self::NotMixed => "NotMixed",
+            Self::FewEffectiveSamples => "FewEffectiveSamples",
+        }
+    }
+
     /// Whether the search is healthy.
     pub fn is_well(self) -> bool {
         self == Self::Fitted

@@ -13,6 +13,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::ends;
 use crate::object;
+use crate::status::NOT_WAITING;
 use crate::trouble::Trouble;
 
 /// Where the run of an inspection stands.
@@ -222,7 +223,7 @@ fn conditions(search: &PeftSearch, early: &Early, now: Timestamp) -> Vec<Conditi
         (["False", "NotSuspended"], "spec.suspend is false")
     };
     let well = if succeeded[0] == "False" {
-        "the search is not waiting; the condition Succeeded says why it failed"
+        NOT_WAITING
     } else {
         "the search is healthy"
     };

@@ -2,7 +2,7 @@
 
 use autopeft_crds::spec::{ConvergenceSpec, PeftSearchSpec};
 use autopeft_crds::status::{FrontMember, LedgerEntry, ReferencePoint};
-use autopeft_crds::trial::Inspection;
+use autopeft_crds::trial::{ConstantScore, Inspection};
 use autopeft_crds::{Decimal, SearchSpace};
 use autopeft_engine::{FrontPoint, Observation, Outcome, Problem, Reference};
 
@@ -52,26 +52,67 @@ pub struct Measures {
     pub dominated: bool,
 }
 
+/// The problem with the reference point that progress is measured against, and from how many trials that one was
+/// inferred. A point that is not given is inferred when the initial design has ended (or the search has) from the
+/// results until then, and stays: what is shown as progress never falls because the point moves. `None` before.
+fn scale(subject: &Subject, ledger: &Ledger) -> Option<(Problem, Option<u32>)> {
+    let problem = &subject.problem;
+    if problem.reference.is_some() {
+        return Some((problem.clone(), None));
+    }
+    let metric = subject.spec.task.score_metric();
+    let mut known: Vec<Observation> = ledger
+        .search_trials()
+        .map_while(|entry| ask::observation(entry, metric))
+        .collect();
+    let mut least = problem.settings.initial_trials.max(1);
+    if ledger.conclusion().is_some() && known.len() < least {
+        known = observed(subject, ledger).1;
+        least = known.len();
+    }
+    (least..=known.len()).find_map(|count| {
+        let found = autopeft_engine::reference_point(problem, &known[..count])?;
+        let fixed = Problem {
+            reference: Some(found.point),
+            ..problem.clone()
+        };
+        Some((fixed, u32::try_from(count).ok()))
+    })
+}
+
 /// Measures a search.
 pub fn measure(subject: &Subject, ledger: &Ledger) -> Measures {
-    let problem = &subject.problem;
     let (entries, observations) = observed(subject, ledger);
-    let reference = autopeft_engine::reference_point(problem, &observations);
-    let volume = autopeft_engine::hypervolume(problem, &observations);
+    let scale = scale(subject, ledger);
+    let reference = scale.as_ref().and_then(|(problem, trials)| {
+        let reference = autopeft_engine::reference_point(problem, &observations)?;
+        Some((reference, *trials))
+    });
+    let volume = scale
+        .as_ref()
+        .map(|(problem, _)| autopeft_engine::hypervolume(problem, &observations));
     Measures {
         best_score: entries
             .iter()
             .filter_map(|entry| entry.score)
             .max_by(|left, right| left.get().total_cmp(&right.get())),
-        front: autopeft_engine::front(problem, &observations)
+        front: autopeft_engine::front(&subject.problem, &observations)
             .into_iter()
             .filter_map(|point| member(point, &entries, subject))
             .collect(),
         // Whether it still grows is judged by the trace below.
-        hypervolume: reference.and_then(|_| Decimal::new(six_decimals(volume)).ok()),
-        reference: reference.and_then(|reference| point(reference, subject)),
-        dominated: reference.is_some_and(|reference| reference.dominated),
+        hypervolume: volume.and_then(|volume| Decimal::new(six_decimals(volume)).ok()),
+        reference: reference.and_then(|(reference, trials)| point(reference, trials, subject)),
+        dominated: reference.is_some_and(|(reference, _)| reference.dominated),
     }
+}
+
+/// Whether no trial has a higher score than a model that gives every example the same answer; that score. `None` where
+/// one has, none has a score, or the inspection has not told.
+pub fn unbeaten_constant(subject: &Subject, best: Option<Decimal>) -> Option<Decimal> {
+    let ConstantScore { metric, score } = subject.model.constant_score.as_ref()?;
+    let is_comparable = *metric == subject.spec.task.score_metric();
+    (is_comparable && best?.get() <= score.get()).then_some(*score)
 }
 
 /// Whether a trial by itself is better than the reference point that the spec gives, in both
@@ -86,7 +127,7 @@ pub fn beats_reference(subject: &Subject, entry: &LedgerEntry) -> bool {
 }
 
 /// Whether the hypervolume has grown by less than the tolerance over the last trials, the initial
-/// design left out. It is measured against one reference point, today's.
+/// design left out. It is measured against one reference point.
 pub fn has_converged(subject: &Subject, ledger: &Ledger) -> bool {
     let Some(ConvergenceSpec { trials, tolerance }) = &subject.spec.convergence else {
         return false;
@@ -99,7 +140,10 @@ pub fn has_converged(subject: &Subject, ledger: &Ledger) -> bool {
     if observations.len() < initial.saturating_add(window) {
         return false;
     }
-    let trace = autopeft_engine::hypervolume_trace(&subject.problem, &observations);
+    let Some((problem, _)) = scale(subject, ledger) else {
+        return false;
+    };
+    let trace = autopeft_engine::hypervolume_trace(&problem, &observations);
     let (Some(now), Some(before)) = (
         trace.last(),
         trace
@@ -112,10 +156,13 @@ pub fn has_converged(subject: &Subject, ledger: &Ledger) -> bool {
     *now > 0.0 && now - before < tolerance.get() * now
 }
 
-/// The hypervolume after each trial that has a result, against today's reference point.
+/// The hypervolume after each trial that has a result; none while there is no reference point.
 pub fn trace(subject: &Subject, ledger: &Ledger) -> Vec<(u32, f64)> {
+    let Some((problem, _)) = scale(subject, ledger) else {
+        return Vec::new();
+    };
     let (entries, observations) = observed(subject, ledger);
-    let trace = autopeft_engine::hypervolume_trace(&subject.problem, &observations);
+    let trace = autopeft_engine::hypervolume_trace(&problem, &observations);
     entries.iter().map(|entry| entry.trial).zip(trace).collect()
 }
 
@@ -149,8 +196,9 @@ fn six_decimals(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 
-fn point(reference: Reference, subject: &Subject) -> Option<ReferencePoint> {
+fn point(reference: Reference, trials: Option<u32>, subject: &Subject) -> Option<ReferencePoint> {
     Some(ReferencePoint {
+        inferred_from_trials: trials,
         score: Decimal::new(reference.point.score).ok()?,
         parameters_percent: subject.percent(reference.point.parameters)?,
     })

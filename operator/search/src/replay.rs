@@ -155,8 +155,8 @@ fn differences(before: &Planned, again: &Planned) -> Vec<String> {
         ),
         (
             "origin",
-            format!("{origin:?}"),
-            format!("{:?}", again.origin),
+            origin.as_str().into(),
+            again.origin.as_str().into(),
         ),
         ("inputs", inputs_hash.clone(), again.inputs_hash.clone()),
         (

@@ -133,6 +133,14 @@ fn baselines(subject: &Subject, ledger: &Ledger) -> Vec<BaselineResult> {
         .collect()
 }
 
+/// What the condition Degraded says of a search that has failed.
+pub const NOT_WAITING: &str =
+    "the search is not waiting; the condition Succeeded says why it failed";
+
+/// What would help a search in which nothing was learned.
+pub const WOULD_HELP: &str =
+    "more epochs, another learning rate or more training examples may help";
+
 /// What a condition says.
 struct Verdict {
     status: &'static str,
@@ -193,7 +201,7 @@ fn succeeded(spec: &PeftSearchSpec, ledger: &Ledger, counts: &TrialCounts) -> Ve
             } else {
                 "False"
             },
-            format!("{:?}", conclusion.reason),
+            conclusion.reason.as_str(),
             conclusion.message.clone(),
             *at,
         ),
@@ -250,7 +258,7 @@ fn surrogate(ledger: &Ledger) -> Verdict {
     );
     let health = health::of(fit);
     let status = if health.is_well() { "True" } else { "False" };
-    Verdict::new(status, format!("{health:?}"), message, since)
+    Verdict::new(status, health.as_str(), message, since)
 }
 
 fn degraded(
@@ -264,11 +272,29 @@ fn degraded(
         let message = "no trial is better than the given reference point in both objectives; the search cannot rank trials";
         return Verdict::new("True", "ReferenceNotDominated", message, since);
     }
+    let end = ledger.conclusion().filter(|(end, _)| end.succeeded);
+    if let Some((_, at)) = end
+        && let Some(constant) = measures::unbeaten_constant(subject, measures.best_score)
+    {
+        let message = format!(
+            "no trial scores more than {constant}, which always giving the same answer scores: nothing was learned; {WOULD_HELP}"
+        );
+        let since = if since > ledger.start_time() {
+            since
+        } else {
+            *at
+        };
+        return Verdict::new("True", "NothingLearned", message, since);
+    }
     if counts.failed > 0 {
         let message = format!("{} trials failed after retries", counts.failed);
         return Verdict::new("True", "TrialsFailed", message, since);
     }
-    Verdict::new("False", "AsExpected", "the search is healthy", since)
+    let message = match ledger.conclusion() {
+        Some((end, _)) if !end.succeeded => NOT_WAITING,
+        _ => "the search is healthy",
+    };
+    Verdict::new("False", "AsExpected", message, since)
 }
 
 /// When the search last became degraded, or last ceased to be.

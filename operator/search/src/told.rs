@@ -74,8 +74,10 @@ pub fn line(event: &Event, status: &PeftSearchStatus) -> Option<Line> {
                     format!(", predicted {:.4} ± {:.4}", mean.get(), deviation.get())
                 });
             let text = format!(
-                "trial {} planned ({:?}): {}{expectation}",
-                planned.trial, planned.origin, planned.configuration
+                "trial {} planned ({}): {}{expectation}",
+                planned.trial,
+                planned.origin.as_str(),
+                planned.configuration
             );
             Line::new(Level::Normal, planned.trial, text)
         }
@@ -121,8 +123,9 @@ pub fn line(event: &Event, status: &PeftSearchStatus) -> Option<Line> {
                 (Level::Warning, "failed")
             };
             let text = format!(
-                "the search has {what} ({:?}): {}",
-                conclusion.reason, conclusion.message
+                "the search has {what} ({}): {}",
+                conclusion.reason.as_str(),
+                conclusion.message
             );
             Line::of_search(level, text)
         }
@@ -141,13 +144,15 @@ fn retry(trial: u32, attempt: u32, cause: &RetryCause) -> Line {
         }
         RetryCause::Failed { reason, message } if reason.class() == FailureClass::Fatal => {
             let text = format!(
-                "trial {trial}, attempt {ended}, cannot use its input ({reason:?}): {message}"
+                "trial {trial}, attempt {ended}, cannot use its input ({}): {message}",
+                reason.as_str()
             );
             Line::new(Level::Warning, trial, text).attempt(ended)
         }
         RetryCause::Failed { reason, message } => {
             let text = format!(
-                "trial {trial}, attempt {ended}, failed ({reason:?}); attempt {attempt} follows: {message}"
+                "trial {trial}, attempt {ended}, failed ({}); attempt {attempt} follows: {message}",
+                reason.as_str()
             );
             Line::new(Level::Warning, trial, text).attempt(attempt)
         }
@@ -159,7 +164,7 @@ fn result(entry: &LedgerEntry, status: &PeftSearchStatus) -> Line {
     let message = entry.message.as_deref().unwrap_or_default();
     let reason = entry
         .reason
-        .map_or(String::new(), |reason| format!("{reason:?}"));
+        .map_or(String::new(), |reason| reason.as_str().to_owned());
     match (entry.state, entry.score) {
         (TrialState::Succeeded, Some(score)) => {
             let text = format!(

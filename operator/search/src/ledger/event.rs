@@ -227,3 +227,20 @@ pub enum ConclusionReason {
     /// All trials are done and none has a score.
     NoTrialSucceeded,
 }
+
+impl ConclusionReason {
+    /// The reason of the condition Succeeded, as a status and a journal write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MaxTrialsReached => "MaxTrialsReached",
+            Self::Converged => "Converged",
+            Self::SpaceExhausted => "SpaceExhausted",
+            Self::DeadlineExceeded => "DeadlineExceeded",
+            Self::MaxGpuSecondsReached => "MaxGpuSecondsReached",
+            Self::StatusFull => "StatusFull",
+            Self::TooManyFailedTrials => "TooManyFailedTrials",
+            Self::BadInput => "BadInput",
+            Self::NoTrialSucceeded => "NoTrialSucceeded",
+        }
+    }
+}

@@ -157,7 +157,7 @@ fn last_failure(situation: &Situation<'_>) -> String {
     };
     let reason = entry
         .reason
-        .map_or(String::new(), |reason| format!(" ({reason:?})"));
+        .map_or(String::new(), |reason| format!(" ({})", reason.as_str()));
     format!(
         "; the last was trial {}, attempt {}{reason}: {}",
         entry.trial,

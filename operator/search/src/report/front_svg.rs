@@ -59,9 +59,14 @@ pub(super) fn front_svg(view: &View<'_>) -> Result<String, ReportError> {
         trials.chain(&front).chain(baselines)
     };
     let x = ParameterAxis::new(shown().map(|dot| dot.parameters), view.backbone());
-    let y = Axis::linear(view.metric_with_range(), shown().map(|dot| dot.score));
+    let constant = view.constant().and_then(view::drawable);
+    let scores = shown().map(|dot| dot.score).chain(constant);
+    let y = Axis::linear(view.metric_with_range(), scores);
     let title = text::line(&format!("Pareto front of {}", view.name), TITLE_MOST);
-    let legend = legend(&trials, &front, &baselines);
+    let mut legend = legend(&trials, &front, &baselines);
+    if constant.is_some() {
+        legend.push((Marker::Dashes, "constant predictor".to_owned()));
+    }
 
     figure::draw("front.svg", SIZE, |canvas| {
         let heading = Heading {
@@ -72,6 +77,11 @@ pub(super) fn front_svg(view: &View<'_>) -> Result<String, ReportError> {
         let at = |dot: &Dot| frame.at(x.position(dot.parameters), dot.score);
         if let Some(gap) = x.gap {
             axis_break(canvas, &frame, frame.at(gap, y.least))?;
+        }
+        if let Some(constant) = constant {
+            let (_, level) = frame.at(x.axis.least, constant);
+            let (left, right) = frame.horizontal;
+            figure::dashes(canvas, (left, level), (right, level))?;
         }
         for (marker, dot) in &trials {
             figure::mark(canvas, *marker, at(dot))?;

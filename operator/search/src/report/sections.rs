@@ -46,6 +46,10 @@ pub(super) fn summary(view: &View<'_>) -> Markup {
             }
             dt { "Best " (view.metric()) }
             dd { (optional_score(status.best_score)) }
+            @if let Some(constant) = view.constant() {
+                dt { "Constant predictor" }
+                dd { (table::constant_line(view, constant)) }
+            }
             dt { "Front" }
             dd { (text::counted(status.front_size as usize, "configuration")) }
             dt { "Hypervolume" }

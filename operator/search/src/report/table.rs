@@ -1,11 +1,13 @@
 //! The front as plain text.
 
+use autopeft_crds::Decimal;
 use autopeft_crds::modules::{MODULES, Module};
 use autopeft_crds::status::{BaselineResult, FrontMember};
 
 use super::columns::{self, Align};
 use super::text::{DASH, score, significant, thousands};
 use super::view::View;
+use crate::status::WOULD_HELP;
 
 /// The front, the baselines and a summary.
 pub(super) fn front_table(view: &View<'_>) -> String {
@@ -119,10 +121,30 @@ fn summary(view: &View<'_>) -> Vec<String> {
         }
         lines.push(line);
     }
+    lines.extend(
+        view.constant()
+            .map(|constant| constant_line(view, constant)),
+    );
     if let Some(volume) = hypervolume(view) {
         lines.push(format!("hypervolume: {volume}"));
     }
     lines
+}
+
+/// What a model scores that gives every example the same answer, and what it means where no trial is better.
+pub(super) fn constant_line(view: &View<'_>, constant: f64) -> String {
+    let mut line = format!(
+        "always giving the same answer: {} {}",
+        view.metric(),
+        score(constant)
+    );
+    let best = view.status.best_score.map(Decimal::get);
+    if best.is_some_and(|best| best <= constant) {
+        line.push_str(&format!(
+            "; no trial scores more, so nothing was learned: {WOULD_HELP}"
+        ));
+    }
+    line
 }
 
 /// The hypervolume with the point that it is measured from.
@@ -135,6 +157,11 @@ pub(super) fn hypervolume(view: &View<'_>) -> Option<String> {
             score(reference.score.get()),
             significant(reference.parameters_percent.get())
         ));
+        if let Some(trials) = reference.inferred_from_trials {
+            text.push_str(&format!(
+                ", a point inferred from the first {trials} trials"
+            ));
+        }
     }
     Some(text)
 }

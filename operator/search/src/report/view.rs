@@ -61,6 +61,12 @@ impl<'a> View<'a> {
             .filter(|entry| entry.purpose() == TrialPurpose::Search)
     }
 
+    /// What a model scores that gives every example the same answer, where the inspection has found it.
+    pub(super) fn constant(&self) -> Option<f64> {
+        let found = self.status.inspection.as_ref()?.constant_score.as_ref()?;
+        (found.metric == self.spec.task.score_metric()).then(|| found.score.get())
+    }
+
     /// The ledger's entry of a trial.
     pub(super) fn entry(&self, trial: u32) -> Option<&'a LedgerEntry> {
         self.status.ledger.iter().find(|entry| entry.trial == trial)

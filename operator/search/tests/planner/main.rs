@@ -4,6 +4,7 @@
 mod bad_input;
 mod golden;
 mod limits;
+mod measures;
 mod scenarios;
 mod simulator;
 mod world;

@@ -117,6 +117,7 @@ pub fn with_ledger(
         front_size: u32::try_from(front.len()).expect("few"),
         hypervolume: best.map(|best| decimal((best * 1.75).clamp(f64::MIN, f64::MAX))),
         reference_point: best.map(|_| ReferencePoint {
+            inferred_from_trials: None,
             score: decimal(0.5),
             parameters_percent: decimal(31.25),
         }),
