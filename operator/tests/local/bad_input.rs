@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::bench::{Bench, fail, operator, succeed};
+use super::bench::{Bench, fail, operator, succeed};
 
 #[test]
 fn a_missing_or_useless_trainer() {

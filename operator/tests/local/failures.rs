@@ -8,7 +8,7 @@ use autopeft_operator::local::journal;
 use autopeft_search::measures::Subject;
 use autopeft_search::status::status;
 
-use crate::bench::{Bench, fail, operator, succeed};
+use super::bench::{Bench, fail, operator, succeed};
 
 /// Trial 1 always ends in this way; its state and reason in the ledger, and its attempts.
 fn outcome(behaviour: &str) -> (TrialState, Option<FailureReason>, u32) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use autopeft_crds::TrialState;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use crate::bench::{Bench, essence, fail, finish, operator, status, succeed};
+use super::bench::{Bench, essence, fail, finish, operator, status, succeed};
 
 fn start(command: &mut Command) -> Child {
     command

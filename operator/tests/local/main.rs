@@ -5,4 +5,5 @@ mod bench;
 mod closed_pipe;
 mod failures;
 mod interruptions;
+mod journal;
 mod manifest_file;

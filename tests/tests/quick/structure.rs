@@ -65,7 +65,7 @@ const OPEN: &[&str] = &[
     "operator/search/src/inspection.rs: status",
     "operator/search/src/ledger/mod.rs",
     "operator/search/src/report/front_svg.rs: front_svg",
-    "operator/tests/journal.rs: events",
+    "operator/tests/local/journal.rs: events",
     "operator/search/src/report/html.rs operator/search/src/report/sections.rs",
 ];
 

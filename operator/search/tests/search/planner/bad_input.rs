@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::scenarios::check;
+use super::scenarios::check;
 
 #[test]
 fn bad_input_ends_the_search_and_what_runs_is_stopped() {

@@ -53,7 +53,7 @@ fn check(search: &PeftSearch) -> [(&'static str, String); 4] {
 }
 
 fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report/golden")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/search/report/golden")
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn the_reports_of_a_search_are_the_kept_ones() {
         assert!(
             kept == text,
             "{name} is not the kept one; look at what has changed, then run\n  \
-             AUTOPEFT_BLESS=1 cargo test -p autopeft-search --test report\n\n{text}"
+             AUTOPEFT_BLESS=1 cargo test -p autopeft-search --test search\n\n{text}"
         );
     }
 }

@@ -4,7 +4,7 @@ use autopeft_crds::trial::FailureReason;
 use autopeft_search::ledger::Event;
 use serde_json::{Value, json};
 
-use crate::world::{World, failure, spec, success};
+use super::world::{World, failure, spec, success};
 
 /// Plays the lines that begin with `>` and compares everything else.
 pub fn check(changes: Value, transcript: &str) {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::scenarios::check;
+use super::scenarios::check;
 
 #[test]
 fn no_trial_starts_once_the_gpu_seconds_are_used_and_what_runs_goes_on() {

@@ -5,7 +5,7 @@ use autopeft_crds::spec::BaselineName;
 use autopeft_crds::status::{BaselineResult, TrialOrigin, TrialState};
 use proptest::prelude::*;
 
-use crate::searches::{asked, configuration, decimal, entry, with_ledger};
+use super::searches::{asked, configuration, decimal, entry, with_ledger};
 
 fn number() -> impl Strategy<Value = f64> {
     prop_oneof![
@@ -80,7 +80,7 @@ proptest! {
             Some(found) if inspected => found.backbone_parameters = backbone,
             inspection => *inspection = None,
         }
-        crate::check(&search);
+        super::check(&search);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use autopeft_search::ledger::{Event, Planned};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::world::{World, failure, success};
+use super::world::{World, failure, success};
 
 /// What a trial comes to, by its number and how often the surroundings have failed it.
 fn fate(trial: u32, failed_attempts: u32) -> TrialOutcome {

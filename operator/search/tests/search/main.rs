@@ -1,0 +1,7 @@
+//! The rules of a search: what a manifest says, what is planned, what is reported.
+
+mod manifest;
+mod object;
+mod planner;
+mod report;
+mod rules;

@@ -1,0 +1,235 @@
+//! Small rules of the shells: what is within the bounds, where sources are, what a process that ended amounts to,
+//! and whether a search may go on.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use autopeft_crds::SearchSpace;
+use autopeft_crds::run::Expected;
+use autopeft_crds::spec::{Metric, PeftSearchSpec, Source};
+use autopeft_crds::status::Attempt;
+use autopeft_crds::trial::{Inspection, TrialIdentity, TrialOutcome};
+use autopeft_search::feasible;
+use autopeft_search::history::{FORMAT, Header, History};
+use autopeft_search::measures::Subject;
+use autopeft_search::places::{self, Place};
+use autopeft_search::planner::{End, RunState, StopReason};
+use autopeft_search::processes::{self, Ended, Exit};
+use autopeft_search::request::Places;
+use autopeft_search::resume::{self, Refusal};
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
+
+fn spec(more: Value) -> PeftSearchSpec {
+    let mut spec = json!({
+        "model": {"source": {"path": "model"}},
+        "task": {"name": "rte", "source": {"path": "data"}},
+    });
+    let fields = spec.as_object_mut().expect("an object");
+    fields.extend(more.as_object().expect("an object").clone());
+    serde_json::from_value(spec).expect("a spec")
+}
+
+fn inspection(more: Value) -> Inspection {
+    let mut found = json!({
+        "architecture": "bert",
+        "layers": 4,
+        "hiddenSize": 64,
+        "backboneParameters": 1_000_000,
+        "trainExamples": 100,
+        "validationExamples": 50,
+    });
+    let fields = found.as_object_mut().expect("an object");
+    fields.extend(more.as_object().expect("an object").clone());
+    serde_json::from_value(found).expect("an inspection")
+}
+
+#[test]
+fn a_bound_that_nothing_is_within() {
+    let check = |space: Value, bound: &str| {
+        let spec = spec(json!({
+            "searchSpace": space,
+            "objectives": [{"name": "score"}, {"name": "trainableParameters", "bound": bound}],
+        }));
+        let model = inspection(json!({}));
+        let space = SearchSpace::resolve(&spec.search_space, 4, 64).expect("a space");
+        let checked = feasible::check(&Subject::new(&spec, &space, &model));
+        checked.map_err(|error| error.to_string())
+    };
+    assert_eq!(
+        check(json!({}), "0.0001"),
+        Ok(()),
+        "the empty model costs nothing"
+    );
+    let refused = check(json!({"excludeEmpty": true}), "0.0001").expect_err("rejected");
+    assert_eq!(
+        refused,
+        "spec.objectives[1].bound: 0.0001 % of the backbone is 1 parameters, and the smallest configuration of the search space has 128 (0.0128 %); raise the bound, or let spec.searchSpace have smaller ones"
+    );
+    assert_eq!(check(json!({"excludeEmpty": true}), "0.0128"), Ok(()));
+}
+
+#[test]
+fn where_a_source_is() {
+    let find = |source: Value, taken: Option<&str>| {
+        let source: Source = serde_json::from_value(source).expect("a source");
+        let claims = [("models".to_owned(), PathBuf::from("/mnt"))];
+        let taken = taken.map(Path::new);
+        match places::place(&source, places::MODEL, taken, Path::new("/base"), &claims) {
+            Ok(Place::Directory { path, field, .. }) => format!("{field} {}", path.display()),
+            Ok(Place::Hub(repository)) => repository,
+            Err(error) => error.to_string(),
+        }
+    };
+    assert_eq!(
+        find(json!({"path": "a"}), None),
+        "spec.model.source.path /base/a"
+    );
+    assert_eq!(
+        find(json!({"path": "/a"}), None),
+        "spec.model.source.path /a"
+    );
+    assert_eq!(find(json!({"path": "a"}), Some("b")), "--model b");
+    let claim = |name: &str| find(json!({"claim": {"name": name, "path": "x"}}), None);
+    assert_eq!(claim("models"), "spec.model.source.claim.path /mnt/x");
+    assert!(
+        claim("others").contains("--claim others=DIR"),
+        "{}",
+        claim("others")
+    );
+    let hub = json!({"hub": {"repository": "owner/name", "revision": "v1"}});
+    assert_eq!(find(hub, None), "hf://owner/name@v1");
+    assert!(find(json!({}), None).contains("--model DIR"));
+}
+
+fn expected(trial: u32) -> Expected {
+    Expected {
+        identity: TrialIdentity {
+            search_uid: "uid".into(),
+            trial,
+            attempt: 1,
+            configuration_hash: "0123456789abcdef".into(),
+        },
+        metric: Metric::Accuracy,
+    }
+}
+
+/// What came of each of two trials, of which neither has left a result.
+fn judged(exit: &Exit, stopped: Option<StopReason>, killed: &mut BTreeSet<u32>) -> Vec<String> {
+    let expected = [expected(4), expected(5)];
+    let ended = Ended {
+        run: Attempt {
+            trial: 4,
+            attempt: 1,
+        },
+        expected: &expected,
+        results: processes::results(Err("gone".into()), &expected, "result.json"),
+        stopped,
+        exit,
+        last_words: "the last words",
+    };
+    let RunState::Ended(ends) = processes::judge(ended, killed) else {
+        panic!("it runs");
+    };
+    let words = |end: &End| match end {
+        End::Interrupted => "interrupted".to_owned(),
+        End::Outcome(TrialOutcome::Failed { reason, message }) => {
+            format!("{reason:?} {message}")
+        }
+        End::Outcome(other) => panic!("{other:?}"),
+    };
+    ends.iter().map(words).collect()
+}
+
+/// Only the trial at work is blamed; what had not begun is tried again.
+#[test]
+fn what_a_process_that_ended_amounts_to() {
+    let mut killed = BTreeSet::new();
+    for (exit, first) in [
+        (Exit::Code(2), "BadInput the last words"),
+        (
+            Exit::Code(7),
+            "NoResult result.json cannot be read (gone); the trainer exited with code 7, see trials/0004-1/log.txt",
+        ),
+        (Exit::Signal(6), "Lost the trainer was killed by signal 6"),
+        (
+            Exit::Unknown("no child".into()),
+            "Lost waiting for the trainer failed: no child",
+        ),
+        (Exit::Signal(9), "Lost the trainer was killed by signal 9"),
+        (
+            Exit::Signal(9),
+            "OutOfMemory the trainer was killed by signal 9 twice, most likely because the machine ran out of memory",
+        ),
+    ] {
+        assert_eq!(judged(&exit, None, &mut killed), [first, "interrupted"]);
+    }
+    let exit = Exit::Signal(15);
+    assert_eq!(
+        judged(&exit, Some(StopReason::TrialDeadline), &mut killed)[0],
+        "DeadlineExceeded it took longer than trialDeadlineSeconds"
+    );
+    assert_eq!(
+        judged(&exit, Some(StopReason::NotNeeded), &mut killed),
+        ["interrupted", "interrupted"]
+    );
+}
+
+#[test]
+fn whether_a_search_may_go_on() {
+    let before = spec(json!({"maxTrials": 5}));
+    let history = History {
+        header: Header {
+            format: FORMAT,
+            version: "0.1.0".into(),
+            uid: "uid".into(),
+            name: "name".into(),
+            at: Timestamp::UNIX_EPOCH,
+            spec: before.clone(),
+            inspection: inspection(json!({})),
+        },
+        events: Vec::new(),
+        torn: false,
+        length: 0,
+    };
+    assert!(resume::is_blank(&history, "name") && !resume::is_blank(&history, "other"));
+    assert_eq!(resume::manifest(&history, "name", &before), Ok(false));
+    let more = spec(json!({"maxTrials": 6}));
+    assert_eq!(resume::manifest(&history, "name", &more), Ok(true));
+    let seed = spec(json!({"maxTrials": 6, "algorithm": {"seed": 7}}));
+    let Err(Refusal::Manifest(changes)) = resume::manifest(&history, "name", &seed) else {
+        panic!("another seed is taken");
+    };
+    assert_eq!(changes.len(), 1);
+    assert!(matches!(
+        resume::manifest(&history, "other", &before),
+        Err(Refusal::Name { .. })
+    ));
+
+    let places = Places {
+        model: "/model".into(),
+        data: "/data".into(),
+        others: Default::default(),
+        artifacts: None,
+    };
+    let prints = |model: &str, data: &str| {
+        inspection(json!({"modelFingerprint": model, "dataFingerprint": data}))
+    };
+    let begun = prints("aa", "bb");
+    assert_eq!(resume::inputs(&begun, &prints("aa", "bb"), &places), Ok(()));
+    // A trainer that takes no fingerprints tells nothing against it.
+    assert_eq!(
+        resume::inputs(&begun, &inspection(json!({})), &places),
+        Ok(())
+    );
+    let other = resume::inputs(&begun, &prints("aa", "cc"), &places).expect_err("other data");
+    assert!(
+        other.to_string().starts_with("/data: the data is not"),
+        "{other}"
+    );
+    let fewer = inspection(json!({"trainExamples": 99}));
+    assert!(matches!(
+        resume::inputs(&begun, &fewer, &places),
+        Err(Refusal::Inputs { .. })
+    ));
+}
