@@ -21,8 +21,9 @@ use crate::trial::{MODEL_FILES, Places, TrialError};
 /// Texts that are tokenised to see that the tokenizer works.
 const TRIED_TEXTS: usize = 64;
 
-/// The facts about a request's model and data. The request's configuration is not looked at.
-pub fn inspect(request: &TrialRequest) -> Result<Inspection, TrialError> {
+/// The facts about a request's model and data, and what a user should know about them, one sentence
+/// each. The request's configuration is not looked at.
+pub fn inspect(request: &TrialRequest) -> Result<(Inspection, Vec<String>), TrialError> {
     let places = Places::find(&request.model, &request.data, &request.task)?;
     let config = ModelConfig::read(&places.model).map_err(ModelError::from)?;
     let task = task::load(&request.task, &places.data)?;
@@ -39,7 +40,8 @@ pub fn inspect(request: &TrialRequest) -> Result<Inspection, TrialError> {
     // The same for every configuration.
     let seed = Seeds::new(request.training.seed, &request.configuration).sample;
     let sampled = sampled(task, &request.fidelity, seed)?;
-    Ok(Inspection {
+    let notes = [&sampled.notes, encoder.notes()].concat();
+    let inspection = Inspection {
         architecture: config.name.into(),
         layers: config.layers as u32,
         hidden_size: config.hidden_size as u32,
@@ -51,7 +53,8 @@ pub fn inspect(request: &TrialRequest) -> Result<Inspection, TrialError> {
         data_fingerprint: Some(data_fingerprint(&request.task, &places.data)?),
         spec_hash: None,
         other: Default::default(),
-    })
+    };
+    Ok((inspection, notes))
 }
 
 /// What a model scores on a task's validation examples that gives each the same answer.

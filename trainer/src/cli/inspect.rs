@@ -10,6 +10,7 @@ use super::documents::{print_json, read_document};
 use super::failure::Failure;
 use super::machine::Machine;
 use super::parent;
+use super::progress;
 use crate::result;
 use crate::trial::TrialError;
 
@@ -42,7 +43,7 @@ pub(super) fn run(arguments: &InspectArguments) -> Result<(), Failure> {
     if let Some(file) = &arguments.result {
         let message = |error: &TrialError| error.to_string().chars().take(1000).collect();
         let outcome = match &found {
-            Ok(inspection) => InspectionOutcome::Found(inspection.clone()),
+            Ok((inspection, _)) => InspectionOutcome::Found(inspection.clone()),
             Err(error) if error.reason() == FailureReason::BadInput => InspectionOutcome::Refused {
                 message: message(error),
             },
@@ -53,5 +54,9 @@ pub(super) fn run(arguments: &InspectArguments) -> Result<(), Failure> {
         result::write_inspection(file, &request.identity.search_uid, outcome)
             .map_err(|error| Failure::Internal(error.to_string()))?;
     }
-    print_json(&found?)
+    let (inspection, notes) = found?;
+    for note in &notes {
+        progress::write(note);
+    }
+    print_json(&inspection)
 }

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use crate::common::small_tokenizer;
+use crate::common::program::{program, text};
+use crate::common::{configuration, small_model, small_request, small_tokenizer, small_trial};
 use autopeft_trainer::encoder::architecture::SpecialTokens;
+use autopeft_trainer::inspect::model_fingerprint;
 use autopeft_trainer::tokenize::{Limits, TextEncoder, TokenizeError};
 use serde_json::{Value, json};
 
@@ -352,4 +354,57 @@ fn a_tokenizer_that_is_something_else_is_recognised() {
     std::fs::remove_file(&path).expect("the link");
     std::fs::write(&path, marked).expect("a file");
     TextEncoder::open(folder.path(), LIMITS, 8, false).expect("a byte order mark does no harm");
+}
+
+#[test]
+fn settings_are_part_of_a_models_fingerprint_where_they_are_followed() {
+    let model = small_model("bert");
+    let write = |name: &str, content: &Value| {
+        std::fs::write(model.path().join(name), content.to_string()).expect("a file");
+    };
+    write("tokenizer.json", &cased(true, &Value::Null));
+    let fingerprint = || {
+        let encoder = TextEncoder::open(model.path(), LIMITS, 8, false).expect("a tokenizer");
+        model_fingerprint(model.path(), &encoder).expect("a fingerprint")
+    };
+    let alone = fingerprint();
+    write(
+        "tokenizer_config.json",
+        &json!({"do_lower_case": true, "strip_accents": null}),
+    );
+    assert_eq!(fingerprint(), alone);
+    write("tokenizer_config.json", &json!({"do_lower_case": false}));
+    let followed = fingerprint();
+    assert_ne!(followed, alone);
+    write(
+        "tokenizer_config.json",
+        &json!({"do_lower_case": false, "strip_accents": true}),
+    );
+    assert_ne!(fingerprint(), followed);
+}
+
+#[test]
+fn an_inspection_says_what_should_be_known_of_model_and_data() {
+    let folder = small_trial();
+    let settings = folder.path().join("tokenizer_config.json");
+    std::fs::write(settings, json!({"do_lower_case": true}).to_string()).expect("a file");
+    let request = small_request(folder.path(), &configuration("0", 0, 0, 0), &[]);
+    let file = folder.path().join("request.json");
+    std::fs::write(&file, request.to_string()).expect("a request");
+    let output = program()
+        .args(["inspect", "--device", "cpu", "--request"])
+        .arg(&file)
+        .output();
+    let said = text(&output.expect("the program starts").stderr);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 2, "{said}");
+    assert!(
+        lines[0]
+            .contains("field \"label\": 2 classes were found, with so many examples: \"high\" ("),
+        "{said}"
+    );
+    assert!(
+        lines[1].starts_with("tokenizer_config.json has do_lower_case: true"),
+        "{said}"
+    );
 }
