@@ -120,7 +120,9 @@ control_plane_components() {
         --kubelet-preferred-address-types InternalIP \
         --audit-policy-file "$state/audit-policy.yaml" --audit-log-path "$state/audit.log" --audit-log-maxsize 4096 \
         "${size_args[@]}"
+    # Of many tests side by side; by default each controller may ask 20 times a second.
     component kube-controller-manager --kubeconfig "$pki/kube-controller-manager.kubeconfig" --leader-elect=false \
+        --kube-api-qps 200 --kube-api-burst 400 \
         --bind-address 127.0.0.1 --secure-port "$manager_port" --cert-dir "$pki/manager" \
         --root-ca-file "$pki/ca.crt" --service-account-private-key-file "$pki/service-accounts.key" \
         --use-service-account-credentials

@@ -8,7 +8,7 @@ use std::time::Duration;
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, cluster, runtime};
+use crate::cluster::{Cluster, HURRIED, cluster, runtime};
 use crate::kubelet::{Act, Kubelet};
 use crate::proxy::Proxy;
 use crate::searches::{Searches, assert_sound, manifest, story};
@@ -92,6 +92,15 @@ impl Stage {
         let client = cluster().namespace(name).await;
         let kubelet = Kubelet::play(client.clone(), name, SHORT, |_| Act::Succeed);
         Self::with(cluster(), (client, name), rules, kubelet, &[]).await
+    }
+
+    /// The same, with an operator that waits a shorter time for everything (`HURRIED`).
+    pub async fn hurried(name: &str, rules: &[crate::proxy::Rule]) -> Self {
+        let client = cluster().namespace(name).await;
+        let kubelet = Kubelet::play(client.clone(), name, SHORT, |_| Act::Succeed);
+        let scale = HURRIED.to_string();
+        let environment = [("AUTOPEFT_PATIENCE_SCALE", scale.as_str())];
+        Self::with(cluster(), (client, name), rules, kubelet, &environment).await
     }
 
     /// A stage in a namespace that is there, with a kubelet of its own.

@@ -17,6 +17,9 @@ use crate::programs::program;
 /// What the operator may do: as the chart has it, in every namespace.
 const OPERATOR: &str = "operator";
 
+/// The share of its usual patience that a hurried operator has.
+pub const HURRIED: f64 = 0.25;
+
 /// A control plane that ends with this process.
 #[derive(Debug)]
 pub struct Cluster {
@@ -216,6 +219,12 @@ impl Launch {
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
         self
+    }
+
+    /// It waits for everything a quarter as long as it does by default: what a test that waits for the operator's
+    /// patience measures is scaled by `HURRIED` too.
+    pub fn hurried(self) -> Self {
+        self.with("AUTOPEFT_PATIENCE_SCALE", &HURRIED.to_string())
     }
 
     /// Its log is one JSON object a line.

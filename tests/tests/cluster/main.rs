@@ -4,6 +4,7 @@
 //! docs/faults.md.
 
 mod admission;
+mod backup;
 mod endings;
 mod faults;
 mod isolation;

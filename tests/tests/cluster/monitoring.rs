@@ -1,7 +1,7 @@
 //! What the operator tells. A real Prometheus scrapes a real operator: every panel of the dashboard
 //! has data, and every alert can be evaluated. Log lines and events name what they are about.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 /// A Prometheus as a process; killed when it is dropped.
 struct Prometheus {
     child: Child,
-    address: String,
+    log: PathBuf,
 }
 
 impl Prometheus {
@@ -34,27 +34,36 @@ impl Prometheus {
         let file = folder.join("prometheus.yml");
         std::fs::write(&file, configuration.to_string()).expect("the configuration");
         let programs = cluster().verb(&["build", "prometheus"]);
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address").to_string();
-        drop(listener);
+        let log = folder.join("prometheus.log");
+        let said = std::fs::File::create(&log).expect("a log");
         let child = Command::new(Path::new(&programs).join("prometheus"))
             .arg(format!("--config.file={}", file.display()))
             .arg(format!(
                 "--storage.tsdb.path={}",
                 folder.join("data").display()
             ))
-            .arg(format!("--web.listen-address={address}"))
-            .arg("--log.level=error")
+            .arg("--web.listen-address=127.0.0.1:0")
             .stdout(Stdio::null())
+            .stderr(said)
             .spawn()
             .expect("prometheus starts");
-        Self { child, address }
+        Self { child, log }
+    }
+
+    /// Where it listens, once it says so.
+    fn address(&self) -> Option<String> {
+        let log = std::fs::read_to_string(&self.log).ok()?;
+        let (_, rest) = log.split_once("\"Listening on\" address=")?;
+        rest.split_whitespace().next().map(str::to_owned)
     }
 
     fn ask(&self, path: &str, query: &str) -> Value {
+        let Some(address) = self.address() else {
+            return Value::Null;
+        };
         let output = Command::new("curl")
             .args(["-sG", "--data-urlencode", &format!("query={query}")])
-            .arg(format!("http://{}/api/v1/{path}", self.address))
+            .arg(format!("http://{address}/api/v1/{path}"))
             .output()
             .expect("curl runs");
         serde_json::from_slice(&output.stdout).unwrap_or_default()

@@ -3,6 +3,7 @@
 
 mod chart;
 mod generated;
+mod needs;
 mod release;
 mod structure;
 mod walls;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use autopeft_integration_tests::audit::{assert_quiet, written};
 use autopeft_integration_tests::calm::{SHORT, Small, Stage};
-use autopeft_integration_tests::cluster::{cluster, runtime, within};
+use autopeft_integration_tests::cluster::{HURRIED, cluster, runtime, within};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::proxy::{Change, Effect, Rule, Verb, When};
 use autopeft_jobs::build::names::{Work, job_name};
@@ -246,14 +246,15 @@ fn a_watch_that_says_nothing_is_begun_anew_within_a_minute() {
         let stage = async |name: &str, effect: Effect| {
             let first = When::only(0);
             let rules = WATCHED.map(|resource| Rule::on(Verb::Watch, resource, first, effect));
-            let stage = Stage::set(name, &rules).await;
+            let stage = Stage::hurried(name, &rules).await;
             within(LIMIT, "the watches are begun", async || {
                 stage.proxy.struck() == [1; 3]
             })
             .await;
             let begun = Instant::now();
             stage.begin(Small::Narrow).await;
-            let minute = Duration::from_secs(65);
+            // 65 s by default: the life of a watch, and 10 s.
+            let minute = Duration::from_secs(55).mul_f64(HURRIED) + SHORT * 100;
             within(minute + LIMIT, "the search is seen", async || {
                 stage.searches.get("narrow").await.status.is_some()
             })
