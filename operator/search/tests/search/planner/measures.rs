@@ -9,7 +9,7 @@ use autopeft_search::measures::{self, Subject};
 use autopeft_search::status::status;
 use serde_json::json;
 
-use crate::world::{World, success};
+use crate::planner::world::{World, success};
 
 /// A search of 4 layers with an initial design of 3 trials, and its ledger with these scores.
 fn searched(scores: &[f64], constant: Option<&str>) -> (Subject, Ledger) {
