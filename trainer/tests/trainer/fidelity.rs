@@ -195,7 +195,7 @@ fn an_only_step_trains_whatever_the_warm_up() {
 fn an_inspection_tells_what_a_constant_answer_scores_on_the_trials_examples() {
     let folder = small_trial();
     let constant = |changes: &[(&str, Value)]| {
-        let found = inspect(&request(folder.path(), changes)).expect("inspected");
+        let (found, _) = inspect(&request(folder.path(), changes)).expect("inspected");
         let constant = found.constant_score.expect("a score");
         (constant.metric, constant.score.get())
     };
