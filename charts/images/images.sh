@@ -17,7 +17,7 @@ version=$(sed -n 's/^appVersion: "\(.*\)"/\1/p' "$root/charts/autopeft/Chart.yam
 # The user of both images; the chart and the trainer's Jobs name it too.
 user=65532:65532
 profile=${PROFILE:-release}
-# The largest that the operator's image may be, bytes: by a mistake it grows by a whole library.
+# The size limit of the operator's image, bytes: catches a library that is linked in by mistake.
 operator_limit=30000000
 
 say() { echo "images: $*" >&2; }
@@ -27,7 +27,7 @@ die() {
 }
 # build VERB ARGUMENT...: builds programs. With AUDITABLE set they list the crates that they are made of, for scanners.
 build() { cargo ${AUDITABLE:+auditable} "$1" --profile "$profile" --locked --manifest-path "$root/Cargo.toml" "${@:2}"; }
-# program NAME: where it is then.
+# program NAME: the path of a built program.
 program() { echo "${CARGO_TARGET_DIR:-$root/target}/$([[ $profile == dev ]] && echo debug || echo "$profile")/$1"; }
 need() { command -v "$1" >/dev/null || die "needs $1: $2"; }
 
@@ -52,8 +52,8 @@ debian() {
     if [[ ! -e $folder/lib64 && -d $folder/usr/lib64 ]]; then ln -s usr/lib64 "$folder/lib64"; fi
 }
 
-# is_made_of FILE PROGRAM LIBRARY-FOLDER|"" PACKAGE...: whether FILE holds just these, in their present versions, as this
-# script puts them together. `image` notes it in FILE.made-of.
+# is_made_of FILE PROGRAM LIBRARY-FOLDER|"" PACKAGE...: whether FILE was built from these in their current versions and by
+# this version of the script. `image` records that in FILE.made-of.
 is_made_of() {
     local file=$1 program=$2 libraries=$3 folder
     shift 3
@@ -94,7 +94,7 @@ image() {
 operator() {
     local file=$1 program size
     need cargo "install Rust 1.95.0 with rustup"
-    # Only the program itself is linked in another way: its libraries are those of every other build.
+    # Only the program itself is linked statically: its dependencies are those of every other build.
     build rustc -p autopeft-operator --bin peft-operator -- -C target-feature=+crt-static
     program=$(program peft-operator)
     if LC_ALL=C ldd "$program" 2>/dev/null | grep -q '=>'; then die "$program is not static"; fi
@@ -103,7 +103,7 @@ operator() {
     strip -o "$work/root/peft-operator" "$program"
     size=$(stat -c %s "$work/root/peft-operator")
     if [[ $profile == release ]] && ((size > operator_limit)); then
-        die "peft-operator has $size bytes; more than $operator_limit are a mistake"
+        die "peft-operator has $size bytes, more than the limit of $operator_limit"
     fi
     image operator "$work/root" "$file" /peft-operator
 }
@@ -134,8 +134,8 @@ trainer() {
             mkdir -p "$folder/opt/nvidia/$(basename "$(dirname "$library")")/lib"
             cp -L "$library"/*.so* "$folder/opt/nvidia/$(basename "$(dirname "$library")")/lib/"
         done
-        # Where the driver is put: by NVIDIA's container runtime among the loader's own folders (by this file it knows
-        # whose), by other device plugins in these; no cache tells the loader.
+        # Where the driver is mounted: NVIDIA's container runtime uses the loader's own folders (this file tells it which
+        # distribution's), other device plugins use these, and the loader has no cache of them.
         : >"$folder/etc/debian_version"
         drivers=(--env LD_LIBRARY_PATH=/usr/local/nvidia/lib64:/usr/local/nvidia/lib:/usr/lib64)
     else

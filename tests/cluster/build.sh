@@ -3,11 +3,11 @@
 # Steps are joined by && since `set -e` does not reach into every place that these functions are called from.
 # shellcheck shell=bash disable=SC2154
 
-# Package and a program of it by which its presence is seen.
+# PACKAGE:PROGRAM; the package is installed if the program exists.
 NODE_PROGRAMS=(containerd:containerd runc:runc containernetworking-plugins:/usr/lib/cni/bridge iptables:iptables
     nftables:nft iproute2:ip conntrack:conntrack ethtool:ethtool socat:socat buildah:buildah)
 
-# built FOLDER RECIPE: FOLDER in the cache, made by the function RECIPE (it is given an empty folder) where it is missing.
+# built FOLDER RECIPE: FOLDER in the cache; if it is missing, the function RECIPE builds it in an empty folder.
 built() {
     local folder=$cache/$1 recipe=$2
     if [[ ! -d $folder ]]; then
@@ -15,7 +15,7 @@ built() {
         (
             flock -w 1800 9 || die "waited 30 minutes for another process to build $1"
             [[ -d $folder ]] && exit
-            # Only the holder of the lock builds, so whatever another build left behind has no owner.
+            # Only the holder of the lock builds, so what an earlier build left behind is unused.
             rm -rf "$folder.building"
             mkdir "$folder.building"
             "$recipe" "$folder.building" >&2 && mv "$folder.building" "$folder"
@@ -24,7 +24,7 @@ built() {
     echo "$folder"
 }
 
-# with_go FOLDER COMMAND...: a Go build with a build cache of its own (3 GB), which is gone afterwards.
+# with_go FOLDER COMMAND...: a Go build with a build cache of its own (3 GB), which is deleted afterwards.
 with_go() {
     local folder=$1
     shift
@@ -91,7 +91,7 @@ build_prometheus() {
     (cd "$1" && debian_package prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb)
 }
 
-# faketime_folder: the folder with libfaketime.so.1, which shows a program another time; out of Debian's package.
+# faketime_folder: the folder with libfaketime.so.1, which shifts a program's clock; out of Debian's package.
 faketime_folder() {
     local found
     found=$(built faketime-debian build_faketime)
@@ -135,7 +135,7 @@ image_of_program() {
     )
 }
 
-# node_packages: what the node size needs from Debian, installed where that is possible.
+# node_packages: installs the Debian packages that the node size needs.
 node_packages() {
     local pair
     local -a missing=()

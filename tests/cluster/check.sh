@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # shellcheck disable=SC2317 # the functions are called by claim
-# Shows on two node clusters side by side that they do what the tests rely on, and how long each thing takes.
+# Checks on two node clusters side by side the properties that the tests rely on, and times each check.
 # The exit code is the number of claims that did not hold.
 
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

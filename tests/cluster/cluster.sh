@@ -61,26 +61,26 @@ while (($#)); do
 done
 
 [[ $name =~ ^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$ ]] ||
-    die "--name $name: up to 32 small letters, digits and hyphens, such as faults-2"
+    die "--name $name: must be up to 32 lower-case letters, digits and hyphens, such as faults-2"
 state=$clusters/$name
 
 check_options() {
     local word
     local components="etcd|kube-apiserver|kube-controller-manager|kube-scheduler|containerd|kubelet|kube-proxy"
-    [[ $size == api || $size == node ]] || die "--size $size: api or node"
-    [[ $gpus =~ ^[0-9]{1,3}$ ]] || die "--gpus $gpus: a number up to 999"
+    [[ $size == api || $size == node ]] || die "--size $size: must be api or node"
+    [[ $gpus =~ ^[0-9]{1,3}$ ]] || die "--gpus $gpus: must be a number up to 999"
     [[ $owner == none ]] || { [[ $owner =~ ^[0-9]+$ ]] && started_at "$owner" >/dev/null; } ||
-        die "--owner $owner: the number of a running process"
+        die "--owner $owner: must be the PID of a running process"
     ((gpus == 0)) || [[ $size == node ]] || die "--gpus needs --size node: there is no node to have them"
     for word in "${with[@]}"; do
         [[ $word == kube-controller-manager || $word == kube-scheduler ]] ||
-            die "--with $word: kube-controller-manager or kube-scheduler"
+            die "--with $word: must be kube-controller-manager or kube-scheduler"
     done
     for word in "${extra_users[@]}"; do
-        [[ $word =~ ^[a-z0-9][a-z0-9-]*(=[a-z0-9:,-]*)?$ ]] || die "--user $word: NAME or NAME=GROUP,GROUP"
+        [[ $word =~ ^[a-z0-9][a-z0-9-]*(=[a-z0-9:,-]*)?$ ]] || die "--user $word: must be NAME or NAME=GROUP,GROUP"
     done
     for word in "${extra_args[@]}"; do
-        [[ $word =~ ^($components)=- ]] || die "--arg $word: COMPONENT=ARGUMENT, such as etcd=--quota-backend-bytes=16777216"
+        [[ $word =~ ^($components)=- ]] || die "--arg $word: must be COMPONENT=ARGUMENT, such as etcd=--quota-backend-bytes=16777216"
     done
 }
 
@@ -100,7 +100,7 @@ check_machine() {
 use_outside_cluster() {
     local kubectl
     ((gpus == 0 && ${#with[@]} + ${#extra_users[@]} + ${#extra_args[@]} == 0)) ||
-        die "KUBECONFIG=$KUBECONFIG is set: --gpus, --with, --user and --arg need a cluster of our own; unset it"
+        die "KUBECONFIG=$KUBECONFIG is set: --gpus, --with, --user and --arg need a cluster that this script starts; unset it"
     [[ -r ${KUBECONFIG%%:*} ]] || die "KUBECONFIG=$KUBECONFIG is set, but there is no such file"
     kubectl=$(command -v kubectl) || kubectl=$(kubernetes_folder)/kubectl
     "$kubectl" get --raw /readyz --request-timeout 10s >/dev/null ||
@@ -128,7 +128,7 @@ up() {
             if [[ ! -x $assets/$word ]]; then programs=; fi
         done
     fi
-    # What such a folder lacks is ours: it usually has no controller manager.
+    # Programs missing in that folder are built: it usually has no controller manager.
     if [[ -z $programs ]]; then programs=$(kubernetes_folder) || exit; fi
     if [[ $size == node ]]; then pause_image=$(pause_folder) || exit; fi
 
@@ -218,7 +218,7 @@ case $verb in
         need_cluster
         path=$(<"$state/programs")
         if [[ -d $cache/helm-$HELM_VERSION ]]; then path+=:$cache/helm-$HELM_VERSION; fi
-        # shellcheck disable=SC2016 # PATH is the reader's
+        # shellcheck disable=SC2016 # PATH is expanded by the shell that evaluates this
         printf 'export KUBECONFIG=%q PATH=%q:$PATH\n' "$state/kubeconfig" "$path"
         ;;
     start | stop | cont | kill)
@@ -226,7 +226,7 @@ case $verb in
         need_cluster
         [[ -e $state/components/${words[0]} ]] ||
             die "$name has no component ${words[0]}; it has $(cd "$state/components" && echo *)"
-        tell "$verb" "${words[0]}" || die "${words[0]} cannot be told to $verb: is it running already, or not at all?"
+        tell "$verb" "${words[0]}" || die "cannot $verb ${words[0]}: it is already running, or not running"
         ;;
     restart-apiserver)
         need_cluster

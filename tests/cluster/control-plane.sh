@@ -2,7 +2,7 @@
 # `state` is the state folder, `host` the address of the API server, `programs` the folder of the programs.
 # shellcheck shell=bash disable=SC2154
 
-# component NAME ARGUMENT...: its command line, with what --arg NAME=ARGUMENT adds at the end, where it wins.
+# component NAME ARGUMENT...: its command line; arguments of --arg NAME=ARGUMENT come last and so take precedence.
 component() {
     local name=$1 extra
     local -a command=("$programs/$name" "${@:2}")
@@ -81,8 +81,7 @@ users() {
     done
 }
 
-# Who asked for what with which program, for every request, and each status that the operator writes: what the tests'
-# oracle reads.
+# The audit policy: user, request and user agent of every request, and the body of each status that the operator writes.
 audit_policy() {
     cat >"$state/audit-policy.yaml" <<'POLICY'
 apiVersion: audit.k8s.io/v1
@@ -120,7 +119,7 @@ control_plane_components() {
         --kubelet-preferred-address-types InternalIP \
         --audit-policy-file "$state/audit-policy.yaml" --audit-log-path "$state/audit.log" --audit-log-maxsize 4096 \
         "${size_args[@]}"
-    # Of many tests side by side; by default each controller may ask 20 times a second.
+    # Many tests run side by side; the default is 20 requests per second for each controller.
     component kube-controller-manager --kubeconfig "$pki/kube-controller-manager.kubeconfig" --leader-elect=false \
         --kube-api-qps 200 --kube-api-burst 400 \
         --bind-address 127.0.0.1 --secure-port "$manager_port" --cert-dir "$pki/manager" \

@@ -22,25 +22,25 @@ finish() {
     local code=$?
     trap - EXIT INT TERM
     if [[ $code != 0 && -n $installed ]]; then
-        say "== what the cluster says"
+        say "== state of the cluster"
         kubectl get psearch,jobs,pods -n "$namespace" >&2 || true
         kubectl get events -n "$namespace" --sort-by=.lastTimestamp 2>/dev/null | tail -n 20 >&2 || true
         kubectl logs -n "$namespace" deployment/autopeft --tail 30 >&2 || true
     fi
     if [[ -n ${KEEP:-} ]]; then
-        say "== KEEP is set, so all stays up"
+        say "== KEEP is set: nothing is deleted"
         if [[ -z $outside ]]; then
-            say "to use it:       eval \"\$(tests/cluster/cluster.sh env --name $cluster)\""
-            say "to take it down: tests/cluster/cluster.sh down --name $cluster"
+            say "to use it:    eval \"\$(tests/cluster/cluster.sh env --name $cluster)\""
+            say "to delete it: tests/cluster/cluster.sh down --name $cluster"
         else
-            say "to take it down: kubectl delete psearch --all -n $namespace && helm uninstall autopeft -n $namespace && kubectl delete namespace $namespace"
+            say "to delete it: kubectl delete psearch --all -n $namespace && helm uninstall autopeft -n $namespace && kubectl delete namespace $namespace"
         fi
     elif [[ -z $outside ]]; then
         step "taking the cluster down"
         "$here/cluster.sh" down --name "$cluster" || true
     elif [[ -n $installed ]]; then
         step "taking everything down"
-        # The searches first: their pods are let go by the operator.
+        # The searches first: the operator removes the finalizers of their pods.
         kubectl delete psearch --all -n "$namespace" --timeout=60s >&2 || true
         kubectl wait --for=delete pod -l app.kubernetes.io/managed-by=autopeft -n "$namespace" --timeout=60s >&2 || true
         helm uninstall autopeft -n "$namespace" --wait >&2 || true
@@ -51,7 +51,7 @@ finish() {
 
 watching=
 watch_progress() {
-    # A heading, then a line each time that one of these changes; what has no value yet is <none>.
+    # A heading, then a line whenever one of these changes; a field without a value is <none>.
     local columns=TRIALS:.status.trials.progress,BEST:.status.bestScore
     columns+=,FRONT:.status.frontSize,HYPERVOLUME:.status.hypervolume
     kubectl get psearch "$name" -n "$namespace" --watch -o "custom-columns=$columns" 2>/dev/null | {
@@ -94,7 +94,7 @@ step "loading the images"
 for image in operator trainer examples; do "$here/cluster.sh" load-image "$images/$image.oci" --name "$cluster"; done
 
 step "installing the chart into $namespace, whose pods must be restricted"
-! kubectl get namespace "$namespace" >/dev/null 2>&1 || die "the namespace $namespace exists already; set NAMESPACE to another"
+! kubectl get namespace "$namespace" >/dev/null 2>&1 || die "the namespace $namespace exists already; set NAMESPACE to another name"
 kubectl create namespace "$namespace" >&2
 installed=yes
 kubectl label namespace "$namespace" pod-security.kubernetes.io/enforce=restricted >&2

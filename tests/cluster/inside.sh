@@ -3,11 +3,11 @@
 
 source "$here/state.sh"
 
-# Settings that the kubelet would otherwise write for the whole machine; it finds its wish fulfilled and lets them be.
+# Settings that the kubelet would otherwise write for the whole machine; it leaves alone what already has its value.
 KUBELET_SETTINGS=(vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1
     kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000)
 
-# connect_node STATE PID: outside; a cable from the machine to the namespaces of PID's child.
+# connect_node STATE PID: outside; a veth pair from the machine to the namespaces of PID's child.
 connect_node() {
     local state=$1 parent=$2 slot child="" tries
     slot=$(<"$state/slot")

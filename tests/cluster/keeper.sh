@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The parent of a cluster's programs: starts and signals them as it is told, and takes the cluster down with its owner.
+# The parent of a cluster's programs: starts and signals them on request, and takes the cluster down with its owner.
 #
 #   keeper.sh outside STATE SIZE    the keeper; for the node size it only joins the network and watches the owner
 #   keeper.sh inside STATE          process 1 in the namespaces of a node cluster
 #
 # A request is a file STATE/requests/ID with "VERB COMPONENT", its answer the file STATE/answers/ID. STATE/bell is a FIFO
 # that only wakes the keeper: a line can be cut in two by a time limit on reading, a file cannot.
-# STATE/owner names the process whose end ends the cluster ("none": nobody's end does).
-# Every program dies with its parent (pdeathsig, --kill-child), so kill -9 of the keeper is a full stop as well.
+# STATE/owner names the process that the cluster ends with ("none": it runs until `down`).
+# Every program dies with its parent (pdeathsig, --kill-child), so kill -9 of the keeper stops everything too.
 
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source "$here/inside.sh"
@@ -32,7 +32,7 @@ signal() {
     return 0
 }
 
-# obey VERB COMPONENT: prints nothing; the exit code is the answer.
+# obey VERB COMPONENT: carries out a request; the exit code is the answer.
 obey() {
     case $1 in
         start) ! running "$2" && start "$2" ;;
@@ -46,7 +46,7 @@ obey() {
 
 running() { [[ -n ${pids[$1]:-} ]] && kill -0 "${pids[$1]}" 2>/dev/null; }
 
-# serve: carry out what is asked for; wait a fifth of a second, or less if the bell rings.
+# serve: carries out the pending requests; waits a fifth of a second, or until the bell is written to.
 serve() {
     local request verb component
     read -r -t 0.2 -u 3
@@ -72,14 +72,14 @@ case $role in
                 "${BASH_SOURCE[0]}" inside "$state" </dev/null >>"$state/log/inside.log" 2>&1 &
             inside=$!
             connect_node "$state" "$inside" || exit
-            # A pipe that nobody writes to: waiting on it is a sleep without a process.
+            # Reading a pipe that nobody writes to sleeps without another process.
             exec 4<> <(:)
             while owner_is_alive "$state" && kill -0 "$inside" 2>/dev/null; do read -r -t 0.2 -u 4; done
         else
             exec 3<>"$state/bell"
             while owner_is_alive "$state"; do serve; done
         fi
-        # The same end as by hand; without the mark, lest it kill itself.
+        # The same clean-up as `down`; without the marker, so that it does not kill itself.
         exec env -u AUTOPEFT_CLUSTER_MEMBER "$here/cluster.sh" down --name "$(basename "$state")"
         ;;
 esac

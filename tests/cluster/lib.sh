@@ -1,4 +1,4 @@
-# Shared by the scripts of this folder: messages, waiting, processes, where things lie. Sourced, never run.
+# Shared by the scripts of this folder: messages, waiting, processes, paths. Sourced, never run.
 # shellcheck shell=bash disable=SC2034
 
 set -euo pipefail
@@ -19,11 +19,11 @@ die() {
     exit 1
 }
 
-# need PROGRAM WHERE-FROM: one clear line for what this machine lacks.
+# need PROGRAM SOURCE: fails with one line if the program is missing.
 need() { command -v "$1" >/dev/null || die "needs $1: $2"; }
 
-# started_at PID: when the process started, in clock ticks after boot; fails where it is gone or a zombie.
-# A number alone does not name a process for long; the number and this do.
+# started_at PID: when the process started, in clock ticks after boot; fails if it is gone or a zombie.
+# PIDs are reused; a PID and this time identify a process.
 started_at() {
     local line
     { read -r line <"/proc/$1/stat"; } 2>/dev/null || return 1

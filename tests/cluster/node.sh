@@ -1,4 +1,4 @@
-# containerd, kubelet and kube-proxy of a node cluster; images; pretended GPUs. Sourced, never run.
+# containerd, kubelet and kube-proxy of a node cluster; images; simulated GPUs. Sourced, never run.
 # shellcheck shell=bash disable=SC2154
 
 containerd_client() { ctr --address "$state/containerd.sock" --namespace k8s.io "$@"; }
@@ -78,7 +78,7 @@ start_node() {
     load_image "$pause_image/pause.oci"
     begin kubelet
     wait_for 60 "node-1 to be Ready" kubelet node_is_ready
-    # Until it is there, pods of this namespace are refused.
+    # Until it exists, pods of this namespace are rejected.
     wait_for 20 "the ServiceAccount default/default" kube-controller-manager admin get serviceaccount default
 }
 
@@ -86,7 +86,7 @@ node_is_ready() { admin wait --for=condition=Ready node/node-1 --timeout=2s; }
 
 admin() { "$programs/kubectl" --kubeconfig "$state/kubeconfig" "$@"; }
 
-# pretend_gpus COUNT: the node claims them, so that pods that ask for nvidia.com/gpu are placed; they find none.
+# pretend_gpus COUNT: the node advertises them, so that pods that request nvidia.com/gpu are scheduled; they find none.
 pretend_gpus() {
     local field patch=""
     # The kubelet sets allocatable from capacity, but only with its next report, up to 10 s later.

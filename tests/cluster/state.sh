@@ -1,10 +1,10 @@
 # The state folder of a cluster, its keeper, its end. Sourced, never run.
 #
 # STATE = CLUSTERS/NAME holds all that a cluster writes. Making and removing one is done under CLUSTERS/.lock.
-# There is one way to end, with or without a crash before it: kill all that carries the mark, then remove the rest.
+# There is one clean-up, with or without a crash before it: kill all processes with the marker, then remove the rest.
 # shellcheck shell=bash disable=SC2154
 
-# locked COMMAND...: nobody else makes or removes a cluster meanwhile.
+# locked COMMAND...: runs it under the lock, so that no other process creates or removes a cluster meanwhile.
 locked() {
     [[ -d $clusters ]] || mkdir -m 700 "$clusters"
     [[ -O $clusters && ! -L $clusters ]] || die "$clusters belongs to somebody else; set AUTOPEFT_CLUSTERS to another folder"
@@ -16,7 +16,7 @@ locked() {
 
 is_up() { [[ -s $1/keeper ]] && is_alive "$(<"$1/keeper")" && owner_is_alive "$1"; }
 
-# owner_is_alive STATE: whether the process lives whose end ends the cluster; true where it has none.
+# owner_is_alive STATE: whether the cluster's owner still runs; true if it has none.
 owner_is_alive() {
     local owner="" seen
     while true; do
@@ -24,12 +24,12 @@ owner_is_alive() {
         read -r owner <"$1/owner" || return
         [[ $owner != none ]] || return 0
         if is_alive "$owner"; then return 0; fi
-        # An owner hands over before it ends: only when the file still names the dead one did it fail to.
+        # An owner hands over before it ends: it failed to only if the file still names it.
         [[ $owner != "$seen" ]] || return 1
     done
 }
 
-# members STATE: the processes that were started for a cluster. Containers are not marked: they end with process 1.
+# members STATE: the processes of a cluster, by the marker. Containers have no marker: they end with process 1.
 members() {
     local file
     grep -slzxF "AUTOPEFT_CLUSTER_MEMBER=$1" /proc/[0-9]*/environ | while IFS=/ read -r _ _ file _; do echo "$file"; done
@@ -127,7 +127,7 @@ slot_is_free() {
 new_cluster() {
     local state=$1 size=$2 slot
     sweep
-    [[ ! -e $state ]] || die "${state##*/} is up already: use it, take it down, or choose another --name"
+    [[ ! -e $state ]] || die "${state##*/} is already up: use it, take it down, or choose another --name"
     for ((slot = $3; slot < 1024; slot++)); do
         if slot_is_free "$slot"; then break; fi
     done
@@ -144,18 +144,18 @@ new_cluster() {
     disown
 }
 
-# hand_over STATE PID|none: from now on the cluster ends with that process.
+# hand_over STATE PID|none: makes that process the cluster's owner.
 hand_over() {
     local state=$1 owner=$2 started
     if [[ $owner != none ]]; then
-        started=$(started_at "$owner") || die "the owner $owner is no running process"
+        started=$(started_at "$owner") || die "the owner $owner is not a running process"
         owner="$owner $started"
     fi
     echo "$owner" >"$state/.owner"
     mv "$state/.owner" "$state/owner"
 }
 
-# tell VERB COMPONENT: has the keeper do it (keeper.sh lists the verbs) and returns its answer.
+# tell VERB COMPONENT: sends the keeper a request (keeper.sh lists the verbs) and returns its exit code.
 tell() {
     local id=$BASHPID.$RANDOM answer tries
     is_up "$state" || die "the keeper of $state is gone: $(tail -n 5 "$state/log/keeper.log" 2>/dev/null)"
@@ -192,13 +192,13 @@ wait_for() {
         fi
         sleep 0.05
     done
-    # A port that was free when the slot was taken may be another program's by now.
+    # Another program may have taken a port that was free when the slot was chosen.
     if grep -qs "address already in use" "$state/log/$component.log"; then in_another_slot; fi
     tail -n 20 "$state/log/$component.log" >&2
     die "$why"
 }
 
-# in_another_slot: `up` begins anew with the next slot, eight times at most.
+# in_another_slot: `up` starts again with the next slot, eight times at most.
 in_another_slot() {
     local next=$(($(<"$state/slot") + 1)) tries=$((${AUTOPEFT_CLUSTER_TRIES:-0} + 1))
     ((tries <= 8)) || return 0

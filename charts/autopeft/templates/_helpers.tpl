@@ -37,7 +37,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{/* The one namespace that is watched; empty where all are. */}}
+{{/* The one namespace that is watched; empty if all are. */}}
 {{- define "autopeft.watched" -}}
 {{- if not .Values.watch.clusterWide }}
 {{- default .Release.Namespace .Values.watch.namespace }}
@@ -53,7 +53,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{/* What the operator may do with searches and their Jobs and pods; nothing else. */}}
+{{/* The operator's permissions on searches, their Jobs and pods; nothing else. */}}
 {{- define "autopeft.rules" -}}
 - apiGroups: [autopeft.dev]
   resources: [peftsearches]
