@@ -11,6 +11,7 @@ pub mod health;
 pub mod history;
 pub mod inspection;
 pub mod ledger;
+pub mod log;
 pub mod manifest;
 pub mod measures;
 pub mod notices;
@@ -25,5 +26,5 @@ pub mod report;
 pub mod request;
 pub mod resume;
 pub mod status;
-pub mod told;
+
 pub mod trouble;

@@ -7,8 +7,8 @@ use autopeft_crds::trial::Inspection;
 use autopeft_crds::{PeftSearch, PeftSearchSpec};
 
 use crate::ledger::{Event, Ledger, Recorded, RetryCause};
+use crate::log::{self, Line};
 use crate::object;
-use crate::told::{self, Line};
 
 /// One thing that a user is notified of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub fn of_event(
             attempt: _,
             cause: RetryCause::Interrupted,
             gpu_seconds: _,
-        } if ledger.conclusion().is_some() => return Some((told::stopped(*trial), None)),
+        } if ledger.conclusion().is_some() => return Some((log::stopped(*trial), None)),
         Event::Retried { trial, attempt, .. } => ((*trial, *attempt), "TrialRetried"),
         Event::Recorded {
             trial,
@@ -72,9 +72,9 @@ pub fn of_event(
             outcome: Recorded::Failed { .. },
             gpu_seconds: _,
         } => ((*trial, *attempt), "TrialFailed"),
-        other => return Some((told::line(other, status)?, None)),
+        other => return Some((log::line(other, status)?, None)),
     };
-    let line = told::line(event, status)?;
+    let line = log::line(event, status)?;
     let notice = Notice {
         about: Some(about),
         ..Notice::warning(reason, line.text.clone())

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use autopeft_crds::PeftSearchStatus;
 use autopeft_search::ledger::ConclusionReason;
-use autopeft_search::{report, told};
+use autopeft_search::{log, report};
 
 use super::output::{FAILED, STOPPED, print, say};
 use super::{Device, RunArgs};
@@ -131,7 +131,7 @@ fn say_over(ended: &Ended, workdir: &Path) -> Result<ExitCode, String> {
         report::front_table(spec, status),
         conclusion.message,
         workdir.display(),
-        told::remedy(conclusion.reason, spec)
+        log::remedy(conclusion.reason, spec)
     ))?;
     Ok(if conclusion.succeeded {
         ExitCode::SUCCESS

@@ -3,9 +3,9 @@
 
 use autopeft_crds::{PeftSearch, PeftSearchStatus};
 use autopeft_search::inspection::{self, Early};
+use autopeft_search::log::Level;
 use autopeft_search::notices::{self, Notice};
 use autopeft_search::object;
-use autopeft_search::told::Level;
 use autopeft_search::trouble::Trouble;
 use kube::Resource;
 

@@ -16,11 +16,11 @@ use super::runs::{LOG, Runs, StartError};
 use crate::local::journal::{Journal, JournalError};
 use autopeft_search::ask::{self, AskError, Asked};
 use autopeft_search::ledger::{Conclusion, Event, RetryCause};
+use autopeft_search::log;
 use autopeft_search::measures::{self, Subject};
 use autopeft_search::planner::{self, Action, Engine, Run, Situation};
 use autopeft_search::request::{self, Places, RequestError};
 use autopeft_search::status::{Metadata, status};
-use autopeft_search::told;
 
 /// A search that is ready to go on.
 #[derive(Debug)]
@@ -277,8 +277,8 @@ impl Search {
         }
         let status = self.status();
         let line = match &event {
-            Event::Retried { trial, .. } if is_stopped => Some(told::stopped(*trial)),
-            event => told::line(event, &status),
+            Event::Retried { trial, .. } if is_stopped => Some(log::stopped(*trial)),
+            event => log::line(event, &status),
         };
         if let Some(line) = line {
             self.progress.tell(&line);

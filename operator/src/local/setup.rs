@@ -24,7 +24,7 @@ use autopeft_search::ledger::Conclusion;
 use autopeft_search::measures::{self, Subject};
 use autopeft_search::resume::{self, Refusal};
 use autopeft_search::status::{Metadata, status};
-use autopeft_search::{feasible, request, told};
+use autopeft_search::{feasible, log, request};
 
 /// What the command line asks for.
 #[derive(Clone, Debug)]
@@ -247,7 +247,7 @@ fn go_on(
     }
     let mut journal = Journal::resume(lock, workdir, history)?;
     for event in resume::events(journal.ledger(), changed) {
-        let line = told::line(&event, &PeftSearchStatus::default());
+        let line = log::line(&event, &PeftSearchStatus::default());
         journal.write(event, Timestamp::now())?;
         if let Some(line) = line {
             progress.tell(&line);
