@@ -11,7 +11,7 @@ use autopeft_crds::{PeftSearch, PeftSearchSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-use crate::ends;
+use crate::deadlines;
 use crate::object;
 use crate::status::NOT_WAITING;
 use crate::trouble::Trouble;
@@ -81,7 +81,7 @@ pub fn decide(situation: &Situation<'_>) -> Decision {
     } = *situation;
     let status = search.status.as_ref();
     let start = status.and_then(|status| status.start_time.as_ref());
-    let due = start.and_then(|start| ends::deadline(&search.spec, start.0));
+    let due = start.and_then(|start| deadlines::deadline(&search.spec, start.0));
     let decision = |early, step| Decision {
         early,
         step,

@@ -5,7 +5,7 @@
 
 pub mod ask;
 pub mod changes;
-pub mod ends;
+pub mod deadlines;
 pub mod feasible;
 pub mod health;
 pub mod history;

@@ -7,7 +7,7 @@ use autopeft_crds::status::Attempt;
 use autopeft_search::pauses::Work;
 use autopeft_search::planner::Engine;
 use autopeft_search::trouble::Trouble;
-use autopeft_search::{ends, status};
+use autopeft_search::{deadlines, status};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
@@ -284,7 +284,7 @@ fn asked(
 async fn expire(pass: &Pass<'_>) -> Result<Option<Timestamp>, ReconcileError> {
     let status = pass.search.status.as_ref();
     let end = status.and_then(|status| status.completion_time.as_ref());
-    let expiry = end.and_then(|end| ends::expiry(&pass.search.spec, end.0));
+    let expiry = end.and_then(|end| deadlines::expiry(&pass.search.spec, end.0));
     if expiry.is_some_and(|expiry| pass.now >= expiry) {
         api::delete_search(&pass.context.client, &pass.search).await?;
     }

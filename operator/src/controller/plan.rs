@@ -14,7 +14,7 @@ use autopeft_search::notices::{self, Notice};
 use autopeft_search::pauses::{Setback, Work};
 use autopeft_search::planner::{self, Action, Engine, Situation};
 use autopeft_search::trouble::Trouble;
-use autopeft_search::{ends, object, status};
+use autopeft_search::{deadlines, object, status};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::jiff::Timestamp;
 
@@ -206,7 +206,7 @@ fn plan_trials(
         engine: &course.engine,
         converged: measures::has_converged(&course.subject, &course.ledger),
         ahead: true,
-        full: ends::is_full(&pass.search),
+        full: deadlines::is_full(&pass.search),
         now: pass.now,
     });
     let mut is_new = false;

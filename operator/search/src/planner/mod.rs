@@ -15,7 +15,7 @@ use autopeft_crds::status::{Attempt, LedgerEntry, TrialPurpose, TrialState};
 use autopeft_crds::trial::{FailureClass, FailureReason, Inspection, TrialOutcome};
 use k8s_openapi::jiff::Timestamp;
 
-use crate::ends;
+use crate::deadlines;
 use crate::ledger::{Event, Ledger, Planned, Recorded, RetryCause};
 
 pub use run::{End, Run, RunState};
@@ -187,7 +187,7 @@ fn take_in(situation: &Situation<'_>, plan: &mut Plan) {
             RunState::Running { since } => {
                 let seconds = situation.spec.trial_deadline_seconds;
                 let all = seconds.saturating_mul(run.members.len() as u64);
-                let end = ends::after(*since, all);
+                let end = deadlines::after(*since, all);
                 if situation.now < end {
                     plan.wake_at(end);
                 } else {
@@ -301,5 +301,5 @@ fn gpu_budget_is_spent(situation: &Situation<'_>) -> bool {
 
 /// When the whole search has to end.
 fn active_deadline(situation: &Situation<'_>) -> Option<Timestamp> {
-    ends::deadline(situation.spec, situation.ledger.start_time())
+    deadlines::deadline(situation.spec, situation.ledger.start_time())
 }
