@@ -4,6 +4,7 @@
 //! no client, no file, no task and no clock in this crate: the time is an argument.
 
 pub mod ask;
+pub mod backoff;
 pub mod changes;
 pub mod deadlines;
 pub mod feasible;
@@ -17,7 +18,7 @@ pub mod measures;
 pub mod notices;
 pub mod object;
 pub mod patience;
-pub mod pauses;
+
 pub mod places;
 pub mod planner;
 pub mod processes;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use autopeft_crds::status::Attempt;
-use autopeft_search::pauses::Work;
+use autopeft_search::backoff::Work;
 use autopeft_search::planner::Engine;
 use autopeft_search::trouble::Trouble;
 use autopeft_search::{deadlines, status};
@@ -83,7 +83,7 @@ pub async fn act(
         expiry.map(until),
         look,
         is_removing,
-        pass.memory.pauses.shortest(pass.now),
+        pass.memory.backoffs.shortest(pass.now),
         // What was refused is told.
         is_refused.then_some(BRIEFLY),
     ];
@@ -109,7 +109,7 @@ enum Created {
     Made(String),
     /// Somebody else's has its name.
     Conflict,
-    /// The API server does not allow it; the pauses say why and until when.
+    /// The API server does not allow it; the back-offs say why and until when.
     Refused,
 }
 
@@ -129,7 +129,7 @@ async fn start(
     stage: &mut Stage,
     Start { work, attempt, job }: Start,
 ) -> Result<Started, ReconcileError> {
-    let pause = pass.memory.pauses.left(work, pass.now);
+    let pause = pass.memory.backoffs.left(work, pass.now);
     if pause.is_some() || !pass.context.pulse.is_steady() {
         return Ok(Started::Not);
     }
@@ -159,7 +159,7 @@ async fn create(pass: &mut Pass<'_>, wanted: &Job) -> Result<Created, ReconcileE
     let client = &pass.context.client;
     match api::create_job(client, &namespace, wanted).await {
         Ok(job) => {
-            pass.memory.pauses.not_refused();
+            pass.memory.backoffs.creation_allowed();
             Ok(Created::Made(job.metadata.uid.unwrap_or_default()))
         }
         Err(error) if error.is_already_exists() => {
@@ -174,7 +174,7 @@ async fn create(pass: &mut Pass<'_>, wanted: &Job) -> Result<Created, ReconcileE
             if !is_ours {
                 return Ok(Created::Conflict);
             }
-            pass.memory.pauses.not_refused();
+            pass.memory.backoffs.creation_allowed();
             Ok(Created::Made(uid))
         }
         // A quota that several have asked at the same time, for one.
@@ -192,7 +192,7 @@ async fn create(pass: &mut Pass<'_>, wanted: &Job) -> Result<Created, ReconcileE
                 "{message}"
             );
             pass.memory
-                .pauses
+                .backoffs
                 .refused(Trouble::new(reason, message), pass.now);
             Ok(Created::Refused)
         }
@@ -212,7 +212,7 @@ async fn conflict(pass: &mut Pass<'_>, wanted: &Job) -> Result<(), ReconcileErro
         None => {
             let message = format!("a Job {name} of another owner exists; delete it");
             let trouble = Trouble::new("Conflict", message);
-            pass.memory.pauses.refused(trouble, pass.now);
+            pass.memory.backoffs.creation_refused(trouble, pass.now);
             Ok(())
         }
     }

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use autopeft_crds::PeftSearch;
 use autopeft_crds::status::{Attempt, LedgerEntry};
+use autopeft_search::backoff::Backoffs;
 use autopeft_search::ledger::BadInput;
 use autopeft_search::patience::Patience;
-use autopeft_search::pauses::Pauses;
 use autopeft_search::planner::Engine;
 use autopeft_search::trouble::Trouble;
 use k8s_openapi::jiff::Timestamp;
@@ -38,7 +38,7 @@ pub struct Memory {
     /// What a trial found of the input, until the spec changes.
     pub bad_input: Option<(Option<i64>, BadInput)>,
     /// When what came to nothing is tried again.
-    pub pauses: Pauses,
+    pub backoffs: Backoffs,
     /// What the API server does not let us do, since a reconcile came through without.
     pub denial: Option<Trouble>,
     patience: Patience,
@@ -59,7 +59,7 @@ impl Memory {
             unclear: BTreeMap::new(),
             inspection_unclear: None,
             bad_input: None,
-            pauses: Pauses::new(patience),
+            backoffs: Backoffs::new(patience),
             denial: None,
             patience,
             removing: BTreeMap::new(),
@@ -91,7 +91,7 @@ impl Memory {
     /// Lets a failed engine be asked again when its pause is over.
     pub fn retry_engine(&mut self, now: Timestamp) {
         let is_waiting = self.engine == Engine::Busy && self.step.is_none();
-        if is_waiting && self.pauses.engine_may_retry(now) {
+        if is_waiting && self.backoffs.engine_may_retry(now) {
             self.engine = Engine::Idle;
         }
     }

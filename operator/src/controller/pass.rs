@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use autopeft_crds::PeftSearch;
 use autopeft_crds::status::Attempt;
+use autopeft_search::backoff::Work;
 use autopeft_search::ledger::Ledger;
-use autopeft_search::pauses::Work;
 use autopeft_search::request::{self, Places};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;

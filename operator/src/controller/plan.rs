@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use autopeft_crds::PeftSearchStatus;
 use autopeft_crds::status::{Attempt, LedgerEntry};
+use autopeft_search::backoff::{Setback, Work};
 use autopeft_search::inspection::{self, Early, Run, Step};
 use autopeft_search::ledger::Event;
 use autopeft_search::log::Line;
 use autopeft_search::measures;
 use autopeft_search::notices::{self, Notice};
-use autopeft_search::pauses::{Setback, Work};
 use autopeft_search::planner::{self, Action, Engine, Situation};
 use autopeft_search::trouble::Trouble;
 use autopeft_search::{deadlines, object, status};
@@ -119,21 +119,21 @@ fn plan_inspection(pass: &mut Pass<'_>, wanted: &Job, look: Look) -> Planned {
     }
     pass.memory.inspection_unclear = unclear;
     let generation = pass.search.metadata.generation;
-    let pauses = &mut pass.memory.pauses;
-    pauses.keep_setbacks_of(generation);
+    let backoffs = &mut pass.memory.backoffs;
+    backoffs.keep_setbacks_of(generation);
     if run != Run::Absent {
-        pauses.not_refused();
+        backoffs.creation_allowed();
     }
     let decided = inspection::decide(&inspection::Situation {
         search: &pass.search,
         run: &run,
-        pause: pauses.left(Work::Inspection, pass.now),
-        troubles: &pauses.troubles(),
+        pause: backoffs.left(Work::Inspection, pass.now),
+        troubles: &backoffs.troubles(),
         now: pass.now,
     });
     if decided.early != Early::Inspecting {
-        pauses.not_refused();
-        pauses.keep_setbacks_while(|_| false);
+        backoffs.creation_allowed();
+        backoffs.keep_setbacks_while(|_| false);
     }
     if let Step::Retry(trouble) = &decided.step {
         let setback = Setback {
@@ -142,11 +142,11 @@ fn plan_inspection(pass: &mut Pass<'_>, wanted: &Job, look: Look) -> Planned {
             trouble: trouble.clone(),
             at_least: 1,
         };
-        pauses.set_back(&setback, generation, pass.now);
+        backoffs.add_setback(&setback, generation, pass.now);
     }
     // While the next one runs, it stays said what the last one came to.
     let mut decision = Decision {
-        troubles: pauses.troubles(),
+        troubles: backoffs.troubles(),
         wake: decided.wake,
         look: Some(pass.context.patience.look_at_inspection),
         ..early(pass, &decided.early)
@@ -236,14 +236,14 @@ fn take_in(
     let memory = &mut *pass.memory;
     for (run, uid) in &observed.adopted {
         course.ledger.note_job(*run, uid)?;
-        memory.pauses.not_refused();
+        memory.backoffs.creation_allowed();
     }
     for (trial, uid) in &observed.begun {
-        memory.pauses.has_begun(Work::Trial(*trial), uid);
+        memory.backoffs.has_begun(Work::Trial(*trial), uid);
     }
-    memory.pauses.keep_setbacks_of(generation);
+    memory.backoffs.keep_setbacks_of(generation);
     for setback in &observed.setbacks {
-        memory.pauses.set_back(setback, generation, pass.now);
+        memory.backoffs.add_setback(setback, generation, pass.now);
     }
     if observed.missing.is_empty() {
         memory
@@ -292,12 +292,12 @@ fn decide(
     memory.conflicts.retain(|run| open.contains(run));
     if is_over {
         // Nothing is created any more.
-        memory.pauses.not_refused();
+        memory.backoffs.creation_allowed();
     }
     memory
-        .pauses
+        .backoffs
         .keep_setbacks_while(|trial| !is_over && ledger.open().any(|entry| entry.trial == trial));
-    let mut troubles = memory.pauses.troubles();
+    let mut troubles = memory.backoffs.troubles();
     let waits = !memory.conflicts.is_empty() || !observed.troubles.is_empty();
     troubles.extend(observed.troubles);
     let patience = &pass.context.patience;

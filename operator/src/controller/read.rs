@@ -6,7 +6,7 @@ use std::sync::Arc;
 use autopeft_crds::PeftSearch;
 use autopeft_crds::status::Attempt;
 use autopeft_search::ask::Asked;
-use autopeft_search::pauses::Work;
+use autopeft_search::backoff::Work;
 use autopeft_search::planner::Engine;
 use autopeft_search::trouble::Trouble;
 use k8s_openapi::api::core::v1::Pod;
@@ -97,7 +97,7 @@ fn engine(pass: &mut Pass<'_>) {
                     "suggested"
                 );
             }
-            pass.memory.pauses.engine_answered();
+            pass.memory.backoffs.engine_succeeded();
             pass.memory.engine = match asked {
                 Asked::Suggestion(planned) => Engine::Ready(planned),
                 Asked::Exhausted => Engine::Exhausted,
@@ -105,7 +105,7 @@ fn engine(pass: &mut Pass<'_>) {
         }
         Err(error) => {
             let trouble = Trouble::new("EngineFailed", error.to_string());
-            pass.memory.pauses.engine_failed(trouble, pass.now);
+            pass.memory.backoffs.engine_failed(trouble, pass.now);
         }
     }
 }

@@ -133,7 +133,7 @@ pub async fn tell_refused(pass: &mut Pass<'_>, error: &ReconcileError) {
     };
     let message = format!("{}: {}", error.verb(), error.message());
     if error.verb() == UPDATE_STATUS {
-        if !pass.memory.pauses.is_failing() {
+        if !pass.memory.backoffs.is_failing() {
             notify(pass, &Notice::warning("StatusNotWritten", message)).await;
         }
         return;
@@ -152,7 +152,7 @@ pub async fn tell_degraded(pass: &mut Pass<'_>) -> bool {
     let status = known
         .filter(|status| !status.conditions.is_empty())
         .unwrap_or_else(|| inspection::status(&pass.search, &Early::Inspecting, pass.now));
-    let troubles = pass.memory.pauses.troubles();
+    let troubles = pass.memory.backoffs.troubles();
     let written = write(pass, status, &troubles).await;
     if let Err(error) = &written {
         tracing::warn!(

@@ -3,7 +3,7 @@
 use autopeft_crds::configuration::hex_prefix;
 use autopeft_crds::trial::TrialIdentity;
 use autopeft_crds::{NAME_MAX, PeftSearch};
-pub use autopeft_search::pauses::Work;
+pub use autopeft_search::backoff::Work;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde::Deserialize;

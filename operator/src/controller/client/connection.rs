@@ -26,7 +26,7 @@ pub struct Connections {
     /// For calls. Refusals that pass (429, 503, 504) are tried again by the client, within the time
     /// that `api` gives a call.
     pub calls: Client,
-    /// For watches, which are begun anew after `Pauses`.
+    /// For watches, which are restarted after `WatchBackoff`.
     pub watches: Client,
     /// For the Lease, which is renewed in any case.
     pub lease: Client,
@@ -49,7 +49,7 @@ fn client(config: &Config, silence: Duration, tries_again: bool) -> Result<Clien
     config.connect_timeout = Some(answer);
     config.read_timeout = Some(silence);
     config.reset_reader_on_write = true;
-    // Its pauses double without end: after a long outage the last of 15 is minutes long.
+    // Its back-off doubles without a limit: after a long outage the last of 15 is minutes long.
     config.default_retry = tries_again;
     // The audit log tells who calls by it, and managedFields who has written what.
     let agent = HeaderValue::from_static(AGENT);
@@ -58,21 +58,21 @@ fn client(config: &Config, silence: Duration, tries_again: bool) -> Result<Clien
     Ok(builder.with_layer(&TimeoutLayer::new(answer)).build())
 }
 
-/// The pauses of a watch that cannot be begun.
+/// The back-off of a watch that cannot be started.
 #[derive(Debug)]
-pub struct Pauses {
+pub struct WatchBackoff {
     patience: Patience,
     count: u32,
 }
 
-impl Pauses {
+impl WatchBackoff {
     /// Before the first of them.
     pub fn new(patience: Patience) -> Self {
         Self { patience, count: 0 }
     }
 }
 
-impl Iterator for Pauses {
+impl Iterator for WatchBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
@@ -82,7 +82,7 @@ impl Iterator for Pauses {
     }
 }
 
-impl Backoff for Pauses {
+impl Backoff for WatchBackoff {
     fn reset(&mut self) {
         self.count = 0;
     }

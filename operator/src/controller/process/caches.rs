@@ -13,7 +13,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Resource, ResourceExt};
 
 use crate::controller::client::api::Guarded;
-use crate::controller::client::connection::Pauses;
+use crate::controller::client::connection::WatchBackoff;
 use crate::controller::client::watches::Watches;
 use crate::controller::context::{Context, filled, scoped};
 use autopeft_jobs::build::names;
@@ -53,17 +53,17 @@ pub fn watch(
     let (pods, pod_writer) = reflector::store::<Pod>();
     let (searches, search_writer) = reflector::store::<Guarded>();
     let job_changes = watcher(scoped::<Job>(client, namespace), marked.clone())
-        .backoff(Pauses::new(patience))
+        .backoff(WatchBackoff::new(patience))
         .modify(|job| job.managed_fields_mut().clear())
         .reflect(job_writer)
         .touched_objects();
     let pod_changes = watcher(scoped::<Pod>(client, namespace), marked)
-        .backoff(Pauses::new(patience))
+        .backoff(WatchBackoff::new(patience))
         .modify(|pod| pod.managed_fields_mut().clear())
         .reflect(pod_writer)
         .touched_objects();
     let search_changes = watcher(scoped::<Guarded>(client, namespace), all)
-        .backoff(Pauses::new(patience))
+        .backoff(WatchBackoff::new(patience))
         .reflect(search_writer)
         .applied_objects();
     Caches {

@@ -92,7 +92,7 @@ pub fn after_error(
                 } else {
                     Duration::MAX
                 };
-                memory.pauses.shell_failed(most, Timestamp::now())
+                memory.backoffs.shell_failed(most, Timestamp::now())
             }
         }
         Err(_) => context.patience.look,
@@ -136,7 +136,7 @@ async fn step(object: &Guarded, context: &Context) -> Result<Next, ReconcileErro
     let mut pass = Pass::new(context, &mut memory, search.clone());
     match crate::controller::reconcile(&mut pass).await {
         Ok(next) => {
-            memory.pauses.shell_came_through();
+            memory.backoffs.shell_succeeded();
             // What was denied is allowed again; the condition says so at once.
             let was_denied = memory.denial.take().is_some();
             Ok(if was_denied {

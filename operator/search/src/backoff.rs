@@ -99,7 +99,7 @@ impl Backoff {
 
 /// Work of one kind and one spec that came to nothing in a row through what is around it.
 #[derive(Clone, Debug)]
-struct SetBack {
+struct LastSetback {
     trouble: Trouble,
     backoff: Backoff,
     /// The UID of the last Job.
@@ -110,18 +110,18 @@ struct SetBack {
 
 /// The pauses of one search.
 #[derive(Clone, Debug)]
-pub struct Pauses {
+pub struct Backoffs {
     patience: Patience,
     /// The last refusal to create a Job.
     refusal: Option<(Trouble, Backoff)>,
-    setbacks: BTreeMap<Work, SetBack>,
+    setbacks: BTreeMap<Work, LastSetback>,
     /// The engine's last failure.
     engine: Option<(Trouble, Backoff)>,
     /// Attempts of the shell itself, such as a reconcile, that failed in a row.
     shell: Option<Backoff>,
 }
 
-impl Pauses {
+impl Backoffs {
     /// None.
     pub fn new(patience: Patience) -> Self {
         Self {
@@ -144,18 +144,18 @@ impl Pauses {
     }
 
     /// Notes that a Job may not be created.
-    pub fn refused(&mut self, trouble: Trouble, now: Timestamp) {
+    pub fn creation_refused(&mut self, trouble: Trouble, now: Timestamp) {
         let before = self.refusal.as_ref().map(|(_, backoff)| backoff.count);
         self.refusal = Some((trouble, self.backoff(before, 0, now)));
     }
 
     /// Notes that a Job was created, or that nothing is created any more.
-    pub fn not_refused(&mut self) {
+    pub fn creation_allowed(&mut self) {
         self.refusal = None;
     }
 
     /// Notes that a Job came to nothing, once for each.
-    pub fn set_back(&mut self, setback: &Setback, generation: Option<i64>, now: Timestamp) {
+    pub fn add_setback(&mut self, setback: &Setback, generation: Option<i64>, now: Timestamp) {
         let Setback {
             work,
             job,
@@ -167,13 +167,13 @@ impl Pauses {
             return;
         }
         let backoff = self.backoff(last.map(|last| last.backoff.count), *at_least, now);
-        let set_back = SetBack {
+        let latest = LastSetback {
             trouble: trouble.clone(),
             backoff,
             job: job.clone(),
             generation,
         };
-        self.setbacks.insert(*work, set_back);
+        self.setbacks.insert(*work, latest);
     }
 
     /// Keeps the setbacks of this spec alone: another may be mended, and is tried at once.
@@ -231,7 +231,7 @@ impl Pauses {
     }
 
     /// Notes that the engine answered.
-    pub fn engine_answered(&mut self) {
+    pub fn engine_succeeded(&mut self) {
         self.engine = None;
     }
 
@@ -261,7 +261,7 @@ impl Pauses {
     }
 
     /// Notes that the shell came through.
-    pub fn shell_came_through(&mut self) {
+    pub fn shell_succeeded(&mut self) {
         self.shell = None;
     }
 }
@@ -287,74 +287,74 @@ mod tests {
         }
     }
 
-    fn left(pauses: &Pauses, work: Work, second: i64) -> Option<u64> {
-        pauses.left(work, at(second)).map(|left| left.as_secs())
+    fn left(backoffs: &Backoffs, work: Work, second: i64) -> Option<u64> {
+        backoffs.left(work, at(second)).map(|left| left.as_secs())
     }
 
     #[test]
     fn a_refusal_pauses_all_work_twice_as_long_each_time() {
-        let mut pauses = Pauses::new(Patience::default());
-        pauses.refused(trouble("full"), at(0));
-        assert_eq!(left(&pauses, Work::Inspection, 0), Some(2));
-        assert_eq!(left(&pauses, Work::Trial(0), 1), Some(1));
-        assert_eq!(left(&pauses, Work::Trial(0), 2), None);
-        pauses.refused(trouble("full"), at(2));
-        assert_eq!(left(&pauses, Work::Trial(7), 2), Some(4));
-        assert_eq!(pauses.troubles(), [trouble("full")]);
-        pauses.not_refused();
-        assert_eq!(left(&pauses, Work::Trial(7), 2), None);
-        assert_eq!(pauses.troubles(), []);
+        let mut backoffs = Backoffs::new(Patience::default());
+        backoffs.creation_refused(trouble("full"), at(0));
+        assert_eq!(left(&backoffs, Work::Inspection, 0), Some(2));
+        assert_eq!(left(&backoffs, Work::Trial(0), 1), Some(1));
+        assert_eq!(left(&backoffs, Work::Trial(0), 2), None);
+        backoffs.creation_refused(trouble("full"), at(2));
+        assert_eq!(left(&backoffs, Work::Trial(7), 2), Some(4));
+        assert_eq!(backoffs.troubles(), [trouble("full")]);
+        backoffs.creation_allowed();
+        assert_eq!(left(&backoffs, Work::Trial(7), 2), None);
+        assert_eq!(backoffs.troubles(), []);
     }
 
     #[test]
     fn a_clock_that_is_set_back_ends_a_pause() {
-        let mut pauses = Pauses::new(Patience::default());
-        pauses.refused(trouble("full"), at(0));
-        assert_eq!(left(&pauses, Work::Inspection, -3600), None);
+        let mut backoffs = Backoffs::new(Patience::default());
+        backoffs.creation_refused(trouble("full"), at(0));
+        assert_eq!(left(&backoffs, Work::Inspection, -3600), None);
     }
 
     #[test]
     fn a_setback_counts_once_for_each_job_and_only_for_its_work_and_its_spec() {
-        let mut pauses = Pauses::new(Patience::default());
+        let mut backoffs = Backoffs::new(Patience::default());
         for second in 0..2 {
-            pauses.set_back(&setback("a", 1), Some(1), at(second));
+            backoffs.add_setback(&setback("a", 1), Some(1), at(second));
         }
-        assert_eq!(left(&pauses, Work::Trial(3), 1), Some(1));
-        assert_eq!(left(&pauses, Work::Trial(4), 1), None);
-        pauses.set_back(&setback("b", 1), Some(1), at(2));
-        assert_eq!(left(&pauses, Work::Trial(3), 2), Some(4));
-        pauses.has_begun(Work::Trial(3), "b");
-        assert_eq!(pauses.troubles(), [trouble("b")], "it is the last one");
-        pauses.has_begun(Work::Trial(3), "c");
-        assert_eq!(pauses.troubles(), []);
-        pauses.set_back(&setback("d", 5), Some(1), at(2));
-        assert_eq!(left(&pauses, Work::Trial(3), 2), Some(32));
-        pauses.keep_setbacks_of(Some(2));
-        assert_eq!(left(&pauses, Work::Trial(3), 2), None);
+        assert_eq!(left(&backoffs, Work::Trial(3), 1), Some(1));
+        assert_eq!(left(&backoffs, Work::Trial(4), 1), None);
+        backoffs.add_setback(&setback("b", 1), Some(1), at(2));
+        assert_eq!(left(&backoffs, Work::Trial(3), 2), Some(4));
+        backoffs.has_begun(Work::Trial(3), "b");
+        assert_eq!(backoffs.troubles(), [trouble("b")], "it is the last one");
+        backoffs.has_begun(Work::Trial(3), "c");
+        assert_eq!(backoffs.troubles(), []);
+        backoffs.add_setback(&setback("d", 5), Some(1), at(2));
+        assert_eq!(left(&backoffs, Work::Trial(3), 2), Some(32));
+        backoffs.keep_setbacks_of(Some(2));
+        assert_eq!(left(&backoffs, Work::Trial(3), 2), None);
     }
 
     #[test]
     fn a_failed_engine_is_asked_again_after_a_pause() {
-        let mut pauses = Pauses::new(Patience::default());
-        assert!(!pauses.engine_may_retry(at(0)), "it has not failed");
-        pauses.engine_failed(trouble("singular"), at(0));
-        assert!(!pauses.engine_may_retry(at(1)));
-        assert_eq!(pauses.shortest(at(1)), Some(Duration::from_secs(1)));
-        assert!(pauses.engine_may_retry(at(2)));
-        pauses.engine_answered();
-        assert_eq!(pauses.troubles(), []);
+        let mut backoffs = Backoffs::new(Patience::default());
+        assert!(!backoffs.engine_may_retry(at(0)), "it has not failed");
+        backoffs.engine_failed(trouble("singular"), at(0));
+        assert!(!backoffs.engine_may_retry(at(1)));
+        assert_eq!(backoffs.shortest(at(1)), Some(Duration::from_secs(1)));
+        assert!(backoffs.engine_may_retry(at(2)));
+        backoffs.engine_succeeded();
+        assert_eq!(backoffs.troubles(), []);
     }
 
     #[test]
     fn what_is_tried_during_a_pause_makes_it_no_longer() {
-        let mut pauses = Pauses::new(Patience::default());
+        let mut backoffs = Backoffs::new(Patience::default());
         let away = Duration::from_secs(8);
-        assert_eq!(pauses.shell_failed(away, at(0)), Duration::from_secs(2));
-        assert_eq!(pauses.shell_failed(away, at(1)), Duration::from_secs(1));
-        assert_eq!(pauses.shell_failed(away, at(2)), Duration::from_secs(4));
-        assert_eq!(pauses.shell_failed(away, at(6)), away);
-        assert_eq!(pauses.shell_failed(away, at(14)), away);
-        pauses.shell_came_through();
-        assert_eq!(pauses.shell_failed(away, at(15)), Duration::from_secs(2));
+        assert_eq!(backoffs.shell_failed(away, at(0)), Duration::from_secs(2));
+        assert_eq!(backoffs.shell_failed(away, at(1)), Duration::from_secs(1));
+        assert_eq!(backoffs.shell_failed(away, at(2)), Duration::from_secs(4));
+        assert_eq!(backoffs.shell_failed(away, at(6)), away);
+        assert_eq!(backoffs.shell_failed(away, at(14)), away);
+        backoffs.shell_succeeded();
+        assert_eq!(backoffs.shell_failed(away, at(15)), Duration::from_secs(2));
     }
 }
