@@ -12,6 +12,7 @@ pub mod health;
 pub mod history;
 pub mod inspection;
 pub mod ledger;
+pub mod locations;
 pub mod log;
 pub mod manifest;
 pub mod measures;
@@ -19,7 +20,6 @@ pub mod notices;
 pub mod object;
 pub mod patience;
 
-pub mod places;
 pub mod planner;
 pub mod processes;
 pub mod replay;

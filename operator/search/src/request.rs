@@ -13,7 +13,7 @@ use crate::ledger::Ledger;
 
 /// Where the trainer finds its files: directories on its machine, or `hf://owner/name@revision`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Places {
+pub struct Locations {
     /// The model.
     pub model: String,
     /// The task's data.
@@ -64,14 +64,14 @@ pub fn expected(spec: &PeftSearchSpec, uid: &str, entry: &LedgerEntry) -> Expect
 /// The request of a run.
 pub fn run(
     spec: &PeftSearchSpec,
-    places: &Places,
+    locations: &Locations,
     uid: &str,
     ledger: &Ledger,
     run: Attempt,
 ) -> Result<RunRequest, RequestError> {
     let members = ledger.members(run);
     let trials: Result<_, RequestError> = members
-        .map(|entry| trial(spec, places, uid, entry))
+        .map(|entry| trial(spec, locations, uid, entry))
         .collect();
     Ok(RunRequest::new(trials?)?)
 }
@@ -79,7 +79,7 @@ pub fn run(
 /// The request of a trial's due attempt.
 fn trial(
     spec: &PeftSearchSpec,
-    places: &Places,
+    locations: &Locations,
     uid: &str,
     entry: &LedgerEntry,
 ) -> Result<TrialRequest, RequestError> {
@@ -94,15 +94,15 @@ fn trial(
     }
     training.seed = seed.unwrap_or(training.seed);
     let data = match &own_task {
-        None => Some(&places.data),
-        Some(_) => places.others.get(&entry.trial),
+        None => Some(&locations.data),
+        Some(_) => locations.others.get(&entry.trial),
     };
-    let artifacts = places.artifacts.as_ref();
+    let artifacts = locations.artifacts.as_ref();
     Ok(TrialRequest {
         identity: identity(uid, entry),
         configuration: entry.configuration.clone(),
         method: entry.baseline.map_or(Method::Peft, BaselineName::method),
-        model: places.model.clone(),
+        model: locations.model.clone(),
         data: data.ok_or(RequestError::Data(entry.trial))?.clone(),
         task: own_task.unwrap_or_else(|| spec.task.clone()),
         fidelity: fidelity.unwrap_or_else(|| spec.fidelity.clone()),
@@ -115,7 +115,7 @@ fn trial(
 /// configuration is a placeholder: how many layers there are is what is asked.
 pub fn inspection(
     spec: &PeftSearchSpec,
-    places: &Places,
+    locations: &Locations,
     uid: &str,
 ) -> Result<TrialRequest, LayerMaskError> {
     let configuration = PeftConfiguration::empty(1)?;
@@ -128,8 +128,8 @@ pub fn inspection(
         },
         configuration,
         method: Method::Peft,
-        model: places.model.clone(),
-        data: places.data.clone(),
+        model: locations.model.clone(),
+        data: locations.data.clone(),
         task: spec.task.clone(),
         fidelity: spec.fidelity.clone(),
         training: spec.training.clone(),

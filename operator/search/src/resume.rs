@@ -8,7 +8,7 @@ use autopeft_crds::trial::Inspection;
 use crate::changes::{self, Change, MUTABLE};
 use crate::history::History;
 use crate::ledger::{Conclusion, ConclusionReason, Event, Ledger};
-use crate::request::Places;
+use crate::request::Locations;
 
 /// Why a search may not go on: its trials could not be compared with those to come.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,13 +36,13 @@ pub enum Refusal {
     },
     /// The files of the model or of the data are not what they were.
     #[error(
-        "{place}: the {what} is not the one that this search started with (SHA-256 {before}…, now {after}…), so trials would not be comparable; restore its files, or give another --workdir"
+        "{location}: the {what} is not the one that this search started with (SHA-256 {before}…, now {after}…), so trials would not be comparable; restore its files, or give another --workdir"
     )]
     Files {
         /// `model` or `data`.
         what: &'static str,
         /// The directory, or the hub's repository.
-        place: String,
+        location: String,
         /// The beginning of the fingerprint that the search began with.
         before: String,
         /// The same of the fingerprint now.
@@ -103,7 +103,7 @@ pub fn manifest(history: &History, name: &str, spec: &PeftSearchSpec) -> Result<
 
 /// Whether the model and the data are those that the search began with. A trainer of 0.1.0 or before may have
 /// taken no fingerprints.
-pub fn inputs(before: &Inspection, now: &Inspection, places: &Places) -> Result<(), Refusal> {
+pub fn inputs(before: &Inspection, now: &Inspection, locations: &Locations) -> Result<(), Refusal> {
     if describe(before) != describe(now) {
         return Err(Refusal::Inputs {
             before: describe(before),
@@ -112,16 +112,16 @@ pub fn inputs(before: &Inspection, now: &Inspection, places: &Places) -> Result<
     }
     let model = (&before.model_fingerprint, &now.model_fingerprint);
     let data = (&before.data_fingerprint, &now.data_fingerprint);
-    for (what, place, fingerprints) in [
-        ("model", &places.model, model),
-        ("data", &places.data, data),
+    for (what, location, fingerprints) in [
+        ("model", &locations.model, model),
+        ("data", &locations.data, data),
     ] {
         if let (Some(before), Some(after)) = fingerprints
             && before != after
         {
             return Err(Refusal::Files {
                 what,
-                place: place.clone(),
+                location: location.clone(),
                 before: before.chars().take(12).collect(),
                 after: after.chars().take(12).collect(),
             });

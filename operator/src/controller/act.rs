@@ -193,7 +193,7 @@ async fn create(pass: &mut Pass<'_>, wanted: &Job) -> Result<Created, ReconcileE
             );
             pass.memory
                 .backoffs
-                .refused(Trouble::new(reason, message), pass.now);
+                .creation_refused(Trouble::new(reason, message), pass.now);
             Ok(Created::Refused)
         }
     }

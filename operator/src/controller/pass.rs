@@ -7,7 +7,7 @@ use autopeft_crds::PeftSearch;
 use autopeft_crds::status::Attempt;
 use autopeft_search::backoff::Work;
 use autopeft_search::ledger::Ledger;
-use autopeft_search::request::{self, Places};
+use autopeft_search::request::{self, Locations};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
@@ -79,11 +79,11 @@ impl<'a> Pass<'a> {
     /// The Job of a run.
     pub fn job(
         &self,
-        places: &Places,
+        locations: &Locations,
         ledger: &Ledger,
         run: Attempt,
     ) -> Result<Job, ReconcileError> {
-        let request = request::run(&self.search.spec, places, &self.uid(), ledger, run)?;
+        let request = request::run(&self.search.spec, locations, &self.uid(), ledger, run)?;
         let document = serde_json::to_string(&request)?;
         Ok(job::job(
             &self.search,
@@ -95,8 +95,8 @@ impl<'a> Pass<'a> {
     }
 
     /// The Job of the inspection.
-    pub fn inspection_job(&self, places: &Places) -> Result<Job, ReconcileError> {
-        let request = request::inspection(&self.search.spec, places, &self.uid())?;
+    pub fn inspection_job(&self, locations: &Locations) -> Result<Job, ReconcileError> {
+        let request = request::inspection(&self.search.spec, locations, &self.uid())?;
         let document = serde_json::to_string(&request)?;
         let defaults = &self.context.defaults;
         Ok(job::job(

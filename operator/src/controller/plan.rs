@@ -324,7 +324,7 @@ fn decide(
             Action::Start { run } => decision.starts.push(Start {
                 work: Work::Trial(run.trial),
                 attempt: run.attempt,
-                job: pass.job(&course.places, ledger, run)?,
+                job: pass.job(&course.locations, ledger, run)?,
             }),
             Action::Suggest { trial: _ } => decision.suggest = true,
             Action::Stop { run, why: _ } | Action::Remove { run } => {

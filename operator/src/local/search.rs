@@ -19,7 +19,7 @@ use autopeft_search::ledger::{Conclusion, Event, RetryCause};
 use autopeft_search::log;
 use autopeft_search::measures::{self, Subject};
 use autopeft_search::planner::{self, Action, Engine, Run, Situation};
-use autopeft_search::request::{self, Places, RequestError};
+use autopeft_search::request::{self, Locations, RequestError};
 use autopeft_search::status::{Metadata, status};
 
 /// A search that is ready to go on.
@@ -34,7 +34,7 @@ pub struct Search {
     /// What is searched.
     pub subject: Subject,
     /// Where model and data are.
-    pub places: Places,
+    pub locations: Locations,
     /// The children.
     pub runs: Runs,
     /// Where the user is told.
@@ -242,7 +242,7 @@ impl Search {
                 let Attempt { trial, attempt } = run;
                 self.record(Event::Started { trial, attempt }, now)?;
                 let (spec, uid) = (self.journal.spec(), &self.journal.header().uid);
-                let request = request::run(spec, &self.places, uid, self.journal.ledger(), run)?;
+                let request = request::run(spec, &self.locations, uid, self.journal.ledger(), run)?;
                 let expected = self.expected(run);
                 self.runs.start(run, &request, expected, now)?;
             }

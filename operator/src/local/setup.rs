@@ -139,11 +139,11 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
         }
     }
     let base = path.parent().unwrap_or(Path::new("."));
-    let places = sources::resolve(spec, base, &overrides)?;
+    let locations = sources::resolve(spec, base, &overrides)?;
     let trainer = trainer::find(given.as_deref())?;
     let begun = history.as_ref().map(|history| &history.header);
     let uid = begun.map_or_else(|| new_uid(&name), |header| header.uid.clone());
-    let probe = request::inspection(spec, &places, &uid)?;
+    let probe = request::inspection(spec, &locations, &uid)?;
     let inspection = trainer::inspect(&trainer, &workdir, &probe, &device).await?;
     let subject = subject(spec, &inspection)?;
     feasible::check(&subject).map_err(SetupError::Bound)?;
@@ -152,7 +152,7 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
     }
     let journal = match history {
         Some(history) => {
-            resume::inputs(&history.header.inspection, &inspection, &places).map_err(other)?;
+            resume::inputs(&history.header.inspection, &inspection, &locations).map_err(other)?;
             go_on(&lock, &workdir, history, changed.then_some(spec), &progress)?
         }
         None => {
@@ -179,7 +179,7 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
         metadata: Metadata::new(&manifest.metadata, journal.header()),
         subject: self::subject(journal.spec(), &journal.header().inspection)?,
         journal,
-        places,
+        locations,
         progress,
     };
     Ok(Prepared::Ready(Box::new(search), lock))

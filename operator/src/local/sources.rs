@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use autopeft_crds::spec::PeftSearchSpec;
-use autopeft_search::places::{self, Place, PlaceError};
-use autopeft_search::request::Places;
+use autopeft_search::locations::{self, Location, LocationError};
+use autopeft_search::request::Locations;
 
 /// What the command line says about sources.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +35,7 @@ pub enum SourceError {
     },
     /// It is nowhere.
     #[error(transparent)]
-    Nowhere(#[from] PlaceError),
+    Nowhere(#[from] LocationError),
     /// The path is not text.
     #[error("{field}: {path:?} is not UTF-8; use a directory whose name is")]
     NotUtf8 {
@@ -51,29 +51,29 @@ pub fn resolve(
     spec: &PeftSearchSpec,
     base: &Path,
     overrides: &Overrides,
-) -> Result<Places, SourceError> {
+) -> Result<Locations, SourceError> {
     let Overrides {
         model,
         data,
         claims,
     } = overrides;
-    let find = |source, owner, taken: &Option<PathBuf>| match places::place(
+    let find = |source, owner, taken: &Option<PathBuf>| match locations::locate(
         source,
         owner,
         taken.as_deref(),
         base,
         claims,
     )? {
-        Place::Hub(repository) => Ok(repository),
-        Place::Directory {
+        Location::Hub(repository) => Ok(repository),
+        Location::Directory {
             path,
             field,
             remedy,
         } => directory(&path, field, remedy),
     };
-    Ok(Places {
-        model: find(&spec.model.source, places::MODEL, model)?,
-        data: find(&spec.task.source, places::DATA, data)?,
+    Ok(Locations {
+        model: find(&spec.model.source, locations::MODEL, model)?,
+        data: find(&spec.task.source, locations::DATA, data)?,
         others: BTreeMap::new(),
         artifacts: None,
     })

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use autopeft_crds::PeftSearch;
 use autopeft_crds::spec::{ClaimSource, ImageSource, PeftSearchSpec, Source};
-use autopeft_search::request::Places;
+use autopeft_search::request::Locations;
 use k8s_openapi::api::core::v1::{
     DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource, ImageVolumeSource,
     ObjectFieldSelector, PersistentVolumeClaimVolumeSource, Volume, VolumeMount,
@@ -23,7 +23,7 @@ pub(super) const REQUEST_FOLDER: &str = "/etc/autopeft";
 
 /// Why a search cannot be carried out in a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PlaceError {
+pub enum LocationError {
     /// A path on somebody's machine.
     #[error(
         "{0}.source.path: a path on a machine is for `peft-operator run` only; in a cluster give claim, image or hub"
@@ -35,12 +35,12 @@ pub enum PlaceError {
 }
 
 /// Where the trainer's pod finds model and data, and where it leaves adapters.
-pub fn places(search: &PeftSearch) -> Result<Places, PlaceError> {
+pub fn locations(search: &PeftSearch) -> Result<Locations, LocationError> {
     let spec = &search.spec;
     let artifacts = spec.trainer.artifacts_claim.as_ref();
-    Ok(Places {
-        model: place(&spec.model.source, "spec.model", MODEL)?,
-        data: place(&spec.task.source, "spec.task", DATA)?,
+    Ok(Locations {
+        model: location(&spec.model.source, "spec.model", MODEL)?,
+        data: location(&spec.task.source, "spec.task", DATA)?,
         others: BTreeMap::new(),
         artifacts: artifacts.map(|ClaimSource { name: _, path }| {
             let search = names::search_mark(search);
@@ -64,7 +64,7 @@ pub const MODEL: &str = "model";
 /// The image volume of the data.
 pub const DATA: &str = "data";
 
-fn place(source: &Source, field: &'static str, volume: &str) -> Result<String, PlaceError> {
+fn location(source: &Source, field: &'static str, volume: &str) -> Result<String, LocationError> {
     let Source {
         path,
         claim,
@@ -79,8 +79,8 @@ fn place(source: &Source, field: &'static str, volume: &str) -> Result<String, P
             Ok(inside(&format!("{IMAGES}/{volume}"), path))
         }
         (None, None, None, Some(hub)) => Ok(format!("hf://{}@{}", hub.repository, hub.revision)),
-        (Some(_), ..) => Err(PlaceError::Path(field)),
-        _ => Err(PlaceError::Nothing(field)),
+        (Some(_), ..) => Err(LocationError::Path(field)),
+        _ => Err(LocationError::Nothing(field)),
     }
 }
 

@@ -4,7 +4,7 @@ use autopeft_crds::PeftSearch;
 use autopeft_jobs::build::job::{is_outdated, is_the_same, job};
 use autopeft_jobs::build::names::Work;
 use autopeft_jobs::build::pod::Defaults;
-use autopeft_jobs::build::volumes::{artifacts, places};
+use autopeft_jobs::build::volumes::{artifacts, locations};
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 
@@ -84,7 +84,7 @@ fn a_claim_is_one_volume_however_often_it_is_named() {
     assert_eq!(pod["securityContext"]["fsGroup"], 65_532);
     let folder = artifacts(&same).expect("a claim");
     assert!(folder.starts_with("store: kept/one-"), "{folder}");
-    let found = places(&same).expect("places");
+    let found = locations(&same).expect("locations");
     let folder = folder.replace("store: ", "/mnt/artifacts/");
     assert_eq!(found.artifacts, Some(folder));
 }
@@ -105,7 +105,7 @@ fn claims_that_are_only_read_cannot_be_written() {
             assert_eq!(claim["readOnly"] == true, is_read, "{claim}");
         }
     }
-    let found = places(&apart).expect("places");
+    let found = locations(&apart).expect("locations");
     assert_eq!(found.model, "/mnt/claims/models");
     assert_eq!(found.data, "/mnt/claims/data/x");
     let alone = made(&search(claim("a", ""), claim("a", ""), json!({})));
@@ -118,7 +118,7 @@ fn model_and_data_may_come_from_images() {
     let image =
         |reference: &str, path: &str| json!({"image": {"reference": reference, "path": path}});
     let search = search(image("a/model:1", "bert"), image("a/data:1", ""), json!({}));
-    let found = places(&search).expect("places");
+    let found = locations(&search).expect("locations");
     assert_eq!(found.model, "/mnt/images/model/bert");
     assert_eq!(found.data, "/mnt/images/data");
     let expected = [

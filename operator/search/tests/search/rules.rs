@@ -11,11 +11,11 @@ use autopeft_crds::status::Attempt;
 use autopeft_crds::trial::{Inspection, TrialIdentity, TrialOutcome};
 use autopeft_search::feasible;
 use autopeft_search::history::{FORMAT, Header, History};
+use autopeft_search::locations::{self, Location};
 use autopeft_search::measures::Subject;
-use autopeft_search::places::{self, Place};
 use autopeft_search::planner::{End, RunState, StopReason};
 use autopeft_search::processes::{self, Ended, Exit};
-use autopeft_search::request::Places;
+use autopeft_search::request::Locations;
 use autopeft_search::resume::{self, Refusal};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
@@ -75,9 +75,15 @@ fn where_a_source_is() {
         let source: Source = serde_json::from_value(source).expect("a source");
         let claims = [("models".to_owned(), PathBuf::from("/mnt"))];
         let taken = taken.map(Path::new);
-        match places::place(&source, places::MODEL, taken, Path::new("/base"), &claims) {
-            Ok(Place::Directory { path, field, .. }) => format!("{field} {}", path.display()),
-            Ok(Place::Hub(repository)) => repository,
+        match locations::locate(
+            &source,
+            locations::MODEL,
+            taken,
+            Path::new("/base"),
+            &claims,
+        ) {
+            Ok(Location::Directory { path, field, .. }) => format!("{field} {}", path.display()),
+            Ok(Location::Hub(repository)) => repository,
             Err(error) => error.to_string(),
         }
     };
@@ -206,7 +212,7 @@ fn whether_a_search_may_go_on() {
         Err(Refusal::Name { .. })
     ));
 
-    let places = Places {
+    let locations = Locations {
         model: "/model".into(),
         data: "/data".into(),
         others: Default::default(),
@@ -216,20 +222,23 @@ fn whether_a_search_may_go_on() {
         inspection(json!({"modelFingerprint": model, "dataFingerprint": data}))
     };
     let begun = prints("aa", "bb");
-    assert_eq!(resume::inputs(&begun, &prints("aa", "bb"), &places), Ok(()));
-    // A trainer that takes no fingerprints tells nothing against it.
     assert_eq!(
-        resume::inputs(&begun, &inspection(json!({})), &places),
+        resume::inputs(&begun, &prints("aa", "bb"), &locations),
         Ok(())
     );
-    let other = resume::inputs(&begun, &prints("aa", "cc"), &places).expect_err("other data");
+    // A trainer that takes no fingerprints tells nothing against it.
+    assert_eq!(
+        resume::inputs(&begun, &inspection(json!({})), &locations),
+        Ok(())
+    );
+    let other = resume::inputs(&begun, &prints("aa", "cc"), &locations).expect_err("other data");
     assert!(
         other.to_string().starts_with("/data: the data is not"),
         "{other}"
     );
     let fewer = inspection(json!({"trainExamples": 99}));
     assert!(matches!(
-        resume::inputs(&begun, &fewer, &places),
+        resume::inputs(&begun, &fewer, &locations),
         Err(Refusal::Inputs { .. })
     ));
 }

@@ -47,7 +47,7 @@ fn trials(pass: &Pass<'_>, course: &Course) -> Observed {
     };
     observe(&view, |run| {
         // A request that is no JSON is found when the Job is made.
-        pass.job(&course.places, &course.ledger, run)
+        pass.job(&course.locations, &course.ledger, run)
             .unwrap_or_default()
     })
 }

@@ -7,7 +7,7 @@ use autopeft_search::ledger::{Event, Ledger, RestoreError};
 use autopeft_search::measures::Subject;
 use autopeft_search::object;
 use autopeft_search::planner::Engine;
-use autopeft_search::request::Places;
+use autopeft_search::request::Locations;
 use autopeft_search::{feasible, inspection};
 use k8s_openapi::api::batch::v1::Job;
 
@@ -35,7 +35,7 @@ pub enum Stage {
 #[derive(Debug)]
 pub struct Course {
     /// Where trainers find their files.
-    pub places: Places,
+    pub locations: Locations,
     /// What is searched.
     pub subject: Subject,
     /// What has happened, and what was decided since.
@@ -54,19 +54,19 @@ pub fn stage(pass: &Pass<'_>) -> Result<Stage, ReconcileError> {
         let errors = errors.iter().map(ToString::to_string);
         return Ok(Stage::Invalid(errors.collect()));
     }
-    let places = match volumes::places(search) {
-        Ok(places) => places,
+    let locations = match volumes::locations(search) {
+        Ok(locations) => locations,
         Err(error) => return Ok(Stage::Invalid(vec![error.to_string()])),
     };
     match inspection::known(search) {
-        Some(found) => Ok(searching(pass, places, found)),
+        Some(found) => Ok(searching(pass, locations, found)),
         None => Ok(Stage::Inspecting {
-            wanted: Box::new(pass.inspection_job(&places)?),
+            wanted: Box::new(pass.inspection_job(&locations)?),
         }),
     }
 }
 
-fn searching(pass: &Pass<'_>, places: Places, found: &Inspection) -> Stage {
+fn searching(pass: &Pass<'_>, locations: Locations, found: &Inspection) -> Stage {
     let search = &pass.search;
     let space = SearchSpace::resolve(
         &search.spec.search_space,
@@ -88,7 +88,7 @@ fn searching(pass: &Pass<'_>, places: Places, found: &Inspection) -> Stage {
     match object::ledger(search, bad_input, pass.now) {
         Ok(ledger) => Stage::Searching(Box::new(Course {
             subject,
-            places,
+            locations,
             ledger,
             engine: pass.memory.engine.clone(),
             events: Vec::new(),

@@ -6,7 +6,7 @@ use autopeft_crds::spec::{ClaimSource, HubSource, Source};
 
 /// Where a source is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// A directory, which may be missing.
     Directory {
         /// Where.
@@ -22,7 +22,7 @@ pub enum Place {
 
 /// Why a source is nowhere on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PlaceError {
+pub enum LocationError {
     /// The claim has no directory on this machine.
     #[error(
         "{field}: the claim {name} has no directory on this machine; give it with --claim {name}=DIR, or give {flag} DIR"
@@ -79,16 +79,16 @@ pub const DATA: Owner = Owner {
 
 /// Where a source is, with the directory that `taken` puts in its place, if any. Relative paths are taken from
 /// `base`, and `claims` has the directories that stand for claims, by name.
-pub fn place(
+pub fn locate(
     source: &Source,
     owner: Owner,
     taken: Option<&Path>,
     base: &Path,
     claims: &[(String, PathBuf)],
-) -> Result<Place, PlaceError> {
+) -> Result<Location, LocationError> {
     let Owner { field: owner, flag } = owner;
     let directory = |path: PathBuf, field: String, remedy| {
-        Ok(Place::Directory {
+        Ok(Location::Directory {
             path,
             field,
             remedy,
@@ -110,7 +110,7 @@ pub fn place(
     }
     if let Some(ClaimSource { name, path }) = claim {
         let Some((_, root)) = claims.iter().find(|(known, _)| known == name) else {
-            return Err(PlaceError::UnknownClaim {
+            return Err(LocationError::UnknownClaim {
                 field: format!("{owner}.source.claim.name"),
                 name: name.clone(),
                 flag,
@@ -121,7 +121,7 @@ pub fn place(
         return directory(root.join(path), field, remedy);
     }
     if image.is_some() {
-        return Err(PlaceError::Image {
+        return Err(LocationError::Image {
             field: format!("{owner}.source.image"),
             flag,
         });
@@ -132,10 +132,10 @@ pub fn place(
         token_secret_ref: _,
     }) = hub
     else {
-        return Err(PlaceError::Nowhere {
+        return Err(LocationError::Nowhere {
             field: format!("{owner}.source"),
             flag,
         });
     };
-    Ok(Place::Hub(format!("hf://{repository}@{revision}")))
+    Ok(Location::Hub(format!("hf://{repository}@{revision}")))
 }
