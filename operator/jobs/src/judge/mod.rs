@@ -1,7 +1,7 @@
 //! What a search's Jobs and pods amount to.
 
+pub mod messages;
 pub mod observe;
 pub mod outcome;
 pub mod pod;
 mod waiting;
-pub mod words;

@@ -13,9 +13,9 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 
+use super::messages::in_words;
 use super::outcome::{self, Doubt, Seen, doubt};
 use super::pod;
-use super::words::in_words;
 use crate::build::job;
 use crate::build::names::{self, Work};
 use autopeft_search::backoff::{Interruption, Setback};

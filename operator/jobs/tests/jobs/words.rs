@@ -1,7 +1,7 @@
 //! A trainer's messages in the words of the search.
 
 use autopeft_crds::PeftSearchSpec;
-use autopeft_jobs::judge::words::in_words;
+use autopeft_jobs::judge::messages::in_words;
 use serde_json::{Value, json};
 
 fn spec(model: &Value, data: &Value) -> PeftSearchSpec {

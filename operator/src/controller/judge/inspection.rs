@@ -11,9 +11,9 @@ use k8s_openapi::jiff::Timestamp;
 use crate::controller::pass::{Pass, Question};
 use autopeft_jobs::build::job;
 use autopeft_jobs::build::names::{self, Work};
+use autopeft_jobs::judge::messages::in_words;
 use autopeft_jobs::judge::observe::Objects;
 use autopeft_jobs::judge::outcome::{Doubt, Ending, Seen, doubt, see};
-use autopeft_jobs::judge::words::in_words;
 
 /// The one attempt at an inspection: there is one at a time, under one name.
 pub const ATTEMPT: (Work, u32) = (Work::Inspection, 1);
