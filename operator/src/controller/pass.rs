@@ -32,7 +32,7 @@ pub struct Pass<'a> {
     /// What the API server was asked for the Job of.
     pub looked_up: BTreeSet<(Work, u32)>,
     /// What the API server was asked for the pods of.
-    pub proven: BTreeSet<(Work, u32)>,
+    pub confirmed: BTreeSet<(Work, u32)>,
     /// The time.
     pub now: Timestamp,
 }
@@ -56,7 +56,7 @@ impl<'a> Pass<'a> {
             jobs: Vec::new(),
             pods: Vec::new(),
             looked_up: BTreeSet::new(),
-            proven: BTreeSet::new(),
+            confirmed: BTreeSet::new(),
             now: Timestamp::now(),
         }
     }

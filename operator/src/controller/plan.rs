@@ -266,10 +266,10 @@ fn question(course: &Course, observed: &Observed) -> Option<Question> {
         let asked = missing.map(|run| (Work::Trial(run.trial), run.attempt, uid(run)));
         return Some(Question::Jobs(asked.collect()));
     }
-    if !observed.unproven.is_empty() {
-        let unproven = observed.unproven.iter();
+    if !observed.unconfirmed.is_empty() {
+        let unconfirmed = observed.unconfirmed.iter();
         let asked =
-            unproven.filter_map(|run| Some(((Work::Trial(run.trial), run.attempt), uid(run)?)));
+            unconfirmed.filter_map(|run| Some(((Work::Trial(run.trial), run.attempt), uid(run)?)));
         return Some(Question::Pods(asked.collect()));
     }
     None

@@ -165,7 +165,7 @@ async fn look_at_pods(
     pass.pods.retain(|pod| !is_asked_for(pod));
     let found = live.into_iter().filter(is_asked_for);
     pass.pods.extend(found.map(Arc::new));
-    pass.proven
+    pass.confirmed
         .extend(asked.iter().map(|(attempt, _)| *attempt));
     Ok(())
 }

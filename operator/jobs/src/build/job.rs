@@ -47,7 +47,7 @@ pub fn job(
             name: Some(names::job_name(&name, &uid, work, attempt)),
             namespace: search.metadata.namespace.clone(),
             labels: Some(job_labels),
-            annotations: Some(BTreeMap::from([(names::MADE.into(), hash(&spec))])),
+            annotations: Some(BTreeMap::from([(names::SPEC_HASH.into(), hash(&spec))])),
             owner_references: search.controller_owner_ref(&()).map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
@@ -96,8 +96,8 @@ fn hash(spec: &JobSpec) -> String {
 }
 
 /// The hash that a Job carries.
-fn made(job: &Job) -> Option<&String> {
-    job.metadata.annotations.as_ref()?.get(names::MADE)
+fn spec_hash(job: &Job) -> Option<&String> {
+    job.metadata.annotations.as_ref()?.get(names::SPEC_HASH)
 }
 
 /// A label of a Job.
@@ -110,7 +110,7 @@ pub fn label<'a>(job: &'a Job, name: &str) -> Option<&'a String> {
 pub fn is_outdated(found: &Job, wanted: &Job) -> bool {
     let queue = label(wanted, names::QUEUE);
     let is_in_another = queue.is_some() && label(found, names::QUEUE) != queue;
-    match (made(found), made(wanted)) {
+    match (spec_hash(found), spec_hash(wanted)) {
         (Some(before), Some(now)) => before != now || is_in_another,
         _ => false,
     }
@@ -124,8 +124,8 @@ pub fn is_the_same(found: &Job, wanted: &Job) -> bool {
         template.annotations.as_ref()?.get(names::REQUEST).cloned()
     };
     let mut labels = wanted.metadata.labels.iter().flatten();
-    made(found).is_some()
-        && made(found) == made(wanted)
+    spec_hash(found).is_some()
+        && spec_hash(found) == spec_hash(wanted)
         && names::controller_uid(&found.metadata) == names::controller_uid(&wanted.metadata)
         && labels.all(|(name, value)| label(found, name) == Some(value))
         && request(found) == request(wanted)

@@ -29,7 +29,7 @@ pub const QUEUE: &str = "kueue.x-k8s.io/queue-name";
 /// The resource that GPUs are asked for by.
 pub const GPU: &str = "nvidia.com/gpu";
 /// The annotation with the hash of the Job as we made it: admission may change the Job, never this.
-pub const MADE: &str = "autopeft.dev/made";
+pub const SPEC_HASH: &str = "autopeft.dev/made";
 /// The label by which the Job controller marks a Job's pods.
 pub const JOB_UID: &str = "batch.kubernetes.io/controller-uid";
 /// The container of a trial's pod.
@@ -188,11 +188,11 @@ fn is_marked(metadata: &ObjectMeta, uid: &str, attempt: (Work, u32)) -> bool {
     is(MANAGED_BY, MANAGER)
         && is(SEARCH_UID, uid)
         && attempt_of(metadata) == Some(attempt)
-        && asks(metadata, uid, attempt.0, attempt.1)
+        && has_request_of(metadata, uid, attempt.0, attempt.1)
 }
 
 /// Whether the request on an object is that of this attempt.
-fn asks(metadata: &ObjectMeta, uid: &str, work: Work, attempt: u32) -> bool {
+fn has_request_of(metadata: &ObjectMeta, uid: &str, work: Work, attempt: u32) -> bool {
     #[derive(Deserialize)]
     struct Request {
         identity: TrialIdentity,

@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 
 use super::messages::in_words;
-use super::outcome::{self, Doubt, Seen, doubt};
+use super::outcome::{self, Seen, UnclearEnd, doubt};
 use super::pod;
 use crate::build::job;
 use crate::build::names::{self, Work};
@@ -52,7 +52,7 @@ pub struct Observed {
     /// Runs whose end is not clear.
     pub unclear: BTreeSet<Attempt>,
     /// Those of them whose patience is over: the caller asks the API server for their pods.
-    pub unproven: Vec<Attempt>,
+    pub unconfirmed: Vec<Attempt>,
     /// When the next patience is over.
     pub wake: Option<Timestamp>,
     /// What each run has.
@@ -83,7 +83,7 @@ pub struct View<'a> {
     /// Since when the end of a run has not been clear.
     pub unclear: &'a BTreeMap<Attempt, Timestamp>,
     /// Attempts whose pods are as the API server has them, not as a cache does.
-    pub proven: &'a BTreeSet<(Work, u32)>,
+    pub confirmed: &'a BTreeSet<(Work, u32)>,
     /// How long is waited.
     pub patience: &'a Patience,
     /// The time.
@@ -277,17 +277,19 @@ fn judged(
         Seen::Unclear { patience, then } => {
             observed.unclear.insert(run);
             let since = view.unclear.get(&run).copied().unwrap_or(view.now);
-            let is_proven = view.proven.contains(&(Work::Trial(run.trial), run.attempt));
-            match doubt(since, patience, is_proven, view.now) {
-                Doubt::Wait(until) => {
+            let is_confirmed = view
+                .confirmed
+                .contains(&(Work::Trial(run.trial), run.attempt));
+            match unclear_end(since, patience, is_confirmed, view.now) {
+                UnclearEnd::Wait(until) => {
                     observed.wake = Some(observed.wake.map_or(until, |wake| wake.min(until)));
                     RunState::Running { since: view.now }
                 }
-                Doubt::Ask => {
-                    observed.unproven.push(run);
+                UnclearEnd::Confirm => {
+                    observed.unconfirmed.push(run);
                     RunState::Running { since: view.now }
                 }
-                Doubt::Over => match then {
+                UnclearEnd::Settled => match then {
                     Some(ending) => ended(view, members, ending),
                     None => RunState::Running { since: view.now },
                 },

@@ -18,8 +18,8 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::pod::{
-    NO_STATUS, condition, document, has_node, has_started, is_disrupted, is_going, is_over, later,
-    never_ran, short, terminated,
+    NO_STATUS, condition, document, has_ended, has_node, has_started, is_disrupted, is_terminating,
+    later, never_ran, short, terminated,
 };
 use super::waiting::{unstarted, waiting};
 use crate::build::names::CONTAINER;
@@ -48,24 +48,29 @@ pub enum Seen {
 
 /// What is to be done about an end that is not clear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubt {
+pub enum UnclearEnd {
     /// It is waited for, until then.
     Wait(Timestamp),
     /// The API server itself is asked for the pods: a cache may lag behind.
-    Ask,
+    Confirm,
     /// Nothing more will be known.
-    Over,
+    Settled,
 }
 
 /// What is to be done about an end that has not been clear since a time.
-pub fn doubt(since: Timestamp, patience: Duration, is_proven: bool, now: Timestamp) -> Doubt {
+pub fn unclear_end(
+    since: Timestamp,
+    patience: Duration,
+    is_confirmed: bool,
+    now: Timestamp,
+) -> UnclearEnd {
     let until = later(since, patience);
     if now < until {
-        Doubt::Wait(until)
-    } else if is_proven {
-        Doubt::Over
+        UnclearEnd::Wait(until)
+    } else if is_confirmed {
+        UnclearEnd::Settled
     } else {
-        Doubt::Ask
+        UnclearEnd::Confirm
     }
 }
 
@@ -109,10 +114,10 @@ pub fn see(job: &Job, pods: &[&Pod], patience: &Patience, now: Timestamp) -> See
         return Seen::Ended(Ending::Document(text));
     }
     let over = condition(job, "Complete").or_else(|| condition(job, "Failed"));
-    let alive = || pods.iter().filter(|pod| !is_over(pod));
-    if let Some(pod) = alive().find(|pod| !is_going(pod)).or(alive().next()) {
-        if is_going(pod) {
-            return going(pod, patience);
+    let alive = || pods.iter().filter(|pod| !has_ended(pod));
+    if let Some(pod) = alive().find(|pod| !is_terminating(pod)).or(alive().next()) {
+        if is_terminating(pod) {
+            return terminating(pod, patience);
         }
         if over.is_some() {
             return Seen::Unclear {
@@ -134,9 +139,12 @@ pub fn see(job: &Job, pods: &[&Pod], patience: &Patience, now: Timestamp) -> See
     {
         return Seen::Evicted("its Job was suspended".into());
     }
-    if is_late(job, pods) {
+    if exceeded_deadline(job, pods) {
         // Time that passed before the container started says nothing of the configuration.
-        return if pods.iter().any(|pod| has_used(pod, job, patience.slack)) {
+        return if pods
+            .iter()
+            .any(|pod| used_deadline(pod, job, patience.slack))
+        {
             without(
                 FailureReason::DeadlineExceeded,
                 "it took longer than trialDeadlineSeconds",
@@ -167,7 +175,7 @@ pub fn see(job: &Job, pods: &[&Pod], patience: &Patience, now: Timestamp) -> See
 
 /// A pod that is being deleted and has not ended. Where nobody is there to stop it, its node is gone or
 /// somebody has forced the deletion: nothing that it may still say is read.
-fn going(pod: &Pod, patience: &Patience) -> Seen {
+fn terminating(pod: &Pod, patience: &Patience) -> Seen {
     let grace = pod
         .metadata
         .deletion_grace_period_seconds
@@ -182,7 +190,7 @@ fn going(pod: &Pod, patience: &Patience) -> Seen {
 
 /// Whether the Job's activeDeadlineSeconds ended it. The Job controller first says so by
 /// `FailureTarget`, then stops the pods, then says `Failed`; its word may arrive after the pod's end.
-fn is_late(job: &Job, pods: &[&Pod]) -> bool {
+fn exceeded_deadline(job: &Job, pods: &[&Pod]) -> bool {
     let said = condition(job, "Failed").or_else(|| condition(job, "FailureTarget"));
     if let Some(end) = said {
         return end.reason.as_deref() == Some("DeadlineExceeded");
@@ -211,7 +219,7 @@ fn is_late(job: &Job, pods: &[&Pod]) -> bool {
 }
 
 /// Whether a pod's container has run for as long as its Job may, all but for `slack`. By the node's clock alone.
-fn has_used(pod: &Pod, job: &Job, slack: Duration) -> bool {
+fn used_deadline(pod: &Pod, job: &Job, slack: Duration) -> bool {
     if !has_started(pod) {
         return false;
     }
@@ -268,7 +276,7 @@ fn ended(pod: &Pod, patience: &Patience) -> Seen {
         None => {
             let why = message.or(reason).map(short);
             let why = why.or_else(|| another_failed(pod)).unwrap_or_else(|| {
-                if is_going(pod) && !has_node(pod) {
+                if is_terminating(pod) && !has_node(pod) {
                     "it was deleted before it was scheduled".into()
                 } else {
                     "no reason is given".into()

@@ -12,7 +12,7 @@ use crate::build::names::{CONTAINER, GPU};
 /// What a kubelet says of a container whose end it has not seen.
 pub(super) const NO_STATUS: &str = "ContainerStatusUnknown";
 
-pub(super) fn is_going(pod: &Pod) -> bool {
+pub(super) fn is_terminating(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some()
 }
 
@@ -106,8 +106,8 @@ fn phase(pod: &Pod) -> &str {
 }
 
 /// Whether no container of the pod runs or ever will.
-pub(super) fn is_over(pod: &Pod) -> bool {
-    let deleted_unstarted = is_going(pod) && !has_node(pod);
+pub(super) fn has_ended(pod: &Pod) -> bool {
+    let deleted_unstarted = is_terminating(pod) && !has_node(pod);
     matches!(phase(pod), "Succeeded" | "Failed") || terminated(pod).is_some() || deleted_unstarted
 }
 

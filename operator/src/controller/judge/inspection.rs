@@ -13,7 +13,7 @@ use autopeft_jobs::build::job;
 use autopeft_jobs::build::names::{self, Work};
 use autopeft_jobs::judge::messages::in_words;
 use autopeft_jobs::judge::observe::Objects;
-use autopeft_jobs::judge::outcome::{Doubt, Ending, Seen, doubt, see};
+use autopeft_jobs::judge::outcome::{Ending, Seen, UnclearEnd, see, unclear_end};
 
 /// The one attempt at an inspection: there is one at a time, under one name.
 pub const ATTEMPT: (Work, u32) = (Work::Inspection, 1);
@@ -61,13 +61,13 @@ pub fn look(pass: &Pass<'_>, wanted: &Job) -> Look {
         Seen::Unclear { patience, then } => {
             let since = pass.memory.inspection_unclear.unwrap_or(pass.now);
             look.unclear = Some(since.min(pass.now));
-            match doubt(since, patience, pass.proven.contains(&ATTEMPT), pass.now) {
-                Doubt::Wait(_) => Seen::Running,
-                Doubt::Ask => {
+            match unclear_end(since, patience, pass.confirmed.contains(&ATTEMPT), pass.now) {
+                UnclearEnd::Wait(_) => Seen::Running,
+                UnclearEnd::Confirm => {
                     look.question = Some(Question::Pods(vec![(ATTEMPT, uid.clone())]));
                     Seen::Running
                 }
-                Doubt::Over => then.map_or(Seen::Running, Seen::Ended),
+                UnclearEnd::Settled => then.map_or(Seen::Running, Seen::Ended),
             }
         }
         clear => clear,

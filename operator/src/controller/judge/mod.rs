@@ -41,7 +41,7 @@ fn trials(pass: &Pass<'_>, course: &Course) -> Observed {
         gone: &pass.memory.gone,
         conflicts: &pass.memory.conflicts,
         unclear: &pass.memory.unclear,
-        proven: &pass.proven,
+        confirmed: &pass.confirmed,
         patience: &pass.context.patience,
         now: pass.now,
     };
