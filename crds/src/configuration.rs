@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::limits;
 use crate::modules::{Module, ModuleFacts};
-use crate::spelled::Spelled;
+use crate::named::Named;
 
 /// The largest number of Transformer layers that a mask can name.
 pub const MAX_LAYERS: usize = limits::LAYERS.most as usize;
@@ -298,12 +298,12 @@ impl<'de> Visitor<'de> for Fields {
         while let Some(name) = fields.next_key::<Cow<'de, str>>()? {
             let is_twice = if name == LAYERS {
                 layers.replace(fields.next_value()?).is_some()
-            } else if let Some(module) = Module::spelled(&name) {
+            } else if let Some(module) = Module::from_name(&name) {
                 sizes[module as usize]
                     .replace(fields.next_value()?)
                     .is_some()
             } else {
-                let known = Module::words().join("`, `");
+                let known = Module::names().join("`, `");
                 return Err(A::Error::custom(format_args!(
                     "unknown field `{name}`, expected one of `{LAYERS}`, `{known}`"
                 )));

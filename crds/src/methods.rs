@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::configuration::{LayerMask, PeftConfiguration};
 use crate::decimal::Decimal;
 use crate::modules::Module;
-use crate::spelled::{Spelled, written_as_spelled};
+use crate::named::{Named, written_by_name};
 
 /// What a trial trains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,7 +163,7 @@ impl BaselineName {
     }
 }
 
-impl Spelled for BaselineName {
+impl Named for BaselineName {
     const ALL: &'static [Self] = &BaselineName::ALL;
 
     fn as_str(self) -> &'static str {
@@ -171,7 +171,7 @@ impl Spelled for BaselineName {
     }
 }
 
-written_as_spelled!(BaselineName);
+written_by_name!(BaselineName);
 
 #[cfg(test)]
 mod tests {
@@ -181,7 +181,7 @@ mod tests {
     fn a_row_stands_at_its_baselines_place() {
         for (place, row) in BASELINES.iter().enumerate() {
             assert_eq!(row.baseline as usize, place, "{}", row.name);
-            assert_eq!(BaselineName::spelled(row.name), Some(row.baseline));
+            assert_eq!(BaselineName::from_name(row.name), Some(row.baseline));
             if let Recipe::EveryWeight { learning_rate } = row.recipe {
                 assert!(learning_rate.parse::<Decimal>().is_ok(), "{}", row.name);
             }

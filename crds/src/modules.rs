@@ -3,7 +3,7 @@
 //!
 //! A new module is a variant and a row, and a file in `trainer/src/peft/` (docs/extending.md).
 
-use crate::spelled::Spelled;
+use crate::named::Named;
 
 /// A PEFT module. The order is that of the surrogate's dimensions, of columns and of hashes: a new
 /// one comes last.
@@ -143,7 +143,7 @@ impl Module {
     }
 }
 
-impl Spelled for Module {
+impl Named for Module {
     const ALL: &'static [Self] = &Module::ALL;
 
     fn as_str(self) -> &'static str {
@@ -177,7 +177,7 @@ mod tests {
         for (place, row) in MODULES.iter().enumerate() {
             assert_eq!(row.module as usize, place, "{}", row.name);
             assert_eq!(row.module.facts().name, row.name);
-            assert_eq!(Module::spelled(row.name), Some(row.module));
+            assert_eq!(Module::from_name(row.name), Some(row.module));
         }
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::configuration::{LayerMask, MAX_LAYERS, PeftConfiguration};
 use crate::limits;
 use crate::modules::Module;
-use crate::spelled::{Spelled, written_as_spelled};
+use crate::named::{Named, written_by_name};
 
 /// A dimension of the search space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,7 +45,7 @@ impl DimensionName {
     }
 }
 
-impl Spelled for DimensionName {
+impl Named for DimensionName {
     const ALL: &'static [Self] = &DimensionName::ALL;
 
     fn as_str(self) -> &'static str {
@@ -53,7 +53,7 @@ impl Spelled for DimensionName {
     }
 }
 
-written_as_spelled!(DimensionName);
+written_by_name!(DimensionName);
 
 /// One dimension of the search space, as written in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -315,8 +315,8 @@ impl SearchSpace {
             return false;
         }
         if configuration.is_empty_model() {
-            let spelled = !self.layers.contains(&LayerChoice::On) || self.sizes_may_be_zero();
-            return spelled && !self.exclude_empty;
+            let has_spelling = !self.layers.contains(&LayerChoice::On) || self.sizes_may_be_zero();
+            return has_spelling && !self.exclude_empty;
         }
         let layers = self
             .layers

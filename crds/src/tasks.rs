@@ -2,7 +2,7 @@
 //!
 //! A new task with two files of texts and labels is a variant and a row (docs/extending.md).
 
-use crate::spelled::{Spelled, written_as_spelled};
+use crate::named::{Named, written_by_name};
 
 /// The tasks that are known by name, and `custom`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -195,7 +195,7 @@ impl TaskName {
     }
 }
 
-impl Spelled for TaskName {
+impl Named for TaskName {
     const ALL: &'static [Self] = &{
         let mut all = [Self::Custom; TASKS.len() + 1];
         let mut row = 0;
@@ -211,7 +211,7 @@ impl Spelled for TaskName {
     }
 }
 
-written_as_spelled!(TaskName);
+written_by_name!(TaskName);
 
 /// The endings of the files that a task of the user's own may have.
 pub const FILE_ENDINGS: [&str; 4] = ["jsonl", "csv", "tsv", "parquet"];
@@ -335,7 +335,7 @@ impl Metric {
     }
 }
 
-impl Spelled for Metric {
+impl Named for Metric {
     const ALL: &'static [Self] = &{
         let mut all = [Self::Accuracy; METRICS.len()];
         let mut row = 0;
@@ -351,7 +351,7 @@ impl Spelled for Metric {
     }
 }
 
-written_as_spelled!(Metric);
+written_by_name!(Metric);
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::decimal::Decimal;
 use crate::limits::{self, Real};
-use crate::spelled::Spelled;
+use crate::named::Named;
 use crate::tasks::{FILE_ENDINGS, Metric, TaskName};
 
 /// What a predicate finds.
@@ -94,7 +94,7 @@ pub(super) fn custom_is_described(seen: &Seen<'_>) -> Vec<Problem> {
 
 /// Whether a task predicts a number, where that can be told.
 fn is_regression(task: &Value) -> Option<bool> {
-    match TaskName::spelled(text(&task["name"]))?.facts() {
+    match TaskName::from_name(text(&task["name"]))?.facts() {
         Some(facts) => Some(facts.is_regression()),
         None => Some(text(&task["custom"]["type"]) == "Regression"),
     }
@@ -102,7 +102,7 @@ fn is_regression(task: &Value) -> Option<bool> {
 
 pub(super) fn metric_fits(seen: &Seen<'_>) -> Vec<Problem> {
     let (Some(metric), Some(is_regression)) = (
-        Metric::spelled(text(seen.value)),
+        Metric::from_name(text(seen.value)),
         is_regression(&seen.spec["task"]),
     ) else {
         return Vec::new();
@@ -224,8 +224,8 @@ fn coordinate(seen: &Seen<'_>, part: &str) -> Vec<Problem> {
 }
 
 fn score_metric(task: &Value) -> Option<Metric> {
-    let name = TaskName::spelled(text(&task["name"]))?;
-    let given = Metric::spelled(text(&task["metric"]));
+    let name = TaskName::from_name(text(&task["name"]))?;
+    let given = Metric::from_name(text(&task["metric"]));
     Some(given.unwrap_or_else(|| name.metric(is_regression(task).unwrap_or(false))))
 }
 

@@ -1,7 +1,7 @@
 //! Flags that describe a task by hand, instead of in a request.
 
+use autopeft_crds::named::Named;
 use autopeft_crds::spec::{CustomTask, CustomTaskType, Metric, Source, TaskName, TaskSpec};
-use autopeft_crds::spelled::Spelled;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
@@ -10,9 +10,9 @@ use serde::de::value::{Error as NameError, StrDeserializer};
 use super::failure::Failure;
 
 /// A value by the word that manifests use.
-pub(super) fn spelled<T: Spelled + Send + Sync>() -> impl TypedValueParser<Value = T> {
-    PossibleValuesParser::new(T::words())
-        .try_map(|word| T::spelled(&word).ok_or("this word is not known"))
+pub(super) fn by_name<T: Named + Send + Sync>() -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(T::names())
+        .try_map(|word| T::from_name(&word).ok_or("this word is not known"))
 }
 
 /// A value by the name that manifests use.
@@ -29,10 +29,10 @@ where
 #[derive(Debug, Args)]
 pub(super) struct TaskArguments {
     /// The task.
-    #[arg(long, value_name = "NAME", value_parser = spelled::<TaskName>())]
+    #[arg(long, value_name = "NAME", value_parser = by_name::<TaskName>())]
     task: Option<TaskName>,
     /// The metric that is the score; the task's own where it is left out.
-    #[arg(long, value_parser = spelled::<Metric>())]
+    #[arg(long, value_parser = by_name::<Metric>())]
     metric: Option<Metric>,
     /// A column of text, spec.task.custom.textColumns in messages; give it twice for pairs (custom).
     #[arg(long, value_name = "NAME")]

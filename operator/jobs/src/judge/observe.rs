@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 
 use super::messages::in_words;
-use super::outcome::{self, Seen, UnclearEnd, doubt};
+use super::outcome::{self, Seen, UnclearEnd, unclear_end};
 use super::pod;
 use crate::build::job;
 use crate::build::names::{self, Work};

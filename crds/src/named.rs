@@ -5,7 +5,7 @@ use schemars::Schema;
 use serde::de::Error;
 
 /// A closed set of values, each with the word that a manifest writes.
-pub trait Spelled: Copy + Sized + 'static {
+pub trait Named: Copy + Sized + 'static {
     /// Every value, in the order in which they are listed.
     const ALL: &'static [Self];
 
@@ -13,21 +13,21 @@ pub trait Spelled: Copy + Sized + 'static {
     fn as_str(self) -> &'static str;
 
     /// The value of that word.
-    fn spelled(text: &str) -> Option<Self> {
+    fn from_name(text: &str) -> Option<Self> {
         let mut all = Self::ALL.iter().copied();
         all.find(|value| value.as_str() == text)
     }
 
     /// The words, in the order of `ALL`.
-    fn words() -> Vec<&'static str> {
+    fn names() -> Vec<&'static str> {
         Self::ALL.iter().map(|value| value.as_str()).collect()
     }
 }
 
 /// The value of a word, or the error that serde's own enumerations give.
-pub(crate) fn read<T: Spelled, E: Error>(text: &str) -> Result<T, E> {
-    T::spelled(text).ok_or_else(|| {
-        let known: Vec<String> = T::words().iter().map(|word| format!("`{word}`")).collect();
+pub(crate) fn read<T: Named, E: Error>(text: &str) -> Result<T, E> {
+    T::from_name(text).ok_or_else(|| {
+        let known: Vec<String> = T::names().iter().map(|word| format!("`{word}`")).collect();
         E::custom(format_args!(
             "unknown variant `{text}`, expected one of {}",
             known.join(", ")
@@ -36,23 +36,23 @@ pub(crate) fn read<T: Spelled, E: Error>(text: &str) -> Result<T, E> {
 }
 
 /// The schema of a set of words.
-pub(crate) fn schema<T: Spelled>() -> Schema {
-    schemars::json_schema!({"type": "string", "enum": T::words()})
+pub(crate) fn schema<T: Named>() -> Schema {
+    schemars::json_schema!({"type": "string", "enum": T::names()})
 }
 
-/// Serde and schema of a `Spelled` type.
-macro_rules! written_as_spelled {
+/// Serde and schema of a `Named` type.
+macro_rules! written_by_name {
     ($name:ident) => {
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str($crate::spelled::Spelled::as_str(*self))
+                serializer.serialize_str($crate::named::Named::as_str(*self))
             }
         }
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                $crate::spelled::read(&text)
+                $crate::named::read(&text)
             }
         }
 
@@ -62,10 +62,10 @@ macro_rules! written_as_spelled {
             }
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                $crate::spelled::schema::<$name>()
+                $crate::named::schema::<$name>()
             }
         }
     };
 }
 
-pub(crate) use written_as_spelled;
+pub(crate) use written_by_name;
