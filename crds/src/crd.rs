@@ -1,13 +1,17 @@
 //! The CustomResourceDefinition of PeftSearch: what the types give, and the rules that they cannot say.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, ValidationRule,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, ValidationRule,
 };
 use kube_core::CustomResourceExt;
+use kube_core::schema::{OptionalEnum, StructuralSchemaRewriter};
+use schemars::generate::SchemaSettings;
+use schemars::transform::AddNullable;
 
 use crate::limits;
 use crate::rules;
 use crate::spec::PeftSearch;
+use crate::status::{LedgerEntry, UNSEEN};
 
 /// The longest name of a search.
 pub const NAME_MAX: usize = limits::SEARCH_NAME as usize;
@@ -27,9 +31,37 @@ pub fn crd() -> CustomResourceDefinition {
             for (cel, message) in rules::of_the_object() {
                 carry(root, &cel, &message);
             }
+            if let Some(status) = at(root, "status") {
+                status.default = Some(JSON(unseen()));
+            }
         }
     }
     crd
+}
+
+/// The status of a search that no operator has seen, which the API server gives to a new object.
+fn unseen() -> serde_json::Value {
+    serde_json::json!({"conditions": [{
+        "type": "Succeeded",
+        "status": "Unknown",
+        "reason": UNSEEN,
+        "message": "no operator has seen this search yet; does one watch its namespace?",
+        "lastTransitionTime": "1970-01-01T00:00:00Z",
+    }]})
+}
+
+/// The fields of an entry of the ledger, which are text in the definition.
+pub fn entry_schema() -> serde_json::Value {
+    let settings = SchemaSettings::openapi3().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    let generator = settings
+        .with_transform(AddNullable::default())
+        .with_transform(StructuralSchemaRewriter)
+        .with_transform(OptionalEnum)
+        .into_generator();
+    generator.into_root_schema_for::<LedgerEntry>().into()
 }
 
 /// The schema at a place: field names with dots between them, `[]` for the entries of a list.

@@ -7,6 +7,7 @@ mod crd;
 pub mod configuration;
 pub mod decimal;
 pub mod inspection;
+pub mod ledger_lines;
 pub mod limits;
 pub mod methods;
 pub mod modules;
@@ -23,7 +24,7 @@ pub mod trial;
 pub mod validate;
 
 pub use configuration::{LayerMask, PeftConfiguration};
-pub use crd::{NAME_MAX, crd};
+pub use crd::{NAME_MAX, crd, entry_schema};
 pub use decimal::Decimal;
 pub use modules::Module;
 pub use schema::FieldError;

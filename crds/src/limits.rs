@@ -78,6 +78,9 @@ impl fmt::Display for Real {
 
 /// Trials of a search. With 500 the status stays under 600 kB.
 pub const TRIALS: Whole = Whole::new(1, 500);
+/// Promotions and transfers of a search: every configuration of the front that a status shows, trained in full and on
+/// another task.
+pub const FOLLOW_UPS: Whole = Whole::new(0, 2 * FRONT);
 /// Trials at the same time.
 pub const PARALLELISM: Whole = Whole::new(1, 64);
 /// Failed trials that a search puts up with.

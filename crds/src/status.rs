@@ -7,20 +7,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::configuration::PeftConfiguration;
 use crate::decimal::Decimal;
+use crate::ledger_lines;
 use crate::limits;
 use crate::methods::BaselineName;
 use crate::other_fields::OtherFields;
 use crate::spec::{FidelitySpec, TaskSpec};
 use crate::trial::{FailureReason, Inspection};
 
-/// The most entries of a ledger: the search's trials and the baselines.
-const LEDGER: u64 = limits::TRIALS.most + BaselineName::COUNT as u64;
+/// The most entries of a ledger: the search's trials, the baselines, promotions and transfers.
+const LEDGER: u64 = limits::TRIALS.most + BaselineName::COUNT as u64 + limits::FOLLOW_UPS.most;
+
+/// The reason of the condition Succeeded that stands until an operator has written a status.
+pub const UNSEEN: &str = "WaitingForOperator";
 
 /// What the search has done and found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "!has(oldSelf.ledger) || (has(self.ledger) && self.ledger.size() >= oldSelf.ledger.size())",
+    "rule": "!has(oldSelf.ledgerEntries) || (has(self.ledgerEntries) && self.ledgerEntries >= oldSelf.ledgerEntries)",
     "message": "the ledger never shrinks"
 }]))]
 pub struct PeftSearchStatus {
@@ -75,9 +79,12 @@ pub struct PeftSearchStatus {
     /// What the latest fit of the surrogate says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub surrogate: Option<SurrogateStatus>,
-    /// One entry per trial, in the order of planning.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = LEDGER), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["trial"]))]
+    /// The number of entries of the ledger, which the schema's rules cannot count: they see no field without a type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger_entries: Option<u32>,
+    /// One entry per trial, in the order of planning, as text: JSON, whose fields are in docs/manifest.md.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "ledger_lines")]
+    #[schemars(schema_with = "ledger_lines::schema", length(max = LEDGER))]
     pub ledger: Vec<LedgerEntry>,
     /// Fields of another version of this program, kept as they came.
     #[serde(flatten)]
@@ -217,11 +224,6 @@ impl TrialState {
 /// One trial, compactly.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-// Atomic: who manages which of its fields would take as much room as the ledger itself.
-#[schemars(extend("x-kubernetes-map-type" = "atomic", "x-kubernetes-validations" = [{
-    "rule": "oldSelf.state == 'Planned' || self == oldSelf",
-    "message": "a recorded result never changes"
-}]))]
 pub struct LedgerEntry {
     /// The trial's number, from 0.
     pub trial: u32,

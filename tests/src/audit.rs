@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use autopeft_crds::PeftSearch;
 use autopeft_crds::status::LedgerEntry;
+use autopeft_crds::{PeftSearch, PeftSearchStatus};
 use autopeft_jobs::build::names::{Work, job_name};
 use serde_json::Value;
 
@@ -194,19 +194,15 @@ fn revision(event: &Value, uid: &str) -> Option<Revision> {
     if object["metadata"]["uid"] != uid {
         return None;
     }
-    let ledger = object["status"]["ledger"].clone();
-    let ledger = if ledger.is_null() {
-        Value::Array(Vec::new())
-    } else {
-        ledger
-    };
+    let status: Option<PeftSearchStatus> =
+        serde_json::from_value(object["status"].clone()).expect("a status");
     let parallelism = object["spec"]["parallelism"].as_u64().unwrap_or(1);
     Some(Revision {
         at: event["requestReceivedTimestamp"]
             .as_str()
             .unwrap_or_default()
             .into(),
-        ledger: serde_json::from_value(ledger).expect("a ledger"),
+        ledger: status.map_or_else(Vec::new, |status| status.ledger),
         parallelism: usize::try_from(parallelism).expect("a small number"),
         is_sure: was_carried_out(event),
     })

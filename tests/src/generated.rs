@@ -49,6 +49,10 @@ fn field_reference(crd: &Value) -> anyhow::Result<String> {
         page.push_str(&format!("\n## {part}\n\n{introduction}\n"));
         section(&mut page, part, node);
     }
+    page.push_str(
+        "\n## An entry of the ledger\n\nEach text of `status.ledger` is the JSON of an object with these fields.\n",
+    );
+    section(&mut page, "status.ledger[]", &autopeft_crds::entry_schema());
     Ok(page)
 }
 
@@ -92,7 +96,9 @@ fn section(page: &mut String, path: &str, node: &Value) {
 }
 
 fn type_of(field: &Value) -> String {
-    let base = field["type"].as_str().unwrap_or("object");
+    let is_free = field["x-kubernetes-preserve-unknown-fields"] == true;
+    let untyped = if is_free { "JSON text" } else { "object" };
+    let base = field["type"].as_str().unwrap_or(untyped);
     let mut words = match base {
         "array" => format!("list of {}", type_of(&field["items"])),
         "string" if field["format"] == "date-time" => "time".to_owned(),

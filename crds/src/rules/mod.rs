@@ -118,8 +118,9 @@ pub fn of_the_object() -> Vec<(String, String)> {
             "a status is never removed: it is the state of the search".to_owned(),
         ),
     ];
-    let unplanned = "!has(oldSelf.status) || !has(oldSelf.status.ledger) || \
-                     oldSelf.status.ledger.size() == 0";
+    // 0.1.0 wrote no count: its search may have trials once it has begun.
+    let unplanned = "!has(oldSelf.status) || (has(oldSelf.status.ledgerEntries) ? \
+                     oldSelf.status.ledgerEntries == 0 : !has(oldSelf.status.startTime))";
     rules.extend(FIXED.map(|field| {
         let (new, old) = (format!("self.spec.{field}"), format!("oldSelf.spec.{field}"));
         let is_same =

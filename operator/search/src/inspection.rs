@@ -268,6 +268,7 @@ pub fn status(search: &PeftSearch, early: &Early, now: Timestamp) -> PeftSearchS
         } else {
             before.trials
         },
+        ledger_entries: u32::try_from(before.ledger.len()).ok(),
         inspection: match early.found() {
             Some(found) => Some(Inspection {
                 spec_hash: Some(spec_hash(&search.spec)),

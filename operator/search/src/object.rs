@@ -2,7 +2,7 @@
 //! I/O, no clock.
 
 use autopeft_crds::PeftSearch;
-use autopeft_crds::status::PeftSearchStatus;
+use autopeft_crds::status::{PeftSearchStatus, UNSEEN};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
@@ -22,6 +22,10 @@ pub fn ledger(
         .observed_generation
         .is_some_and(|seen| seen != generation);
     let conclusion = conclusion(&status).filter(|_| !changed);
+    let (found, counted) = (status.ledger.len(), status.ledger_entries.unwrap_or(0));
+    if found < counted as usize {
+        return Err(RestoreError::Missing { found, counted });
+    }
     Ledger::restore(Restored {
         entries: status.ledger,
         surrogate: status.surrogate,
@@ -31,6 +35,15 @@ pub fn ledger(
         suspend: search.spec.suspend,
         bad_input,
     })
+}
+
+/// The object without the status that the API server gives to a new one: no operator has seen it.
+#[must_use]
+pub fn as_seen(mut search: PeftSearch) -> PeftSearch {
+    search.status = search.status.filter(|status| {
+        find(&status.conditions, "Succeeded").is_none_or(|known| known.reason != UNSEEN)
+    });
+    search
 }
 
 fn conclusion(status: &PeftSearchStatus) -> Option<(Conclusion, Timestamp)> {

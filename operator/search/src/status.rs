@@ -76,6 +76,7 @@ pub fn status(subject: &Subject, ledger: &Ledger) -> PeftSearchStatus {
             .filter(|used| used.get() > 0.0),
         artifacts: None,
         surrogate: ledger.surrogate().cloned(),
+        ledger_entries: Some(ledger.next_trial()),
         ledger: ledger.entries().to_vec(),
         other: Default::default(),
     }

@@ -8,6 +8,7 @@ use autopeft_crds::status::Attempt;
 use autopeft_search::backoff::Work;
 use autopeft_search::ledger::Ledger;
 use autopeft_search::request::{self, Locations};
+use autopeft_search::object;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
@@ -52,7 +53,7 @@ impl<'a> Pass<'a> {
         Self {
             context,
             memory,
-            search,
+            search: object::as_seen(search),
             jobs: Vec::new(),
             pods: Vec::new(),
             looked_up: BTreeSet::new(),

@@ -7,6 +7,7 @@ use autopeft_crds::PeftSearch;
 use autopeft_crds::status::Attempt;
 use autopeft_search::ask::Asked;
 use autopeft_search::backoff::Work;
+use autopeft_search::object;
 use autopeft_search::planner::Engine;
 use autopeft_search::trouble::Trouble;
 use k8s_openapi::api::core::v1::Pod;
@@ -23,7 +24,7 @@ pub async fn read(pass: &mut Pass<'_>) -> Result<bool, ReconcileError> {
     let Some(newest) = newest(pass).await? else {
         return Ok(false);
     };
-    pass.search = newest;
+    pass.search = object::as_seen(newest);
     cached(pass);
     engine(pass);
     Ok(true)

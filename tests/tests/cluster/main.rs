@@ -15,5 +15,6 @@ mod operator;
 mod policy;
 mod refusals;
 mod release;
+mod shown;
 mod transitions;
 mod upgrades;

@@ -409,8 +409,11 @@ fn what_is_recorded_cannot_be_taken_away() {
         let api: Api<autopeft_crds::PeftSearch> = Api::namespaced(client.clone(), namespace);
         for (status, told) in [
             (Value::Null, "a status is never removed"),
-            (json!({"ledger": null}), "the ledger never shrinks"),
-            (json!({"ledger": []}), "the ledger never shrinks"),
+            (json!({"ledgerEntries": null}), "the ledger never shrinks"),
+            (
+                json!({"ledger": [], "ledgerEntries": 0}),
+                "the ledger never shrinks",
+            ),
         ] {
             let change = Patch::Merge(json!({"status": status}));
             let parameters = PatchParams::default();
@@ -419,5 +422,25 @@ fn what_is_recorded_cannot_be_taken_away() {
             assert!(refused.contains(told), "{refused}");
         }
         assert_eq!(searches.status("one").await, before);
+        // What the schema cannot count is told, and the search goes on once it is restored.
+        searches
+            .patch_status("one", &json!({"status": {"ledger": []}}))
+            .await;
+        let more = json!({"maxTrials": 5});
+        searches.patch("one", &more).await.expect("it may change");
+        eventually("it is told", async || {
+            searches.condition("one", "Degraded").await == ("True".into(), "Unreadable".into())
+        })
+        .await;
+        let ledger = serde_json::to_value(&before.ledger).expect("JSON");
+        searches
+            .patch_status("one", &json!({"status": {"ledger": ledger}}))
+            .await;
+        eventually("it goes on", async || {
+            searches.status("one").await.trials.succeeded == 5
+        })
+        .await;
+        let after = searches.status("one").await;
+        assert_eq!(after.ledger[..4], before.ledger);
     });
 }

@@ -102,8 +102,14 @@ async fn raw(searches: &Searches, name: &str) -> Value {
     answer.expect("the search is there")
 }
 
+/// Entries as they are in a ledger, of 0.1.0 or of this version.
 fn entries(status: &Value) -> Vec<Value> {
-    status["ledger"].as_array().expect("a ledger").clone()
+    let stored = status["ledger"].as_array().expect("a ledger").iter();
+    let entries = stored.map(|entry| match entry.as_str() {
+        Some(line) => serde_json::from_str(line).expect("JSON"),
+        None => entry.clone(),
+    });
+    entries.collect()
 }
 
 /// Lets a restored search go on to its end; what was recorded before is still there.
@@ -142,6 +148,10 @@ fn a_search_that_version_0_1_0_began_is_gone_on_with() {
         let _kubelet = Kubelet::play(client.clone(), "older", SHORT, |_| Act::Succeed);
         let _operator = cluster().operator("older", "a");
         go_on(&searches, "one", &golden["status"]).await;
+        let status = raw(&searches, "one").await["status"].clone();
+        let mut stored = status["ledger"].as_array().expect("a ledger").iter();
+        assert!(stored.all(Value::is_string), "rewritten as texts");
+        assert_eq!(status["ledgerEntries"], 9);
     });
 }
 
@@ -159,11 +169,6 @@ async fn later_crd(client: &Client) {
         "/inspection/properties",
         "vocabulary",
         json!({"type": "integer"}),
-    );
-    add(
-        "/ledger/items/properties",
-        "gpuModel",
-        json!({"type": "string"}),
     );
     let folder = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     apply(client, &crd.to_string(), folder).await;
@@ -257,7 +262,8 @@ fn a_stored_object_that_cannot_be_read_is_left_alone_until_it_is_mended() {
         let key = key_of_search(namespace, "ledger");
         let well = etcd.get(&key);
         let mut object = well.clone();
-        object["status"]["ledger"][0]["state"] = json!("Sleeping");
+        let line = object["status"]["ledger"][0].as_str().expect("a text");
+        object["status"]["ledger"][0] = json!(line.replace("Succeeded", "Sleeping"));
         etcd.put(&key, &object);
         is_told_unreadable(&searches, "ledger").await;
 

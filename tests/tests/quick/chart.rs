@@ -420,10 +420,8 @@ fn every_reason_is_in_the_failure_table() {
             }
         }
     }
-    let crd = yaml(&read("crds/peftsearches.yaml"));
-    let status = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
-    let entry = &status["properties"]["ledger"]["items"]["properties"];
-    let failures = strings(&entry["reason"]["enum"]);
+    let entry = autopeft_crds::entry_schema();
+    let failures = strings(&entry["properties"]["reason"]["enum"]);
     assert!(failures.len() > 5, "the failure reasons were not found");
     reasons.extend(failures.into_iter().map(str::to_owned));
     let events = read("operator/search/src/ledger/event.rs");

@@ -64,6 +64,16 @@ pub enum LedgerError {
 /// Why a ledger that a status keeps cannot be gone on with: somebody else has written it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
+    /// Entries were taken away.
+    #[error(
+        "status.ledger has {found} entries and status.ledgerEntries says {counted}; restore the ledger"
+    )]
+    Missing {
+        /// The entries that are there.
+        found: usize,
+        /// Those that were written.
+        counted: u32,
+    },
     /// Entries stand in the order of planning.
     #[error(
         "entry {expected} of status.ledger is trial {found}; trials are numbered from 0, in order and without a gap"

@@ -1,0 +1,125 @@
+//! What `kubectl` shows of a search.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use autopeft_integration_tests::cluster::{cluster, runtime};
+use autopeft_integration_tests::helm::run;
+use autopeft_integration_tests::kubelet::{Act, Kubelet};
+use autopeft_integration_tests::searches::Searches;
+use serde_json::json;
+
+/// What kubectl prints.
+fn kubectl(namespace: &str, arguments: &[&str]) -> String {
+    let program = Path::new(&cluster().state("programs")).join("kubectl");
+    run(Command::new(program)
+        .args(["-n", namespace])
+        .args(arguments)
+        .env("KUBECONFIG", cluster().kubeconfig()))
+}
+
+/// The lines of a section of `kubectl describe`: its head and what is indented below it.
+fn section<'a>(described: &'a str, head: &str) -> Vec<&'a str> {
+    let is_head = |line: &&str| line.trim_start().starts_with(head);
+    let mut lines = described.lines().skip_while(|line| !is_head(line));
+    let first = lines.next().expect("the section");
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let below = lines.take_while(|line| indent(line) > indent(first));
+    std::iter::once(first).chain(below).collect()
+}
+
+#[test]
+fn describe_shows_a_line_a_trial_and_conditions_and_events_at_once() {
+    runtime().block_on(async {
+        let namespace = "described";
+        let client = cluster().namespace(namespace).await;
+        let time = Duration::from_millis(20);
+        let _kubelet = Kubelet::play(client.clone(), namespace, time, |_| Act::Succeed);
+        let _operator = cluster().operator(namespace, "a");
+        let searches = Searches::of(&client, namespace);
+        let trials = json!({
+            "maxTrials": 24, "parallelism": 8, "algorithm": {"initialTrials": 24},
+        });
+        searches.submit("one", &trials).await;
+        searches.ended("one").await;
+        let described = kubectl(namespace, &["describe", "psearch", "one"]);
+        let ledger = section(&described, "Ledger:");
+        assert_eq!(ledger.len(), 1 + 24, "{described}");
+        assert!(ledger[1].contains(r#"{"trial":0,"#), "{}", ledger[1]);
+        let conditions = section(&described, "Conditions:").len();
+        assert!(conditions <= 6 * 7, "{described}");
+        let line = |head: &str| described.lines().position(|line| line.trim_start() == head);
+        let (status, events) = (line("Status:"), described.find("\nEvents:"));
+        let status = status.expect("a status");
+        let before_events = &described[..events.expect("events")];
+        let lines = before_events.lines().count() - status;
+        // The front is the only part that is as long as the search is good.
+        let front = section(&described, "Pareto Front:").len();
+        assert!(
+            lines - front <= 24 + 90,
+            "{lines} lines, {front} of them the front\n{described}"
+        );
+
+        // The commands of docs/cluster.md and docs/failures.md.
+        let path = "jsonpath={range .status.ledger[*]}{@}{\"\\n\"}{end}";
+        let printed = kubectl(namespace, &["get", "psearch", "one", "-o", path]);
+        assert_eq!(printed.lines().count(), 24, "{printed}");
+        for line in printed.lines() {
+            let entry: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            assert_eq!(entry["state"], "Succeeded");
+        }
+    });
+}
+
+#[test]
+fn a_search_that_no_operator_has_seen_says_so_until_one_has() {
+    runtime().block_on(async {
+        let namespace = "unwatched";
+        let client = cluster().namespace(namespace).await;
+        let searches = Searches::of(&client, namespace);
+        searches.submit("one", &json!({"maxTrials": 4})).await;
+        let shown = kubectl(namespace, &["get", "psearch", "one"]);
+        let cells: Vec<&str> = shown
+            .lines()
+            .nth(1)
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        assert_eq!(
+            cells[..3],
+            ["one", "Unknown", "WaitingForOperator"],
+            "{shown}"
+        );
+        let described = kubectl(namespace, &["describe", "psearch", "one"]);
+        assert!(
+            described.contains("no operator has seen this search"),
+            "{described}"
+        );
+        // Until a trial is planned, everything may change.
+        let typo = json!({"task": {"custom": {"textColumns": ["words"]}}});
+        searches.patch("one", &typo).await.expect("it may change");
+
+        let begun = searches
+            .get("one")
+            .await
+            .metadata
+            .creation_timestamp
+            .expect("a time")
+            .0;
+        let _kubelet = Kubelet::play(
+            client.clone(),
+            namespace,
+            Duration::from_millis(100),
+            |_| Act::Succeed,
+        );
+        let _operator = cluster().operator(namespace, "a");
+        let status = searches.ended("one").await;
+        assert_eq!(status.trials.succeeded, 4);
+        for condition in &status.conditions {
+            let at = condition.last_transition_time.0;
+            assert!(at >= begun, "{condition:?}");
+        }
+        assert!(status.start_time.expect("a time").0 >= begun);
+    });
+}
