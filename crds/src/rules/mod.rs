@@ -112,9 +112,11 @@ pub fn of_the_object() -> Vec<(String, String)> {
                 "a name of at most {longest} characters leaves room for the names of the trials' Jobs"
             ),
         ),
-        // The status has rules of its own, which say nothing where it is taken away as a whole.
+        // One that is taken away has the default in its place, without the time of the start.
         (
-            "has(self.status) || !has(oldSelf.status)".to_owned(),
+            "!has(oldSelf.status) || !has(oldSelf.status.startTime) || \
+             (has(self.status) && has(self.status.startTime))"
+                .to_owned(),
             "a status is never removed: it is the state of the search".to_owned(),
         ),
     ];

@@ -3,9 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use autopeft_integration_tests::cluster::cluster_sh;
+use autopeft_integration_tests::cluster::{apply, cluster, cluster_sh, eventually, runtime};
 use autopeft_integration_tests::generated::root;
 use autopeft_integration_tests::helm::{helm, run, said};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use kube::api::DeleteParams;
+use serde_json::{Value, json};
 
 /// A control plane that ends with this process, and Helm and kubectl for it.
 struct Cluster {
@@ -163,4 +168,87 @@ fn a_release_is_installed_upgraded_and_taken_away_without_losing_a_search() {
     cluster.helm(&["uninstall", "one", "-n", "lab", "--wait"]);
     let gone = cluster.kubectl(&["get", "crd", "peftsearches.autopeft.dev"]);
     assert!(said(&gone).contains("NotFound"), "{}", said(&gone));
+}
+
+/// What 0.1.0 left: a Lease that belongs to nothing, beside the Deployment of the same name.
+async fn lease_of_0_1_0(client: &kube::Client, namespace: &str, annotations: &Value) {
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": "autopeft-operator", "annotations": annotations},
+        "spec": {
+            "holderIdentity": "one-autopeft-0", "leaseDurationSeconds": 30, "leaseTransitions": 3,
+            "acquireTime": "2026-01-01T00:00:00.000000Z",
+            "renewTime": "2026-01-01T00:00:00.000000Z",
+        },
+    });
+    let labels = json!({"app": "autopeft"});
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "autopeft-operator"},
+        "spec": {
+            "replicas": 0, "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "operator", "image": "none"}]},
+            },
+        },
+    });
+    let leases = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases");
+    apply(client, &lease.to_string(), &leases).await;
+    let deployments = format!("/apis/apps/v1/namespaces/{namespace}/deployments");
+    apply(client, &deployment.to_string(), &deployments).await;
+}
+
+#[test]
+fn a_lease_of_0_1_0_goes_with_the_operators_deployment() {
+    runtime().block_on(async {
+        let client = cluster().namespace("lease").await;
+        lease_of_0_1_0(&client, "lease", &json!({})).await;
+        let leases: Api<Lease> = Api::namespaced(client.clone(), "lease");
+        let deployments: Api<Deployment> = Api::namespaced(client.clone(), "lease");
+        let deployment = deployments
+            .get("autopeft-operator")
+            .await
+            .expect("it is there");
+        let operator = cluster().operator("lease", "a");
+        eventually("it has an owner", async || {
+            let lease = leases.get("autopeft-operator").await.expect("it is there");
+            let owners = lease.metadata.owner_references.unwrap_or_default();
+            owners
+                .iter()
+                .any(|owner| Some(&owner.uid) == deployment.metadata.uid.as_ref())
+        })
+        .await;
+        drop(operator);
+        let parameters = DeleteParams::background();
+        let deleted = deployments.delete("autopeft-operator", &parameters).await;
+        deleted.expect("it is there");
+        eventually("the Lease is gone", async || {
+            let lease = leases.get_opt("autopeft-operator").await;
+            lease.expect("an answer").is_none()
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_lease_of_a_release_is_helms_alone() {
+    runtime().block_on(async {
+        let client = cluster().namespace("released").await;
+        let release = json!({"meta.helm.sh/release-name": "one"});
+        lease_of_0_1_0(&client, "released", &release).await;
+        let leases: Api<Lease> = Api::namespaced(client, "released");
+        let _operator = cluster().operator("released", "a");
+        let renewals = async || {
+            let lease = leases.get("autopeft-operator").await.expect("it is there");
+            let spec = lease.spec.expect("a spec");
+            (spec.lease_transitions, lease.metadata.owner_references)
+        };
+        eventually("it has changed hands", async || {
+            renewals().await.0 > Some(3)
+        })
+        .await;
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        assert_eq!(renewals().await.1, None);
+    });
 }

@@ -3,9 +3,13 @@
 
 use std::time::Duration;
 
+use k8s_openapi::Resource;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use kube_lease_manager::{LeaseManager, LeaseManagerBuilder, LeaseManagerError};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -17,6 +21,8 @@ const GRACE_SECONDS: u64 = 10;
 const RETRY: Duration = Duration::from_secs(2);
 /// How often who waits looks whether the Lease was given back.
 const LOOK: Duration = Duration::from_secs(1);
+/// What Helm notes on the objects of a release.
+const RELEASE: &str = "meta.helm.sh/release-name";
 /// So many refusals of the Lease in a row end the process.
 const REFUSALS: u32 = 15;
 /// Whether this process leads.
@@ -129,6 +135,12 @@ impl Candidate {
                     self.manager().await.map(|anew| manager = anew)
                 }
             };
+            if !leads && *tell.borrow() {
+                let owned = tokio::time::timeout(RETRY, self.own()).await;
+                if let Ok(Err(error)) = owned {
+                    tracing::warn!("the lease is given no owner: {error}");
+                }
+            }
             if let Err(error) = step {
                 tracing::warn!("the lease: {error}; retrying in {RETRY:?}");
                 tokio::select! {
@@ -137,6 +149,30 @@ impl Candidate {
                 }
             }
         }
+    }
+
+    /// Makes a Lease that belongs to no release, as 0.1.0 made them, go with the operator's Deployment, which has the
+    /// same name.
+    async fn own(&self) -> kube::Result<()> {
+        let lease = self.leases.get_metadata(&self.name).await?.metadata;
+        let annotations = lease.annotations.unwrap_or_default();
+        if lease.owner_references.is_some() || annotations.contains_key(RELEASE) {
+            return Ok(());
+        }
+        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), &self.namespace);
+        let Some(deployment) = deployments.get_metadata_opt(&self.name).await? else {
+            return Ok(());
+        };
+        let owner = json!({
+            "apiVersion": Deployment::API_VERSION, "kind": Deployment::KIND,
+            "name": self.name, "uid": deployment.metadata.uid,
+        });
+        let patch = json!({"metadata": {"uid": lease.uid, "ownerReferences": [owner]}});
+        let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));
+        self.leases
+            .patch_metadata(&self.name, &parameters, &patch)
+            .await?;
+        Ok(())
     }
 
     /// Waits until nobody holds the Lease. The first look is after `patience`.
