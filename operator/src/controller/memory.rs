@@ -41,6 +41,8 @@ pub struct Memory {
     pub backoffs: Backoffs,
     /// What the API server does not let us do, since a reconcile came through without.
     pub denial: Option<Trouble>,
+    /// Why a Job has no pod: its UID, when its events were read, and what they said.
+    pub told: Option<(String, Timestamp, Option<String>)>,
     patience: Patience,
     /// Removals that were asked for, and when.
     removing: BTreeMap<String, Timestamp>,
@@ -61,6 +63,7 @@ impl Memory {
             bad_input: None,
             backoffs: Backoffs::new(patience),
             denial: None,
+            told: None,
             patience,
             removing: BTreeMap::new(),
         }

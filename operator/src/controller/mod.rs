@@ -35,7 +35,7 @@ async fn reconcile(pass: &mut Pass<'_>) -> Result<Next, ReconcileError> {
     record::tell_rival(pass).await;
     // No client: how far the search has come.
     let mut stage = judge::stage(pass)?;
-    let decision = loop {
+    let mut decision = loop {
         // No client: what its Jobs and pods amount to.
         let seen = judge::look(pass, &stage);
         // No client: what follows from that.
@@ -46,6 +46,8 @@ async fn reconcile(pass: &mut Pass<'_>) -> Result<Next, ReconcileError> {
             Planned::Decided(decision) => break *decision,
         }
     };
+    // Client: why a Job has no pod.
+    read::explain(pass, &mut decision.troubles).await;
     // Client: the status, then the events that tell of it.
     record::record(pass, &stage, &decision).await?;
     // Client: Jobs, pods, the engine.

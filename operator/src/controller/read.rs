@@ -12,12 +12,14 @@ use autopeft_search::planner::Engine;
 use autopeft_search::trouble::Trouble;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::Timestamp;
 
 use super::client::api;
 use super::engines::Step;
 use super::error::ReconcileError;
 use super::pass::{Pass, Question};
 use autopeft_jobs::build::names;
+use autopeft_jobs::judge::waiting::refusal;
 
 /// Reads what a reconcile begins with; false where the search is gone.
 pub async fn read(pass: &mut Pass<'_>) -> Result<bool, ReconcileError> {
@@ -169,4 +171,31 @@ async fn look_at_pods(
     pass.confirmed
         .extend(asked.iter().map(|(attempt, _)| *attempt));
     Ok(())
+}
+
+/// Puts the API server's words into what is told of a Job without a pod. They are read now and then: events are in no
+/// cache of the API server's.
+pub async fn explain(pass: &mut Pass<'_>, troubles: &mut [Trouble]) {
+    let mut untold = troubles.iter_mut();
+    let Some((trouble, uid)) =
+        untold.find_map(|trouble| trouble.told_of.clone().map(|uid| (trouble, uid)))
+    else {
+        return;
+    };
+    let pause = pass.context.patience.look_at_jobs;
+    let is_new = |at: Timestamp| pass.now.duration_since(at).unsigned_abs() < pause;
+    let known = pass.memory.told.take();
+    let told = match known.filter(|(of, at, _)| *of == uid && is_new(*at)) {
+        Some(known) => known,
+        None => {
+            let read = api::list_events(&pass.context.client, &pass.namespace(), &uid).await;
+            // Who may not read events still says how to read them.
+            let why = read.ok().and_then(|events| refusal(&events));
+            (uid, pass.now, why)
+        }
+    };
+    if let Some(why) = &told.2 {
+        *trouble = trouble.because(why);
+    }
+    pass.memory.told = Some(told);
 }

@@ -35,7 +35,10 @@ enum Told {
 
 fn told(right: &Right) -> Told {
     match (right.resource.as_str(), right.verb.as_str()) {
-        ("leases", "update") | ("pods", "get") | ("events", "patch") => Told::Never,
+        ("leases", "update" | "delete") | ("pods", "get") | ("events", "patch" | "list") => {
+            Told::Never
+        }
+        ("deployments", _) => Told::Never,
         ("leases", _) => Told::NotLeading,
         ("peftsearches", "list" | "watch") | ("peftsearches/status", _) | ("events", _) => {
             Told::Log

@@ -4,10 +4,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use autopeft_integration_tests::cluster::{cluster, runtime};
+use autopeft_integration_tests::cluster::{apply, cluster, eventually, runtime};
 use autopeft_integration_tests::helm::run;
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::Searches;
+use k8s_openapi::api::core::v1::ResourceQuota;
+use kube::Api;
 use serde_json::json;
 
 /// What kubectl prints.
@@ -121,5 +123,63 @@ fn a_search_that_no_operator_has_seen_says_so_until_one_has() {
             assert!(at >= begun, "{condition:?}");
         }
         assert!(status.start_time.expect("a time").0 >= begun);
+    });
+}
+
+#[test]
+fn a_job_without_a_pod_is_told_in_the_api_servers_words() {
+    runtime().block_on(async {
+        let namespace = "podless";
+        let client = cluster().namespace(namespace).await;
+        let quota = json!({
+            "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"},
+            "spec": {"hard": {"pods": "0"}},
+        });
+        let quotas = format!("/api/v1/namespaces/{namespace}/resourcequotas");
+        let _kubelet = Kubelet::play(
+            client.clone(),
+            namespace,
+            Duration::from_millis(100),
+            |_| Act::Succeed,
+        );
+        let _operator = cluster().operator(namespace, "a");
+        let searches = Searches::of(&client, namespace);
+        let class = |field: &str| json!({"maxTrials": 1, "trainer": {field: "missing"}});
+        let told = [
+            (
+                "priority",
+                class("priorityClassName"),
+                "no PriorityClass with name missing was found",
+            ),
+            (
+                "runtime",
+                class("runtimeClassName"),
+                "RuntimeClass \"missing\" not found",
+            ),
+            ("quota", json!({"maxTrials": 1}), "exceeded quota: none"),
+        ];
+        for (name, changes, why) in told {
+            if name == "quota" {
+                apply(&client, &quota.to_string(), &quotas).await;
+                eventually("the quota is in force", async || {
+                    let api: Api<ResourceQuota> = Api::namespaced(client.clone(), namespace);
+                    let quota = api.get("none").await.expect("it is there");
+                    quota.status.is_some_and(|status| status.hard.is_some())
+                })
+                .await;
+            }
+            searches.submit(name, &changes).await;
+            eventually(&format!("{name}: it is told"), async || {
+                let status = searches.status(name).await;
+                let degraded = status
+                    .conditions
+                    .iter()
+                    .find(|known| known.type_ == "Degraded");
+                degraded.is_some_and(|known| {
+                    known.reason == "PodNotCreated" && known.message.contains(why)
+                })
+            })
+            .await;
+        }
     });
 }

@@ -4,14 +4,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use autopeft_crds::PeftSearch;
 use autopeft_crds::trial::TrialRequest;
-use autopeft_integration_tests::cluster::{apply, cluster, eventually, runtime};
+use autopeft_integration_tests::cluster::{Cluster, apply, cluster, eventually, runtime};
 use autopeft_integration_tests::etcd::{Etcd, key_of_search};
 use autopeft_integration_tests::generated::root;
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::{Searches, assert_whole, condition};
 use kube::Client;
-use kube::api::PostParams;
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -213,6 +214,60 @@ fn a_search_that_a_later_version_began_is_gone_on_with_and_nothing_is_lost() {
             .position(|entry| entry["state"] == "Planned")
             .expect("a trial that ran");
         assert_eq!(entries(&status)[open]["gpuModel"], "H100");
+    });
+}
+
+/// The CRD with the ledger that 0.1.0's has: a list of objects with these fields and no others.
+fn crd_of_0_1_0() -> Value {
+    let mut crd = serde_json::to_value(autopeft_crds::crd()).expect("JSON");
+    let ledger = crd
+        .pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/ledger");
+    *ledger.expect("a schema") = json!({
+        "type": "array", "maxItems": 504, "items": autopeft_crds::entry_schema(),
+        "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["trial"],
+    });
+    crd
+}
+
+/// The release is rolled back to 0.1.0, and installed again: its CRD takes nothing away from entries that are texts,
+/// and the search cannot be edited meanwhile.
+#[test]
+fn a_rollback_to_0_1_0_and_back_loses_no_trial() {
+    let cluster = Cluster::up_as("rollback");
+    runtime().block_on(async {
+        let client = cluster.namespace("rollback").await;
+        let searches = Searches::of(&client, "rollback");
+        let _kubelet = Kubelet::play(client.clone(), "rollback", SHORT, |_| Act::Succeed);
+        let operator = cluster.operator("rollback", "a");
+        let trials = json!({"maxTrials": 6, "algorithm": {"initialTrials": 4}});
+        searches.submit("one", &trials).await;
+        searches.finished("one", 3).await;
+        drop(operator);
+        let before = raw(&searches, "one").await["status"]["ledger"].clone();
+        let folder = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        apply(&client, &crd_of_0_1_0().to_string(), folder).await;
+        // It is served once it refuses what it has no field for.
+        eventually("the older CRD is served", async || {
+            let explained = json!({"status": {"ledger": ["no object"]}});
+            let patch = Patch::Merge(&explained);
+            let parameters = PatchParams {
+                dry_run: true,
+                ..PatchParams::default()
+            };
+            let api: Api<PeftSearch> = Api::namespaced(client.clone(), "rollback");
+            api.patch_status("one", &parameters, &patch).await.is_err()
+        })
+        .await;
+        let edited = searches.patch("one", &json!({"maxTrials": 7})).await;
+        let refused = edited.expect_err("a text is no object").to_string();
+        assert!(refused.contains("status.ledger[0]"), "{refused}");
+        assert_eq!(raw(&searches, "one").await["status"]["ledger"], before);
+        let crd = serde_json::to_string(&autopeft_crds::crd()).expect("JSON");
+        apply(&client, &crd, folder).await;
+        let _operator = cluster.operator("rollback", "b");
+        let status = searches.ended("one").await;
+        assert_eq!(status.trials.succeeded, 6);
+        assert_whole(&searches.get("one").await, &cluster.audit);
     });
 }
 

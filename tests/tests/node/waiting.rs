@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use autopeft_crds::status::TrialState;
-use autopeft_integration_tests::cluster::runtime;
+use autopeft_integration_tests::cluster::{eventually, runtime};
 use autopeft_integration_tests::node::{ACTOR, is_in_phase, node};
 use autopeft_integration_tests::searches::{Searches, condition};
 use kube::ResourceExt;
@@ -182,11 +182,10 @@ fn pods_that_admission_refuses_are_told_and_cost_nothing() {
             ("class", "no PriorityClass with name tests-urgent"),
         ];
         for (name, why) in whys {
-            let message = searches.degraded(name, "PodNotCreated").await;
-            let job = message.split('`').nth(1).expect("a command in the message");
-            let words: Vec<&str> = job.split(' ').skip(1).chain(["-n", "limited"]).collect();
-            let described = node.kubectl(&words);
-            assert!(described.contains(why), "{name}: {described}");
+            eventually(&format!("{name} says {why}"), async || {
+                searches.degraded(name, "PodNotCreated").await.contains(why)
+            })
+            .await;
         }
         node.kubectl(&[
             "delete",

@@ -4,4 +4,4 @@ pub mod messages;
 pub mod observe;
 pub mod outcome;
 pub mod pod;
-mod waiting;
+pub mod waiting;

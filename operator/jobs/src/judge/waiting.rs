@@ -4,6 +4,7 @@ use autopeft_search::patience::Patience;
 use autopeft_search::trouble::Trouble;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::jiff::Timestamp;
 
 use super::pod::{has_node, later, state};
@@ -35,7 +36,32 @@ pub(super) fn unstarted(job: &Job, patience: &Patience, now: Timestamp) -> Optio
             "PodNotCreated",
             format!("the Job {name} has no pod; `kubectl describe job {name}` says why"),
         )
+        .told_of(job.metadata.uid.as_deref().unwrap_or_default())
     })
+}
+
+/// Why the API server refused the pods of a Job, from the Job's events.
+pub fn refusal(events: &[Event]) -> Option<String> {
+    let failed = events
+        .iter()
+        .filter(|event| event.reason.as_deref() == Some("FailedCreate"));
+    let last = failed.max_by_key(|event| {
+        let series = event
+            .series
+            .as_ref()
+            .map(|series| series.last_observed_time.0);
+        let at = event.deprecated_last_timestamp.as_ref().map(|time| time.0);
+        series
+            .max(at)
+            .max(event.event_time.as_ref().map(|time| time.0))
+    })?;
+    // Each try has a pod of another name, which says nothing.
+    let note = last.note.as_deref()?;
+    let said = note.split_once(" is forbidden: ").map(|(_, said)| said);
+    Some(
+        said.unwrap_or(note.trim_start_matches("Error creating: "))
+            .to_owned(),
+    )
 }
 
 /// Why a pod does not start.

@@ -2,6 +2,8 @@
 
 use autopeft_crds::PeftSearchSpec;
 use autopeft_jobs::judge::messages::in_words;
+use autopeft_jobs::judge::waiting::refusal;
+use k8s_openapi::api::events::v1::Event;
 use serde_json::{Value, json};
 
 fn spec(model: &Value, data: &Value) -> PeftSearchSpec {
@@ -48,4 +50,33 @@ fn places_in_a_pod_are_told_as_claims_and_images() {
     ] {
         assert_eq!(in_words(from, spec), to);
     }
+}
+
+#[test]
+fn the_last_refusal_of_a_jobs_pods_is_told_without_the_pods_name() {
+    let event = |reason: &str, second: u32, note: &str| -> Event {
+        serde_json::from_value(json!({
+            "metadata": {"name": "one"}, "eventTime": null, "reason": reason, "note": note,
+            "deprecatedLastTimestamp": format!("2026-01-01T00:00:{second:02}Z"),
+        }))
+        .expect("an event")
+    };
+    let forbidden = "Error creating: pods \"one-5d1e4f60-0-1-x7xmk\" is forbidden: ";
+    let quota = format!("{forbidden}exceeded quota: none, requested: pods=1");
+    let class = format!("{forbidden}no PriorityClass with name missing was found");
+    let told = |events: &[Event]| refusal(events);
+    assert_eq!(
+        told(&[event("SuccessfulCreate", 1, "Created pod: one")]),
+        None
+    );
+    let both = [
+        event("FailedCreate", 9, &quota),
+        event("FailedCreate", 3, &class),
+    ];
+    assert_eq!(
+        told(&both).as_deref(),
+        Some("exceeded quota: none, requested: pods=1")
+    );
+    let away = event("FailedCreate", 1, "Error creating: the server is away");
+    assert_eq!(told(&[away]).as_deref(), Some("the server is away"));
 }

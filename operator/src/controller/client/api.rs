@@ -8,6 +8,7 @@ use std::time::Duration;
 use autopeft_crds::PeftSearch;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{
     DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
@@ -192,6 +193,17 @@ pub async fn list_pods(
     let parameters = ListParams::default().labels(&selector);
     let listed = call("list pods", api.list(&parameters)).await?;
     Ok(listed.items)
+}
+
+/// The events about the object with this UID.
+pub async fn list_events(
+    client: &Client,
+    namespace: &str,
+    uid: &str,
+) -> Result<Vec<Event>, ApiError> {
+    let api: Api<Event> = Api::namespaced(client.clone(), namespace);
+    let parameters = ListParams::default().fields(&format!("regarding.uid={uid}"));
+    Ok(call("list events", api.list(&parameters)).await?.items)
 }
 
 /// The searches of a namespace as etcd has them, those too that cannot be read.
