@@ -155,7 +155,7 @@ fn a_release_is_installed_upgraded_and_taken_away_without_losing_a_search() {
 
     cluster.helm(&["uninstall", "one", "-n", "lab"]);
     assert_eq!(uid(), before, "the search went with the release");
-    cluster.helm(&[
+    let notes = cluster.helm(&[
         "install",
         "one",
         chart,
@@ -164,6 +164,10 @@ fn a_release_is_installed_upgraded_and_taken_away_without_losing_a_search() {
         "--set",
         "crds.keep=false",
     ]);
+    assert!(
+        notes.contains("kubectl delete psearch --all -n lab"),
+        "{notes}"
+    );
     assert_eq!(uid(), before);
     cluster.helm(&["uninstall", "one", "-n", "lab", "--wait"]);
     let gone = cluster.kubectl(&["get", "crd", "peftsearches.autopeft.dev"]);
