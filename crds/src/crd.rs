@@ -8,6 +8,7 @@ use kube_core::schema::{OptionalEnum, StructuralSchemaRewriter};
 use schemars::generate::SchemaSettings;
 use schemars::transform::AddNullable;
 
+use crate::decimal::DECIMAL_PATTERN;
 use crate::limits;
 use crate::rules;
 use crate::spec::PeftSearch;
@@ -23,6 +24,9 @@ pub fn crd() -> CustomResourceDefinition {
     for schema in versions.filter_map(|version| version.schema.as_mut()) {
         if let Some(root) = schema.open_api_v3_schema.as_mut() {
             plain(root);
+            if let Some(spec) = at(root, "spec") {
+                quoted(spec);
+            }
             for rule in rules::in_schema() {
                 if let Some(place) = at(root, rule.place) {
                     carry(place, rule.cel, rule.message);
@@ -113,6 +117,21 @@ fn plain(schema: &mut JSONSchemaProps) {
     }
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         plain(items);
+    }
+}
+
+/// Says of each decimal that it is in quotes: the API machinery's numbers hold no decimal exactly.
+fn quoted(schema: &mut JSONSchemaProps) {
+    if schema.pattern.as_deref() == Some(DECIMAL_PATTERN) {
+        let told = schema.description.get_or_insert_default();
+        told.push_str(" A decimal in quotes.");
+    }
+    let properties = schema.properties.iter_mut();
+    properties
+        .flat_map(|properties| properties.values_mut())
+        .for_each(quoted);
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        quoted(items);
     }
 }
 

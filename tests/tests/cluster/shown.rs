@@ -5,9 +5,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use autopeft_integration_tests::cluster::{apply, cluster, eventually, runtime};
-use autopeft_integration_tests::helm::run;
+use autopeft_integration_tests::helm::{read, run};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
-use autopeft_integration_tests::searches::Searches;
+use autopeft_integration_tests::searches::{Searches, manifest};
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::Api;
 use serde_json::json;
@@ -123,6 +123,38 @@ fn a_search_that_no_operator_has_seen_says_so_until_one_has() {
             assert!(at >= begun, "{condition:?}");
         }
         assert!(status.start_time.expect("a time").0 >= begun);
+    });
+}
+
+/// What the API server says of a decimal without quotes is in docs/failures.md; `kubectl explain` says it before.
+#[test]
+fn a_decimal_without_quotes_is_refused_and_the_docs_and_kubectl_explain_say_what_to_do() {
+    runtime().block_on(async {
+        let client = cluster().namespace("unquoted").await;
+        let searches = Searches::of(&client, "unquoted");
+        let unquoted = manifest("one", &json!({"training": {"learningRate": 5e-4}}));
+        let refused = searches
+            .create(&unquoted)
+            .await
+            .expect_err("a number")
+            .to_string();
+        let page = read("docs/failures.md");
+        let section = page
+            .split("## `kubectl apply` is rejected")
+            .nth(1)
+            .expect("the section");
+        let quoted = section.split('`').nth(1).expect("the message");
+        let message = quoted.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(refused.contains(&message), "{refused}");
+        for field in [
+            "training.learningRate",
+            "training.weightDecay",
+            "objectives.bound",
+        ] {
+            let told = kubectl("unquoted", &["explain", &format!("psearch.spec.{field}")]);
+            let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(told.contains("A decimal in quotes"), "{field}: {told}");
+        }
     });
 }
 
