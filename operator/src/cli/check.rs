@@ -1,4 +1,4 @@
-//! The commands that answer a question and change nothing: `validate`, `replay`, `crd`.
+//! The read-only commands: `validate`, `replay`, `crd`.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use autopeft_crds::validate::advice_for_a_cluster;
 use autopeft_search::replay;
 
-use super::output::{FAILED, Reader, UNHEARD, print, say};
+use super::output::{BROKEN_PIPE, FAILED, Reader, print, say};
 use crate::local::{journal, manifest};
 
 /// Checks a manifest.
@@ -24,7 +24,7 @@ pub(super) fn validate(path: &Path) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Recomputes every suggestion of a search, as long as somebody reads on.
+/// Recomputes every suggestion of a search, until standard output is closed.
 pub(super) fn replay(workdir: &Path) -> Result<ExitCode, String> {
     let history = journal::read(workdir)
         .map_err(|error| error.to_string())?
@@ -33,8 +33,8 @@ pub(super) fn replay(workdir: &Path) -> Result<ExitCode, String> {
     for step in replay::replay(&history) {
         let step = step.map_err(|error| error.to_string())?;
         counts.add(&step);
-        if print(step)? == Reader::Gone {
-            return Ok(ExitCode::from(UNHEARD));
+        if print(step)? == Reader::Closed {
+            return Ok(ExitCode::from(BROKEN_PIPE));
         }
     }
     print(counts)?;

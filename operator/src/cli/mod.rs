@@ -1,5 +1,5 @@
-//! The command line of `peft-operator`. What a command finds goes to the standard output, what
-//! happens on the way to the standard error.
+//! The command line of `peft-operator`. Results go to standard output, progress and errors to
+//! standard error.
 
 mod check;
 mod output;
@@ -25,16 +25,16 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Carry out a search on this machine, or go on with one.
+    /// Run a search on this machine, or resume one.
     Run(RunArgs),
-    /// Carry out the searches of a Kubernetes cluster.
+    /// Run the operator of a Kubernetes cluster.
     Controller(ControllerArgs),
     /// Recompute every suggestion of a search from its journal, and compare bit for bit.
     Replay {
         /// The search's work directory.
         workdir: PathBuf,
     },
-    /// Check a manifest; print what is wrong with it.
+    /// Check a manifest and print its errors.
     Validate {
         /// The manifest.
         manifest: PathBuf,
@@ -47,58 +47,57 @@ enum Command {
 struct RunArgs {
     /// The manifest: a YAML file with one PeftSearch.
     manifest: PathBuf,
-    /// Where the search keeps its files; give the same directory again to go on.
+    /// The search's work directory; give the same one again to resume.
     #[arg(long)]
     workdir: PathBuf,
-    /// A model directory that takes the place of the manifest's.
+    /// A model directory; overrides the manifest's.
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// A data directory that takes the place of the manifest's.
+    /// A data directory; overrides the manifest's.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The directory that stands for a claim; may be given several times.
+    /// The directory of a claim; may be given several times.
     #[arg(long, value_name = "NAME=DIR", value_parser = claim)]
     claim: Vec<(String, PathBuf)>,
-    /// How many trials run at the same time, in place of the manifest's parallelism.
+    /// The number of trials that run concurrently; overrides the manifest's parallelism.
     #[arg(long, value_name = "N")]
     parallelism: Option<u32>,
-    /// The program peft-trainer; by default the one beside this program, or on PATH.
+    /// The path of peft-trainer; by default, beside this program or on PATH.
     #[arg(long, value_name = "PATH")]
     trainer: Option<PathBuf>,
-    /// What the trainer computes on.
+    /// The trainer's device.
     #[arg(long, value_enum, default_value_t)]
     device: Device,
-    /// How log lines are written.
+    /// The format of log lines.
     #[arg(long, value_enum, default_value_t)]
     log_format: Format,
 }
 
-/// Where the controller runs and what it looks after. Each flag has an environment variable, which the
-/// chart sets.
+/// The flags of the controller. Each has an environment variable, which the chart sets.
 #[derive(Debug, Args)]
 struct ControllerArgs {
-    /// The one namespace whose searches are carried out; every namespace where it is left out.
+    /// The namespace to watch; by default all of them.
     #[arg(long, env = "AUTOPEFT_NAMESPACE")]
     namespace: Option<String>,
-    /// The namespace of the Lease by which replicas agree on a leader.
+    /// The namespace of the Lease for leader election.
     #[arg(long, env = "POD_NAMESPACE", default_value = "default")]
     lease_namespace: String,
     /// The Lease's name.
     #[arg(long, env = "AUTOPEFT_LEASE", default_value = "autopeft-operator")]
     lease_name: String,
-    /// Who this process is among its replicas; the pod's name in the chart.
+    /// This replica's identity in the Lease; the chart sets the pod's name.
     #[arg(long, env = "POD_NAME")]
     identity: Option<String>,
-    /// Where /metrics, /healthz and /readyz are served.
+    /// The address to serve /metrics, /healthz and /readyz at.
     #[arg(long, env = "AUTOPEFT_ADDRESS", default_value = "0.0.0.0:8080")]
     address: std::net::SocketAddr,
-    /// The trainer's image for searches that name none.
+    /// The trainer's image for searches without spec.trainer.image.
     #[arg(long, env = "AUTOPEFT_TRAINER_IMAGE")]
     trainer_image: String,
-    /// Suggestions that are computed at the same time.
+    /// The number of suggestions computed concurrently.
     #[arg(long, env = "AUTOPEFT_ENGINE_THREADS", default_value_t = 1)]
     engine_threads: usize,
-    /// The factor by which everything is waited for: for tests, whose clusters are small and near.
+    /// Scales all timeouts and pauses: for tests, whose clusters are small and local.
     #[arg(
         long,
         env = "AUTOPEFT_PATIENCE_SCALE",
@@ -107,17 +106,17 @@ struct ControllerArgs {
         value_parser = patience_scale
     )]
     patience_scale: f64,
-    /// How log lines are written.
+    /// The format of log lines.
     #[arg(long, value_enum, default_value_t = Format::Json)]
     log_format: Format,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Device {
-    /// A GPU where there is one.
+    /// A GPU if there is one, else the CPU.
     #[default]
     Auto,
-    /// The processor.
+    /// The CPU.
     Cpu,
     /// A GPU.
     Cuda,
@@ -188,7 +187,7 @@ fn control(arguments: ControllerArgs) -> Result<ExitCode, String> {
     let _lines = Progress::begin(log_format.into());
     if autopeft_jobs::build::pod::is_tag(&trainer_image) {
         tracing::info!(
-            "--trainer-image {trainer_image}: a tag may come to mean another image while a search runs; name it by digest (NAME@sha256:...)"
+            "--trainer-image {trainer_image}: a tag can be moved to another image while a search runs; use a digest (NAME@sha256:...)"
         );
     }
     let options = controller::process::Options {
@@ -204,7 +203,7 @@ fn control(arguments: ControllerArgs) -> Result<ExitCode, String> {
     };
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let ended = runtime.block_on(controller::process::run(options));
-    // A suggestion that is being computed is computed again by whoever comes next.
+    // The next leader computes an unfinished suggestion again.
     runtime.shutdown_background();
     ended
         .map(|()| ExitCode::SUCCESS)

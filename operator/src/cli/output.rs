@@ -1,44 +1,43 @@
-//! What the program writes to its two streams, and its exit codes.
+//! Standard output, standard error and exit codes.
 //!
-//! A reader that has gone away, such as `head`, is no failure: what is said on the standard error is lost
-//! quietly, and so is a result that nobody reads any more.
+//! A closed pipe (`| head`) is no failure: further output is dropped silently.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 
 /// The search failed, or the replay differs.
 pub(super) const FAILED: u8 = 1;
-/// The command cannot be carried out.
+/// Invalid input or flags.
 pub(super) const UNUSABLE: u8 = 2;
-/// Stopped by the signal of this number more.
+/// Added to the number of the signal that stopped the program.
 pub(super) const STOPPED: i32 = 128;
-/// What a shell reports of a program that a closed pipe has stopped.
-pub(super) const UNHEARD: u8 = 128 + 13;
+/// 128 + SIGPIPE: what a shell reports of a program that a closed pipe has stopped.
+pub(super) const BROKEN_PIPE: u8 = 128 + 13;
 
-/// Whether somebody still reads the standard output.
+/// The reading end of standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
-    /// As far as can be seen.
-    There,
+    /// Open, as far as is known.
+    Open,
     /// The pipe is closed.
-    Gone,
+    Closed,
 }
 
-/// Prints a part of the command's result, with a line's end.
+/// Prints a line of the command's result.
 pub(super) fn print(text: impl Display) -> Result<Reader, String> {
     let mut stdout = std::io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
-        Ok(()) => Ok(Reader::There),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::Gone),
-        Err(error) => Err(format!("the standard output cannot be written: {error}")),
+        Ok(()) => Ok(Reader::Open),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::Closed),
+        Err(error) => Err(format!("standard output cannot be written: {error}")),
     }
 }
 
-/// Tells of something on the standard error, each line under the program's name.
+/// Writes to standard error, each line prefixed with the program's name.
 pub(super) fn say(text: impl Display) {
     let mut stderr = std::io::stderr().lock();
     for line in text.to_string().lines() {
-        // Where nobody listens, there is nobody to tell that to either.
+        // There is nowhere to report a failure to write here.
         let _ = writeln!(stderr, "peft-operator: {line}");
     }
 }

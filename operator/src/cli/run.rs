@@ -1,4 +1,4 @@
-//! `peft-operator run`: a search on this machine, and what is said at its end.
+//! `peft-operator run`: a search on this machine, and its summary at the end.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use crate::local::search::{End, Search};
 use crate::local::setup::{self, Ended, Options, Prepared};
 use crate::local::sources::Overrides;
 
-/// Carries out a search, or goes on with one.
+/// Runs or resumes a search.
 pub(super) fn run(arguments: RunArgs) -> Result<ExitCode, String> {
     let RunArgs {
         manifest,
@@ -55,21 +55,21 @@ pub(super) fn run(arguments: RunArgs) -> Result<ExitCode, String> {
             .await
             .map_err(|error| error.to_string())?;
         match prepared {
-            Prepared::Over(ended) => say_over(&ended, &workdir),
+            Prepared::Ended(ended) => report_ended(&ended, &workdir),
             Prepared::Ready(mut search, _lock) => {
-                let end = search.carry_on().await.map_err(|error| error.to_string())?;
+                let end = search.run().await.map_err(|error| error.to_string())?;
                 let found = search.status();
                 search.write_reports().map_err(|error| error.to_string())?;
-                say_end(&end, &search, &found)
+                report_end(&end, &search, &found)
             }
         }
     });
-    // A fit that is under way on a blocking thread is not waited for.
+    // A fit in progress on a blocking thread is abandoned.
     runtime.shutdown_background();
     code
 }
 
-fn say_end(end: &End, search: &Search, found: &PeftSearchStatus) -> Result<ExitCode, String> {
+fn report_end(end: &End, search: &Search, found: &PeftSearchStatus) -> Result<ExitCode, String> {
     let ended = found.trials.progress.as_str();
     match end {
         End::Concluded(conclusion) => {
@@ -89,20 +89,20 @@ fn say_end(end: &End, search: &Search, found: &PeftSearchStatus) -> Result<ExitC
             }
             if conclusion.reason == ConclusionReason::BadInput {
                 say(
-                    "fix the model or the data and give the same command again: the search resumes",
+                    "fix the model or the data, then run the same command again: the search resumes",
                 );
             }
             printed.map(|_| ExitCode::from(FAILED))
         }
         End::Suspended => {
             print(format!(
-                "the search is suspended ({ended} trials have ended); set spec.suspend to false and give the same command to resume"
+                "the search is suspended ({ended} trials have ended); set spec.suspend to false and run the same command to resume"
             ))?;
             Ok(ExitCode::SUCCESS)
         }
         End::Stopped(signal) => {
             say(format!(
-                "stopped; {ended} trials have ended and are kept; give the same command to resume"
+                "stopped; {ended} trials have ended and are kept; run the same command to resume"
             ));
             let code = u8::try_from(STOPPED + signal).unwrap_or(FAILED);
             Ok(ExitCode::from(code))
@@ -110,8 +110,8 @@ fn say_end(end: &End, search: &Search, found: &PeftSearchStatus) -> Result<ExitC
     }
 }
 
-/// A search that had ended before: says so, and how to go on.
-fn say_over(ended: &Ended, workdir: &Path) -> Result<ExitCode, String> {
+/// Reports a search that had ended before, and how to continue it.
+fn report_ended(ended: &Ended, workdir: &Path) -> Result<ExitCode, String> {
     let Ended {
         spec,
         status,

@@ -1,5 +1,5 @@
-//! Client. Carries out what was decided and is written down: Jobs are created and deleted, pods released, the engine
-//! asked. What it does shows in the caches or in the memory, and the next reconcile sees it.
+//! Client. Carries out a recorded decision: creates and deletes Jobs, releases pods, starts the engine. The next
+//! reconcile sees the effects in the caches or in the memory.
 
 use std::time::Duration;
 
@@ -24,10 +24,10 @@ use super::record;
 use autopeft_jobs::build::{job, names};
 use autopeft_jobs::judge::observe::Objects;
 
-/// The shortest pause.
-const BRIEFLY: Duration = Duration::from_millis(20);
+/// The shortest delay until the next reconcile.
+const SHORTEST: Duration = Duration::from_millis(20);
 
-/// Carries out what was decided; when to look again.
+/// Carries out a decision; returns when to reconcile next.
 pub async fn act(
     pass: &mut Pass<'_>,
     stage: &mut Stage,
@@ -45,7 +45,7 @@ pub async fn act(
         wake,
         look,
     } = decision;
-    // First whatever starts, then whatever is cleared away.
+    // Starts before removals.
     let (mut has_started, mut is_refused) = (false, false);
     for start in starts {
         match self::start(pass, stage, start).await? {
@@ -84,53 +84,53 @@ pub async fn act(
         look,
         is_removing,
         pass.memory.backoffs.shortest(pass.now),
-        // What was refused is told.
-        is_refused.then_some(BRIEFLY),
+        // The next reconcile reports the refusal in the status.
+        is_refused.then_some(SHORTEST),
     ];
     Ok(delays
         .into_iter()
         .flatten()
         .min()
         .map_or(Next::await_change(), |delay| {
-            Next::requeue(delay.max(BRIEFLY))
+            Next::requeue(delay.max(SHORTEST))
         }))
 }
 
-/// How long it is until then.
+/// The time from now until then.
 fn until(time: Timestamp) -> Duration {
     time.duration_since(Timestamp::now())
         .try_into()
         .unwrap_or_default()
 }
 
-/// How creating a Job ended.
+/// The result of creating a Job.
 enum Created {
-    /// It exists and is ours: its UID.
+    /// It exists and is this search's; its UID.
     Made(String),
-    /// Somebody else's has its name.
+    /// Another owner's Job has its name.
     Conflict,
-    /// The API server does not allow it; the back-offs say why and until when.
+    /// The API server rejects it; the pauses have the reason and the time to retry.
     Refused,
 }
 
-/// How starting an attempt ended.
+/// The result of starting an attempt.
 enum Started {
     /// Its Job exists.
     Made,
-    /// Its Job may not be created, or somebody else's has its name.
+    /// Its Job is rejected, or another owner's Job has its name.
     Refused,
-    /// It was not tried.
+    /// Not attempted.
     Not,
 }
 
-/// Starts an attempt, unless it is too soon.
+/// Starts an attempt, unless it is paused.
 async fn start(
     pass: &mut Pass<'_>,
     stage: &mut Stage,
     Start { work, attempt, job }: Start,
 ) -> Result<Started, ReconcileError> {
     let pause = pass.memory.backoffs.left(work, pass.now);
-    if pause.is_some() || !pass.context.pulse.is_steady() {
+    if pause.is_some() || !pass.context.watchdog.is_on_time() {
         return Ok(Started::Not);
     }
     match (create(pass, &job).await?, work) {
@@ -153,7 +153,7 @@ async fn start(
     }
 }
 
-/// Creates a Job, or finds that it was created before.
+/// Creates a Job, or finds that it already exists.
 async fn create(pass: &mut Pass<'_>, wanted: &Job) -> Result<Created, ReconcileError> {
     let namespace = pass.namespace();
     let client = &pass.context.client;
@@ -165,7 +165,7 @@ async fn create(pass: &mut Pass<'_>, wanted: &Job) -> Result<Created, ReconcileE
         Err(error) if error.is_already_exists() => {
             let name = wanted.metadata.name.as_deref().unwrap_or_default();
             let Some(found) = api::read_job(client, &namespace, name).await? else {
-                // Gone again: the next reconcile makes it.
+                // Deleted meanwhile: the next reconcile creates it.
                 return Err(error.into());
             };
             let uid = found.metadata.uid.clone().unwrap_or_default();
@@ -177,7 +177,7 @@ async fn create(pass: &mut Pass<'_>, wanted: &Job) -> Result<Created, ReconcileE
             pass.memory.backoffs.creation_allowed();
             Ok(Created::Made(uid))
         }
-        // A quota that several have asked at the same time, for one.
+        // For example, concurrent requests against one quota.
         Err(error) if error.code() == Some(409) => Err(error.into()),
         Err(error) => {
             let Some(reason) = error.refusal_to_create() else {
@@ -199,8 +199,8 @@ async fn create(pass: &mut Pass<'_>, wanted: &Job) -> Result<Created, ReconcileE
     }
 }
 
-/// The name of the inspection's Job is in use: by one of ours that somebody has changed, which is made anew, or by
-/// somebody else's.
+/// The name of the inspection's Job is in use: by this search's own Job, which was changed and is recreated, or by
+/// another owner's.
 async fn conflict(pass: &mut Pass<'_>, wanted: &Job) -> Result<(), ReconcileError> {
     let name = wanted.metadata.name.clone().unwrap_or_default();
     let read = api::read_job(&pass.context.client, &pass.namespace(), &name).await?;
@@ -218,12 +218,12 @@ async fn conflict(pass: &mut Pass<'_>, wanted: &Job) -> Result<(), ReconcileErro
     }
 }
 
-/// Asks the engine for the next trial.
+/// Starts the engine for the next suggestion.
 fn suggest(pass: &mut Pass<'_>, course: &Course) {
     let trigger = pass.context.trigger.clone();
     let reference = ObjectRef::<Guarded>::new(&pass.name()).within(&pass.namespace());
     let done = move || {
-        // Nobody listens when the process ends.
+        // The receiver is gone when the process ends.
         let _ = trigger.unbounded_send(reference);
     };
     let metric = course.subject.spec.task.score_metric();
@@ -247,7 +247,7 @@ async fn remove(pass: &mut Pass<'_>, objects: &Objects) -> Result<(), ReconcileE
     Ok(())
 }
 
-/// Takes our finalizer off a pod that has it, unless that was asked a moment ago.
+/// Removes the finalizer from a pod, unless a request is pending.
 async fn release(pass: &mut Pass<'_>, pod: &Pod) -> Result<(), ReconcileError> {
     let key = format!("pod/{}", pod.metadata.name.as_deref().unwrap_or_default());
     if !names::is_held(&pod.metadata) || !pass.memory.may_remove(&key, pass.now) {
@@ -255,21 +255,21 @@ async fn release(pass: &mut Pass<'_>, pod: &Pod) -> Result<(), ReconcileError> {
     }
     let client = &pass.context.client;
     let released = api::release_pod(client, &pass.namespace(), &pod.metadata).await;
-    asked(pass, &key, released)
+    note_answer(pass, &key, released)
 }
 
-/// Deletes a Job, unless that was asked a moment ago.
+/// Deletes a Job, unless a request is pending.
 async fn delete_job(pass: &mut Pass<'_>, name: &str, uid: &str) -> Result<(), ReconcileError> {
     let key = format!("job/{uid}");
     if pass.memory.may_remove(&key, pass.now) {
         let deleted = api::delete_job(&pass.context.client, &pass.namespace(), name, uid).await;
-        asked(pass, &key, deleted)?;
+        note_answer(pass, &key, deleted)?;
     }
     pass.memory.created.remove(uid);
     Ok(())
 }
 
-fn asked(
+fn note_answer(
     pass: &mut Pass<'_>,
     key: &str,
     answer: Result<(), ApiError>,
@@ -280,7 +280,7 @@ fn asked(
     Ok(answer?)
 }
 
-/// Deletes a search that has ended and whose time after that is over; when it is over.
+/// Deletes a search whose `ttlSecondsAfterFinished` has passed; returns when it passes.
 async fn expire(pass: &Pass<'_>) -> Result<Option<Timestamp>, ReconcileError> {
     let status = pass.search.status.as_ref();
     let end = status.and_then(|status| status.completion_time.as_ref());

@@ -16,12 +16,12 @@ use super::client::watches::Watches;
 use super::engines::Engines;
 use super::memory::Memories;
 use super::metrics::Metrics;
-use super::pulse::Pulse;
+use super::watchdog::Watchdog;
 use autopeft_jobs::build::pod::Defaults;
 
 /// What every reconcile and every sweep needs.
 pub struct Context {
-    /// For calls to the API server.
+    /// The client for calls to the API server.
     pub client: Client,
     /// The searches in the cache.
     pub searches: Store<Guarded>,
@@ -29,30 +29,30 @@ pub struct Context {
     pub jobs: Store<Job>,
     /// The pods in the cache.
     pub pods: Store<Pod>,
-    /// What is remembered of each search.
+    /// The memory of each search.
     pub memories: Memories,
-    /// How long is waited.
+    /// Timeouts and pauses.
     pub patience: Patience,
-    /// What computes suggestions.
+    /// The pool that computes suggestions.
     pub engines: Engines,
-    /// What is served at `/metrics`.
+    /// The metrics served at `/metrics`.
     pub metrics: Metrics,
-    /// Where events go.
+    /// Publishes events.
     pub recorder: Recorder,
-    /// Whether the watches may watch.
+    /// The permissions of the watches.
     pub watches: Watches,
-    /// What every trainer is given.
+    /// Defaults of every trainer's pod.
     pub defaults: Defaults,
-    /// Whether this process runs without a gap.
-    pub pulse: Pulse,
-    /// Wakes a search.
+    /// Whether this process was stopped.
+    pub watchdog: Watchdog,
+    /// Triggers a reconcile of a search.
     pub trigger: UnboundedSender<ObjectRef<Guarded>>,
-    /// Told when a search has gone, so that what it leaves behind is looked for.
+    /// Notified when a search is gone, so that its orphans are searched for.
     pub gone: Notify,
 }
 
-/// Waits until a cache is filled. kube-runtime 5.0.0 wakes only the last of several tasks that wait
-/// for the same cache, so each looks again by itself.
+/// Waits until a cache is synchronised. kube-runtime 5.0.0 wakes only the last of several tasks that wait for the same
+/// cache, so each of them polls.
 pub async fn filled<K>(store: &Store<K>)
 where
     K: Clone + Lookup + 'static,
@@ -64,7 +64,7 @@ where
         answer = ready.await.ok();
     }
     if let Some(Err(error)) = answer {
-        // Its watch is gone because the process ends.
+        // The watch was dropped because the process ends.
         tracing::debug!("a cache was not synchronised: {error}");
         std::future::pending::<()>().await;
     }

@@ -1,5 +1,5 @@
-//! The engine, off the async threads: a few searches' steps at a time, first come, first served. A
-//! step ends with its search.
+//! The engine on blocking threads: a few suggestions at a time, in order of arrival. A suggestion is cancelled with its
+//! search.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,30 +13,30 @@ use tokio::task::JoinHandle;
 use autopeft_search::ask::{AskError, Asked};
 use autopeft_search::ledger::Ledger;
 
-/// Why a step has no answer.
+/// Why there is no suggestion.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The engine refuses.
+    /// The engine returned an error.
     #[error(transparent)]
     Ask(#[from] AskError),
-    /// The engine broke down.
+    /// The engine panicked.
     #[error("the search engine failed: {0}")]
     Panicked(String),
 }
 
-/// What a step gave, and how long it computed.
+/// The result of a step, and how long it took.
 #[derive(Debug)]
 pub struct Answer {
-    /// What it gave.
+    /// The result.
     pub asked: Result<Asked, EngineError>,
     /// Seconds.
     pub seconds: f64,
 }
 
-/// How long a step keeps the others waiting. One whose settings make it take longer goes on beside them.
+/// How long a step occupies its place in the pool. A longer one continues beside the next.
 const SLICE: Duration = Duration::from_secs(30);
 
-/// What computes a step: `ask::ask`.
+/// The function that computes a step: `ask::ask`.
 pub type Ask = fn(&Problem, Metric, &Ledger, &dyn Fn() -> bool) -> Result<Asked, AskError>;
 
 /// The pool.
@@ -46,7 +46,7 @@ pub struct Engines {
     ask: Ask,
 }
 
-/// A step under way. Dropped before its turn, it never begins; dropped later, it soon gives up.
+/// A computation of a suggestion. Dropped before its turn, it never starts; dropped later, it is soon cancelled.
 #[derive(Debug)]
 pub struct Step {
     task: JoinHandle<()>,
@@ -62,7 +62,7 @@ impl Drop for Step {
 }
 
 impl Step {
-    /// The answer, once, where it is there.
+    /// The answer, if there is one; it is returned once.
     pub fn take(&self) -> Option<Answer> {
         self.answer
             .lock()
@@ -72,7 +72,7 @@ impl Step {
 }
 
 impl Engines {
-    /// A pool of so many steps at a time.
+    /// A pool for this number of concurrent steps.
     pub fn new(steps: usize, ask: Ask) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(steps.max(1))),
@@ -80,7 +80,7 @@ impl Engines {
         }
     }
 
-    /// Begins a step; `done` is called when it has an answer.
+    /// Starts a step; `done` is called when it has an answer.
     pub fn begin(
         &self,
         problem: Problem,

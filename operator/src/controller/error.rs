@@ -1,4 +1,4 @@
-//! Why a reconcile came to nothing.
+//! Why a reconcile failed.
 
 use std::any::Any;
 
@@ -7,7 +7,7 @@ use autopeft_search::request::RequestError;
 
 use super::client::api::ApiError;
 
-/// Why a reconcile came to nothing.
+/// Why a reconcile failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     /// The API server.
@@ -16,13 +16,13 @@ pub enum ReconcileError {
     /// The planner and the ledger disagree: a defect of this program.
     #[error("the plan does not fit the ledger: {0}")]
     Ledger(#[from] LedgerError),
-    /// A run has no request.
+    /// A run's request cannot be built.
     #[error(transparent)]
     Run(#[from] RequestError),
-    /// A document could not be made: a defect of this program.
-    #[error("a request is not JSON: {0}")]
+    /// A request could not be serialised: a defect of this program.
+    #[error("a request cannot be serialised: {0}")]
     Request(#[from] serde_json::Error),
-    /// The placeholder of an inspection is refused: a defect of this program.
+    /// The placeholder configuration of an inspection is rejected: a defect of this program.
     #[error("the placeholder configuration is rejected: {0}")]
     Placeholder(#[from] autopeft_crds::configuration::LayerMaskError),
     /// A step panicked: a defect of this program.
@@ -31,18 +31,18 @@ pub enum ReconcileError {
 }
 
 impl ReconcileError {
-    /// Whether another has written the object since it was read.
+    /// Whether the object has changed since it was read.
     pub fn is_lost_race(&self) -> bool {
         matches!(self, Self::Api(error) if error.code() == Some(409))
     }
 
-    /// Whether the API server is away or overloaded: it comes back without a word.
-    pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Api(error) if error.is_passing())
+    /// Whether the API server is unreachable or overloaded.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Api(error) if error.is_transient())
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub fn panic_text(payload: &(dyn Any + Send)) -> String {
     payload
         .downcast_ref::<&str>()

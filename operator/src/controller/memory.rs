@@ -1,4 +1,4 @@
-//! What this process remembers of a search beside the object: nothing that may not be lost.
+//! What this process remembers of a search besides the object. Losing it must be harmless.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,34 +17,34 @@ use super::engines::Step;
 /// What is remembered of one search.
 #[derive(Debug)]
 pub struct Memory {
-    /// The object as the API server last answered; `None` until it was read live.
+    /// The object as the API server last returned it; `None` until it is first read.
     pub written: Option<PeftSearch>,
-    /// Of a compare-and-swap that was lost: the ledger that was to be replaced, and the one that was to be written.
+    /// After a lost compare-and-swap: the ledger to be replaced, and the one to be written.
     pub lost: Option<[Vec<LedgerEntry>; 2]>,
-    /// Where the engine stands.
+    /// The state of the engine.
     pub engine: Engine,
-    /// The engine's step under way.
+    /// The running suggestion.
     pub step: Option<Step>,
-    /// UIDs of Jobs that were created here, and when.
+    /// UIDs of Jobs that this process created, and when.
     pub created: BTreeMap<String, Timestamp>,
-    /// Attempts whose Job the API server says is gone.
+    /// Attempts whose Job does not exist, according to the API server.
     pub gone: BTreeSet<Attempt>,
-    /// Attempts whose Job's name somebody else's Job has.
+    /// Attempts whose Job's name is taken by another owner's Job.
     pub conflicts: BTreeSet<Attempt>,
-    /// Since when the end of an attempt has not been clear.
+    /// Since when the outcome of an attempt has been unclear.
     pub unclear: BTreeMap<Attempt, Timestamp>,
-    /// Since when the end of the inspection has not been clear.
+    /// Since when the outcome of the inspection has been unclear.
     pub inspection_unclear: Option<Timestamp>,
-    /// What a trial found of the input, until the spec changes.
+    /// The `BadInput` that a trial reported, with the generation of the spec.
     pub bad_input: Option<(Option<i64>, BadInput)>,
-    /// When what came to nothing is tried again.
+    /// Back-offs.
     pub backoffs: Backoffs,
-    /// What the API server does not let us do, since a reconcile came through without.
+    /// The request that the API server denies, until a reconcile succeeds.
     pub denial: Option<Trouble>,
     /// Why a Job has no pod: its UID, when its events were read, and what they said.
     pub told: Option<(String, Timestamp, Option<String>)>,
     patience: Patience,
-    /// Removals that were asked for, and when.
+    /// Requested removals, and when.
     removing: BTreeMap<String, Timestamp>,
 }
 
@@ -69,7 +69,7 @@ impl Memory {
         }
     }
 
-    /// Whether to ask for the removal of `name` now: not while a request is on its way.
+    /// Whether to request the removal of `name` now: not while a request is pending.
     pub fn may_remove(&mut self, name: &str, now: Timestamp) -> bool {
         let patience = self.patience.removal;
         self.removing
@@ -81,17 +81,17 @@ impl Memory {
         true
     }
 
-    /// Notes that a removal was refused, so that the next reconcile asks for it again.
+    /// Notes that a removal was rejected, so that the next reconcile requests it again.
     pub fn not_removed(&mut self, name: &str) {
         self.removing.remove(name);
     }
 
-    /// Whether removals are on their way, which may have to be asked for again.
+    /// Whether removals are pending, which may have to be requested again.
     pub fn is_removing(&self) -> bool {
         !self.removing.is_empty()
     }
 
-    /// Lets a failed engine be asked again when its pause is over.
+    /// Allows a failed suggestion to be retried after its pause.
     pub fn retry_engine(&mut self, now: Timestamp) {
         let is_waiting = self.engine == Engine::Busy && self.step.is_none();
         if is_waiting && self.backoffs.engine_may_retry(now) {
@@ -100,7 +100,7 @@ impl Memory {
     }
 }
 
-/// What is remembered of every search, by UID.
+/// The memory of every search, by UID.
 #[derive(Debug)]
 pub struct Memories {
     patience: Patience,
@@ -108,7 +108,7 @@ pub struct Memories {
 }
 
 impl Memories {
-    /// Nothing yet.
+    /// Empty.
     pub fn new(patience: Patience) -> Self {
         Self {
             patience,
@@ -116,15 +116,14 @@ impl Memories {
         }
     }
 
-    /// What is remembered of a search.
+    /// The memory of a search.
     pub fn of(&self, uid: &str) -> Arc<tokio::sync::Mutex<Memory>> {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || Arc::new(tokio::sync::Mutex::new(Memory::new(self.patience)));
         Arc::clone(all.entry(uid.into()).or_insert_with(new))
     }
 
-    /// Forgets every search that `is_there` does not know; the engine's steps for them are dropped. Whether
-    /// there were any.
+    /// Forgets every search for which `is_there` is false and cancels its suggestion; returns whether there were any.
     pub fn keep(&self, is_there: impl Fn(&str) -> bool) -> bool {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let before = all.len();

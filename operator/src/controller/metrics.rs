@@ -22,18 +22,18 @@ pub struct Metrics {
     pub reconciles: IntCounterVec,
     /// Duration of a reconcile in seconds.
     pub reconcile_seconds: Histogram,
-    /// Calls that the API server refused or left unanswered, by verb.
+    /// Requests that were rejected or not answered, by verb.
     pub api_errors: IntCounterVec,
-    /// Seconds that suggestions took.
+    /// Time to compute a suggestion in seconds.
     pub engine_seconds: Histogram,
     /// Whether this process leads.
     pub leads: IntGauge,
-    /// Searches that cannot be read now.
+    /// Searches that cannot be read.
     pub unreadable: IntGauge,
-    /// Ledgers that another operator has written to.
+    /// Ledgers that another operator wrote to.
     pub rival_writes: IntCounter,
     searches: Searches,
-    /// Namespace and name of every search that is shown.
+    /// Namespace and name of every search with series.
     shown: Arc<Mutex<BTreeSet<(String, String)>>>,
 }
 
@@ -107,7 +107,7 @@ impl Searches {
     }
 }
 
-/// A metric that is served.
+/// Registers a metric.
 fn register<M: Collector + Clone + 'static>(
     registry: &Registry,
     metric: Result<M, prometheus::Error>,
@@ -118,7 +118,7 @@ fn register<M: Collector + Clone + 'static>(
 }
 
 impl Metrics {
-    /// All of them, at zero.
+    /// All metrics at zero.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let gauge = |name: &str, help: &str, labels: &[&str]| {
@@ -182,12 +182,12 @@ impl Metrics {
         })
     }
 
-    /// Counts a call that the API server refused or left unanswered.
+    /// Counts a request that was rejected or not answered.
     pub fn count_api_error(&self, verb: &str) {
         self.api_errors.with_label_values(&[verb]).inc();
     }
 
-    /// Shows a search as its status has it.
+    /// Sets the series of a search from its status.
     pub fn show(&self, search: &PeftSearch, status: &PeftSearchStatus) {
         let (namespace, name) = key(search);
         self.shown().insert((namespace.into(), name.into()));
@@ -216,7 +216,7 @@ impl Metrics {
         for (of, value) in decimals {
             match value {
                 Some(value) => set(of, value.get()),
-                // An earlier search of this name may have had one.
+                // An earlier search of this name may have set it.
                 None => drop(gauge(of).remove_label_values(&[namespace, name])),
             }
         }
@@ -225,7 +225,7 @@ impl Metrics {
         let seconds = status.ledger.iter().filter_map(|entry| entry.train_seconds);
         set(
             Of::TrainSeconds,
-            // The sum of nothing is -0.
+            // The empty sum is -0.
             seconds.map(|value| value.get()).sum::<f64>() + 0.0,
         );
         let used = status.gpu_seconds_used.map_or(0.0, |value| value.get());
@@ -237,7 +237,7 @@ impl Metrics {
         let flag = |truth: bool| if truth { 1.0 } else { 0.0 };
         set(Of::SurrogateHealthy, flag(!is("SurrogateHealthy", "False")));
         set(Of::Degraded, flag(is("Degraded", "True")));
-        // A queue is waited for; trials that were given up stay so for the rest of the search.
+        // A queue is normal, and failed trials stay failed until the search ends.
         let is_troubled = status.conditions.iter().any(|condition| {
             condition.type_ == "Degraded"
                 && condition.status == "True"
@@ -253,7 +253,7 @@ impl Metrics {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets every search that `is_there` does not know.
+    /// Removes the series of every search for which `is_there` is false.
     pub fn keep(&self, is_there: impl Fn(&str, &str) -> bool) {
         self.shown().retain(|(namespace, name)| {
             let stays = is_there(namespace, name);
@@ -266,7 +266,7 @@ impl Metrics {
 
     fn forget(&self, namespace: &str, name: &str) {
         for gauge in &self.searches.gauges {
-            // What was never shown cannot be removed, and need not be.
+            // An error means that there was no series.
             let _ = gauge.remove_label_values(&[namespace, name]);
         }
         for state in STATES {
@@ -277,7 +277,7 @@ impl Metrics {
         }
     }
 
-    /// All of them, in Prometheus' text format.
+    /// All metrics in Prometheus' text format.
     pub fn text(&self) -> Result<String, prometheus::Error> {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;

@@ -1,8 +1,8 @@
-//! The shell between the rules of a search and Kubernetes. It decides nothing about a search.
+//! The shell for Kubernetes. It makes no decision about a search.
 //!
 //! One reconcile of one search: read → judge → plan → record → act. The status is written by compare-and-swap
-//! before anything that follows from it is done, so that whoever comes next, this process or another, goes on from
-//! the objects alone.
+//! before anything it implies is done, so that the next reconcile, in this process or another, needs nothing but the
+//! objects.
 
 mod act;
 mod client;
@@ -15,10 +15,10 @@ mod metrics;
 mod pass;
 mod plan;
 pub mod process;
-mod pulse;
 mod read;
 mod record;
 mod sweep;
+mod watchdog;
 
 use kube::runtime::controller::Action as Next;
 
@@ -26,21 +26,21 @@ use error::ReconcileError;
 use pass::Pass;
 use plan::Planned;
 
-/// Reconciles a search; when to look again if nothing happens before.
+/// Reconciles a search; returns when to reconcile next if nothing happens before.
 async fn reconcile(pass: &mut Pass<'_>) -> Result<Next, ReconcileError> {
     // Client: the object, its Jobs and pods, the engine's answer.
     if !read::read(pass).await? {
         return Ok(Next::await_change());
     }
-    record::tell_rival(pass).await;
-    // No client: how far the search has come.
+    record::report_rival(pass).await;
+    // No client: the stage of the search.
     let mut stage = judge::stage(pass)?;
     let mut decision = loop {
-        // No client: what its Jobs and pods amount to.
+        // No client: the state of its Jobs and pods.
         let seen = judge::look(pass, &stage);
-        // No client: what follows from that.
+        // No client: the decision.
         match plan::plan(pass, &mut stage, seen)? {
-            // Client: what only the API server knows.
+            // Client: what the caches cannot answer.
             Planned::Ask(question) => read::answer(pass, question).await?,
             Planned::Again => {}
             Planned::Decided(decision) => break *decision,
@@ -48,7 +48,7 @@ async fn reconcile(pass: &mut Pass<'_>) -> Result<Next, ReconcileError> {
     };
     // Client: why a Job has no pod.
     read::explain(pass, &mut decision.troubles).await;
-    // Client: the status, then the events that tell of it.
+    // Client: the status, then events about it.
     record::record(pass, &stage, &decision).await?;
     // Client: Jobs, pods, the engine.
     act::act(pass, &mut stage, decision).await

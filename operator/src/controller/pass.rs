@@ -1,4 +1,4 @@
-//! One reconcile of one search under way: what was read, and what is remembered.
+//! The state of one reconcile of one search: what was read, and the search's memory.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,37 +18,37 @@ use super::error::ReconcileError;
 use super::memory::Memory;
 use autopeft_jobs::build::job;
 
-/// One reconcile under way.
+/// The state of one reconcile.
 pub struct Pass<'a> {
-    /// What all reconciles share.
+    /// Shared by all reconciles.
     pub context: &'a Context,
-    /// What is remembered of the search.
+    /// The search's memory.
     pub memory: &'a mut Memory,
-    /// The search as it is known.
+    /// The newest known version of the search.
     pub search: PeftSearch,
     /// The Jobs in the cache that are labelled or named as the search's.
     pub jobs: Vec<Arc<Job>>,
     /// The search's pods in the cache.
     pub pods: Vec<Arc<Pod>>,
-    /// What the API server was asked for the Job of.
+    /// Attempts whose Job was read from the API server.
     pub looked_up: BTreeSet<(Work, u32)>,
-    /// What the API server was asked for the pods of.
+    /// Attempts whose pods were read from the API server.
     pub confirmed: BTreeSet<(Work, u32)>,
     /// The time.
     pub now: Timestamp,
 }
 
-/// What only the API server itself knows.
+/// A read that the caches cannot answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
-    /// Where the Jobs of these attempts are, which the caches lack; the UID where it is known.
+    /// The Jobs of these attempts, which are not in the cache; with the UID if it is known.
     Jobs(Vec<(Work, u32, Option<String>)>),
-    /// What pods these attempts have, by the UIDs of their Jobs.
+    /// The pods of these attempts, by the UIDs of their Jobs.
     Pods(Vec<((Work, u32), String)>),
 }
 
 impl<'a> Pass<'a> {
-    /// Of a search in the cache. Nothing else has been read.
+    /// The state before anything but the cached search was read.
     pub fn new(context: &'a Context, memory: &'a mut Memory, search: PeftSearch) -> Self {
         Self {
             context,

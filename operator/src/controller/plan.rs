@@ -1,5 +1,4 @@
-//! No client. What is to be done with a search, given all that is known of it: the rules are those of
-//! `autopeft-search`, for its inspection and for its trials.
+//! No client. Decides what to do with a search, by the rules of `autopeft-search`, for its inspection and its trials.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,44 +23,44 @@ use super::pass::{Pass, Question};
 use autopeft_jobs::build::pod;
 use autopeft_jobs::judge::observe::{Objects, Observed};
 
-/// What follows from what is seen.
+/// The result of planning.
 pub enum Planned {
-    /// This has to be known first.
+    /// This must be read first.
     Ask(Question),
-    /// Something was decided, and more may follow from it.
+    /// The ledger has changed; plan again.
     Again,
-    /// This is to be done.
+    /// The decision.
     Decided(Box<Decision>),
 }
 
-/// What is to be done. The status is written before anything else.
+/// What to do. The status is written before anything else.
 #[derive(Default)]
 pub struct Decision {
     /// The status.
     pub status: PeftSearchStatus,
-    /// What is told by the condition Degraded.
+    /// Reported by the condition Degraded.
     pub troubles: Vec<Trouble>,
-    /// Lines for the log, once the status is written.
+    /// Log lines, for after the status is written.
     pub lines: Vec<Line>,
-    /// What the user is notified of, once the status is written.
+    /// Events, for after the status is written.
     pub notices: Vec<Notice>,
-    /// Jobs that are created.
+    /// Jobs to create.
     pub starts: Vec<Start>,
-    /// What is cleared away.
+    /// Jobs to delete and pods to release.
     pub removals: Vec<Objects>,
-    /// Whether the engine is asked for the next trial.
+    /// Whether to compute the next suggestion.
     pub suggest: bool,
-    /// Whether nothing of the search is left in the cluster, and no trial would be lost with its object.
+    /// Whether the object may be deleted: no Jobs or pods are left, and no result would be lost.
     pub may_expire: bool,
-    /// When to look again if nothing happens before.
+    /// When to reconcile next if nothing happens before.
     pub wake: Option<Timestamp>,
-    /// How soon to look again at what should change by itself.
+    /// The interval of polling, for states that end without an event.
     pub look: Option<Duration>,
 }
 
-/// A Job that is created.
+/// A Job to create.
 pub struct Start {
-    /// What it carries out.
+    /// The inspection or the trial.
     pub work: Work,
     /// The attempt, from 1.
     pub attempt: u32,
@@ -75,7 +74,7 @@ impl From<Decision> for Planned {
     }
 }
 
-/// Plans what follows from what is seen.
+/// Plans, given the observed Jobs and pods.
 pub fn plan(pass: &mut Pass<'_>, stage: &mut Stage, seen: Seen) -> Result<Planned, ReconcileError> {
     match (stage, seen) {
         (Stage::Invalid(errors), _) => Ok(early(pass, &Early::Invalid(errors.clone())).into()),
@@ -91,17 +90,17 @@ pub fn plan(pass: &mut Pass<'_>, stage: &mut Stage, seen: Seen) -> Result<Planne
             Ok(plan_inspection(pass, wanted, look))
         }
         (Stage::Searching(course), Seen::Trials(observed)) => plan_trials(pass, course, observed),
-        // Another stage was looked at: it is looked at again.
+        // The observation is of another stage: observe again.
         (Stage::Inspecting { .. } | Stage::Searching(_), _) => Ok(Planned::Again),
     }
 }
 
-/// A search that stands where it stands before its first trial.
+/// A search before its first trial.
 fn early(pass: &Pass<'_>, early: &Early) -> Decision {
     let before = pass.search.status.as_ref();
     Decision {
         status: inspection::status(&pass.search, early, pass.now),
-        // What trials have found is not lost by an edit that cannot be carried out.
+        // An invalid edit must not lose the results of trials.
         may_expire: before.is_none_or(|status| status.ledger.is_empty()),
         ..Decision::default()
     }
@@ -144,7 +143,7 @@ fn plan_inspection(pass: &mut Pass<'_>, wanted: &Job, look: Look) -> Planned {
         };
         backoffs.add_setback(&setback, generation, pass.now);
     }
-    // While the next one runs, it stays said what the last one came to.
+    // While an inspection runs, Degraded still reports how the last one failed.
     let mut decision = Decision {
         troubles: backoffs.troubles(),
         wake: decided.wake,
@@ -164,7 +163,7 @@ fn plan_inspection(pass: &mut Pass<'_>, wanted: &Job, look: Look) -> Planned {
         Step::Clear | Step::Retry(_) => decision.removals.push(objects),
     }
     match decided.early {
-        // It goes on at once.
+        // Planning continues at once.
         Early::Found(_) => decision.wake = Some(pass.now),
         Early::Inspecting if pass.search.spec.suspend => decision.look = None,
         Early::Inspecting => {}
@@ -175,14 +174,14 @@ fn plan_inspection(pass: &mut Pass<'_>, wanted: &Job, look: Look) -> Planned {
     decision.into()
 }
 
-/// Images that the search names by a tag. What has a status has been told.
+/// Warns of images named by tag, once: before the search has a status.
 fn image_by_tag(pass: &Pass<'_>) -> Vec<Notice> {
     let tags = pod::tags(&pass.search.spec);
     if pass.search.status.is_some() || tags.is_empty() {
         return Vec::new();
     }
     let message = format!(
-        "{}: a tag may come to mean another image while the search runs; name images by digest (NAME@sha256:...)",
+        "{}: a tag can be moved to another image while the search runs; use digests (NAME@sha256:...)",
         tags.join(", ")
     );
     vec![Notice::warning("ImageByTag", message)]
@@ -226,7 +225,7 @@ fn plan_trials(
     decide(pass, course, observed, plan).map(Planned::from)
 }
 
-/// Takes into ledger and memory what is seen of the Jobs.
+/// Updates ledger and memory from the observed Jobs.
 fn take_in(
     pass: &mut Pass<'_>,
     course: &mut Course,
@@ -251,14 +250,14 @@ fn take_in(
             .retain(|run, _| observed.unclear.contains(run));
         for run in &observed.unclear {
             let since = memory.unclear.entry(*run).or_insert(pass.now);
-            // A clock that was set back.
+            // The clock may have been set back.
             *since = pass.now.min(*since);
         }
     }
     Ok(())
 }
 
-/// What has to be known of Jobs and pods first.
+/// What must be read of Jobs and pods first.
 fn question(course: &Course, observed: &Observed) -> Option<Question> {
     let uid = |run: &Attempt| course.ledger.job_uid(*run).cloned();
     if !observed.missing.is_empty() {
@@ -275,7 +274,7 @@ fn question(course: &Course, observed: &Observed) -> Option<Question> {
     None
 }
 
-/// What is left of a plan when everything that it writes down is in the ledger.
+/// The rest of a plan, once its events are in the ledger.
 fn decide(
     pass: &mut Pass<'_>,
     course: &Course,
@@ -291,7 +290,7 @@ fn decide(
     memory.gone.retain(|run| open.contains(run));
     memory.conflicts.retain(|run| open.contains(run));
     if is_over {
-        // Nothing is created any more.
+        // Nothing more is created.
         memory.backoffs.creation_allowed();
     }
     memory
@@ -312,7 +311,7 @@ fn decide(
         troubles,
         may_expire: observed.objects.is_empty(),
         wake: [plan.wake, observed.wake].into_iter().flatten().min(),
-        // A pod that does not start is noticed by looking, not by an event.
+        // A pod that does not start causes no event: it is found by polling.
         look: (!open.is_empty()).then_some(patience.look_at_jobs),
         ..Decision::default()
     };
@@ -334,7 +333,7 @@ fn decide(
             Action::Write(_) => {}
         }
     }
-    // What the inspection has left.
+    // The rest of the inspection.
     decision.removals.push(inspection_objects(pass));
     Ok(decision)
 }

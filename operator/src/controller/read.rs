@@ -1,5 +1,5 @@
-//! Client. Reads what a reconcile needs: the object, its Jobs and pods in the caches, the engine's answer; later what
-//! only the API server knows.
+//! Client. Reads what a reconcile needs: the object, its Jobs and pods from the caches, the engine's answer; later, what
+//! the caches cannot answer.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use super::pass::{Pass, Question};
 use autopeft_jobs::build::names;
 use autopeft_jobs::judge::waiting::refusal;
 
-/// Reads what a reconcile begins with; false where the search is gone.
+/// Reads the inputs of a reconcile; false if the search is gone.
 pub async fn read(pass: &mut Pass<'_>) -> Result<bool, ReconcileError> {
     let Some(newest) = newest(pass).await? else {
         return Ok(false);
@@ -32,9 +32,8 @@ pub async fn read(pass: &mut Pass<'_>) -> Result<bool, ReconcileError> {
     Ok(true)
 }
 
-/// The newest that is known of a search: what the cache has, or what the API server last answered.
-/// The first time it is read from the API server itself, because a cache may lag behind what an
-/// earlier process wrote. `None` where it is gone.
+/// The newest known version of a search: the cached one, or the API server's last answer. The first time it is read
+/// from the API server, because the cache may lag behind what an earlier process wrote. `None` if it is gone.
 async fn newest(pass: &mut Pass<'_>) -> Result<Option<PeftSearch>, ReconcileError> {
     let version = |search: &PeftSearch| -> u64 {
         let version = search.metadata.resource_version.as_deref();
@@ -57,13 +56,13 @@ async fn newest(pass: &mut Pass<'_>) -> Result<Option<PeftSearch>, ReconcileErro
     Ok(same)
 }
 
-/// What the caches hold of a search.
+/// Takes the Jobs and pods of a search from the caches.
 fn cached(pass: &mut Pass<'_>) {
     let search = &pass.search;
     let (namespace, uid) = (&search.metadata.namespace, &search.metadata.uid);
     let (name, own) = (pass.name(), pass.uid());
     let mark = names::search_mark(search);
-    // Quickly: there may be ten thousand.
+    // A fast pre-selection: there may be ten thousand objects.
     let may_be_ours = |metadata: &ObjectMeta, job: Option<&str>| {
         let labels = metadata.labels.as_ref();
         metadata.namespace == *namespace
@@ -81,7 +80,7 @@ fn cached(pass: &mut Pass<'_>) {
     (pass.jobs, pass.pods) = (jobs, pods);
 }
 
-/// Takes in what the engine has found.
+/// Takes the engine's answer.
 fn engine(pass: &mut Pass<'_>) {
     let Some(answer) = pass.memory.step.as_ref().and_then(Step::take) else {
         pass.memory.retry_engine(pass.now);
@@ -113,22 +112,21 @@ fn engine(pass: &mut Pass<'_>) {
     }
 }
 
-/// Asks the API server itself.
+/// Reads from the API server what the caches cannot answer.
 pub async fn answer(pass: &mut Pass<'_>, question: Question) -> Result<(), ReconcileError> {
     match question {
         Question::Jobs(asked) => {
             for (work, attempt, uid) in asked {
-                look_up(pass, (work, attempt), uid).await?;
+                read_job(pass, (work, attempt), uid).await?;
             }
             Ok(())
         }
-        Question::Pods(asked) => look_at_pods(pass, &asked).await,
+        Question::Pods(asked) => read_pods(pass, &asked).await,
     }
 }
 
-/// Asks for a Job that the cache lacks: it is gone, or the cache lags behind, or somebody has taken our label
-/// off.
-async fn look_up(
+/// Reads a Job that is not in the cache: it is gone, or the cache lags behind, or its label was removed.
+async fn read_job(
     pass: &mut Pass<'_>,
     (work, attempt): (Work, u32),
     noted: Option<String>,
@@ -155,10 +153,9 @@ async fn look_up(
     Ok(())
 }
 
-/// Puts what the API server has of these attempts' pods in the place of what the cache has. A
-/// cache may lag behind by as long as it takes to notice a dead watch, and knows nothing of a pod that
-/// somebody has taken our label off.
-async fn look_at_pods(
+/// Replaces the cached pods of these attempts by those that the API server lists. The cache may lag behind until a
+/// dead watch is detected, and lacks pods whose label was removed.
+async fn read_pods(
     pass: &mut Pass<'_>,
     asked: &[((Work, u32), String)],
 ) -> Result<(), ReconcileError> {

@@ -1,5 +1,5 @@
-//! Client. Writes the status where it says something new, by compare-and-swap, and tells what it says: everything that
-//! follows from it is done after, so that whoever comes next goes on from the objects alone.
+//! Client. Writes a changed status by compare-and-swap, then logs and publishes events. Everything that the status
+//! implies is done afterwards, so that the next reconcile needs nothing but the objects.
 
 use autopeft_crds::{PeftSearch, PeftSearchStatus};
 use autopeft_search::inspection::{self, Early};
@@ -16,7 +16,7 @@ use super::pass::Pass;
 use super::plan::Decision;
 use autopeft_jobs::build::volumes;
 
-/// Writes down what was decided, and tells it.
+/// Records a decision: status, log lines, events.
 pub async fn record(
     pass: &mut Pass<'_>,
     stage: &Stage,
@@ -41,7 +41,7 @@ pub async fn record(
     Ok(())
 }
 
-/// Writes a status where it says something new, and tells what it says.
+/// Writes a status if it changed, and publishes events about the changes.
 pub async fn write(
     pass: &mut Pass<'_>,
     status: PeftSearchStatus,
@@ -85,25 +85,25 @@ pub async fn write(
     Ok(())
 }
 
-/// Tells that another operator has written to a ledger, where one has.
-pub async fn tell_rival(pass: &mut Pass<'_>) {
+/// Reports that another operator wrote to the ledger, if one did.
+pub async fn report_rival(pass: &mut Pass<'_>) {
     let Some(lost) = pass.memory.lost.take() else {
         return;
     };
     let status = pass.search.status.as_ref();
     let found = status.map_or(&[][..], |status| &status.ledger);
     if lost.iter().any(|ledger| ledger == found) {
-        // A user's edit, or an answer that was lost.
+        // A user's edit, or a lost response.
         return;
     }
     pass.context.metrics.rival_writes.inc();
-    let message = "another operator carries this search out too; nothing is done twice, but let one alone watch this namespace";
+    let message = "another operator reconciles this search too; nothing is done twice, but only one operator should watch this namespace";
     notify(pass, &Notice::warning("AnotherOperator", message)).await;
 }
 
-/// Publishes an event. What is about no trial is a line in the log too.
+/// Publishes an event, and logs it unless it is about a trial.
 async fn notify(pass: &Pass<'_>, notice: &Notice) {
-    // The log is the operator's: a search that somebody has to see to is no trouble of it.
+    // Info, also for warnings: they concern the search, not the operator.
     if notice.about.is_none() {
         let (namespace, search) = (pass.namespace(), pass.name());
         tracing::info!(
@@ -118,13 +118,13 @@ async fn notify(pass: &Pass<'_>, notice: &Notice) {
     pass.context.recorder.publish(reference, notice).await;
 }
 
-/// Tells of a call that came to nothing and will do so again: by the Degraded condition where the status can be
-/// written, else by an event; by the log and the metrics in any case.
-pub async fn tell_refused(pass: &mut Pass<'_>, error: &ReconcileError) {
+/// Reports a request that fails and will fail again: by the Degraded condition if the status can be written, else by an
+/// event; by log and metrics in any case.
+pub async fn report_failure(pass: &mut Pass<'_>, error: &ReconcileError) {
     let ReconcileError::Api(error) = error else {
         return;
     };
-    // Whoever reads of it in the condition finds it in the metrics. A compare-and-swap that is lost is no error.
+    // Counted before it is reported by the condition. A lost compare-and-swap is no error.
     if error.code() != Some(409) {
         pass.context.metrics.count_api_error(error.verb());
     }
@@ -140,14 +140,14 @@ pub async fn tell_refused(pass: &mut Pass<'_>, error: &ReconcileError) {
     }
     let trouble = Trouble::new(reason, &message);
     let is_new = pass.memory.denial.replace(trouble.clone()) != Some(trouble);
-    // The condition is an event too.
-    if !tell_degraded(pass).await && is_new {
+    // The change of the condition is an event already.
+    if !write_degraded(pass).await && is_new {
         notify(pass, &Notice::warning(reason, message)).await;
     }
 }
 
-/// Writes the Degraded condition where nothing else of the status can be said; whether it could.
-pub async fn tell_degraded(pass: &mut Pass<'_>) -> bool {
+/// Writes the Degraded condition and leaves the rest of the status; returns whether it was written.
+pub async fn write_degraded(pass: &mut Pass<'_>) -> bool {
     let known = pass.search.status.clone();
     let status = known
         .filter(|status| !status.conditions.is_empty())

@@ -1,4 +1,4 @@
-//! Writes files whole: a reader sees the old content or the new one, never a part.
+//! Atomic writes: a reader sees the old content or the new, never a part.
 
 use std::fs::File;
 use std::io::Write;
@@ -6,22 +6,20 @@ use std::path::{Path, PathBuf};
 
 /// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{path}: {source}; {remedy}, then give the same command again: nothing that was finished is lost"
-)]
+#[error("{path}: {source}; {remedy}, then run the same command again: no finished work is lost")]
 pub struct FileError {
     /// The file or directory.
     pub path: PathBuf,
-    /// What the system says.
+    /// The system's error.
     pub source: std::io::Error,
-    /// What would help.
+    /// The remedy.
     pub remedy: &'static str,
 }
 
 /// The remedy for a disk that is full or read-only.
 pub const REMEDY: &str = "free some space or make the directory writable";
 
-/// Writes `content` to `path` by way of a temporary file beside it.
+/// Writes `content` to a temporary file beside `path` and renames it.
 pub fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
     let refused = |source| FileError {
         path: path.into(),
@@ -33,7 +31,7 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
     let part = path.with_file_name(name);
     let written = write_through(&part, content).and_then(|()| std::fs::rename(&part, path));
     if written.is_err() {
-        // A part is of no use and takes room on a disk that may be full.
+        // A partial file is useless, and the disk may be full.
         let _ = std::fs::remove_file(&part);
     }
     written.map_err(refused)

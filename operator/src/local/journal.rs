@@ -1,9 +1,9 @@
-//! The journal: a search's events in a file that only grows, one JSON document a line, on disk
-//! before anything follows from them. Reads and writes `journal.jsonl` and holds `lock`.
+//! The journal: a search's events in an append-only file, one JSON document per line, on disk before they take
+//! effect. Reads and writes `journal.jsonl` and holds `lock`.
 //!
-//! The first line describes the search. Each further line has its number, so that a line that is
-//! lost or altered is noticed. A last line without its end is what a crash in the middle of a write
-//! leaves behind: it is dropped, for nothing had followed from it.
+//! The first line describes the search. Each further line has its number, so that a missing or
+//! altered line is detected. A last line without a newline was truncated by a crash: it is dropped, because it had not
+//! taken effect.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -19,13 +19,13 @@ use autopeft_search::ledger::{Event, Ledger, LedgerError};
 /// The file's name in a work directory.
 pub const FILE: &str = "journal.jsonl";
 const LOCK: &str = "lock";
-/// More than any event needs; a longer line is not ours.
+/// More than any event needs; a longer line was not written by this program.
 const MAX_LINE: u64 = 4 << 20;
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// The disk or the permissions.
+    /// An I/O error.
     #[error("{path}: {source}; {remedy}")]
     Io {
         /// The file or directory.
@@ -35,9 +35,9 @@ pub enum JournalError {
         /// What would help.
         remedy: &'static str,
     },
-    /// Another process works there.
+    /// Another process holds the lock.
     #[error(
-        "{0}: another peft-operator works in this directory; wait for it, stop it, or give another --workdir"
+        "{0}: another peft-operator uses this directory; wait for it, stop it, or give another --workdir"
     )]
     Locked(PathBuf),
     /// There is no journal.
@@ -45,7 +45,7 @@ pub enum JournalError {
         "{0}: there is no search in this directory; start one with `peft-operator run SEARCH.yaml --workdir DIR`"
     )]
     Missing(PathBuf),
-    /// A line is not what was written.
+    /// A line was altered.
     #[error(
         "{path}:{line}: the journal is damaged: {message}; restore the file from a copy, or start again in another --workdir"
     )]
@@ -54,7 +54,7 @@ pub enum JournalError {
         path: PathBuf,
         /// The line, from 1.
         line: u64,
-        /// What is wrong there.
+        /// The problem.
         message: String,
     },
     /// It was written in another format.
@@ -66,7 +66,7 @@ pub enum JournalError {
         path: PathBuf,
         /// Its format.
         found: u64,
-        /// The program that began it.
+        /// The version that started it.
         version: String,
     },
     /// An event that cannot be written: a defect of this program.
@@ -74,7 +74,7 @@ pub enum JournalError {
     Refused(#[from] LedgerError),
 }
 
-/// What an error of the system at `path` is to the user.
+/// An I/O error at `path`, with its remedy.
 fn io(path: &Path, remedy: &'static str) -> impl Fn(std::io::Error) -> JournalError + Copy {
     move |source| JournalError::Io {
         path: path.to_owned(),
@@ -83,13 +83,13 @@ fn io(path: &Path, remedy: &'static str) -> impl Fn(std::io::Error) -> JournalEr
     }
 }
 
-/// Sole use of a work directory, until dropped.
+/// Exclusive use of a work directory, until dropped.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
-/// Takes a work directory for this process alone, making it where it is missing.
+/// Locks a work directory, which is created if it is missing.
 pub fn lock(workdir: &Path) -> Result<Lock, JournalError> {
     let remedy = "give a directory that can be written as --workdir";
     std::fs::create_dir_all(workdir).map_err(io(workdir, remedy))?;
@@ -110,8 +110,8 @@ pub fn lock(workdir: &Path) -> Result<Lock, JournalError> {
     }
 }
 
-/// Reads the journal of a work directory; `None` where no search was begun there. A first line that
-/// is torn counts as none: nothing had followed from it.
+/// Reads the journal of a work directory; `None` if no search was started there. A truncated first line counts as
+/// none: it had not taken effect.
 pub fn read(workdir: &Path) -> Result<Option<History>, JournalError> {
     let path = workdir.join(FILE);
     let refused = io(&path, "make the file readable");
@@ -134,7 +134,7 @@ pub fn read(workdir: &Path) -> Result<Option<History>, JournalError> {
         };
         if bytes.last() != Some(&b'\n') {
             if bytes.len() as u64 == MAX_LINE {
-                let message = "the line is longer than any that is written";
+                let message = "the line is longer than any event";
                 return Err(damaged(message.into()));
             }
             return Ok(reader.end(!bytes.is_empty()));
@@ -151,7 +151,7 @@ pub fn read(workdir: &Path) -> Result<Option<History>, JournalError> {
     Ok(None)
 }
 
-/// A journal that is being written, with the ledger that follows from it.
+/// A journal open for appending, with its ledger.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
@@ -161,16 +161,16 @@ pub struct Journal {
     ledger: Ledger,
 }
 
-const FULL: &str = "free some space or make the file writable, then give the same command again";
+const FULL: &str = "free some space or make the file writable, then run the same command again";
 
 impl Journal {
-    /// Begins a search.
+    /// Starts a search.
     pub fn create(_lock: &Lock, workdir: &Path, header: Header) -> Result<Self, JournalError> {
         let path = workdir.join(FILE);
         let refused = io(&path, FULL);
         let mut file = File::create(&path).map_err(refused)?;
         append(&mut file, &header).map_err(refused)?;
-        // The directory entry too has to outlive a power cut.
+        // The directory entry must survive a power cut too.
         File::open(workdir)
             .and_then(|directory| directory.sync_all())
             .map_err(refused)?;
@@ -183,7 +183,7 @@ impl Journal {
         })
     }
 
-    /// Goes on with a search that was read, cutting off a torn last line.
+    /// Resumes a search, removing a truncated last line.
     pub fn resume(_lock: &Lock, workdir: &Path, history: History) -> Result<Self, JournalError> {
         let path = workdir.join(FILE);
         let refused = io(&path, FULL);
@@ -205,23 +205,23 @@ impl Journal {
         })
     }
 
-    /// What the search is.
+    /// The first line.
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// The spec, with the changes that the user made on the way.
+    /// The spec, with the user's changes since the start.
     pub fn spec(&self) -> &PeftSearchSpec {
         &self.spec
     }
 
-    /// What has happened so far.
+    /// The ledger after all events so far.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
-    /// Writes down an event; it is on disk, and in the ledger, when this returns. After an error the
-    /// journal must not be written any more; reading it again is safe.
+    /// Appends an event; it is on disk and in the ledger when this returns. After an error the journal must not be
+    /// written any more; reading it again is safe.
     pub fn write(&mut self, event: Event, at: Timestamp) -> Result<(), JournalError> {
         let mut next = self.ledger.clone();
         next.apply(&event, at)?;

@@ -1,4 +1,4 @@
-//! Reads the file of a manifest; what its text means is found in `autopeft_search::manifest`.
+//! Reads the file of a manifest; `autopeft_search::manifest` parses it.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use autopeft_search::manifest::{self, Manifest, ManifestError};
 /// The largest manifest that is read, bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Why a file gives no search.
+/// Why a manifest cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The file cannot be read.
@@ -16,10 +16,10 @@ pub enum ReadError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The file is no manifest by its size.
+    /// The file is too large for a manifest.
     #[error("{0}: the file is larger than 1 MiB; name a YAML file with one PeftSearch")]
     TooLarge(PathBuf),
     /// The file is not text.
@@ -27,7 +27,7 @@ pub enum ReadError {
     NotUtf8 {
         /// The file.
         path: PathBuf,
-        /// The line of the first wrong byte, from 1.
+        /// The line of the first invalid byte, from 1.
         line: usize,
     },
     /// The text is not a manifest.

@@ -1,5 +1,4 @@
-//! A search on one machine: the thin shell that carries a plan out with child processes and keeps
-//! the ledger in a journal. All I/O of `peft-operator run` is in this module and in `journal`.
+//! The shell for one machine: carries out plans with child processes and keeps the ledger in a journal.
 
 pub mod files;
 pub mod journal;

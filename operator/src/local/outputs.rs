@@ -1,5 +1,4 @@
-//! The files of a work directory that follow from the journal: written whole, read back only to
-//! see whether they are as they should be.
+//! The files of a work directory that are derived from the journal: written atomically, read back only to check them.
 
 use std::path::Path;
 
@@ -8,17 +7,17 @@ use autopeft_crds::PeftSearch;
 use super::files::{self, FileError};
 use autopeft_search::report::{self, ReportError};
 
-/// Why a file could not be made.
+/// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
-    /// The disk or the permissions.
+    /// An I/O error.
     #[error(transparent)]
     File(#[from] FileError),
     /// The content.
     #[error(transparent)]
     Report(#[from] ReportError),
     /// The status as YAML.
-    #[error("status.yaml cannot be made: {0}")]
+    #[error("status.yaml cannot be generated: {0}")]
     Yaml(#[from] serde_saphyr::ser::Error),
 }
 
@@ -30,7 +29,7 @@ pub fn write_status(workdir: &Path, search: &PeftSearch) -> Result<(), OutputErr
     Ok(())
 }
 
-/// Writes what people look at: `trials.csv`, `front.svg` and `report.html`. `trace` is the
+/// Writes the reports: `trials.csv`, `front.svg` and `report.html`. `trace` is the
 /// hypervolume after each finished trial.
 pub fn write_reports(
     workdir: &Path,
@@ -43,7 +42,7 @@ pub fn write_reports(
     Ok(())
 }
 
-/// Makes again what is missing or is not as it should be; the names of those files.
+/// Regenerates missing or damaged files, and returns their names.
 pub fn repair(
     workdir: &Path,
     search: &PeftSearch,

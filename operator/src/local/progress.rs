@@ -1,5 +1,5 @@
-//! Tells the user what happens: a line per event, and on a terminal a bar under them. Writes to the
-//! standard error; the standard output is left for the result.
+//! Progress on standard error: a line per event and, on a terminal, a bar below them. Standard output is for the
+//! result.
 
 use std::fmt::Debug;
 use std::io::{IsTerminal, Write};
@@ -15,24 +15,24 @@ use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 use autopeft_search::log::{Level, Line};
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// The bar; it draws nothing where there is no terminal.
+/// The bar; it is hidden without a terminal.
 #[derive(Clone, Debug)]
 pub struct Progress {
     bar: ProgressBar,
 }
 
 impl Progress {
-    /// Sets up log lines for the whole process, and the bar.
+    /// Sets up logging for the whole process, and the bar.
     pub fn begin(format: LogFormat) -> Self {
         let terminal = std::io::stderr().is_terminal() && format == LogFormat::Text;
         let target = if terminal {
@@ -49,10 +49,10 @@ impl Progress {
             .with_target(false)
             .with_ansi(terminal)
             .with_writer(progress.clone());
-        // A program that embeds this one may have set up its own lines before.
+        // A program that embeds this one may have set up its own logging.
         let _ = match format {
             LogFormat::Text => lines.fmt_fields(debug_fn(words)).try_init(),
-            // Each span once: the innermost one is in the list of them.
+            // The list of spans includes the current one.
             LogFormat::Json => lines
                 .json()
                 .flatten_event(true)
@@ -62,13 +62,13 @@ impl Progress {
         progress
     }
 
-    /// Shows the bar for a search that begins or goes on.
+    /// Shows the bar when a search starts or resumes.
     pub fn show(&self, status: &PeftSearchStatus, max_trials: u32) {
         let style = "{bar:24} {pos}/{len} trials, {msg}, {elapsed} elapsed, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(style) {
             self.bar.set_style(style);
         }
-        // The budget may have been lowered below what was done.
+        // maxTrials may have been lowered below the number of ended trials.
         self.bar
             .set_length(u64::from(max_trials).max(finished(status)));
         self.bar.set_position(finished(status));
@@ -77,7 +77,7 @@ impl Progress {
         self.update(status);
     }
 
-    /// Shows where the search stands.
+    /// Updates the bar.
     pub fn update(&self, status: &PeftSearchStatus) {
         self.bar.set_position(finished(status));
         let best = status
@@ -89,13 +89,13 @@ impl Progress {
         ));
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn end(&self) {
         self.bar.finish_and_clear();
     }
 
-    /// Writes a line.
-    pub fn tell(&self, line: &Line) {
+    /// Writes a log line.
+    pub fn log(&self, line: &Line) {
         let Line {
             level,
             trial,
@@ -110,8 +110,8 @@ impl Progress {
     }
 }
 
-/// The fields of a line for people: the message, which in our lines has all of them in words; libraries name
-/// an error beside it.
+/// The fields of a text line: the message, which in this program's lines mentions the others; libraries add an
+/// error.
 fn words(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
     match field.name() {
         "message" => write!(writer, "{value:?}"),
@@ -125,7 +125,7 @@ fn finished(status: &PeftSearchStatus) -> u64 {
     u64::from(counts.succeeded + counts.infeasible + counts.failed)
 }
 
-/// Log lines go above the bar. One that cannot be written is lost: the search is worth more than its log.
+/// Log lines go above the bar. A line that cannot be written is dropped: the search continues.
 impl Write for Progress {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let _ = self.bar.suspend(|| std::io::stderr().write_all(bytes));

@@ -3,8 +3,8 @@
 //!
 //! The directory of a run, by its first trial and that trial's attempt, is `trials/NNNN-A`, with `request.json`,
 //! `result.json` (the trainer's) and `log.txt`. A child leads a process group of its own, so that the terminal's Ctrl-C does not reach
-//! it, and holds the reading end of a pipe: when this program goes away in whatever manner, the pipe
-//! closes and the trainer ends (`--exit-with-parent`).
+//! it, and holds the reading end of a pipe: when this program ends in any way, the pipe closes and the trainer exits
+//! (`--exit-with-parent`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::files::{self, FileError, REMEDY};
 use super::trainer::{self, TrainerError};
 
-/// How long a child may take to end when it is asked to.
+/// How long a child may take to exit after SIGTERM.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The files of a run's directory.
@@ -40,7 +40,7 @@ pub struct Launch {
     pub trainer: PathBuf,
     /// `auto`, `cpu` or `cuda`.
     pub device: String,
-    /// Threads for each child, where several share the machine.
+    /// Threads per child, if several share the machine.
     pub threads: Option<usize>,
 }
 
@@ -64,7 +64,7 @@ pub struct Runs {
     workdir: PathBuf,
     launch: Launch,
     children: BTreeMap<Attempt, Running>,
-    /// Trials at which a run was killed by signal 9, and not by us.
+    /// Trials whose run was killed by signal 9, not sent by this program.
     killed: BTreeSet<u32>,
     report: mpsc::UnboundedSender<Report>,
     reports: mpsc::UnboundedReceiver<Report>,
@@ -103,14 +103,14 @@ impl Runs {
         self.children.contains_key(&run)
     }
 
-    /// Whether no child runs any more.
+    /// Whether every child has ended.
     pub fn all_ended(&self) -> bool {
         self.children
             .values()
             .all(|running| running.ended.is_some())
     }
 
-    /// Starts a run of which these outcomes are expected.
+    /// Starts a run with these expected outcomes.
     pub fn start(
         &mut self,
         run: Attempt,
@@ -170,7 +170,7 @@ impl Runs {
         Ok(())
     }
 
-    /// Asks a child to end, and makes it. False where it was asked before.
+    /// Stops a child: SIGTERM, then SIGKILL. False if it is being stopped already.
     pub fn stop(&mut self, run: Attempt, why: StopReason) -> bool {
         let Some(running) = self.children.get_mut(&run) else {
             return false;
@@ -179,12 +179,12 @@ impl Runs {
             return false;
         };
         running.stopped = Some(why);
-        // A child that has just ended does not listen any more.
+        // The child may have just ended.
         let _ = halt.send(());
         true
     }
 
-    /// Asks every child to end.
+    /// Stops every child.
     pub fn stop_all(&mut self) {
         let runs: Vec<Attempt> = self.children.keys().copied().collect();
         for run in runs {
@@ -192,7 +192,7 @@ impl Runs {
         }
     }
 
-    /// Forgets a run that has ended; its directory stays. False where there was none.
+    /// Forgets a run that has ended; its directory stays. False if there was none.
     pub fn remove(&mut self, run: Attempt) -> bool {
         self.children.remove(&run).is_some()
     }
@@ -200,11 +200,11 @@ impl Runs {
     /// Waits until a child ends.
     pub async fn ended(&mut self) {
         if let Some((run, exit)) = self.reports.recv().await {
-            self.take_end(run, &exit);
+            self.record_exit(run, &exit);
         }
     }
 
-    /// What can be seen of a run that the ledger says was started: a child, or what a child of an earlier process
+    /// The state of a run that the ledger says was started: of its child, or from what the child of an earlier process
     /// left behind.
     pub fn observe(&self, run: Attempt, expected: &[Expected]) -> Run {
         let state = match self.children.get(&run) {
@@ -214,7 +214,7 @@ impl Runs {
         processes::seen(run, expected, state)
     }
 
-    /// The children that are none of `known`.
+    /// The children that are not in `known`.
     pub fn strays(&self, known: &[Run]) -> Vec<Run> {
         self.children
             .iter()
@@ -223,7 +223,7 @@ impl Runs {
             .collect()
     }
 
-    fn take_end(&mut self, run: Attempt, exit: &Exit) {
+    fn record_exit(&mut self, run: Attempt, exit: &Exit) {
         let Some(running) = self.children.get(&run) else {
             return;
         };
@@ -264,14 +264,14 @@ impl Running {
     }
 }
 
-/// Waits for a child and reports its end; ends it when told to, or when nobody is left to tell.
+/// Waits for a child and reports its end; stops it on request, or when the requester is gone.
 async fn watch(
     mut child: Child,
     halted: oneshot::Receiver<()>,
     run: Attempt,
     report: mpsc::UnboundedSender<Report>,
 ) {
-    // Held until the child has ended: waiting for a child closes a pipe that is still its own.
+    // Held until the child has ended: `wait` closes a pipe that is still in `child`.
     let _lifeline = child.stdin.take();
     let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     let status = tokio::select! {
@@ -295,7 +295,7 @@ async fn watch(
         },
         Err(error) => Exit::Unknown(error.to_string()),
     };
-    // Nobody listens when the search is being left.
+    // The receiver is gone when the search is being left.
     let _ = report.send((run, exit));
 }
 

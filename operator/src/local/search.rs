@@ -22,10 +22,10 @@ use autopeft_search::planner::{self, Action, Engine, Run, Situation};
 use autopeft_search::request::{self, Locations, RequestError};
 use autopeft_search::status::{Metadata, status};
 
-/// A search that is ready to go on.
+/// A search that is ready to run.
 #[derive(Debug)]
 pub struct Search {
-    /// Where everything is written.
+    /// The work directory.
     pub workdir: PathBuf,
     /// The object's metadata, for status.yaml.
     pub metadata: Metadata,
@@ -37,14 +37,14 @@ pub struct Search {
     pub locations: Locations,
     /// The children.
     pub runs: Runs,
-    /// Where the user is told.
+    /// The log and the progress bar.
     pub progress: Progress,
 }
 
-/// How the loop came to its end.
+/// How the loop ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The search is over.
+    /// The search has ended.
     Concluded(Conclusion),
     /// It is suspended, and nothing runs.
     Suspended,
@@ -52,7 +52,7 @@ pub enum End {
     Stopped(i32),
 }
 
-/// Why the loop cannot go on.
+/// Why the loop cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
     /// The journal.
@@ -64,15 +64,15 @@ pub enum SearchError {
     /// A trial cannot be started.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The engine refuses.
+    /// The engine returned an error.
     #[error(transparent)]
     Ask(#[from] AskError),
-    /// The engine broke down.
+    /// The engine panicked.
     #[error(
-        "the search engine failed ({0}); the journal is whole: report this, with its first line"
+        "the search engine failed ({0}); the journal is intact: report this, with its first line"
     )]
     Engine(String),
-    /// A run has no request.
+    /// A run's request cannot be built.
     #[error(transparent)]
     Request(#[from] RequestError),
     /// Signals cannot be received.
@@ -113,8 +113,8 @@ impl Signals {
 }
 
 impl Search {
-    /// Carries the search on until it ends, is suspended or is asked to stop.
-    pub async fn carry_on(&mut self) -> Result<End, SearchError> {
+    /// Runs the search until it ends, is suspended or is asked to stop.
+    pub async fn run(&mut self) -> Result<End, SearchError> {
         let first = self.status();
         self.write_status(&first)?;
         self.progress.show(&first, self.journal.spec().max_trials);
@@ -149,7 +149,7 @@ impl Search {
             if acted {
                 continue;
             }
-            if let Some(end) = self.resting(suggesting.is_some()) {
+            if let Some(end) = self.end_if_idle(suggesting.is_some()) {
                 return Ok(end);
             }
             match self.wait(plan.wake, &mut suggesting, &mut signals).await {
@@ -175,14 +175,14 @@ impl Search {
         status(&self.subject, self.journal.ledger())
     }
 
-    /// Writes the reports: what people look at.
+    /// Writes the reports.
     pub fn write_reports(&self) -> Result<(), OutputError> {
         let object = self.metadata.object(self.journal.spec(), &self.status());
         let trace = measures::trace(&self.subject, self.journal.ledger());
         outputs::write_reports(&self.workdir, &object, &trace)
     }
 
-    /// The log of the attempt that failed last, where one has.
+    /// The log of the last failed attempt, if there is one.
     pub fn last_failure(&self) -> Option<PathBuf> {
         let run = self.journal.ledger().last_failure()?;
         Some(self.runs.directory(run).join(LOG))
@@ -193,7 +193,7 @@ impl Search {
         self.journal.spec()
     }
 
-    /// Every run that can be seen: those that the ledger says were started, and stray children.
+    /// Every run that the ledger says was started, and stray children.
     fn observe(&self) -> Vec<Run> {
         let mut runs: Vec<Run> = self
             .journal
@@ -206,7 +206,7 @@ impl Search {
         runs
     }
 
-    /// Whose outcomes a run's document should hold.
+    /// The trials whose outcomes a run's document should have.
     fn expected(&self, run: Attempt) -> Vec<Expected> {
         let (spec, uid) = (self.journal.spec(), &self.journal.header().uid);
         let members = self.journal.ledger().members(run);
@@ -214,7 +214,7 @@ impl Search {
         expected.collect()
     }
 
-    /// Carries out one action; false where it was carried out before.
+    /// Carries out one action; false if there was nothing to do.
     fn act(
         &mut self,
         action: Action,
@@ -257,9 +257,9 @@ impl Search {
         Ok(outputs::write_status(&self.workdir, &object)?)
     }
 
-    /// Writes an event down, then tells of it.
+    /// Writes an event to the journal, then logs it.
     fn record(&mut self, event: Event, now: Timestamp) -> Result<(), SearchError> {
-        // A child of ours is interrupted only where the search is about to end.
+        // A child of this process is interrupted only because the search is about to end.
         let is_stopped = match &event {
             Event::Retried {
                 trial,
@@ -281,14 +281,14 @@ impl Search {
             event => log::line(event, &status),
         };
         if let Some(line) = line {
-            self.progress.tell(&line);
+            self.progress.log(&line);
         }
         self.progress.update(&status);
         self.write_status(&status)
     }
 
-    /// Whether nothing is left to wait for.
-    fn resting(&self, suggesting: bool) -> Option<End> {
+    /// How the loop ends, if nothing is left to wait for.
+    fn end_if_idle(&self, suggesting: bool) -> Option<End> {
         if !self.runs.all_ended() {
             return None;
         }
@@ -325,7 +325,7 @@ impl Search {
         }
     }
 
-    /// Ends every child, giving them their time; a second signal ends the waiting.
+    /// Stops every child gracefully; a second signal ends the wait.
     async fn stop(&mut self, signals: &mut Signals) {
         self.runs.stop_all();
         while !self.runs.all_ended() {

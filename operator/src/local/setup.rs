@@ -1,5 +1,5 @@
-//! From a manifest and a work directory to a search that is ready to go on. Reads the manifest and
-//! the journal, lets the trainer look at model and data, writes the journal's first line.
+//! From a manifest and a work directory to a search that is ready to run. Reads the manifest and the journal, runs the
+//! inspection, writes the journal's first line.
 
 use std::path::{Path, PathBuf};
 
@@ -26,51 +26,51 @@ use autopeft_search::resume::{self, Refusal};
 use autopeft_search::status::{Metadata, status};
 use autopeft_search::{feasible, log, request};
 
-/// What the command line asks for.
+/// The options of the command line.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The manifest.
     pub manifest: PathBuf,
-    /// Where the search keeps its files.
+    /// The work directory.
     pub workdir: PathBuf,
-    /// Where model and data are.
+    /// Overrides of the manifest's sources.
     pub overrides: Overrides,
-    /// Takes the place of the manifest's parallelism.
+    /// Overrides the manifest's parallelism.
     pub parallelism: Option<u32>,
-    /// The trainer, where it is not to be looked for.
+    /// The path of the trainer; searched for if not given.
     pub trainer: Option<PathBuf>,
     /// `auto`, `cpu` or `cuda`.
     pub device: String,
 }
 
-/// Why a search cannot begin or go on.
+/// Why a search cannot start or resume.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// The manifest.
     #[error(transparent)]
     Manifest(#[from] ReadError),
-    /// A flag that does not fit the manifest.
+    /// A flag that is invalid with this manifest.
     #[error("--parallelism: {}; {}", .0.problem, .0.remedy)]
     Flag(FieldError),
     /// The work directory.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The work directory holds a search that this is not.
+    /// The work directory has another search.
     #[error("{}: {}", .0.display(), .1)]
     Other(PathBuf, Refusal),
-    /// Model or data are not there.
+    /// The model or the data is missing.
     #[error(transparent)]
     Source(#[from] SourceError),
     /// The trainer.
     #[error(transparent)]
     Trainer(#[from] TrainerError),
-    /// Nothing is within the bounds.
+    /// No configuration is within the bounds.
     #[error("{0}")]
     Bound(FieldError),
     /// The space does not fit the model.
     #[error("spec.{0}")]
     Space(#[from] SpaceError),
-    /// The journal is gone, and what it told of is not.
+    /// The journal is missing, but its results are not.
     #[error(
         "{workdir}: there are results in trials/, but {} is missing or has no first line; restore it from a copy, or give another --workdir to start again",
         journal::FILE
@@ -79,37 +79,37 @@ pub enum SetupError {
         /// The directory.
         workdir: PathBuf,
     },
-    /// A file of a search that has ended cannot be made again.
+    /// A file of a search that has ended cannot be regenerated.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// The program's own defect.
+    /// A defect of this program.
     #[error("the placeholder configuration is rejected: {0}")]
     Placeholder(#[from] autopeft_crds::configuration::LayerMaskError),
 }
 
-/// A search that can go on, or one that has ended before.
+/// A search that can run, or one that has already ended.
 #[derive(Debug)]
 pub enum Prepared {
-    /// There is something to do.
+    /// It can run.
     Ready(Box<Search>, Lock),
-    /// It ended before, and the manifest asks for nothing new.
-    Over(Box<Ended>),
+    /// It has already ended, and the manifest has no changes to resume with.
+    Ended(Box<Ended>),
 }
 
-/// A search that ended before.
+/// A search that has already ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// What it searched.
+    /// Its spec.
     pub spec: PeftSearchSpec,
-    /// What was found then.
+    /// Its status.
     pub status: PeftSearchStatus,
     /// How it ended.
     pub conclusion: Conclusion,
-    /// The files that were missing or damaged and are made again.
+    /// The files that were missing or damaged and have been regenerated.
     pub repaired: Vec<&'static str>,
 }
 
-/// Reads everything and gets the search ready.
+/// Prepares a search.
 pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, SetupError> {
     let Options {
         manifest: path,
@@ -135,7 +135,7 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
     if let Some(history) = &history {
         changed = resume::manifest(history, &name, spec).map_err(other)?;
         if !changed && let Some(over) = ended(history, &workdir, &manifest)? {
-            return Ok(Prepared::Over(Box::new(over)));
+            return Ok(Prepared::Ended(Box::new(over)));
         }
     }
     let base = path.parent().unwrap_or(Path::new("."));
@@ -153,7 +153,7 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
     let journal = match history {
         Some(history) => {
             resume::inputs(&history.header.inspection, &inspection, &locations).map_err(other)?;
-            go_on(&lock, &workdir, history, changed.then_some(spec), &progress)?
+            resume_journal(&lock, &workdir, history, changed.then_some(spec), &progress)?
         }
         None => {
             let header = Header {
@@ -185,7 +185,7 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
     Ok(Prepared::Ready(Box::new(search), lock))
 }
 
-/// The manifest with what the command line puts in its place.
+/// The manifest with the overrides of the command line.
 fn overridden(
     mut manifest: PeftSearch,
     parallelism: Option<u32>,
@@ -199,7 +199,7 @@ fn overridden(
     Ok(manifest)
 }
 
-/// Whether an attempt has left its directory behind.
+/// Whether there is a directory of an attempt.
 fn has_trials(workdir: &Path) -> bool {
     std::fs::read_dir(workdir.join("trials")).is_ok_and(|mut found| found.next().is_some())
 }
@@ -209,7 +209,7 @@ fn subject(spec: &PeftSearchSpec, model: &Inspection) -> Result<Subject, SpaceEr
     Ok(Subject::new(spec, &space, model))
 }
 
-/// The search as it ended, its files put right; `None` where it goes on.
+/// The search as it ended, its files repaired; `None` if it continues.
 fn ended(
     history: &History,
     workdir: &Path,
@@ -232,8 +232,8 @@ fn ended(
     }))
 }
 
-/// The journal of a search that goes on, with `changed` in place of its spec.
-fn go_on(
+/// Resumes the journal, with `changed` as the new spec.
+fn resume_journal(
     lock: &Lock,
     workdir: &Path,
     history: History,
@@ -242,7 +242,7 @@ fn go_on(
 ) -> Result<Journal, SetupError> {
     if history.torn {
         tracing::warn!(
-            "the journal's last line was truncated by a crash and is dropped; nothing depended on it"
+            "the journal's last line was truncated by a crash and is dropped; it had not taken effect"
         );
     }
     let mut journal = Journal::resume(lock, workdir, history)?;
@@ -250,13 +250,13 @@ fn go_on(
         let line = log::line(&event, &PeftSearchStatus::default());
         journal.write(event, Timestamp::now())?;
         if let Some(line) = line {
-            progress.tell(&line);
+            progress.log(&line);
         }
     }
     Ok(journal)
 }
 
-/// Children that share the machine's cores are told how many each may use, unless the user says so.
+/// Threads per child if several share the machine's cores; `OMP_NUM_THREADS` overrides it.
 fn threads(parallelism: u32) -> Option<usize> {
     if parallelism == 1 || std::env::var_os("OMP_NUM_THREADS").is_some() {
         return None;
@@ -265,7 +265,7 @@ fn threads(parallelism: u32) -> Option<usize> {
     Some((cores / parallelism as usize).max(1))
 }
 
-/// A name for this search that no other has.
+/// A unique UID for this search.
 fn new_uid(name: &str) -> String {
     let moment = Timestamp::now().as_nanosecond();
     let process = std::process::id();

@@ -1,4 +1,4 @@
-//! Where model and data are on this machine. Looks whether directories exist; otherwise no I/O.
+//! Resolves the sources of model and data to paths. Checks that directories exist; no other I/O.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,12 @@ use autopeft_crds::spec::PeftSearchSpec;
 use autopeft_search::locations::{self, Location, LocationError};
 use autopeft_search::request::Locations;
 
-/// What the command line says about sources.
+/// The sources given on the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
-    /// Takes the place of the manifest's model.
+    /// Overrides the manifest's model.
     pub model: Option<PathBuf>,
-    /// Takes the place of the manifest's data.
+    /// Overrides the manifest's data.
     pub data: Option<PathBuf>,
     /// The directories of claims, by name.
     pub claims: Vec<(String, PathBuf)>,
@@ -21,22 +21,22 @@ pub struct Overrides {
 /// Why a source cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// The directory is not there.
+    /// The directory is missing.
     #[error("{field}: {path} is not a directory that can be read ({found}); {remedy}")]
     Missing {
         /// The manifest's field, or the flag.
         field: String,
         /// The directory.
         path: PathBuf,
-        /// What is there instead.
+        /// The system's error.
         found: String,
-        /// What would help.
+        /// The remedy.
         remedy: &'static str,
     },
-    /// It is nowhere.
+    /// The source has no place on this machine.
     #[error(transparent)]
     Nowhere(#[from] LocationError),
-    /// The path is not text.
+    /// The path is not UTF-8.
     #[error("{field}: {path:?} is not UTF-8; use a directory whose name is")]
     NotUtf8 {
         /// The field.
@@ -46,7 +46,7 @@ pub enum SourceError {
     },
 }
 
-/// Finds model and data. Relative paths are taken from `base`, the manifest's directory.
+/// Resolves model and data. Relative paths start at `base`, the manifest's directory.
 pub fn resolve(
     spec: &PeftSearchSpec,
     base: &Path,

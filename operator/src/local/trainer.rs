@@ -1,4 +1,4 @@
-//! Finds the program `peft-trainer` and lets it look at model and data. Starts processes.
+//! Finds the program `peft-trainer` and runs the inspection. Starts processes.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use super::files::{self, FileError};
 
 const NAME: &str = "peft-trainer";
 
-/// Why the trainer is of no use.
+/// Why the trainer cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainerError {
     /// It was not found.
@@ -19,30 +19,32 @@ pub enum TrainerError {
         "the trainer {NAME} was found neither beside this program nor on PATH; build it with `make build`, or give its path with --trainer"
     )]
     Missing,
-    /// It is not a program.
+    /// It cannot be started.
     #[error("{path}: {source}; give the path of {NAME} with --trainer")]
     NotStarted {
         /// The program.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// It refuses model or data.
+    /// It rejects the model or the data.
     #[error("{0}")]
     Refused(String),
-    /// What it printed is not an inspection.
-    #[error("{path} inspect printed no inspection ({message}); use the {NAME} of the same version")]
+    /// Its output is not an inspection document.
+    #[error(
+        "the output of {path} inspect is invalid ({message}); use the {NAME} of the same version"
+    )]
     Garbled {
         /// The program.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         message: String,
     },
     /// The request could not be written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The request could not be put into JSON: a defect of this program.
-    #[error("the request is not JSON: {0}")]
+    /// The request could not be serialised: a defect of this program.
+    #[error("the request cannot be serialised: {0}")]
     Request(#[from] serde_json::Error),
 }
 
@@ -69,14 +71,14 @@ pub fn find(given: Option<&Path>) -> Result<PathBuf, TrainerError> {
         .ok_or(TrainerError::Missing)
 }
 
-/// What a trainer wants in its environment and our own, which it inherits, does not have.
+/// The variables of `TRAINER_ENVIRONMENT` that this process, whose environment is inherited, does not set.
 pub fn environment() -> impl Iterator<Item = (&'static str, &'static str)> {
     TRAINER_ENVIRONMENT
         .into_iter()
         .filter(|(name, _)| std::env::var_os(name).is_none())
 }
 
-/// Lets the trainer look at model and data, and at its `device`: `auto`, `cpu` or `cuda`.
+/// Runs the inspection of model, data and `device`: `auto`, `cpu` or `cuda`.
 pub async fn inspect(
     trainer: &Path,
     workdir: &Path,
@@ -101,7 +103,7 @@ pub async fn inspect(
         .kill_on_drop(true)
         .spawn()
         .map_err(refused)?;
-    // Held while it runs: waiting closes a pipe that is still the child's.
+    // Held while it runs: `wait` closes a pipe that is still in `child`.
     let lifeline = child.stdin.take();
     let output = child.wait_with_output().await.map_err(refused)?;
     drop(lifeline);

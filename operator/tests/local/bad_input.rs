@@ -21,7 +21,7 @@ fn a_missing_or_useless_trainer() {
     fail(&mut run(&bench.manifest()), &["search.yaml", "--trainer"]);
     fail(
         &mut run(Path::new("/bin/true")),
-        &["/bin/true inspect printed no inspection"],
+        &["the output of /bin/true inspect is invalid"],
     );
     fail(
         bench.run().env("FAKE_INSPECT", "refuses"),
@@ -156,7 +156,7 @@ fn a_full_disk_loses_nothing() {
         &[
             "status.yaml",
             "No space left on device",
-            "nothing that was finished is lost",
+            "no finished work is lost",
         ],
     );
     assert!(!blocked.is_symlink(), "a part is left behind");

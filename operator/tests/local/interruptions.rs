@@ -196,7 +196,7 @@ fn two_programs_do_not_share_a_work_directory() {
     await_starts(&bench, 1);
     fail(
         &mut bench.run(),
-        &["another peft-operator works in this directory"],
+        &["another peft-operator uses this directory"],
     );
     child.kill().expect("kill -9");
     child.wait().expect("it is gone");

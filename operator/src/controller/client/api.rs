@@ -1,5 +1,4 @@
-//! Calls to the API server: each with a time limit and a name. The only place where `kube` errors are
-//! taken apart.
+//! Calls to the API server, each with a timeout and a name. The only place that inspects `kube` errors.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -23,12 +22,12 @@ use autopeft_jobs::build::names::{FINALIZER, JOB_UID, MANAGED_BY, MANAGER};
 /// A search that may not be readable.
 pub type Guarded = DeserializeGuard<PeftSearch>;
 
-/// How writing a status is called.
+/// The name of the call that writes a status.
 pub const UPDATE_STATUS: &str = "update peftsearch status";
-/// The longest that one call may take.
+/// The timeout of a call.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Why a call came to nothing.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// No answer in time.
@@ -37,8 +36,8 @@ pub enum ApiError {
         /// What was asked.
         verb: &'static str,
     },
-    /// An answer that is an error, or no connection.
-    #[error("{verb}: {}", told(source))]
+    /// An error response, or no connection.
+    #[error("{verb}: {}", message(source))]
     Refused {
         /// What was asked.
         verb: &'static str,
@@ -48,7 +47,7 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    /// What the API server has answered, where it has.
+    /// The API server's error response, if there is one.
     fn status(&self) -> Option<&Status> {
         match self {
             Self::Refused { source, .. } => match source.as_ref() {
@@ -59,18 +58,18 @@ impl ApiError {
         }
     }
 
-    /// The HTTP status, where there was an answer.
+    /// The HTTP status, if there was a response.
     pub fn code(&self) -> Option<u16> {
         self.status().map(|status| status.code)
     }
 
-    /// Whether something of that name exists. Other conflicts have the same HTTP status.
+    /// Whether an object of that name exists. Other conflicts have the same HTTP status.
     pub fn is_already_exists(&self) -> bool {
         self.status().is_some_and(Status::is_already_exists)
     }
 
-    /// Whether the same may go well a moment later: no answer, an overload, trouble of its own.
-    pub fn is_passing(&self) -> bool {
+    /// Whether a retry may succeed: no answer, overload, an internal error.
+    pub fn is_transient(&self) -> bool {
         !matches!(self.code(), Some(code) if code < 500 && code != 429)
     }
 
@@ -81,8 +80,8 @@ impl ApiError {
         }
     }
 
-    /// Whether it is refused by what others have set up, and stays so until somebody changes that:
-    /// the reason for the Degraded condition.
+    /// The reason for the Degraded condition, if the request is rejected until somebody changes the cluster's
+    /// configuration.
     pub fn refusal(&self) -> Option<&'static str> {
         let webhook = self.message().contains("failed calling webhook");
         match self.code()? {
@@ -96,7 +95,7 @@ impl ApiError {
         }
     }
 
-    /// The same of the creation of a Job.
+    /// The same for the creation of a Job.
     pub fn refusal_to_create(&self) -> Option<&'static str> {
         let is_answer = matches!(self.code(), Some(400..=499));
         match self.refusal() {
@@ -106,16 +105,16 @@ impl ApiError {
         }
     }
 
-    /// What the API server says, without the client's words around it.
+    /// The API server's message.
     pub fn message(&self) -> String {
         match self {
-            Self::Refused { source, .. } => told(source),
+            Self::Refused { source, .. } => message(source),
             Self::Timeout { .. } => self.to_string(),
         }
     }
 }
 
-fn told(source: &kube::Error) -> String {
+fn message(source: &kube::Error) -> String {
     match source {
         kube::Error::Api(status) => status.message.clone(),
         other => other.to_string(),
@@ -136,7 +135,7 @@ async fn call<T>(
     }
 }
 
-/// The search as etcd has it, not as a cache does.
+/// Reads the search from etcd.
 pub async fn read_search(
     client: &Client,
     namespace: &str,
@@ -146,7 +145,7 @@ pub async fn read_search(
     call("get peftsearch", api.get_opt(name)).await
 }
 
-/// Writes a status where nothing was written since it was read (HTTP 409 otherwise).
+/// Writes a status by compare-and-swap (HTTP 409 if the object has changed).
 pub async fn replace_status(client: &Client, search: &PeftSearch) -> Result<PeftSearch, ApiError> {
     let metadata = &search.metadata;
     let (namespace, name) = (metadata.namespace.as_deref(), metadata.name.as_deref());
@@ -156,14 +155,14 @@ pub async fn replace_status(client: &Client, search: &PeftSearch) -> Result<Peft
     call(UPDATE_STATUS, put).await
 }
 
-/// Deletes a search whose time is over, unless somebody has changed it meanwhile.
+/// Deletes an expired search, unless it has changed.
 pub async fn delete_search(client: &Client, search: &PeftSearch) -> Result<(), ApiError> {
     let metadata = &search.metadata;
     let namespace = metadata.namespace.as_deref().unwrap_or_default();
     let name = metadata.name.as_deref().unwrap_or_default();
     let api: Api<PeftSearch> = Api::namespaced(client.clone(), namespace);
-    let parameters = as_it_is(metadata.uid.clone(), metadata.resource_version.clone());
-    absent_is_well(call("delete peftsearch", api.delete(name, &parameters)).await)
+    let parameters = with_preconditions(metadata.uid.clone(), metadata.resource_version.clone());
+    ignore_absent(call("delete peftsearch", api.delete(name, &parameters)).await)
 }
 
 /// Creates a Job.
@@ -172,7 +171,7 @@ pub async fn create_job(client: &Client, namespace: &str, job: &Job) -> Result<J
     call("create job", api.create(&PostParams::default(), job)).await
 }
 
-/// A Job as etcd has it.
+/// Reads a Job from etcd.
 pub async fn read_job(
     client: &Client,
     namespace: &str,
@@ -182,7 +181,7 @@ pub async fn read_job(
     call("get job", api.get_opt(name)).await
 }
 
-/// The pods of these Jobs as etcd has them, by the label of the Job controller.
+/// Lists the pods of these Jobs from etcd, by the Job controller's label.
 pub async fn list_pods(
     client: &Client,
     namespace: &str,
@@ -195,7 +194,7 @@ pub async fn list_pods(
     Ok(listed.items)
 }
 
-/// The events about the object with this UID.
+/// Lists the events about the object with this UID.
 pub async fn list_events(
     client: &Client,
     namespace: &str,
@@ -206,7 +205,7 @@ pub async fn list_events(
     Ok(call("list events", api.list(&parameters)).await?.items)
 }
 
-/// The searches of a namespace as etcd has them, those too that cannot be read.
+/// Lists the searches of a namespace from etcd, including unreadable ones.
 pub async fn list_searches(client: &Client, namespace: &str) -> Result<Vec<Guarded>, ApiError> {
     let api: Api<Guarded> = Api::namespaced(client.clone(), namespace);
     let all = ListParams::default();
@@ -214,19 +213,19 @@ pub async fn list_searches(client: &Client, namespace: &str) -> Result<Vec<Guard
     Ok(listed.items)
 }
 
-/// The metadata of all Jobs that are not labelled as ours.
+/// The metadata of all Jobs without the operator's label.
 pub async fn list_unlabelled_jobs(api: &Api<Job>) -> Result<Vec<ObjectMeta>, ApiError> {
     let others = format!("{MANAGED_BY}!={MANAGER}");
     list_metadata("list jobs", api, &others).await
 }
 
-/// The metadata of all Jobs' pods that are not labelled as ours.
+/// The metadata of all Jobs' pods without the operator's label.
 pub async fn list_unlabelled_pods(api: &Api<Pod>) -> Result<Vec<ObjectMeta>, ApiError> {
     let others = format!("{MANAGED_BY}!={MANAGER},{JOB_UID}");
     list_metadata("list pods", api, &others).await
 }
 
-/// What the API server has in its cache: nothing is asked of etcd.
+/// Lists from the API server's cache, without a read of etcd.
 async fn list_metadata<K>(
     verb: &'static str,
     api: &Api<K>,
@@ -248,11 +247,11 @@ pub async fn delete_job(
     uid: &str,
 ) -> Result<(), ApiError> {
     let api: Api<Job> = Api::namespaced(client.clone(), namespace);
-    let parameters = as_it_is(Some(uid.into()), None);
-    absent_is_well(call("delete job", api.delete(name, &parameters)).await)
+    let parameters = with_preconditions(Some(uid.into()), None);
+    ignore_absent(call("delete job", api.delete(name, &parameters)).await)
 }
 
-/// Takes our finalizer off a pod.
+/// Removes the operator's finalizer from a pod.
 pub async fn release_pod(
     client: &Client,
     namespace: &str,
@@ -269,11 +268,11 @@ pub async fn release_pod(
     let parameters = PatchParams::default();
     let patch = Patch::Strategic(&patch);
     let patched = api.patch_metadata(name, &parameters, &patch);
-    absent_is_well(call("patch pod", patched).await)
+    ignore_absent(call("patch pod", patched).await)
 }
 
-/// Deletes what has this UID and, where it is given, this version.
-fn as_it_is(uid: Option<String>, resource_version: Option<String>) -> DeleteParams {
+/// Deletes only an object with this UID and, if given, this version.
+fn with_preconditions(uid: Option<String>, resource_version: Option<String>) -> DeleteParams {
     DeleteParams {
         propagation_policy: Some(PropagationPolicy::Background),
         preconditions: Some(Preconditions {
@@ -284,8 +283,8 @@ fn as_it_is(uid: Option<String>, resource_version: Option<String>) -> DeletePara
     }
 }
 
-/// What should go away and is gone, or has another in its place, is well.
-fn absent_is_well<T>(answer: Result<T, ApiError>) -> Result<(), ApiError> {
+/// An object that is already gone or replaced counts as deleted.
+fn ignore_absent<T>(answer: Result<T, ApiError>) -> Result<(), ApiError> {
     match answer {
         Ok(_) => Ok(()),
         Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(()),

@@ -1,5 +1,4 @@
-//! The ways to the API server, each with its own patience: a connection whose other side is gone says
-//! nothing, and a client that waits for ever does not notice.
+//! Clients of the API server with different timeouts: without them, a client would wait for ever on a dead connection.
 
 use std::time::Duration;
 
@@ -11,29 +10,28 @@ use kube::runtime::utils::Backoff;
 use kube::{Client, Config};
 use tower::timeout::TimeoutLayer;
 
-/// Who calls.
+/// The user agent.
 const AGENT: &str = concat!("autopeft-operator/", env!("CARGO_PKG_VERSION"));
-/// How long an answer may take to begin, a watch's too.
+/// The timeout until a response starts, also of a watch.
 const ANSWER: Duration = Duration::from_secs(10);
-/// How much longer than it lives nothing may come from a watch that has begun.
+/// The read timeout of a watch is its lifetime and this much longer.
 const SILENCE: Duration = Duration::from_secs(5);
-/// How long nothing may come from a renewal of the Lease: there must be time for another.
+/// The read timeout of a renewal of the Lease: there must be time for another.
 const LEASE_SILENCE: Duration = Duration::from_secs(4);
 
-/// The ways to the API server.
+/// The clients of the API server.
 #[derive(Clone)]
 pub struct Connections {
-    /// For calls. Refusals that pass (429, 503, 504) are tried again by the client, within the time
-    /// that `api` gives a call.
+    /// For calls. The client retries transient errors (429, 503, 504) within the timeout that `api` gives a call.
     pub calls: Client,
     /// For watches, which are restarted after `WatchBackoff`.
     pub watches: Client,
-    /// For the Lease, which is renewed in any case.
+    /// For the Lease, whose manager retries.
     pub lease: Client,
 }
 
 impl Connections {
-    /// Those to one API server.
+    /// The clients of one API server.
     pub fn to(config: &Config, patience: &Patience) -> Result<Self, kube::Error> {
         Ok(Self {
             calls: client(config, ANSWER, true)?,
@@ -49,16 +47,16 @@ fn client(config: &Config, silence: Duration, tries_again: bool) -> Result<Clien
     config.connect_timeout = Some(answer);
     config.read_timeout = Some(silence);
     config.reset_reader_on_write = true;
-    // Its back-off doubles without a limit: after a long outage the last of 15 is minutes long.
+    // Off for watches and the Lease: the client's pauses double, and the last of 15 is minutes long.
     config.default_retry = tries_again;
-    // The audit log tells who calls by it, and managedFields who has written what.
+    // It identifies the operator in the audit log and in managedFields.
     let agent = HeaderValue::from_static(AGENT);
     config.headers.push((USER_AGENT, agent));
     let builder = ClientBuilder::try_from(config)?;
     Ok(builder.with_layer(&TimeoutLayer::new(answer)).build())
 }
 
-/// The back-off of a watch that cannot be started.
+/// The back-off of a failing watch.
 #[derive(Debug)]
 pub struct WatchBackoff {
     patience: Patience,
@@ -66,7 +64,7 @@ pub struct WatchBackoff {
 }
 
 impl WatchBackoff {
-    /// Before the first of them.
+    /// Before the first pause.
     pub fn new(patience: Patience) -> Self {
         Self { patience, count: 0 }
     }

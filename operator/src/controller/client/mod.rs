@@ -1,4 +1,4 @@
-//! Everything that talks to the API server on behalf of a step: calls, events, and whether the watches may watch.
+//! Requests to the API server, events, and errors of watches.
 
 pub mod api;
 pub mod connection;

@@ -7,12 +7,12 @@ use kube::runtime::events::{Event, EventType, Recorder as KubeRecorder, Reporter
 
 use crate::controller::metrics::Metrics;
 
-/// The longest note that the API server takes.
+/// The longest note that the API server accepts.
 const NOTE: usize = 1024;
-/// What was done when an event is about no trial.
+/// The action of an event that is not about a trial.
 const RECONCILE: &str = "Reconcile";
 
-/// Where events go.
+/// Publishes events.
 #[derive(Clone)]
 pub struct Recorder {
     events: KubeRecorder,
@@ -32,8 +32,7 @@ impl Recorder {
         }
     }
 
-    /// Publishes an event. One that cannot be written is a line in the log and counted:
-    /// nothing depends on it.
+    /// Publishes an event. A failure is logged and counted: nothing depends on events.
     pub async fn publish(&self, about: ObjectReference, notice: &Notice) {
         let reason = &notice.reason;
         let event = Event {
@@ -44,7 +43,7 @@ impl Recorder {
             },
             reason: reason.clone(),
             note: Some(notice.message.chars().take(NOTE).collect()),
-            // Events are merged that differ in nothing but the note.
+            // Events that differ only in the note are merged.
             action: match notice.about {
                 Some((trial, attempt)) => format!("Trial{trial}Attempt{attempt}"),
                 None => RECONCILE.into(),

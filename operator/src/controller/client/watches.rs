@@ -1,5 +1,4 @@
-//! Whether the watches may watch. What the API server denies a watch no call shows, so that it is told
-//! here: in the log, the metrics, and the searches' conditions.
+//! Errors of the watches, which no call returns: reported in the log, the metrics and the searches' conditions.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,17 +9,17 @@ use kube::runtime::watcher;
 use crate::controller::metrics::Metrics;
 use autopeft_search::trouble::Trouble;
 
-/// What the API server last denied, by what was watched.
+/// The last denial of each watch.
 #[derive(Clone, Debug)]
 pub struct Watches {
     metrics: Metrics,
-    /// How long a denial is told.
+    /// How long a denial is reported.
     patience: Duration,
     denied: Arc<Mutex<BTreeMap<&'static str, (Instant, String)>>>,
 }
 
 impl Watches {
-    /// Before anything was watched.
+    /// Before the first watch.
     pub fn new(metrics: Metrics, patience: Duration) -> Self {
         Self {
             metrics,
@@ -29,9 +28,9 @@ impl Watches {
         }
     }
 
-    /// Takes a watch's trouble out of its changes, and tells it. It has paused by itself; where the
-    /// controller saw it, all that wake the controller would pause.
-    pub fn told<T>(
+    /// Filters the errors out of a watch's events and reports them. The watch backs off by itself; if the controller
+    /// saw the errors, all its sources would back off.
+    pub fn report<T>(
         &self,
         of: &'static str,
         change: Result<T, watcher::Error>,
@@ -50,13 +49,13 @@ impl Watches {
 
     fn note(&self, of: &'static str, error: &watcher::Error) {
         if code(error) == Some(410) {
-            // As it should be: what it began from is too old for the API server to remember.
-            tracing::debug!("watching {of}: {error}; it begins anew");
+            // Expected: the resource version has expired.
+            tracing::debug!("watching {of}: {error}; restarting the watch");
             return;
         }
         self.metrics.count_api_error(&format!("watch {of}"));
         if code(error) != Some(403) {
-            tracing::warn!("watching {of}: {error}; it begins anew");
+            tracing::warn!("watching {of}: {error}; restarting the watch");
         } else {
             tracing::warn!(
                 "watching {of}: {error}; check that the operator may list and watch them"
@@ -66,7 +65,7 @@ impl Watches {
         }
     }
 
-    /// What the user of a search should know.
+    /// The denial to report to users.
     pub fn trouble(&self) -> Option<Trouble> {
         let mut denied = self.denied();
         denied.retain(|_, (at, _)| at.elapsed() < self.patience);
@@ -79,7 +78,7 @@ impl Watches {
     }
 }
 
-/// The HTTP status of a watch's trouble, where the API server has told it.
+/// The HTTP status of a watch's error, if there was a response.
 fn code(error: &watcher::Error) -> Option<u16> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))

@@ -1,4 +1,4 @@
-//! What the Job of an inspection and its pods amount to.
+//! The state of an inspection from its Job and pods.
 
 use autopeft_crds::inspection::{InspectionOutcome, parse_inspection};
 use autopeft_crds::spec::PeftSearchSpec;
@@ -18,20 +18,20 @@ use autopeft_jobs::judge::outcome::{Ending, Seen, UnclearEnd, see, unclear_end};
 /// The one attempt at an inspection: there is one at a time, under one name.
 pub const ATTEMPT: (Work, u32) = (Work::Inspection, 1);
 
-/// What is seen of an inspection.
+/// The observation of an inspection.
 #[derive(Debug)]
 pub struct Look {
-    /// Where its run stands.
+    /// The state of its run.
     pub run: Run,
-    /// What it has in the cluster.
+    /// Its Job and pods.
     pub objects: Objects,
-    /// Since when its end has not been clear.
+    /// Since when its outcome has been unclear.
     pub unclear: Option<Timestamp>,
-    /// What has to be known first.
+    /// What must be read first.
     pub question: Option<Question>,
 }
 
-/// Looks at the inspection whose Job would be `wanted`.
+/// Observes the inspection; `wanted` is the Job by the current spec.
 pub fn look(pass: &Pass<'_>, wanted: &Job) -> Look {
     let objects = objects(pass);
     let mut look = Look {
@@ -41,7 +41,7 @@ pub fn look(pass: &Pass<'_>, wanted: &Job) -> Look {
         question: None,
     };
     let Some((name, uid)) = &look.objects.job else {
-        // It was made here and is not in the cache: not yet, or somebody has taken our label off.
+        // This process created it, but it is not in the cache: not yet, or its label was removed.
         if !pass.memory.created.is_empty() && !pass.looked_up.contains(&ATTEMPT) {
             look.question = Some(Question::Jobs(vec![(ATTEMPT.0, ATTEMPT.1, None)]));
         }
@@ -72,17 +72,17 @@ pub fn look(pass: &Pass<'_>, wanted: &Job) -> Look {
         }
         clear => clear,
     };
-    let is_mended = matches!(seen, Seen::Waiting(_)) && job::is_outdated(job, wanted);
-    look.run = if is_made && !is_mended {
+    let is_replaced = matches!(seen, Seen::Waiting(_)) && job::is_outdated(job, wanted);
+    look.run = if is_made && !is_replaced {
         run(seen, &pass.uid(), &pass.search.spec)
     } else {
-        // The spec has changed since: what it waits for may be mended.
+        // The spec has changed since, which may fix what it waits for.
         Run::Outdated
     };
     look
 }
 
-/// What the inspection has in the cluster.
+/// The inspection's Job and held pods.
 pub fn objects(pass: &Pass<'_>) -> Objects {
     let (search, uid) = (pass.name(), pass.uid());
     let name = names::job_name(&search, &uid, ATTEMPT.0, ATTEMPT.1);
@@ -99,7 +99,7 @@ pub fn objects(pass: &Pass<'_>) -> Objects {
     }
 }
 
-/// What the search makes of what is seen.
+/// The run, as the rules of `autopeft-search` see it.
 fn run(seen: Seen, uid: &str, spec: &PeftSearchSpec) -> Run {
     match seen {
         Seen::Running | Seen::Unclear { .. } => Run::Running,

@@ -1,4 +1,4 @@
-//! What a search's object, Jobs and pods amount to. No client, no I/O, no clock.
+//! The state of a search from its object, Jobs and pods. No client, no I/O, no clock.
 
 mod inspection;
 mod stage;
@@ -8,18 +8,18 @@ use autopeft_jobs::judge::observe::{Observed, View, observe};
 pub use inspection::{Look, objects as inspection_objects};
 pub use stage::{Course, Stage, stage};
 
-/// What is seen of a search in its stage.
+/// The observation of a search in its stage.
 #[derive(Debug)]
 pub enum Seen {
-    /// Its object says all.
+    /// The object suffices.
     Nothing,
-    /// Of its inspection.
+    /// The inspection.
     Inspection(Look),
-    /// Of its trials.
+    /// The trials.
     Trials(Observed),
 }
 
-/// Looks at the Jobs and pods that the stage is about.
+/// Observes the Jobs and pods of the stage.
 pub fn look(pass: &Pass<'_>, stage: &Stage) -> Seen {
     match stage {
         Stage::Invalid(_) | Stage::Unreadable(_) => Seen::Nothing,
@@ -46,7 +46,7 @@ fn trials(pass: &Pass<'_>, course: &Course) -> Observed {
         now: pass.now,
     };
     observe(&view, |run| {
-        // A request that is no JSON is found when the Job is made.
+        // A request that cannot be serialised is reported when the Job is created.
         pass.job(&course.locations, &course.ledger, run)
             .unwrap_or_default()
     })

@@ -15,19 +15,19 @@ use crate::controller::error::ReconcileError;
 use crate::controller::pass::Pass;
 use autopeft_jobs::build::volumes;
 
-/// How far a search has come.
+/// The stage of a search.
 #[derive(Debug)]
 pub enum Stage {
-    /// Its spec cannot be searched; one sentence for each error.
+    /// Its spec is invalid; one sentence per error.
     Invalid(Vec<String>),
-    /// Nothing is known of model and data yet.
+    /// Model and data have not been inspected yet.
     Inspecting {
-        /// The Job that looks at them.
+        /// The inspection's Job.
         wanted: Box<Job>,
     },
     /// Its trials are planned and run.
     Searching(Box<Course>),
-    /// Its ledger makes no sense.
+    /// Its ledger is inconsistent.
     Unreadable(RestoreError),
 }
 
@@ -36,17 +36,17 @@ pub enum Stage {
 pub struct Course {
     /// Where trainers find their files.
     pub locations: Locations,
-    /// What is searched.
+    /// Space, objectives and problem.
     pub subject: Subject,
-    /// What has happened, and what was decided since.
+    /// The ledger, with what was decided since the object was read.
     pub ledger: Ledger,
-    /// Where the engine stands after what was decided.
+    /// The state of the engine after that.
     pub engine: Engine,
     /// What was decided since the object was read.
     pub events: Vec<Event>,
 }
 
-/// How far a search has come.
+/// The stage of a search.
 pub fn stage(pass: &Pass<'_>) -> Result<Stage, ReconcileError> {
     let search = &pass.search;
     let errors = validate(&search.spec);

@@ -18,16 +18,16 @@ use crate::controller::client::watches::Watches;
 use crate::controller::context::{Context, filled, scoped};
 use autopeft_jobs::build::names;
 
-/// What a watch tells.
+/// The events of a watch.
 type Changes<K> = BoxStream<'static, Result<K, watcher::Error>>;
 
-/// The caches, and the changes that fill them while they are read.
+/// The caches, and the streams that fill them while they are polled.
 pub struct Caches {
-    /// Every search in reach.
+    /// Every search in the watched namespaces.
     pub searches: Store<Guarded>,
-    /// Every Job with our label.
+    /// Every Job with the operator's label.
     pub jobs: Store<Job>,
-    /// Every pod with our label.
+    /// Every pod with the operator's label.
     pub pods: Store<Pod>,
     /// Changes of searches.
     pub search_changes: Changes<Guarded>,
@@ -37,7 +37,7 @@ pub struct Caches {
     pub pod_changes: Changes<Pod>,
 }
 
-/// Begins to watch.
+/// Starts the watches.
 pub fn watch(
     client: &Client,
     namespace: Option<&str>,
@@ -70,32 +70,32 @@ pub fn watch(
         searches,
         jobs,
         pods,
-        search_changes: told(watches, "PeftSearches", search_changes),
-        job_changes: told(watches, "Jobs", job_changes),
-        pod_changes: told(watches, "pods", pod_changes),
+        search_changes: without_errors(watches, "PeftSearches", search_changes),
+        job_changes: without_errors(watches, "Jobs", job_changes),
+        pod_changes: without_errors(watches, "pods", pod_changes),
     }
 }
 
-/// Changes without the watch's trouble, which is told.
-fn told<K: Send + 'static>(
+/// The events without errors, which are reported.
+fn without_errors<K: Send + 'static>(
     watches: &Watches,
     of: &'static str,
     changes: impl Stream<Item = Result<K, watcher::Error>> + Send + 'static,
 ) -> Changes<K> {
     let watches = watches.clone();
     changes
-        .filter_map(move |change| std::future::ready(watches.told(of, change)))
+        .filter_map(move |change| std::future::ready(watches.report(of, change)))
         .boxed()
 }
 
-/// The search that a pod says it belongs to.
+/// The search of a pod, by its labels.
 pub fn search_of(pod: Pod) -> Option<ObjectRef<Guarded>> {
     let name = pod.labels().get(names::SEARCH)?;
     let namespace = pod.namespace()?;
     Some(ObjectRef::new(name).within(&namespace))
 }
 
-/// Tells when the caches are synchronised.
+/// Sets `ready` when the caches are synchronised.
 pub async fn fill(context: Arc<Context>, ready: Arc<AtomicBool>) {
     filled(&context.searches).await;
     filled(&context.jobs).await;
@@ -104,7 +104,7 @@ pub async fn fill(context: Arc<Context>, ready: Arc<AtomicBool>) {
     tracing::info!("the caches are synchronised");
 }
 
-/// Counts searches that cannot be read, and forgets those that are gone: memory, engine steps, metrics.
+/// Counts unreadable searches, and forgets deleted ones: memory, suggestions, metrics.
 pub async fn forget(context: Arc<Context>) {
     filled(&context.searches).await;
     loop {

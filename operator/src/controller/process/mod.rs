@@ -1,10 +1,10 @@
-//! The process around the reconciles: it is elected, fills caches, wakes searches, serves metrics, and ends.
+//! The process around the reconciles: leader election, caches, triggers, the metrics server, shutdown.
 
 mod caches;
-mod lead;
-mod linger;
+mod election;
 mod reconciler;
 mod serve;
+mod shutdown;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,43 +25,43 @@ use super::context::Context;
 use super::engines::{Ask, Engines};
 use super::memory::Memories;
 use super::metrics::Metrics;
-use super::pulse::Pulse;
 use super::sweep::{orphans, unlabelled};
+use super::watchdog::Watchdog;
 use autopeft_jobs::build::pod::Defaults;
 use caches::Caches;
-use lead::Leadership;
+use election::Leadership;
 use serve::Served;
 
-/// Searches that are reconciled at the same time.
+/// The number of searches that are reconciled concurrently.
 const CONCURRENCY: u16 = 16;
 
-/// How the operator is run.
+/// The operator's options.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The one namespace whose searches it carries out; all of them where it is left out.
+    /// The namespace to watch; all of them if `None`.
     pub namespace: Option<String>,
     /// The namespace of its Lease.
     pub lease_namespace: String,
     /// The Lease's name.
     pub lease_name: String,
-    /// Who it is among its replicas.
+    /// This replica's identity in the Lease.
     pub identity: String,
-    /// Where metrics and health are served.
+    /// The address of metrics and health checks.
     pub address: SocketAddr,
-    /// The trainer's image, where a search names none.
+    /// The trainer's image for searches that name none.
     pub trainer_image: String,
-    /// Suggestions that are computed at the same time.
+    /// The number of suggestions computed concurrently.
     pub engine_threads: usize,
-    /// What computes them.
+    /// The function that computes them.
     pub ask: Ask,
-    /// How long is waited.
+    /// Timeouts and pauses.
     pub patience: Patience,
 }
 
 /// Why the operator cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
-    /// No way to an API server.
+    /// No API server is configured.
     #[error(
         "no connection to a Kubernetes API server: {0}; run inside a cluster, or set KUBECONFIG"
     )]
@@ -80,7 +80,7 @@ pub enum OperatorError {
     System(#[from] std::io::Error),
 }
 
-/// Runs the operator of the cluster that the environment names.
+/// Runs the operator on the cluster of the environment.
 pub async fn run(options: Options) -> Result<(), OperatorError> {
     run_on(&Config::infer().await?, options).await
 }
@@ -89,11 +89,11 @@ pub async fn run(options: Options) -> Result<(), OperatorError> {
 pub async fn run_on(config: &Config, options: Options) -> Result<(), OperatorError> {
     let connections = Connections::to(config, &options.patience)?;
     let metrics = Metrics::new()?;
-    let pulse = Pulse::begin();
+    let watchdog = Watchdog::start();
     let ready = Arc::new(AtomicBool::new(false));
     let served = Served {
         metrics: metrics.clone(),
-        pulse: pulse.clone(),
+        watchdog: watchdog.clone(),
         ready: Arc::clone(&ready),
     };
     let mut serving = tokio::spawn(serve::serve(options.address, served));
@@ -112,7 +112,7 @@ pub async fn run_on(config: &Config, options: Options) -> Result<(), OperatorErr
         _ = terminate.recv() => return Ok(()),
         end = &mut serving => return Ok(end.map_err(std::io::Error::other)??),
     };
-    // The API server has answered: it stands by.
+    // The API server has answered: on standby.
     ready.store(true, Ordering::Relaxed);
     tokio::select! {
         () = leadership.won() => {}
@@ -124,11 +124,11 @@ pub async fn run_on(config: &Config, options: Options) -> Result<(), OperatorErr
     metrics.leads.set(1);
     ready.store(false, Ordering::Relaxed);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let mut leading = tokio::spawn(lead(
+    let mut controlling = tokio::spawn(run_controller(
         connections,
         options,
         metrics.clone(),
-        pulse,
+        watchdog,
         ready,
         stopped,
     ));
@@ -140,25 +140,25 @@ pub async fn run_on(config: &Config, options: Options) -> Result<(), OperatorErr
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
         end = &mut serving => return Ok(end.map_err(std::io::Error::other)??),
-        end = &mut leading => {
+        end = &mut controlling => {
             end.map_err(std::io::Error::other)?;
             return Ok(());
         }
     }
     tracing::info!("stopping: running trials continue without the operator");
-    // The controller may have ended by itself.
+    // The controller may have already ended.
     let _ = stop.send(());
-    let _ = leading.await;
+    let _ = controlling.await;
     leadership.resign().await;
     Ok(())
 }
 
-/// Reconciles until told to stop, and at most `Patience::linger` and a second longer.
-async fn lead(
+/// Reconciles until stopped, and at most `Patience::linger` and a second longer.
+async fn run_controller(
     connections: Connections,
     options: Options,
     metrics: Metrics,
-    pulse: Pulse,
+    watchdog: Watchdog,
     ready: Arc<AtomicBool>,
     stopped: tokio::sync::oneshot::Receiver<()>,
 ) {
@@ -182,10 +182,10 @@ async fn lead(
         .reconcile_on(triggers)
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(async move {
-            // A sender that is gone asks for the same.
+            // A dropped sender means the same.
             let _ = stopped.await;
-            linger::linger(&held, &their, &are_filled, &patience).await;
-            // Nobody listens where the controller has ended.
+            shutdown::wait_for_releases(&held, &their, &are_filled, &patience).await;
+            // The receiver is gone if the controller has ended.
             let _ = seen_off.send(());
         });
     let context = Arc::new(Context {
@@ -206,7 +206,7 @@ async fn lead(
         defaults: Defaults {
             image: options.trainer_image,
         },
-        pulse,
+        watchdog,
         trigger,
         gone: Notify::new(),
     });
@@ -222,10 +222,10 @@ async fn lead(
             reconciler::after_error,
             context,
         )
-        .for_each(async |done| tell_watch(done));
+        .for_each(async |done| log_watch_error(done));
     tokio::select! {
         () = reconciling => {}
-        // What is reconciled has a moment to come to its end.
+        // Running reconciles have a second to finish.
         _ = async { let _ = ending.await; tokio::time::sleep(Duration::from_secs(1)).await } => {}
     }
     for task in beside {
@@ -233,8 +233,8 @@ async fn lead(
     }
 }
 
-/// Tells of a watch's trouble. What failed in a reconcile is told by `after_error`; a search that is gone is no error.
-fn tell_watch<T, E: std::error::Error + 'static>(
+/// Logs errors of a watch. `after_error` reports failed reconciles; a deleted search is no error.
+fn log_watch_error<T, E: std::error::Error + 'static>(
     done: Result<T, controller::Error<E, watcher::Error>>,
 ) {
     match done {

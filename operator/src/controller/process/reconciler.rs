@@ -1,5 +1,4 @@
-//! What surrounds a reconcile: caches are waited for, a panic ends one reconcile and nothing else, what failed is
-//! tried again after a pause.
+//! What surrounds a reconcile: it waits for the caches, catches panics, and retries failures after a pause.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,10 +15,10 @@ use crate::controller::error::{ReconcileError, panic_text};
 use crate::controller::pass::Pass;
 use crate::controller::{read, record};
 
-/// How soon to look again after losing a compare-and-swap.
+/// The pause after a lost compare-and-swap.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
-/// Nothing is judged by a cache that is not filled.
+/// Reconciles a search once the caches are synchronised.
 pub async fn reconcile_when_filled(
     object: Arc<Guarded>,
     context: Arc<Context>,
@@ -38,16 +37,16 @@ pub async fn reconcile_when_filled(
             search = metadata.name,
             "Jobs and pods cannot be watched; check that the operator may list and watch them"
         );
-        if let Err(error) = tell_blind(&object, &context).await {
+        if let Err(error) = report_not_watching(&object, &context).await {
             tracing::warn!("the Degraded condition could not be written: {error}");
         }
-        // It waits again, and goes on as soon as they are filled.
+        // The next reconcile waits again, and proceeds as soon as they are synchronised.
         return Ok(Next::requeue(AT_ONCE));
     }
     reconcile(object, context).await
 }
 
-/// Reconciles a search. A panic ends this reconcile and nothing else.
+/// Reconciles a search. A panic ends only this reconcile.
 async fn reconcile(
     object: Arc<Guarded>,
     context: Arc<Context>,
@@ -66,7 +65,7 @@ async fn reconcile(
     done.map_err(Arc::new)
 }
 
-/// What follows a reconcile that came to nothing.
+/// Handles a failed reconcile: when to retry.
 pub fn after_error(
     object: Arc<Guarded>,
     error: &Arc<ReconcileError>,
@@ -78,16 +77,16 @@ pub fn after_error(
     let memory = context
         .memories
         .of(metadata.uid.as_deref().unwrap_or_default());
-    // Nobody else holds it: a search is reconciled by one task at a time.
+    // It is not locked: only one task at a time reconciles a search.
     let is_lost = error.is_lost_race();
     let pause = match memory.try_lock() {
         Ok(mut memory) => {
-            // What was believed may be wrong: the next reconcile reads the object itself.
+            // The memory may be outdated: the next reconcile reads the object from the API server.
             memory.written = None;
             if is_lost {
                 AT_ONCE
             } else {
-                let most = if error.is_passing() {
+                let most = if error.is_transient() {
                     context.patience.away
                 } else {
                     Duration::MAX
@@ -129,7 +128,7 @@ async fn step(object: &Guarded, context: &Context) -> Result<Next, ReconcileErro
         .of(search.metadata.uid.as_deref().unwrap_or_default());
     let mut memory = memory.lock().await;
     if search.metadata.deletion_timestamp.is_some() {
-        // The garbage collector takes the Jobs; `orphans` releases their pods.
+        // Kubernetes' garbage collector deletes the Jobs; `orphans` releases their pods.
         memory.step = None;
         return Ok(Next::await_change());
     }
@@ -137,26 +136,26 @@ async fn step(object: &Guarded, context: &Context) -> Result<Next, ReconcileErro
     match crate::controller::reconcile(&mut pass).await {
         Ok(next) => {
             memory.backoffs.shell_succeeded();
-            // What was denied is allowed again; the condition says so at once.
+            // A denied request is allowed again: update the condition at once.
             let was_denied = memory.denial.take().is_some();
             Ok(if was_denied {
                 Next::requeue(AT_ONCE)
             } else if next == Next::await_change() && context.watches.trouble().is_some() {
-                // It may pass without anything that wakes this search.
+                // The watch may recover without an event that triggers this search.
                 Next::requeue(context.patience.watch_denied)
             } else {
                 next
             })
         }
         Err(error) => {
-            record::tell_refused(&mut pass, &error).await;
+            record::report_failure(&mut pass, &error).await;
             Err(error)
         }
     }
 }
 
-/// Tells a search's user that nothing can be done, because Jobs and pods are not known.
-async fn tell_blind(object: &Guarded, context: &Context) -> Result<(), ReconcileError> {
+/// Reports in the Degraded condition that Jobs and pods cannot be watched.
+async fn report_not_watching(object: &Guarded, context: &Context) -> Result<(), ReconcileError> {
     let Ok(search) = &object.0 else {
         return Ok(());
     };
@@ -166,7 +165,7 @@ async fn tell_blind(object: &Guarded, context: &Context) -> Result<(), Reconcile
     let mut memory = memory.lock().await;
     let mut pass = Pass::new(context, &mut memory, search.clone());
     if read::read(&mut pass).await? {
-        record::tell_degraded(&mut pass).await;
+        record::write_degraded(&mut pass).await;
     }
     Ok(())
 }

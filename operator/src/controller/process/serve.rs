@@ -10,16 +10,16 @@ use axum::http::StatusCode;
 use axum::routing::get;
 
 use crate::controller::metrics::Metrics;
-use crate::controller::pulse::Pulse;
+use crate::controller::watchdog::Watchdog;
 
 /// What is served.
 #[derive(Clone, Debug)]
 pub struct Served {
     /// The metrics.
     pub metrics: Metrics,
-    /// Whether the process runs.
-    pub pulse: Pulse,
-    /// Whether it stands by, with the Lease read, or leads with filled caches.
+    /// Whether the process was stopped.
+    pub watchdog: Watchdog,
+    /// Whether it is on standby and has read the Lease, or leads with synchronised caches.
     pub ready: Arc<AtomicBool>,
 }
 
@@ -31,7 +31,7 @@ pub async fn serve(address: SocketAddr, served: Served) -> std::io::Result<()> {
         .route("/readyz", get(ready))
         .with_state(served);
     let listener = tokio::net::TcpListener::bind(address).await?;
-    // Port 0 asks for any.
+    // With port 0 the system chooses one.
     tracing::info!("metrics and health at {}", listener.local_addr()?);
     axum::serve(listener, router).await
 }
@@ -44,7 +44,7 @@ async fn metrics(State(served): State<Served>) -> (StatusCode, String) {
 }
 
 async fn health(State(served): State<Served>) -> (StatusCode, &'static str) {
-    if served.pulse.is_steady() {
+    if served.watchdog.is_on_time() {
         (StatusCode::OK, "ok\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "the process was frozen\n")

@@ -1,4 +1,4 @@
-//! Looks for what belongs to no search any more, and clears it away.
+//! Garbage collection of Jobs and pods whose search is gone.
 
 pub mod orphans;
 pub mod unlabelled;

@@ -1,5 +1,5 @@
-//! Clears away what belongs to a search that is gone. The garbage collector would take the Jobs in
-//! its own time; our finalizer would keep their pods, and the namespace, for ever.
+//! Deletes Jobs and releases pods whose search is gone. Kubernetes' garbage collector would delete the Jobs eventually,
+//! but the finalizer would keep their pods, and the namespace, for ever.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub async fn sweep(context: Arc<Context>) {
     filled(&context.pods).await;
     let mut failures = 0;
     loop {
-        // Where something may not be removed, the pause doubles up to 32 seconds.
+        // While a removal fails, the pause doubles up to 32 seconds.
         tokio::time::sleep(context.patience.sweep * (1 << failures)).await;
         failures = if sweep_once(&context).await {
             0
@@ -29,7 +29,7 @@ pub async fn sweep(context: Arc<Context>) {
     }
 }
 
-/// Whether everything that was found could be cleared away.
+/// Whether every orphan that was found could be removed.
 async fn sweep_once(context: &Context) -> bool {
     let client = &context.client;
     let mut well = true;
@@ -60,13 +60,13 @@ async fn sweep_once(context: &Context) -> bool {
     well
 }
 
-/// Name and UID of the search whose pod it is, where its labels say so.
+/// Name and UID of the pod's search, by its labels.
 pub(super) fn owner_of_pod(metadata: &ObjectMeta) -> Option<(&str, &str)> {
     let owner = names::search_of(metadata)?;
     names::attempt_of_pod(metadata, owner.0, owner.1).map(|_| owner)
 }
 
-/// Whether an object's search is gone, or another has its name.
+/// Whether an object's search is gone, or another one has its name.
 async fn is_orphan(
     context: &Context,
     metadata: &ObjectMeta,
@@ -95,7 +95,7 @@ async fn is_orphan(
     }
 }
 
-/// Whether an answer is none to complain of. `metadata` is that of the object that is still there.
+/// Whether a removal succeeded; a failure is counted and logged. `metadata` is that of the object.
 pub(super) fn is_done(
     context: &Context,
     metadata: &ObjectMeta,

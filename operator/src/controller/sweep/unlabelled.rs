@@ -1,5 +1,5 @@
-//! Clears away Jobs and pods of searches that are gone and that have lost their labels, so that no watch tells of
-//! them. What a search still needs stays; its reconcile finds it by name.
+//! Finds orphaned Jobs and pods whose labels were removed, so that no watch reports them. What a search still needs
+//! stays; its reconcile finds it by name.
 
 use std::sync::Arc;
 
@@ -30,12 +30,12 @@ pub async fn sweep(context: Arc<Context>, namespace: Option<String>) {
             () = context.gone.notified() => true,
         };
         if has_one_gone {
-            // The garbage collector may be about to see to it.
+            // Kubernetes' garbage collector may be about to delete them.
             tokio::time::sleep(patience.sweep_after_deletion).await;
         }
         let found = [
-            told(&context, jobs(&context, namespace).await),
-            told(&context, pods(&context, namespace).await),
+            found_any(&context, jobs(&context, namespace).await),
+            found_any(&context, pods(&context, namespace).await),
         ];
         pause = if has_one_gone || found.contains(&true) {
             patience.sweep_unlabelled
@@ -45,8 +45,8 @@ pub async fn sweep(context: Arc<Context>, namespace: Option<String>) {
     }
 }
 
-/// Whether something was found.
-fn told(context: &Context, swept: Result<bool, ApiError>) -> bool {
+/// Whether something was found; an error is counted and logged.
+fn found_any(context: &Context, swept: Result<bool, ApiError>) -> bool {
     swept.unwrap_or_else(|error| {
         context.metrics.count_api_error(error.verb());
         tracing::warn!("searching for Jobs and pods without their labels: {error}");
@@ -54,8 +54,8 @@ fn told(context: &Context, swept: Result<bool, ApiError>) -> bool {
     })
 }
 
-/// Deletes Jobs without our label that no search needs; whether there were any. What cannot be judged is
-/// told and left for the next sweep.
+/// Deletes Jobs without the label that no search needs; returns whether there were any. Failures are logged and left for
+/// the next sweep.
 async fn jobs(context: &Context, namespace: Option<&str>) -> Result<bool, ApiError> {
     let client = &context.client;
     let mut is_found = false;
@@ -75,7 +75,7 @@ async fn jobs(context: &Context, namespace: Option<&str>) -> Result<bool, ApiErr
     Ok(is_found)
 }
 
-/// The UID of a Job that is ours and that no search needs.
+/// The UID of a Job that this operator created and no search needs.
 async fn orphan(client: &Client, metadata: &ObjectMeta) -> Result<Option<String>, ApiError> {
     let within = metadata.namespace.as_deref().unwrap_or_default();
     let name = metadata.name.as_deref().unwrap_or_default();
@@ -97,13 +97,13 @@ async fn orphan(client: &Client, metadata: &ObjectMeta) -> Result<Option<String>
     Ok(job.metadata.uid.filter(|_| !is_needed))
 }
 
-/// Lets pods go that our finalizer holds, that have not our labels, and that no search needs; whether
-/// there were any. What cannot be judged is told and left for the next sweep.
+/// Removes the finalizer from pods without the labels that no search needs; returns whether there were any. Failures are
+/// logged and left for the next sweep.
 async fn pods(context: &Context, namespace: Option<&str>) -> Result<bool, ApiError> {
     let client = &context.client;
     let mut is_found = false;
     let unlabelled = api::list_unlabelled_pods(&scoped::<Pod>(client, namespace)).await?;
-    // Some of our labels may be left, but not those that say whose they are.
+    // Some labels may be left, but not those that identify the search.
     let watched = context.pods.state();
     let watched = watched.iter().map(|pod| &pod.metadata);
     let watched = watched.filter(|metadata| orphans::owner_of_pod(metadata).is_none());
@@ -125,7 +125,7 @@ async fn pods(context: &Context, namespace: Option<&str>) -> Result<bool, ApiErr
     Ok(is_found)
 }
 
-/// Whether a pod is of a search that waits for its end. Nobody knows what one that cannot be read waits for.
+/// Whether a search waits for the pod's outcome; assumed for a search that cannot be read.
 fn waits_for(search: &Guarded, pod: &ObjectMeta) -> bool {
     let metadata = search.meta();
     let name = metadata.name.as_deref().unwrap_or_default();
@@ -139,7 +139,7 @@ fn waits_for(search: &Guarded, pod: &ObjectMeta) -> bool {
     }
 }
 
-/// Whether a pod that our finalizer holds was made by the Job controller for a Job of ours.
+/// Whether a pod has the finalizer and was created by the Job controller for a Job of this operator.
 fn is_made_for_us(metadata: &ObjectMeta) -> bool {
     let job = names::controlling_job(metadata);
     let uid = names::controller_uid(metadata);
@@ -148,7 +148,7 @@ fn is_made_for_us(metadata: &ObjectMeta) -> bool {
         && uid.is_some_and(|uid| names::is_pod_of(metadata, uid))
 }
 
-/// Whether a search waits for the end of an inspection or a run.
+/// Whether a search waits for the outcome of an inspection or a run.
 fn needs(search: &PeftSearch, uid: &str, (purpose, attempt): (Work, u32)) -> bool {
     let metadata = &search.metadata;
     if metadata.uid.as_deref() != Some(uid) || metadata.deletion_timestamp.is_some() {

@@ -1,4 +1,4 @@
-//! The end of the process: pods that our finalizer would keep are seen off.
+//! Shutdown: releases pods that the finalizer would otherwise keep.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,10 +11,9 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use crate::controller::client::api::Guarded;
 use autopeft_jobs::build::names;
 
-/// Sees pods off that our finalizer holds and that are being deleted, or that belong to a search that is. Where
-/// a whole namespace goes, this process goes too, no other takes its place, and the finalizer would keep the
-/// namespace.
-pub async fn linger(
+/// Waits until pods that are being deleted, or whose search is, have been released. If the whole namespace is deleted,
+/// this process ends with it, no other replaces it, and the finalizer would keep the namespace.
+pub async fn wait_for_releases(
     pods: &Store<Pod>,
     searches: &Store<Guarded>,
     are_filled: &AtomicBool,
@@ -27,7 +26,7 @@ pub async fn linger(
         let held = pods.state().into_iter();
         let mut held = held.filter(|pod| names::is_held(&pod.metadata));
         let is_going = held.any(|pod| {
-            // A cache that is not filled knows of no search.
+            // An unsynchronised cache has no searches.
             pod.metadata.deletion_timestamp.is_some()
                 || are_filled.load(Ordering::Relaxed) && is_without(&pod, searches)
         });
@@ -38,7 +37,7 @@ pub async fn linger(
     }
 }
 
-/// Whether the search whose pod it is has gone, or is going.
+/// Whether the pod's search is gone or being deleted.
 fn is_without(pod: &Pod, searches: &Store<Guarded>) -> bool {
     let Some((name, uid)) = names::search_of(&pod.metadata) else {
         return false;
@@ -51,7 +50,7 @@ fn is_without(pod: &Pod, searches: &Store<Guarded>) -> bool {
     })
 }
 
-/// Whether a search has come to its end.
+/// Whether a search has ended.
 fn is_over(search: &Guarded) -> bool {
     let status = search
         .0

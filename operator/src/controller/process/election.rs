@@ -1,5 +1,4 @@
-//! Leader election by a Lease. It saves work and nothing more: safety comes from compare-and-swap
-//! and deterministic names.
+//! Leader election by a Lease. It only saves work: safety comes from compare-and-swap and deterministic names.
 
 use std::time::Duration;
 
@@ -13,17 +12,17 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::controller::pulse::LEASE_SECONDS;
+use crate::controller::watchdog::LEASE_SECONDS;
 
-/// How long before its end it is renewed, seconds.
+/// How long before its expiry the Lease is renewed, seconds.
 const GRACE_SECONDS: u64 = 10;
-/// How soon to ask again for a Lease that could not be read.
+/// The pause before the Lease is read again after an error.
 const RETRY: Duration = Duration::from_secs(2);
-/// How often who waits looks whether the Lease was given back.
+/// How often a standby checks whether the Lease was released.
 const LOOK: Duration = Duration::from_secs(1);
-/// What Helm notes on the objects of a release.
+/// Helm's annotation of the objects of a release.
 const RELEASE: &str = "meta.helm.sh/release-name";
-/// So many refusals of the Lease in a row end the process.
+/// The number of consecutive rejections after which the process ends.
 const REFUSALS: u32 = 15;
 /// Whether this process leads.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ pub struct Leadership {
 }
 
 impl Leadership {
-    /// Begins to campaign for the Lease `name`.
+    /// Starts to campaign for the Lease `name`.
     pub async fn campaign(
         client: Client,
         namespace: &str,
@@ -47,13 +46,13 @@ impl Leadership {
             name: name.into(),
             identity: identity.into(),
         };
-        // An API server that is away is waited for: a process that ends instead is restarted later and later.
+        // Waits for an unreachable API server: exiting instead would lead to ever longer restart back-offs.
         let mut refusals = 0;
         let manager = loop {
             match candidate.manager().await {
                 Ok(manager) => break manager,
                 Err(error) => {
-                    // One that has just started may not know our rights yet.
+                    // An API server that has just started may not have loaded the RBAC rules yet.
                     refusals = if is_refused(&error) { refusals + 1 } else { 0 };
                     if refusals == REFUSALS {
                         return Err(error);
@@ -79,7 +78,7 @@ impl Leadership {
         let _ = self.leads.wait_for(|leads| !leads).await;
     }
 
-    /// Gives the lease back, so that another takes over at once.
+    /// Releases the Lease, so that a standby takes over at once.
     pub async fn resign(self) {
         let Self { leads, task } = self;
         drop(leads);
@@ -92,7 +91,7 @@ impl Leadership {
     }
 }
 
-/// Who campaigns for which Lease.
+/// A candidate for a Lease.
 struct Candidate {
     client: Client,
     leases: Api<Lease>,
@@ -112,7 +111,7 @@ impl Candidate {
         builder.build().await
     }
 
-    /// Campaigns, renews and tells of changes until nobody listens any more; then gives the Lease back.
+    /// Campaigns, renews and reports changes until the receiver is dropped; then releases the Lease.
     async fn hold(
         self,
         mut manager: LeaseManager,
@@ -128,9 +127,9 @@ impl Candidate {
                     patience = LOOK;
                     changed.map(|leads| { tell.send_replace(leads); })
                 }
-                // A manager sleeps until the end of the lease that it has seen; a new one looks. The next
-                // look is far away, so that a slow API server has the time to answer it.
-                () = self.given_back(patience), if !leads => {
+                // A manager sleeps until the Lease that it has read expires; a new manager reads it again. The next
+                // check is far away, so that a slow API server has time to answer.
+                () = self.released(patience), if !leads => {
                     patience = Duration::from_secs(LEASE_SECONDS);
                     self.manager().await.map(|anew| manager = anew)
                 }
@@ -151,8 +150,8 @@ impl Candidate {
         }
     }
 
-    /// Makes a Lease that belongs to no release, as 0.1.0 made them, go with the operator's Deployment, which has the
-    /// same name.
+    /// Makes the operator's Deployment, which has the same name, the owner of a Lease that is not part of a release, as
+    /// 0.1.0 created them.
     async fn own(&self) -> kube::Result<()> {
         let lease = self.leases.get_metadata(&self.name).await?.metadata;
         let annotations = lease.annotations.unwrap_or_default();
@@ -175,11 +174,11 @@ impl Candidate {
         Ok(())
     }
 
-    /// Waits until nobody holds the Lease. The first look is after `patience`.
-    async fn given_back(&self, patience: Duration) {
+    /// Waits until nobody holds the Lease. The first check is after `patience`.
+    async fn released(&self, patience: Duration) {
         tokio::time::sleep(patience).await;
         loop {
-            // The manager sees to errors, and to a Lease that is gone.
+            // The manager handles errors and a missing Lease.
             let lease = self.leases.get(&self.name).await.ok();
             let holder = lease.map(|lease| lease.spec.and_then(|spec| spec.holder_identity));
             if holder.is_some_and(|holder| holder.is_none_or(|name| name.is_empty())) {
@@ -190,7 +189,7 @@ impl Candidate {
     }
 }
 
-/// Whether the API server says that the Lease is not for us.
+/// Whether the API server rejects access to the Lease.
 fn is_refused(error: &LeaseManagerError) -> bool {
     match error {
         LeaseManagerError::KubeError(kube::Error::Api(status)) => {
