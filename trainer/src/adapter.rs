@@ -1,4 +1,4 @@
-//! Adapter checkpoints: what a training leaves behind, and what an evaluation reads back.
+//! Adapter checkpoints: written by a training, read by an evaluation.
 //!
 //! A checkpoint is a directory of two files. `adapter.safetensors` has the trainable tensors under
 //! `Model::trainable`'s names, in float32, with the prefix in its ejected form
@@ -42,19 +42,19 @@ pub struct AdapterDescription {
     pub task: TaskSpec,
     /// The classes in the order of the head's outputs; empty for a regression.
     pub labels: Vec<String>,
-    /// How much training it had, and which validation examples were taken.
+    /// How much training it had, and the number of validation examples.
     pub fidelity: FidelitySpec,
-    /// The recipe, with the length that texts are cut to and the seed of the samples.
+    /// The recipe, with the length that texts are truncated to and the seed of the samples.
     pub training: TrainingSpec,
-    /// What the score is.
+    /// The metric of the score.
     pub metric: Metric,
     /// The validation score of these weights.
     pub score: f64,
-    /// Versions of what it was made with, by name.
+    /// Versions of the software, by name.
     pub versions: BTreeMap<String, String>,
 }
 
-/// What has to be the same in a model for an adapter to fit it.
+/// The properties that a model must share with an adapter's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ModelShape {
@@ -93,7 +93,7 @@ pub enum AdapterError {
         /// Why.
         source: std::io::Error,
     },
-    /// `adapter.json` is not what it should be.
+    /// `adapter.json` is invalid.
     #[error("{path}: is not a valid adapter description: {reason}")]
     Description {
         /// The file.
@@ -135,13 +135,13 @@ pub enum AdapterError {
         /// Why.
         source: std::io::Error,
     },
-    /// An adapter is where the checkpoint would go.
+    /// The directory has an adapter already.
     #[error("{path}: already holds an adapter; name a new directory, or give --overwrite")]
     Exists {
         /// The directory.
         path: PathBuf,
     },
-    /// Something else is where the checkpoint would go.
+    /// The directory has something else.
     #[error("{path}: exists and does not hold an adapter; name a new directory")]
     Occupied {
         /// The directory.
@@ -254,7 +254,7 @@ impl Adapter {
 }
 
 /// Writes a model's adapter into `directory`; with `overwrite`, in place of an adapter that is there.
-/// It appears whole or not at all: it is written beside its place and renamed. Directory and files
+/// The write is atomic: it is written beside its place and renamed. Directory and files
 /// have the modes that the umask leaves.
 ///
 /// # Errors
@@ -270,7 +270,7 @@ pub fn save(
         move |source| AdapterError::Write { path, source }
     };
     let replaces = check_place(directory, overwrite)?;
-    // Removed again when anything below fails.
+    // Removed if anything below fails.
     let new = beside(directory)?;
     let tensors = new.path().join(TENSORS_FILE);
     tensor_file::write(&tensors, &model.deployable())?;
@@ -287,7 +287,7 @@ pub fn save(
             file.sync_all()
         })
         .map_err(failed(&description))?;
-    // safetensors makes its file for its owner alone; this one has what the umask leaves.
+    // safetensors makes its file readable by the owner only; this one has the mode of the umask.
     std::fs::metadata(&description)
         .and_then(|made| std::fs::set_permissions(&tensors, made.permissions()))
         .map_err(failed(&tensors))?;
@@ -297,12 +297,12 @@ pub fn save(
         std::fs::rename(directory, old.path()).map_err(failed(directory))?;
     }
     std::fs::rename(new.path(), directory).map_err(failed(directory))?;
-    // Its name is free again: there is nothing left to remove.
+    // It was renamed: there is nothing left to remove.
     let _ = new.keep();
     Ok(())
 }
 
-/// A directory of a passing name beside `directory`, whose parents are made where they are missing.
+/// A temporary directory beside `directory`, whose missing parents are created.
 fn beside(directory: &Path) -> Result<tempfile::TempDir, AdapterError> {
     let parent = match directory.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -321,7 +321,7 @@ fn beside(directory: &Path) -> Result<tempfile::TempDir, AdapterError> {
         })
 }
 
-/// Makes sure, before anything is trained, that an adapter can be saved into `directory`.
+/// Checks, before training, that an adapter can be saved into `directory`.
 ///
 /// # Errors
 /// An adapter is there and may not be replaced, something else is there, or nothing can be written.
@@ -342,7 +342,7 @@ fn check_place(directory: &Path, overwrite: bool) -> Result<bool, AdapterError> 
     }
 }
 
-/// Whether the directory holds an adapter and nothing besides; false where there is nothing.
+/// Whether the directory has an adapter and nothing else; false if it does not exist.
 fn holds_an_adapter(directory: &Path) -> Result<bool, AdapterError> {
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,

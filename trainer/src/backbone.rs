@@ -22,7 +22,7 @@ pub enum ModelError {
     /// `model.safetensors` cannot be used.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// A tensor that the encoder computes with is not there.
+    /// A tensor of the encoder is missing.
     #[error(transparent)]
     Missing(#[from] MissingTensor),
     /// The configuration's mask is for another depth.
@@ -33,13 +33,13 @@ pub enum ModelError {
         /// The model's layers.
         expected: usize,
     },
-    /// Full fine-tuning was asked for together with modules.
+    /// Full fine-tuning was requested together with modules.
     #[error("full fine-tuning has no modules; the configuration is {0}")]
     ModulesInFullFineTuning(PeftConfiguration),
     /// A head needs at least one output.
     #[error("the head has {0} outputs; at least 1 is needed")]
     Outputs(i64),
-    /// The device refused the weights.
+    /// The weights could not be put on the device.
     #[error("the weights cannot be put on {device}: {}", sentence(source))]
     Device {
         /// The device.
@@ -50,7 +50,7 @@ pub enum ModelError {
 }
 
 impl ModelError {
-    /// Whether a file of the model is not there.
+    /// Whether a file of the model is missing.
     pub fn is_absence(&self) -> bool {
         matches!(
             self,

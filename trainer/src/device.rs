@@ -1,4 +1,4 @@
-//! Which device computes, in which number format, and how much memory was held.
+//! The device, its number format, and peak memory.
 //!
 //! A GPU is found when the program was built against a libtorch with CUDA (`build.rs` links it).
 
@@ -7,27 +7,26 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::reason::sentence;
 
-/// Why there is no GPU, though one was asked for.
+/// Why a requested GPU cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum NoGpu {
-    /// The program cannot use any.
+    /// The program was built without CUDA.
     #[error(
         "--device cuda: this peft-trainer was built without CUDA; on a cluster, name one for CUDA in spec.trainer.image; on your own machine, --device auto uses the CPU"
     )]
     NotBuilt,
-    /// Here is none that it can use: libtorch's words tell whether there is none, its driver is too old, or
-    /// it is itself, or nothing is free on it.
+    /// There is none that it can use: libtorch's message says whether there is none, it or its driver is too old, or it
+    /// has no free memory.
     #[error("--device cuda: libtorch can use no GPU here: {}", sentence(.0))]
     NotUsable(TchError),
 }
 
-/// The first GPU where there is one, else the CPU. `CUDA_VISIBLE_DEVICES` chooses among GPUs, and
-/// set to nothing hides them all.
+/// The first GPU if there is one, else the CPU. `CUDA_VISIBLE_DEVICES` selects GPUs; if it is empty, there is none.
 pub fn choose() -> Device {
     Device::cuda_if_available()
 }
 
-/// The first GPU. It is tried: one that is only counted may be too old for this libtorch.
+/// The first GPU. It is tested: a GPU that libtorch counts may be too old for it.
 ///
 /// # Errors
 /// There is none that this program can use.
@@ -43,7 +42,7 @@ pub fn gpu() -> Result<Device, NoGpu> {
 /// The number format of the frozen weights and of the matrix products: `Kind::Float` or
 /// `Kind::BFloat16`.
 ///
-/// `Auto` is BFloat16 on every GPU, also on one that does not have the format: `tch` does not tell a
+/// `Auto` is BFloat16 on every GPU, also on one that does not have the format: `tch` does not expose a
 /// GPU's generation. NVIDIA GPUs older than Ampere emulate it slowly; `Float32` is faster there.
 pub fn number_format(precision: Precision, device: Device) -> Kind {
     match precision {
@@ -70,16 +69,15 @@ pub fn name(device: Device) -> String {
     }
 }
 
-/// Waits until the device has done what it was given, so that a clock read afterwards is right.
+/// Waits until the device is idle, for timing.
 pub fn synchronize(device: Device) {
     if let Device::Cuda(index) = device {
         tch::Cuda::synchronize(index as i64);
     }
 }
 
-/// The most of the machine's memory that this process has held at once, bytes: the peak of its
-/// resident set (`VmHWM` of `/proc/self/status`), libraries included. Nothing where the system does
-/// not tell.
+/// The peak resident memory of this process, bytes (`VmHWM` of `/proc/self/status`), libraries included. `None` if the
+/// system does not report it.
 ///
 /// On a GPU it is the same measure, of the host's memory. The GPU's own is not part of it: `tch`
 /// does not expose the statistics of libtorch's allocator.

@@ -1,32 +1,31 @@
-//! Opening the files that a user gives, and what is said of one that is not what its name says.
+//! Opens files of users, and recognises those whose content is not what their name says.
 //!
-//! A clone without Git LFS, a download that was refused or a wrong ending leave a file that is
-//! there and is something else. A parser's message about such bytes helps nobody, so every reader
-//! asks here first, or after its parser failed.
+//! A clone without Git LFS, a rejected download or a wrong extension leave a file that exists but is something else. A
+//! parser's message about such bytes helps nobody, so every reader checks here first, or after its parser failed.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// As many bytes of a file's beginning as are looked at.
+/// The number of bytes that are checked at a file's beginning.
 pub const HEAD_BYTES: usize = 512;
 
-/// The most of a text that is shown.
+/// The longest excerpt of a text in a message.
 const SHOWN_CHARS: usize = 40;
 
-/// What a file is, instead of what it should be. `Display` goes on from "it is".
+/// What a file is, instead of what it should be. `Display` continues after "it is".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Foreign {
-    /// Nothing is in it.
+    /// Empty.
     Empty,
-    /// What Git has of a file that another store keeps; the store's name and how to fetch it.
+    /// A pointer to content outside of Git; the store's name and the command to fetch it.
     Pointer(&'static str, &'static str),
     /// Compressed as a whole, by a program of this name.
     Compressed(&'static str),
-    /// Something with a name of its own, and what to do about it.
+    /// A known format, and the remedy.
     Known(&'static str, &'static str),
-    /// Text, where a binary file should be: its beginning.
+    /// Text instead of a binary file: its beginning.
     Text(String),
 }
 
@@ -47,11 +46,11 @@ impl fmt::Display for Foreign {
     }
 }
 
-const AGAIN: &str = "a download that failed or was refused leaves one: fetch the file again";
+const AGAIN: &str = "a failed or rejected download leaves one: download the file again";
 const AS_UTF_8: &str = "save it as UTF-8";
 
-/// What the first bytes of a file tell, where they tell that it is no text of UTF-8 made for a
-/// reader of data or of JSON. `head` has up to `HEAD_BYTES`, or the whole of a shorter file.
+/// Recognises a file that is not UTF-8 text for a reader of data or JSON. `head` has up to `HEAD_BYTES`, or the whole of a
+/// shorter file.
 pub fn recognise(head: &[u8]) -> Option<Foreign> {
     const MAGIC: &[(&[u8], Foreign)] = &[
         (b"\x1f\x8b", Foreign::Compressed("gzip")),
@@ -109,7 +108,7 @@ pub fn recognise(head: &[u8]) -> Option<Foreign> {
         [b'P', b'A', b'R', b'1' | b'E', rest @ ..] if as_text(rest).is_none() => {
             Some(Foreign::Known(
                 "a Parquet file",
-                "its name has to end in .parquet, and its end must be there",
+                "its name must end in .parquet, and it must be complete",
             ))
         }
         [0x80, 2..=5, ..] => Some(Foreign::Known(
@@ -156,12 +155,12 @@ fn markup(head: &[u8]) -> Option<Foreign> {
     }
 }
 
-/// A character of ASCII that text has.
+/// Whether a byte is an ASCII character that occurs in text.
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~')
 }
 
-/// Bytes that are UTF-8 without control characters, less a last character that is cut off.
+/// The bytes as text, if they are UTF-8 without control characters; a truncated last character is left out.
 fn as_text(bytes: &[u8]) -> Option<&str> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -177,8 +176,8 @@ fn as_text(bytes: &[u8]) -> Option<&str> {
 /// Opens a file.
 ///
 /// # Errors
-/// As `File::open`. A link that leads nowhere is said to be one; a directory, a pipe or a device,
-/// which would be waited on, is `InvalidData`.
+/// As `File::open`. A dangling link is reported as one; a directory, a pipe or a device, which would block, is
+/// `InvalidData`.
 pub fn open(path: &Path) -> io::Result<File> {
     let found = std::fs::metadata(path).map_err(|error| match dangling(path) {
         Some(said) => io::Error::new(error.kind(), said),
@@ -188,12 +187,12 @@ pub fn open(path: &Path) -> io::Result<File> {
         return Err(invalid("it is a directory, and a file is expected"));
     }
     if !found.is_file() {
-        return Err(invalid("it is no regular file"));
+        return Err(invalid("it is not a regular file"));
     }
     File::open(path)
 }
 
-/// Where a path is a symbolic link to nothing: a sentence about it.
+/// If a path is a dangling symbolic link: a sentence about it.
 pub fn dangling(path: &Path) -> Option<String> {
     let target = std::fs::read_link(path).ok()?;
     let is_nothing = matches!(path.try_exists(), Ok(false));
@@ -205,7 +204,7 @@ pub fn dangling(path: &Path) -> Option<String> {
     })
 }
 
-/// The first bytes of a file, for `recognise`; nothing where it cannot be read.
+/// The first bytes of a file, for `recognise`; none if it cannot be read.
 pub fn head(path: &Path) -> Option<Vec<u8>> {
     let mut head = Vec::with_capacity(HEAD_BYTES);
     open(path)
@@ -219,8 +218,8 @@ pub fn head(path: &Path) -> Option<Vec<u8>> {
 /// The text of a JSON file, without a byte order mark.
 ///
 /// # Errors
-/// As `open`. What is no text, or is known to be something else, is `InvalidData`, and the message
-/// says what it is.
+/// As `open`. A file that is not text, or is recognised as something else, is `InvalidData`, and the message says what
+/// it is.
 pub fn read_json(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     open(path)?.read_to_end(&mut bytes)?;

@@ -1,4 +1,4 @@
-//! Fingerprints: whether the files that a search goes on with are those that it began with.
+//! Fingerprints of model and data, which detect that the files of a search have changed.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -35,7 +35,7 @@ pub fn of_files(root: &Path, files: &[PathBuf]) -> Result<String, FingerprintErr
     parts.sort_unstable();
     let mut all = Sha256::new();
     for (name, content) in parts {
-        // The length keeps a name's end from being read as something else.
+        // The length makes the encoding unambiguous.
         all.update((name.len() as u64).to_le_bytes());
         all.update(name);
         all.update(content);

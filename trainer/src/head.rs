@@ -1,4 +1,4 @@
-//! The prediction head: what stands for a text (the last layer's \[CLS\] state) → dropout → dense H to H → tanh → dropout →
+//! The prediction head: the pooled output (the last layer's \[CLS\] state) → dropout → dense H to H → tanh → dropout →
 //! dense H to C, for BERT and RoBERTa alike; a pretrained pooler is not used (AdapterHub's
 //! classification head, which the AutoPEFT paper trains). A regression has C = 1.
 
@@ -33,7 +33,7 @@ impl Head {
         }
     }
 
-    /// What stands for a text, `[B, H]`, to `[B, C]`, in float32.
+    /// The pooled output, `[B, H]`, to `[B, C]`, in float32.
     pub fn forward(&self, summary: &Tensor, train: bool) -> Tensor {
         let summary = dropout(summary, self.dropout, train);
         let inner = self.dense.forward(&summary, Kind::Float).tanh();

@@ -1,8 +1,8 @@
 //! Models and data sets of the Hugging Face hub, written `hf://owner/name@revision`, fetched into
-//! `${XDG_CACHE_HOME:-~/.cache}/autopeft/hub`. What is there already is used without a network.
+//! `${XDG_CACHE_HOME:-~/.cache}/autopeft/hub`. Cached files are used without a network.
 //!
-//! The token is the environment variable `HF_TOKEN`, or for data `HF_TOKEN_DATA` where that is set; it
-//! is never printed. `HF_ENDPOINT` names another hub.
+//! The token is the environment variable `HF_TOKEN`, or for data `HF_TOKEN_DATA` if it is set; it is never
+//! printed. `HF_ENDPOINT` names another hub.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ const PREFIX: &str = "hf://";
 /// waits some seconds each time.
 const LOCK_TRIES: usize = 120;
 
-/// What a repository holds.
+/// The kind of a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holding {
     /// A model.
@@ -30,8 +30,10 @@ pub enum HubError {
     /// The text names no repository.
     #[error("{0:?} does not name a repository; write hf://owner/name@revision")]
     Name(String),
-    /// There is nowhere to keep files.
-    #[error("neither XDG_CACHE_HOME nor HOME is set; one of them says where to keep fetched files")]
+    /// There is no cache directory.
+    #[error(
+        "neither XDG_CACHE_HOME nor HOME is set; set one of them for the cache of downloaded files"
+    )]
     NoCache,
     /// A file could not be fetched.
     #[error(
@@ -40,19 +42,18 @@ pub enum HubError {
     Fetch {
         /// The file.
         file: String,
-        /// The repository as it was asked for.
+        /// The requested repository.
         repository: String,
         /// What the hub's client says.
         problem: String,
     },
-    /// The branch got a new commit in the middle.
+    /// The branch got a new commit during the download.
     #[error("{0} changed while it was being fetched; run this again, or name a commit")]
     Moved(String),
 }
 
-/// A directory with the files of a source: the source itself where it is a directory, else a
-/// repository's files, fetched where they are not there yet. A repository may lack the `optional`
-/// ones.
+/// A directory with the files of a source: the source itself if it is a directory, else a repository's files, fetched
+/// unless they are cached. A repository may lack the `optional` ones.
 pub fn directory(
     source: &str,
     holding: Holding,
@@ -77,8 +78,8 @@ pub fn directory(
     let repository = Repo::with_revision(repository.into(), kind, revision.into());
     let cached = Cache::new(folder).repo(repository.clone());
     let repository = client.repo(repository);
-    // Where all others are there, no network is needed to learn that these are not. They are fetched
-    // first, so that the others are there only where these have been asked for.
+    // Fetched first: if the required files are cached, these have been requested already, and no network is needed to
+    // learn that the repository lacks them.
     let optional = match files.iter().all(|file| cached.get(file).is_some()) {
         true => &[],
         false => optional,
@@ -153,7 +154,7 @@ fn fetch(repository: &ApiRepo, file: &str) -> Result<PathBuf, ApiError> {
     }
 }
 
-/// Whether the hub has answered that there is no such file.
+/// Whether the hub says that there is no such file.
 fn is_absent(error: &ApiError) -> bool {
     match error {
         ApiError::RequestError(source) => matches!(**source, ureq::Error::StatusCode(404)),

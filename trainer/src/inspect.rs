@@ -1,5 +1,5 @@
-//! Looks at a model and a task's data as a trial would, without training: every file that a trial
-//! reads is read, so that what is wrong with one is found before a search starts.
+//! The inspection of a model and a task's data: every file that a trial reads is read, without training, so that errors
+//! are found before a search starts.
 
 use std::path::Path;
 
@@ -18,11 +18,11 @@ use crate::train::sample::sampled;
 use crate::train::seeds::Seeds;
 use crate::trial::{MODEL_FILES, Places, TrialError};
 
-/// Texts that are tokenised to see that the tokenizer works.
+/// Texts that are tokenised to check the tokenizer.
 const TRIED_TEXTS: usize = 64;
 
-/// The facts about a request's model and data, and what a user should know about them, one sentence
-/// each. The request's configuration is not looked at.
+/// The facts about a request's model and data, and notes about them for the user, one sentence each. The request's
+/// configuration is not used.
 pub fn inspect(request: &TrialRequest) -> Result<(Inspection, Vec<String>), TrialError> {
     let places = Places::find(&request.model, &request.data, &request.task)?;
     let config = ModelConfig::read(&places.model).map_err(ModelError::from)?;
@@ -34,7 +34,7 @@ pub fn inspect(request: &TrialRequest) -> Result<(Inspection, Vec<String>), Tria
     for Examples { texts, .. } in [&task.train, &task.validation] {
         encoder.encode(&texts[..texts.len().min(TRIED_TEXTS)])?;
     }
-    // Reads every tensor: a file that was cut short is found here.
+    // Reads every tensor: a truncated file is found here.
     Backbone::load(&places.model, request.method, Device::Cpu, Number::Float)?;
     let (train_examples, validation_examples) = (task.train.len(), task.validation.len());
     // The same for every configuration.
@@ -57,7 +57,7 @@ pub fn inspect(request: &TrialRequest) -> Result<(Inspection, Vec<String>), Tria
     Ok((inspection, notes))
 }
 
-/// What a model scores on a task's validation examples that gives each the same answer.
+/// The best score of a constant predictor on a task's validation examples.
 fn constant_score(task: &Task) -> Option<ConstantScore> {
     let scores = metrics::constant(&task.validation.targets, task.kind.outputs());
     let score = Decimal::new(*scores.get(&task.metric)?).ok()?;
@@ -84,7 +84,7 @@ pub fn model_fingerprint(model: &Path, encoder: &TextEncoder) -> Result<String, 
 /// digits. Files beside them make no difference.
 ///
 /// # Errors
-/// A file is not there or cannot be read, or the task's description is wrong.
+/// A file is missing or cannot be read, or the task's description is invalid.
 pub fn data_fingerprint(spec: &TaskSpec, data: &Path) -> Result<String, TrialError> {
     let files = task::data_files(spec, data)?;
     Ok(fingerprint::of_files(data, &files)?)

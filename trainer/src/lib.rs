@@ -1,6 +1,6 @@
 //! The trainer: one PEFT configuration of a pretrained encoder, trained and validated on one task.
 //!
-//! It knows nothing of the search or of Kubernetes.
+//! It does not depend on the search or on Kubernetes.
 
 pub mod adapter;
 pub mod backbone;

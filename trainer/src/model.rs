@@ -1,7 +1,7 @@
-//! A pretrained encoder with a configuration's modules and a head: what one trial trains.
+//! A pretrained encoder with a configuration's modules and a head, for one trial.
 //!
-//! libtorch's errors inside a forward pass (memory that is not enough, a lost GPU) are panics of
-//! `tch`, whose message holds libtorch's own; loading returns them as errors.
+//! libtorch's errors inside a forward pass (out of memory, a lost GPU) are panics of `tch` with libtorch's message;
+//! loading returns them as errors.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ use crate::head::Head;
 use crate::nn::NamedTensors;
 use crate::peft::{ModuleRow, Modules, REGISTRY};
 
-/// What stands before the names of the encoder's own tensors.
+/// The prefix of the names of the encoder's own tensors.
 const BACKBONE: &str = "backbone.";
 
 /// An encoder with modules and a head.
@@ -37,8 +37,8 @@ pub struct Model {
 
 impl Model {
     /// A model with a fresh head (`outputs` is C) and fresh modules. The values depend on
-    /// `init_seed` alone; libtorch's generator is left in a state that follows from them, so that
-    /// dropout wants a seed of its own afterwards (`tch::manual_seed`).
+    /// `init_seed` alone; libtorch's generator is left in a state that depends on them: seed it again for
+    /// dropout (`tch::manual_seed`).
     ///
     /// # Errors
     /// The configuration is for another depth or, in full fine-tuning, not empty; or there are no
@@ -128,7 +128,7 @@ impl Model {
         &*self.encoder
     }
 
-    /// Computes attention one way always, instead of the faster way for the device.
+    /// Fixes how attention is computed, instead of choosing the faster way for the device.
     pub fn set_attention(&mut self, attention: Attention) {
         self.attention = Some(attention);
     }
@@ -138,7 +138,7 @@ impl Model {
     /// with modules never record any, unless the encoder itself is trained.
     ///
     /// # Panics
-    /// With libtorch's message, where memory is not enough, the device is lost, an id is not in the
+    /// With libtorch's message, if memory is exhausted, the device is lost, an id is not in the
     /// vocabulary or a text is longer than `ModelConfig::max_tokens`.
     pub fn forward(&self, batch: &Batch, train: bool) -> Tensor {
         self.forward_with(&self.modules, batch, train)
@@ -168,8 +168,8 @@ impl Model {
         self.head.forward(&self.encoder.summary(&hidden), train)
     }
 
-    /// The way of computing attention that is faster: on a CPU, the fused kernel has no dropout, and
-    /// libtorch then falls back to a form that is slower than the eager one.
+    /// The faster way of computing attention: on a CPU, the fused kernel has no dropout, and libtorch then falls back to
+    /// a form that is slower than the eager one.
     fn faster_attention(&self, train: bool) -> Attention {
         if train && !self.device().is_cuda() {
             Attention::Eager
@@ -178,8 +178,7 @@ impl Model {
         }
     }
 
-    /// The model as it is now, ready for predictions: what modules compute for deployment is computed once, not per
-    /// batch.
+    /// The model with its current values, for predictions: what modules precompute is computed once, not per batch.
     pub fn evaluator(&self) -> Evaluator<'_> {
         Evaluator {
             modules: self.modules.deployed(),
@@ -187,9 +186,8 @@ impl Model {
         }
     }
 
-    /// The tensors that are trained, float32 leaves on the model's device, each under a name that
-    /// is the same in every run, in an order that is the same too: modules by layer, those of the whole model,
-    /// the backbone's (in full fine-tuning), the head.
+    /// The trained tensors, float32 leaves on the model's device, with names and order that are the same in every run:
+    /// modules by layer, those of the whole model, the backbone's (in full fine-tuning), the head.
     pub fn trainable(&self) -> NamedTensors {
         self.with_rest(self.modules.named())
     }
@@ -213,7 +211,7 @@ impl Model {
         !name.ends_with("bias") && !name.strip_prefix(BACKBONE).is_some_and(is_norm)
     }
 
-    /// Parameters that are trained, head and what is left out at inference included.
+    /// The number of trained parameters, including the head and those that are discarded for inference.
     pub fn trained_parameters(&self) -> u64 {
         self.trainable()
             .iter()
@@ -221,21 +219,21 @@ impl Model {
             .sum()
     }
 
-    /// Parameters that this model adds to the pretrained one at inference, or replaces in it:
+    /// The number of parameters that this model adds to the pretrained one at inference, or replaces in it:
     /// biases included, modules in their deployed form, head left out.
     pub fn deployed_parameters(&self) -> u64 {
         let unfrozen: usize = self.unfrozen.iter().map(|(_, tensor)| tensor.numel()).sum();
         self.modules.deployed_parameters() + unfrozen as u64
     }
 
-    /// Puts the modules into their deployed form, as an adapter checkpoint holds them. The trainable tensors are
-    /// others afterwards.
+    /// Converts the modules to their deployed form, as an adapter checkpoint has them. This replaces the trainable
+    /// tensors.
     pub fn deploy(&mut self) {
         self.modules = self.modules.deployed();
     }
 }
 
-/// A model that predicts with the values it had when this was made.
+/// A model for predictions, with the values at its creation.
 #[derive(Debug)]
 pub struct Evaluator<'a> {
     model: &'a Model,

@@ -1,13 +1,13 @@
 //! Dense layers and layer norms, and the distributions that fresh weights are drawn from.
 //!
 //! Number formats: parameters that are trained and everything between sublayers are float32; a
-//! dense layer casts its operands to the format it is told (for frozen weights, which are stored in
-//! it, the cast does nothing). Layer norms compute in float32. `tch::autocast` is not used: it sets
-//! no number format, and libtorch's own choice on a GPU is float16, which wants a scaled loss.
+//! dense layer casts its operands to the given format (frozen weights are stored in it, so that the cast does
+//! nothing). Layer norms compute in float32. `tch::autocast` is not used: it sets
+//! no number format, and libtorch's default on a GPU is float16, which needs loss scaling.
 
 use tch::{Device, Kind, Tensor};
 
-/// Tensors under their names, in an order that is always the same.
+/// Tensors by name, in a fixed order.
 pub type NamedTensors = Vec<(String, Tensor)>;
 
 /// y = x·Wᵀ + b.
@@ -79,7 +79,7 @@ pub fn zeros(shape: &[i64], device: Device) -> Tensor {
     trainable(Tensor::zeros(shape, (Kind::Float, Device::Cpu)), device)
 }
 
-/// A leaf that gradients are computed for, with these values, on a device.
+/// A trainable leaf with these values on a device.
 pub fn trainable(values: Tensor, device: Device) -> Tensor {
     values.detach().to_device(device).set_requires_grad(true)
 }
@@ -90,8 +90,8 @@ pub fn default_bound(fan_in: i64) -> f64 {
     1.0 / (fan_in as f64).sqrt()
 }
 
-/// Sets each value to 0 with probability p and scales the others so that the mean stays; does
-/// nothing unless `train`. Values come from libtorch's generator of the tensor's device.
+/// Sets each value to 0 with probability p and scales the others, so that the mean is unchanged; does nothing unless
+/// `train`. Random numbers come from libtorch's generator of the tensor's device.
 ///
 /// On a CPU, libtorch draws one number per value, which takes a sixth of a training step (MiniLM,
 /// 32 texts of 32 tokens). Here four values share 64 random bits. p is then rounded to a multiple

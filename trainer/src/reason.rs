@@ -1,5 +1,5 @@
-//! From the errors of libtorch and of the system to the `FailureReason` of a trial, and from
-//! libtorch's messages to one sentence for a person.
+//! Maps errors of libtorch and of the system to the `FailureReason` of a trial, and shortens libtorch's messages to
+//! one sentence.
 
 use std::error::Error;
 use std::io;
@@ -7,22 +7,20 @@ use std::io;
 use autopeft_crds::trial::FailureReason;
 use tch::TchError;
 
-/// What stands before the message proper: of a panic of `tch`, which unwraps its errors, and of the
-/// error's own forms.
+/// Prefixes of messages: of panics of `tch`, which unwraps its errors, and of error types.
 const WRAPPERS: [&str; 3] = [
     "called `Result::unwrap()` on an `Err` value: ",
     "Torch(\"",
     "Internal torch error: ",
 ];
 
-/// The reason that a message of libtorch gives: it has no error codes. The whole message is wanted,
-/// not its `sentence`.
+/// The reason for a message of libtorch, which has no error codes. `message` is the whole message, not its `sentence`.
 pub fn of_message(message: &str) -> FailureReason {
     let has = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-    // Where libtorch fails to allocate, it asks NVML who has the memory, and on a part of a GPU (MIG) that
-    // is refused in a container.
-    let is_refused_to_look = has(&["NVML_SUCCESS =="]) && has(&["CUDACachingAllocator"]);
-    if is_refused_to_look
+    // When an allocation fails, libtorch asks NVML which process has the memory, which is denied in a container on a MIG
+    // instance.
+    let nvml_is_denied = has(&["NVML_SUCCESS =="]) && has(&["CUDACachingAllocator"]);
+    if nvml_is_denied
         || has(&[
             "out of memory",
             "can't allocate memory",
@@ -50,9 +48,8 @@ pub fn of_message(message: &str) -> FailureReason {
     }
 }
 
-/// The reason that an error of the system gives. It is the surroundings': a file that is gone in
-/// the middle of a search, or that cannot be read now, may be there again, and says nothing of the
-/// configuration. Only bytes that are no text are the input's own fault.
+/// The reason for a system error. It is an infrastructure failure: a file that disappears or becomes unreadable during a
+/// search may come back, and is no evidence about the configuration. Only invalid UTF-8 is the input's fault.
 pub fn of_io(error: &io::Error) -> FailureReason {
     match error.kind() {
         io::ErrorKind::StorageFull
@@ -65,7 +62,7 @@ pub fn of_io(error: &io::Error) -> FailureReason {
     }
 }
 
-/// The reason that an error's causes give; nothing where neither the system nor libtorch is one.
+/// The reason for an error, by its causes; `None` if neither the system nor libtorch is among them.
 pub fn of_causes(error: &(dyn Error + 'static)) -> Option<FailureReason> {
     if let Some(system) = cause::<io::Error>(error) {
         return Some(of_io(system));
@@ -73,7 +70,7 @@ pub fn of_causes(error: &(dyn Error + 'static)) -> Option<FailureReason> {
     cause::<TchError>(error).map(|torch| of_message(&torch.to_string()))
 }
 
-/// The error itself, or the first of its causes, that is of a type.
+/// The first of an error and its causes that has this type.
 pub fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -85,10 +82,9 @@ pub fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option
     None
 }
 
-/// What a message of libtorch says, in one sentence: without the words of its wrappers, the
-/// condition in its source and the stack that follows.
+/// The first sentence of libtorch's message, without its wrappers, the condition in its source and the stack trace.
 pub fn sentence(message: impl ToString) -> String {
-    // The debug form of an error spells quotes and line breaks out.
+    // The Debug form of an error escapes quotes and line breaks.
     let message = message.to_string().replace("\\n", "\n");
     let message = message.replace("\\\"", "\"").replace("\\'", "'");
     let mut text = message.trim();
@@ -102,7 +98,7 @@ pub fn sentence(message: impl ToString) -> String {
         Some(rest) => rest.split_once(". ").map_or(line, |(_, said)| said),
         None => line,
     };
-    // The second sentence of this one tells how much was asked for.
+    // The second sentence of this one has the requested size.
     let sentences = if line.starts_with("CUDA out of memory. ") {
         2
     } else {

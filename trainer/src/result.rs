@@ -1,5 +1,4 @@
-//! The one document that ends a run: built, kept under its limit, and written so that a reader
-//! sees all of it or nothing.
+//! The result document of a run: built, kept within its size limit, and written atomically.
 
 use std::fs;
 use std::io::{self, Write};
@@ -13,8 +12,8 @@ use autopeft_crds::trial::{
     TrialOutcome,
 };
 
-/// For each trial, what a kubelet takes of a termination message in any case: it allows all containers of a pod 12 KiB
-/// together, and webhooks may have put some beside this one.
+/// The size limit: a kubelet allows all containers of a pod 12 KiB of termination messages together, and webhooks may
+/// have added containers.
 const MESSAGE_BYTES: usize = 1024;
 
 /// Why a result could not be written.
@@ -28,11 +27,11 @@ pub enum ResultWriteError {
         /// What the system says.
         source: io::Error,
     },
-    /// The document cannot be made.
-    #[error("the result is not JSON: {0}")]
+    /// The document cannot be serialised.
+    #[error("the result cannot be serialised: {0}")]
     Json(#[from] serde_json::Error),
     /// Its identity alone is too long.
-    #[error("the result has {0} bytes at least; at most {RESULT_MAX_BYTES} are read")]
+    #[error("the result has at least {0} bytes; the limit is {RESULT_MAX_BYTES}")]
     TooLarge(usize),
 }
 
@@ -41,8 +40,7 @@ pub fn succeeded(measured: TrialMeasurements) -> TrialOutcome {
     TrialOutcome::Succeeded(Box::new(rounded(measured)))
 }
 
-/// Measurements as they are printed: numbers that are only looked at are rounded; the score is
-/// exact.
+/// Measurements for printing: numbers are rounded, except the score, which is exact.
 #[must_use]
 pub fn rounded(mut measured: TrialMeasurements) -> TrialMeasurements {
     for epoch in &mut measured.epochs {
@@ -58,7 +56,7 @@ pub fn rounded(mut measured: TrialMeasurements) -> TrialMeasurements {
 
 /// The outcome of a trial that failed.
 pub fn failed(reason: FailureReason, message: &str) -> TrialOutcome {
-    // One line: messages of libtorch go on with a stack.
+    // One line: messages of libtorch continue with a stack trace.
     let line = message.lines().next().unwrap_or_default();
     TrialOutcome::Failed {
         reason,
@@ -66,8 +64,8 @@ pub fn failed(reason: FailureReason, message: &str) -> TrialOutcome {
     }
 }
 
-/// The document as bytes within the limit, and of `wanted` bytes where that can be: without its oldest
-/// epochs, never the best one, or with shorter messages, where it is too long.
+/// The document as bytes within the limit, and within `wanted` bytes if possible: if it is too long, the oldest epochs,
+/// but never the best one, are omitted, and messages truncated.
 pub fn encode(mut result: RunResult, wanted: usize) -> Result<Vec<u8>, ResultWriteError> {
     loop {
         let bytes = serde_json::to_vec(&result)?;
@@ -94,7 +92,7 @@ fn outcomes(result: &mut RunResult) -> Vec<&mut TrialOutcome> {
     }
 }
 
-/// Makes one outcome shorter, the longest first; false where none can be.
+/// Shortens one outcome, the longest first; false if none can be shortened.
 fn shorten(mut outcomes: Vec<&mut TrialOutcome>) -> bool {
     outcomes.sort_by_key(|outcome| {
         std::cmp::Reverse(match outcome {
@@ -128,8 +126,8 @@ fn digits(value: f64, count: i32) -> f64 {
     (value * unit).round() / unit
 }
 
-/// Writes a result to a file: by a rename where it is a regular one, so that no reader ever sees a
-/// part of it, and directly where it is a device, a pipe, or mounted by itself (`/dev/termination-log`).
+/// Writes a result to a file: atomically, by a rename, if it is a regular file; directly if it is a device, a pipe, or a
+/// mount point (`/dev/termination-log`).
 pub fn write(path: &Path, mut result: RunResult) -> Result<(), ResultWriteError> {
     let wanted = if is_special(path) {
         MESSAGE_BYTES * outcomes(&mut result).len()
@@ -162,7 +160,7 @@ fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), ResultWriteError> {
         return directly(path, bytes).map_err(unwritable);
     }
     match renamed(path, bytes) {
-        // A file that is a mount point of its own cannot be replaced.
+        // A mount point cannot be replaced.
         Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
             directly(path, bytes).map_err(unwritable)
         }
@@ -170,7 +168,7 @@ fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), ResultWriteError> {
     }
 }
 
-/// Whether it is no regular file, or a container's termination message, which is one.
+/// Whether it is not a regular file, or a container's termination message, which is one.
 fn is_special(path: &Path) -> bool {
     path.starts_with("/dev") || fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }

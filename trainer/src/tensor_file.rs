@@ -1,7 +1,7 @@
 //! Reading and writing safetensors files, with errors that name file and tensor.
 //!
 //! Files are read tensor by tensor rather than mapped: the workspace forbids unsafe code, and a
-//! file that is cut short while it is read then is an error and not a signal.
+//! file that is truncated while it is read is an error and not a signal.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -28,7 +28,7 @@ pub enum TensorFileError {
         /// Why.
         source: std::io::Error,
     },
-    /// The file is cut short, or is something else.
+    /// The file is truncated, or is something else.
     #[error("{path}: is not a whole safetensors file: {reason}")]
     Malformed {
         /// The file.
@@ -36,7 +36,7 @@ pub enum TensorFileError {
         /// Why.
         reason: String,
     },
-    /// A tensor is not in the file.
+    /// A tensor is missing.
     #[error("{path}: tensor {tensor} is missing")]
     Missing {
         /// The file.
@@ -44,7 +44,7 @@ pub enum TensorFileError {
         /// The tensor.
         tensor: String,
     },
-    /// A tensor is there, but does not fit.
+    /// A tensor does not fit.
     #[error("{path}: tensor {tensor} is {found}; expected {expected}")]
     Mismatch {
         /// The file.
@@ -56,7 +56,7 @@ pub enum TensorFileError {
         /// What would be right.
         expected: String,
     },
-    /// A tensor has values that no computation can use.
+    /// A tensor has values that are not finite.
     #[error(
         "{path}: tensor {tensor} has {found} values of {all} that are NaN or infinite; every weight has to be a finite number"
     )]
@@ -70,8 +70,8 @@ pub enum TensorFileError {
         /// All its values.
         all: usize,
     },
-    /// libtorch cannot take a tensor out of the file, or give it to the file.
-    #[error("{path}: a tensor cannot be held: {}", sentence(source))]
+    /// libtorch cannot create a tensor from the file, or copy it to the file.
+    #[error("{path}: a tensor cannot be copied: {}", sentence(source))]
     Torch {
         /// The file.
         path: PathBuf,
@@ -112,7 +112,7 @@ impl TensorFile {
             path: path.into(),
             reason,
         };
-        // What cannot be a header is most often another file.
+        // A file without a valid header is usually of another kind.
         let malformed = |reason: String| {
             let head = files::head(path).unwrap_or_default();
             match recognise_binary(&head) {

@@ -20,7 +20,7 @@ pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::Internal(error.to_string()))?;
     match writeln!(std::io::stdout(), "{text}") {
-        // Whoever was to read it, such as `head`, has gone away: that is no failure.
+        // A closed pipe (`| head`) is no failure.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Internal(format!(
             "standard output cannot be written: {error}"
         ))),

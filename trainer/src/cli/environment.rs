@@ -1,12 +1,12 @@
-//! The environment that libtorch wants.
+//! Environment variables of libtorch.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use autopeft_crds::trial::TRAINER_ENVIRONMENT;
 
-/// Starts this program again, in place and with the same arguments, where something is not set.
-/// Where that cannot be, everything works, only slower.
+/// Re-executes this program with the same arguments if a variable is not set. If that fails, everything works, only
+/// slower.
 pub(super) fn set() {
     let missing: Vec<_> = TRAINER_ENVIRONMENT
         .into_iter()
@@ -16,7 +16,7 @@ pub(super) fn set() {
         return;
     }
     if let Ok(program) = std::env::current_exe() {
-        // Only comes back when it failed.
+        // Returns only on failure.
         let _ = Command::new(program)
             .args(std::env::args_os().skip(1))
             .envs(missing)

@@ -1,4 +1,4 @@
-//! What a command can end with, and its exit code.
+//! Failures of a command, and their exit codes.
 
 use std::any::Any;
 use std::fmt;
@@ -10,10 +10,10 @@ use autopeft_crds::trial::FailureReason;
 use crate::reason;
 use crate::trial::TrialError;
 
-/// Why a command did not succeed; each with its one message.
+/// Why a command failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Input that cannot be used.
+    /// Invalid input.
     BadInput(String),
     /// Trials failed; the result has been written.
     Recorded(String),

@@ -1,4 +1,4 @@
-//! Flags that describe a task by hand, instead of in a request.
+//! Flags that describe a task, instead of a request.
 
 use autopeft_crds::named::Named;
 use autopeft_crds::spec::{CustomTask, CustomTaskType, Metric, Source, TaskName, TaskSpec};
@@ -12,7 +12,7 @@ use super::failure::Failure;
 /// A value by the word that manifests use.
 pub(super) fn by_name<T: Named + Send + Sync>() -> impl TypedValueParser<Value = T> {
     PossibleValuesParser::new(T::names())
-        .try_map(|word| T::from_name(&word).ok_or("this word is not known"))
+        .try_map(|word| T::from_name(&word).ok_or("unknown value"))
 }
 
 /// A value by the name that manifests use.
@@ -31,25 +31,23 @@ pub(super) struct TaskArguments {
     /// The task.
     #[arg(long, value_name = "NAME", value_parser = by_name::<TaskName>())]
     task: Option<TaskName>,
-    /// The metric that is the score; the task's own where it is left out.
+    /// The metric that is the score; by default the task's own.
     #[arg(long, value_parser = by_name::<Metric>())]
     metric: Option<Metric>,
-    /// A column of text, spec.task.custom.textColumns in messages; give it twice for pairs (custom).
+    /// A column of text, spec.task.custom.textColumns in messages; repeat it for pairs (custom).
     #[arg(long, value_name = "NAME")]
     text_column: Vec<String>,
-    /// The column of the label, spec.task.custom.labelColumn in messages; "label" where it is left out
-    /// (custom).
+    /// The column of the label, spec.task.custom.labelColumn in messages; "label" by default (custom).
     #[arg(long, value_name = "NAME")]
     label_column: Option<String>,
-    /// The training file, inside the data's directory: .jsonl, .csv, .tsv or .parquet; train.jsonl
-    /// where it is left out (custom).
+    /// The training file, inside the data's directory: .jsonl, .csv, .tsv or .parquet; train.jsonl by
+    /// default (custom).
     #[arg(long, value_name = "FILE")]
     train_file: Option<String>,
-    /// The validation file, inside the data's directory; validation.jsonl where it is left out
-    /// (custom).
+    /// The validation file, inside the data's directory; validation.jsonl by default (custom).
     #[arg(long, value_name = "FILE")]
     validation_file: Option<String>,
-    /// The classes, in order; the training file's own where they are left out (custom).
+    /// The classes, in order; by default those of the training file (custom).
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     labels: Option<Vec<String>>,
     /// Predict a number instead of a class (custom).
@@ -76,7 +74,7 @@ impl TaskArguments {
         })
     }
 
-    /// The files of a task of the user's own.
+    /// The files of a custom task.
     fn custom(&self) -> Result<CustomTask, Failure> {
         if self.text_column.is_empty() {
             return Err(Failure::BadInput(
@@ -98,7 +96,7 @@ impl TaskArguments {
         })
     }
 
-    /// A GLUE task knows its files, columns and labels.
+    /// Rejects these flags for a GLUE task, whose files, columns and labels are known.
     fn none_for(&self, task: TaskName) -> Result<(), Failure> {
         let given = [
             ("--text-column", !self.text_column.is_empty()),

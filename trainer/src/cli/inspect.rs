@@ -1,4 +1,4 @@
-//! `peft-trainer inspect`: what a request's model and data are.
+//! `peft-trainer inspect`: checks a request's model and data and prints the facts about them.
 
 use std::path::PathBuf;
 
@@ -20,12 +20,12 @@ pub(super) struct InspectArguments {
     /// The request, a JSON document.
     #[arg(long, value_name = "FILE")]
     request: PathBuf,
-    /// Where an inspection's document goes, beside what is printed.
+    /// Also write the inspection document to this file.
     #[arg(long, value_name = "FILE")]
     result: Option<PathBuf>,
     #[command(flatten)]
     machine: Machine,
-    /// End as soon as standard input is closed.
+    /// Exit as soon as standard input is closed.
     #[arg(long)]
     exit_with_parent: bool,
 }
@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &InspectArguments) -> Result<(), Failure> {
         parent::exit_with_parent();
     }
     let request: TrialRequest = read_document(&arguments.request)?;
-    // Files are looked at on the CPU; a GPU that is asked for must be there.
+    // Files are inspected on the CPU; a requested GPU must exist.
     let found = arguments
         .machine
         .device()

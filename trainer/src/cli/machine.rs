@@ -1,4 +1,4 @@
-//! Where and how a command computes.
+//! Device and threads of a command.
 
 use autopeft_crds::limits;
 use clap::builder::RangedI64ValueParser;
@@ -7,21 +7,21 @@ use tch::Device;
 
 use crate::trial::TrialError;
 
-/// Where and how a command computes.
+/// Device and threads of a command.
 #[derive(Debug, Args)]
 pub(super) struct Machine {
     /// The device.
     #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
     device: DeviceChoice,
-    /// Threads of the CPU's operations; one a core where it is left out.
-    // More would take all the processes that a machine allows.
+    /// Threads for CPU operations; by default one per core.
+    // More could exhaust the machine's limit on threads.
     #[arg(long, value_name = "N", value_parser = threads())]
     threads: Option<i32>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum DeviceChoice {
-    /// The first GPU where there is one, else the CPU.
+    /// The first GPU if there is one, else the CPU.
     Auto,
     /// The CPU.
     Cpu,

@@ -1,7 +1,7 @@
 //! The command line of `peft-trainer`.
 //!
 //! Results go to standard output or to a file, progress and errors to standard error. The help
-//! tells the exit codes.
+//! lists the exit codes.
 
 mod documents;
 mod environment;
@@ -39,13 +39,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train the candidates of one run of a search, one or several, and write their result document.
+    /// Train the trials of one run of a search and write their result document.
     Trial(trial::TrialArguments),
-    /// Read a request's model and data, and print what they are as JSON.
+    /// Check a request's model and data, and print the facts about them as JSON.
     Inspect(inspect::InspectArguments),
     /// Train one configuration and save its adapter.
     Train(Box<train::TrainArguments>),
-    /// Measure a saved adapter on its task's validation examples.
+    /// Evaluate a saved adapter on its task's validation examples.
     Evaluate(evaluate::EvaluateArguments),
 }
 
@@ -53,7 +53,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let started = Instant::now();
     environment::set();
-    // A panic's message is printed where it is caught, in one line.
+    // The message of a panic is printed where it is caught, in one line.
     std::panic::set_hook(Box::new(|_| {}));
     let command = Cli::parse().command;
     let done = failure::caught(|| match command {

@@ -4,8 +4,8 @@ use std::io::Read;
 
 use rustix::process::{Signal, getpid, kill_process};
 
-/// Ends this process as soon as standard input is closed, which the system does when its other end
-/// is gone, however that process died.
+/// Ends this process as soon as standard input is closed, which the system does when the process at the other end dies
+/// in any way.
 pub(super) fn exit_with_parent() {
     std::thread::spawn(|| {
         let mut buffer = [0_u8; 256];
@@ -18,7 +18,7 @@ pub(super) fn exit_with_parent() {
                 Err(_) => break,
             }
         }
-        // Nobody is left to hear of it, and an orderly exit would wait for libtorch's threads.
+        // Nobody reads an exit message, and an orderly exit would wait for libtorch's threads.
         if kill_process(getpid(), Signal::KILL).is_err() {
             std::process::abort();
         }

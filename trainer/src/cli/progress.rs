@@ -8,12 +8,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::train::Observer;
 
-/// Writes a line to standard error; where nobody reads it any more, it is lost quietly.
+/// Writes a line to standard error; it is dropped silently if the pipe is closed.
 pub(super) fn write(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Shows how training goes.
+/// Shows the progress of training.
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
 }
@@ -28,7 +28,7 @@ impl Progress {
         Self { bar }
     }
 
-    /// A line that stays.
+    /// Prints a permanent line.
     pub(super) fn say(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| write(line)),

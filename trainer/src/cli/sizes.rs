@@ -1,11 +1,11 @@
-//! The flags of the PEFT modules: one for each row of facts.
+//! The flags of the PEFT modules: one per module.
 
 use autopeft_crds::Module;
 use autopeft_crds::modules::{MODULES, ModuleFacts};
 use clap::error::Error;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
-/// The size of each module; 0 leaves it out.
+/// The size of each module; 0 omits it.
 #[derive(Debug)]
 pub(super) struct Sizes(pub(super) Vec<(Module, u32)>);
 

@@ -1,4 +1,4 @@
-//! `peft-trainer train`: one configuration, one task, an adapter at the end.
+//! `peft-trainer train`: trains one configuration on one task and saves the adapter.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -23,13 +23,13 @@ use crate::{adapter, result};
 /// Arguments of `train`.
 #[derive(Debug, Args)]
 pub(super) struct TrainArguments {
-    /// A request document, in place of every flag below but --out and --overwrite.
+    /// A request document, instead of all flags below except --out and --overwrite.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "data", "task"])]
     request: Option<PathBuf>,
     /// The directory for the adapter.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Replace an adapter that is in that directory.
+    /// Replace an existing adapter in that directory.
     #[arg(long)]
     overwrite: bool,
     /// The pretrained model: a directory, or hf://owner/name@revision.
@@ -51,12 +51,12 @@ pub(super) struct TrainArguments {
 /// The configuration.
 #[derive(Debug, Args)]
 struct ModuleArguments {
-    /// The layers that carry modules, one 0 or 1 a layer, the input side first; all by default.
+    /// The layers with modules, one 0 or 1 per layer, starting at the input; all by default.
     #[arg(long, value_name = "MASK")]
     layers: Option<LayerMask>,
     #[command(flatten)]
     sizes: Sizes,
-    /// Train every weight instead, by default at learning rate 2e-5.
+    /// Full fine-tuning instead, by default at learning rate 2e-5.
     #[arg(long, conflicts_with = "layers")]
     full_fine_tuning: bool,
 }
@@ -64,7 +64,7 @@ struct ModuleArguments {
 /// Fidelity and recipe, with the defaults of a manifest.
 #[derive(Debug, Args)]
 struct RecipeArguments {
-    /// Passes over the training set.
+    /// Epochs.
     #[arg(long, default_value_t = 1)]
     epochs: u32,
     /// Train on a sample of this many examples.
@@ -79,7 +79,7 @@ struct RecipeArguments {
     /// Examples per step (32 by default).
     #[arg(long)]
     batch_size: Option<u32>,
-    /// Tokens per example (128 by default).
+    /// The maximum number of tokens per example (128 by default).
     #[arg(long)]
     max_length: Option<u32>,
     /// Pad to the longest of a batch, or to --max-length.
@@ -109,7 +109,7 @@ pub(super) fn run(arguments: TrainArguments, started: Instant) -> Result<(), Fai
         Some(path) => read_document(path)?,
         None => request(arguments)?,
     };
-    // Found now rather than after the training.
+    // Checked before the training rather than after it.
     adapter::prepare_place(&out, overwrite).map_err(TrialError::from)?;
     let mut progress = Progress::new();
     progress.say(&format!("{:?}: {}", request.method, request.configuration));
@@ -148,7 +148,7 @@ fn request(arguments: TrainArguments) -> Result<TrialRequest, Failure> {
     let (fidelity, training) = arguments.recipe.spec(method);
     Ok(TrialRequest {
         identity: TrialIdentity {
-            // Of no search: the identity is not printed.
+            // Without a search; the identity is not printed.
             search_uid: String::new(),
             trial: 0,
             attempt: 1,

@@ -1,4 +1,4 @@
-//! `peft-trainer trial`: what the operator starts. Every ending writes a result, where it can.
+//! `peft-trainer trial`: started by the operator. It writes a result in every case, if it can.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -23,12 +23,12 @@ pub(super) struct TrialArguments {
     /// The request, a JSON document.
     #[arg(long, value_name = "FILE")]
     request: PathBuf,
-    /// Where the result document goes.
+    /// The file for the result document.
     #[arg(long, value_name = "FILE")]
     result: PathBuf,
     #[command(flatten)]
     machine: Machine,
-    /// End as soon as standard input is closed.
+    /// Exit as soon as standard input is closed.
     #[arg(long)]
     exit_with_parent: bool,
 }
@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &TrialArguments, started: Instant) -> Result<(), Fa
             identity: trial.identity.clone(),
             outcome,
         });
-        // Written anew after each: one that takes the process with it leaves the outcomes before its own.
+        // Rewritten after each trial: if one crashes the process, earlier outcomes are kept.
         result::write(&arguments.result, RunResult::of(&request, members.clone()))
             .map_err(|error| Failure::Internal(error.to_string()))?;
         started = Instant::now();
@@ -63,8 +63,8 @@ pub(super) fn run(arguments: &TrialArguments, started: Instant) -> Result<(), Fa
     }
 }
 
-/// What comes out of one trial, whatever happens in it. `started` is when the process began, or the trial before it
-/// ended.
+/// Runs one trial and returns its outcome, also after a panic. `started` is the start of the process or the end of the
+/// previous trial.
 fn outcome(
     trial: &TrialRequest,
     inputs: &mut Option<Inputs>,
@@ -82,7 +82,7 @@ fn outcome(
         Ok(Ok(measured)) => result::succeeded(measured),
         Ok(Err(error)) => result::failed(error.reason(), &error.to_string()),
         Err(payload) => {
-            // Whatever the panic left on the device goes.
+            // Frees what a panic left on the device.
             *inputs = None;
             let (reason, message) = panic_reason(payload.as_ref());
             result::failed(reason, &message)
@@ -100,7 +100,7 @@ fn train(
         "trial {}: {:?}: {}",
         request.identity.trial, request.method, request.configuration
     ));
-    // A retry replaces what an attempt before it has left.
+    // A retry replaces what an earlier attempt left.
     let artifacts = request.artifacts.as_ref().map(Path::new);
     if let Some(folder) = artifacts {
         adapter::prepare_place(folder, true)?;

@@ -1,4 +1,4 @@
-//! Comma-separated files as RFC 4180 has them: a header line, quoted fields, `""` for a quotation
+//! Comma-separated files by RFC 4180: a header line, quoted fields, `""` for a quotation
 //! mark, line breaks inside quotes. Lines end in `\n`, `\r\n` or `\r`; blank ones are passed over.
 //!
 //! `csv_core` splits and unquotes. It takes any bytes for a file, also those in which a forgotten

@@ -1,4 +1,4 @@
-//! What can be wrong with a data file, each in one sentence.
+//! Errors of a data file, one sentence each.
 
 use std::fmt;
 use std::io;
@@ -43,12 +43,12 @@ pub enum DataError {
     /// There is no such file.
     #[error("{} does not exist; {hint}", path.display())]
     Missing {
-        /// The file that was looked for.
+        /// The missing file.
         path: PathBuf,
-        /// Where it should come from.
+        /// The remedy.
         hint: String,
     },
-    /// It is there but cannot be read.
+    /// It exists but cannot be read.
     #[error("{} cannot be read: {source}", path.display())]
     Unreadable {
         /// The file.
@@ -64,13 +64,13 @@ pub enum DataError {
         /// What it is.
         found: Foreign,
     },
-    /// Its ending names no format.
+    /// Its extension is not that of a format.
     #[error("{}: the name of a data file ends in .jsonl, .csv, .tsv or .parquet", .0.display())]
     Format(PathBuf),
     /// It holds no example.
     #[error("{} has no rows; at least one example is needed", .0.display())]
     NoRows(PathBuf),
-    /// A column is not there.
+    /// A column is missing.
     #[error(
         "{} has no column {column:?}; its columns are {}",
         path.display(),
@@ -84,9 +84,9 @@ pub enum DataError {
         /// The columns that there are.
         found: Vec<String>,
     },
-    /// A column is there more than once, and nobody can say which is meant.
+    /// A column is duplicate and therefore ambiguous.
     #[error(
-        "{} has {count} columns {column:?}; a column that is read needs a name of its own",
+        "{} has {count} columns {column:?}; the name of a column that is read must be unique",
         path.display()
     )]
     ColumnTwice {
@@ -97,8 +97,8 @@ pub enum DataError {
         /// How often it is there.
         count: usize,
     },
-    /// A field is in a line's object more than once.
-    #[error("{place}: field {column:?} is there {count} times; once is expected")]
+    /// A field is duplicate in a line's object.
+    #[error("{place}: field {column:?} occurs {count} times; expected once")]
     FieldTwice {
         /// Where.
         place: Place,
@@ -107,7 +107,7 @@ pub enum DataError {
         /// How often it is there.
         count: usize,
     },
-    /// A column of a type that its values cannot have.
+    /// A column has the wrong type.
     #[error("{}, column {column:?}: holds {found}, expected {expected}", path.display())]
     ColumnType {
         /// The file.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::error::DataError;
 use super::rows::Columns;
 
-/// Where the columns stand in a header.
+/// The indices of the columns in a header.
 pub(super) struct Positions {
     pub first: usize,
     pub second: Option<usize>,
@@ -13,7 +13,7 @@ pub(super) struct Positions {
 }
 
 impl Positions {
-    /// Finds them by their names; each has to be there once.
+    /// Finds them by name; each must occur once.
     pub fn find(header: &[&str], columns: &Columns, path: &Path) -> Result<Self, DataError> {
         let position = |name: &str| {
             let mut places = header

@@ -1,4 +1,4 @@
-//! One JSON object a line.
+//! One JSON object per line.
 
 use std::fmt;
 use std::path::Path;
@@ -39,14 +39,14 @@ pub(super) fn read(path: &Path, columns: &Columns) -> Result<Rows, DataError> {
     not_empty(path, found)
 }
 
-/// What the parser says. It counts lines too, and each has only one here.
+/// The parser's message, without its line number, which is always 1.
 fn problem(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or_default();
     format!("{what} at column {}", error.column())
 }
 
-/// An object's fields as they stand there: a map would hold only the last of two with one name.
+/// An object's fields with duplicates, of which a map would keep only the last.
 struct Object(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Object {
@@ -70,7 +70,7 @@ impl<'de> Deserialize<'de> for Object {
 }
 
 impl Object {
-    /// The one value of a field, which may be asked for again: a label may also be one of the texts.
+    /// The one value of a field. It may be read again: a label may also be one of the texts.
     fn value(&self, column: &str, place: &Place) -> Result<&Value, DataError> {
         let mut values = self.0.iter().filter(|(name, _)| name == column);
         let Some((_, value)) = values.next() else {

@@ -1,7 +1,7 @@
 //! Reads the rows of a task's files: one or two texts and a label each, by the names of the columns.
 //!
-//! A reader knows its format and nothing of tasks: labels come out as they stand in the file. Every
-//! message names the file, the line and the column, and says what would be right.
+//! A reader depends on its format but not on tasks: labels are returned as they are in the file. Every message names
+//! the file, the line and the column, and what is expected.
 
 mod csv;
 mod error;
@@ -20,7 +20,7 @@ pub(crate) use error::{listed, shortened};
 pub use rows::{Columns, Label, MAX_FIELD_BYTES, Row, Rows};
 pub use tsv::TsvLayout;
 
-/// Reads a file whose ending says its format: `.jsonl`, `.csv` or `.tsv` (columns named in the
+/// Reads a file in the format of its extension: `.jsonl`, `.csv` or `.tsv` (columns named in the
 /// first line), or `.parquet`.
 pub fn read(path: &Path, columns: &Columns) -> Result<Rows, DataError> {
     let ending = path.extension().and_then(|ending| ending.to_str());
@@ -38,7 +38,7 @@ pub fn read_tsv(path: &Path, columns: &Columns, layout: &TsvLayout) -> Result<Ro
     tsv::read(path, columns, layout)
 }
 
-/// The first line of a text file, where it can be read.
+/// The first line of a text file, if it can be read.
 pub fn first_line(path: &Path) -> Option<String> {
     let mut lines = lines::Lines::open(path).ok()?;
     lines.next().ok()?.map(|(_, line)| line.to_owned())

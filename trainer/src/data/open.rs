@@ -1,4 +1,4 @@
-//! What every reader does first and last.
+//! Checks that all readers share.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -8,7 +8,7 @@ use super::error::DataError;
 use super::rows::Rows;
 use crate::files::{self, HEAD_BYTES, recognise};
 
-/// Opens a file of text whose content is not known to be something else.
+/// Opens a text file, unless its content is recognised as something else.
 pub(super) fn open_text(path: &Path) -> Result<BufReader<File>, DataError> {
     let file = files::open(path).map_err(|error| DataError::io(path, error))?;
     let mut input = BufReader::with_capacity(1 << 16, file);
@@ -27,7 +27,7 @@ pub(super) fn open_text(path: &Path) -> Result<BufReader<File>, DataError> {
     }
 }
 
-/// A file without rows is refused by every reader.
+/// Rejects a file without rows.
 pub(super) fn not_empty(path: &Path, rows: Rows) -> Result<Rows, DataError> {
     if rows.rows.is_empty() {
         return Err(DataError::NoRows(path.into()));

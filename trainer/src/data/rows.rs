@@ -1,6 +1,6 @@
 //! The rows of a file, whatever its format.
 
-/// The longest line or field that is read, bytes: beyond it a file is not what it should be.
+/// The longest line or field that is read, bytes; a longer one is not an example.
 pub const MAX_FIELD_BYTES: usize = 1 << 20;
 
 /// The columns to read.
@@ -14,20 +14,20 @@ pub struct Columns {
     pub label: String,
 }
 
-/// One example as it stands in a file.
+/// One example as it is in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// The line in which it begins (its row in Parquet), from 1.
+    /// The line where it begins (its row in Parquet), from 1.
     pub line: u64,
     /// The text.
     pub first: String,
     /// The second text of a pair.
     pub second: Option<String>,
-    /// The label, not yet judged.
+    /// The label, not yet interpreted.
     pub label: Label,
 }
 
-/// A label as it stands in a file.
+/// A label as it is in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Label {
     /// Text.
@@ -36,8 +36,7 @@ pub enum Label {
     Integer(i128),
     /// A number (typed: JSON or Parquet).
     Number(f64),
-    /// A number that is no `Integer` and would not be itself as a float (Parquet's decimals), in
-    /// digits without zeros at the end.
+    /// A number that is not an `Integer` and not exact as a float (Parquet's decimals), as digits without trailing zeros.
     Decimal(String),
     /// True or false (typed: JSON or Parquet).
     Boolean(bool),
@@ -48,6 +47,6 @@ pub enum Label {
 pub struct Rows {
     /// In the file's order.
     pub rows: Vec<Row>,
-    /// Rows that were left out because they are known to be broken (QQP's short rows).
+    /// The number of skipped rows that are known to be broken (QQP's short rows).
     pub skipped: u64,
 }

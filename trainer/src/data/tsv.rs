@@ -9,12 +9,12 @@ use super::rows::{Columns, Label, Row, Rows};
 
 use super::lines::Lines;
 
-/// What is not the same in every tab-separated file.
+/// The layout of a tab-separated file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TsvLayout {
-    /// The names of the columns, where the file has no header line (CoLA).
+    /// The names of the columns, if the file has no header line (CoLA).
     pub header: Option<&'static [&'static str]>,
-    /// Leave out rows with fewer columns than the header, and count them (QQP).
+    /// Skip rows with fewer columns than the header, and count them (QQP).
     pub skip_short_rows: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What an architecture and an encoder offer to the rest of the trainer, which knows none by name.
+//! The interface of architectures and encoders; the rest of the trainer depends on none by name.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -22,14 +22,14 @@ pub struct ArchitectureRow {
     pub read: fn(&Fields<'_>) -> Result<ModelConfig, ConfigError>,
 }
 
-/// What an architecture's own tokenizer puts around texts, where the tokenizer's file says nothing of it.
+/// The special tokens of an architecture, for a tokenizer whose file does not define them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpecialTokens {
     /// Before an example.
     pub start: &'static str,
     /// After each text.
     pub end: &'static str,
-    /// Whether the second text of a pair is segment 1. Where it is not, one more `end` stands between the two.
+    /// Whether the second text of a pair is segment 1. If not, another `end` separates the two.
     pub has_segments: bool,
 }
 
@@ -52,7 +52,7 @@ pub struct ModelConfig {
     pub max_tokens: i64,
     /// Dropout of the encoder's dense layers, and of the head.
     pub hidden_dropout: f64,
-    /// What the architecture's own tokenizer puts around texts; nothing where that is not known.
+    /// The special tokens of the architecture, if they are known.
     pub special_tokens: Option<SpecialTokens>,
     /// The architecture with this model's numbers.
     pub architecture: Rc<dyn Architecture>,
@@ -83,7 +83,7 @@ pub trait Architecture: Debug {
     /// The encoder over `tensors`, on the device that computes. Matrix products are computed in `kind`.
     ///
     /// # Errors
-    /// A tensor is not there.
+    /// A tensor is missing.
     fn encoder(&self, tensors: &Tensors, kind: Kind) -> Result<Box<dyn Encoder>, MissingTensor>;
 }
 
@@ -111,7 +111,7 @@ pub trait Encoder: Debug {
         pass: &Pass,
     ) -> Tensor;
 
-    /// What stands for the whole text: `[B, H]`, of the last layer's output. The first token, \[CLS\].
+    /// The pooled output: `[B, H]`, of the last layer's output. By default the first token, \[CLS\].
     fn summary(&self, hidden: &Tensor) -> Tensor {
         hidden.select(1, 0)
     }
@@ -120,7 +120,7 @@ pub trait Encoder: Debug {
 /// A model's tensors by their names without prefix.
 pub type Tensors = HashMap<String, Tensor>;
 
-/// A tensor that the encoder computes with is not there.
+/// A tensor of the encoder is missing.
 #[derive(Debug, thiserror::Error)]
 #[error("the encoder's tensor {0} is missing")]
 pub struct MissingTensor(pub String);

@@ -5,8 +5,8 @@ use tch::{Device, Kind, Tensor};
 use super::sites::{Attention, Pass};
 use crate::nn::dropout;
 
-/// Which keys are visible, in the form that the way of computing attention wants: added to scores
-/// (0, or the least float32 for padding), or true and false.
+/// The visible keys as a mask: for eager attention, added to the scores (0, or the lowest float32 for padding); for fused
+/// attention, boolean.
 #[derive(Debug)]
 pub struct Mask {
     /// `[B, 1, 1, T]`.
@@ -46,8 +46,8 @@ impl Mask {
     }
 }
 
-/// What the queries find: `[B, heads, T, d]`, of Q `[B, heads, T, d]`, K and V `[B, heads, S, d]`. `dropout` is on
-/// the probabilities, in training.
+/// The output of attention: `[B, heads, T, d]`, of Q `[B, heads, T, d]`, K and V `[B, heads, S, d]`. `dropout` applies
+/// to the probabilities, in training.
 pub fn attend(
     [query, key, value]: [&Tensor; 3],
     mask: &Tensor,

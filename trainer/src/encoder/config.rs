@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::absent::{self, CONFIG_FILE};
 use super::architecture::{ArchitectureRow, ModelConfig};
 use super::bert::BERT;
 use super::fields::{ConfigError, Fields};
+use super::missing::{self, CONFIG_FILE};
 use super::roberta::ROBERTA;
 use crate::files;
 
@@ -27,7 +27,7 @@ impl ModelConfig {
     /// # Errors
     /// As `read`.
     pub fn read_as(model: &Path, architectures: &[ArchitectureRow]) -> Result<Self, ConfigError> {
-        absent::check(model, CONFIG_FILE)?;
+        missing::check(model, CONFIG_FILE)?;
         let path = model.join(CONFIG_FILE);
         let text = files::read_json(&path).map_err(|source| ConfigError::Read {
             path: path.clone(),

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::absent::AbsentFile;
+use super::missing::MissingFile;
 
 /// Why a `config.json` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// There is no such file.
     #[error(transparent)]
-    Absent(#[from] AbsentFile),
+    Absent(#[from] MissingFile),
     /// The file cannot be read.
     #[error("{path}: cannot be read: {source}")]
     Read {
@@ -47,7 +47,7 @@ pub enum ConfigError {
         path: PathBuf,
         /// The field.
         field: &'static str,
-        /// What it says.
+        /// Its value.
         found: String,
         /// What would be right.
         expected: String,
@@ -76,7 +76,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The refusal of a field's value.
+    /// The error for a field's value.
     pub fn wrong(&self, field: &'static str, found: impl Display, expected: &str) -> ConfigError {
         ConfigError::Field {
             path: self.path.into(),
@@ -99,7 +99,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A text; where there is none, the default, or the refusal that tells what is `expected`.
+    /// A text; if it is missing, the default, or an error with what is `expected`.
     pub fn text<'b>(
         &'b self,
         field: &'static str,

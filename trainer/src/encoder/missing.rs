@@ -1,4 +1,4 @@
-//! A model's file that is not there, and what its directory suggests to do about it.
+//! The error for a missing file of a model, with a remedy by what its directory has.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,21 +11,21 @@ pub const CONFIG_FILE: &str = "config.json";
 /// The name of the weights in a model's directory.
 pub const WEIGHTS_FILE: &str = "model.safetensors";
 
-/// A file of a model's directory that is not there.
+/// A missing file of a model's directory.
 #[derive(Debug, thiserror::Error)]
 #[error("{} is not there; {hint}", path.display())]
-pub struct AbsentFile {
+pub struct MissingFile {
     /// The file.
     pub path: PathBuf,
     /// What would be right.
     pub hint: String,
 }
 
-/// Sees to it that a model's directory has a file.
+/// Checks that a model's directory has a file.
 ///
 /// # Errors
-/// It has not; the error tells what it has instead. What cannot be looked at is left to be read.
-pub fn check(model: &Path, file: &str) -> Result<(), AbsentFile> {
+/// It is missing; the error says what is there instead. A file that cannot be checked is left to its reader.
+pub fn check(model: &Path, file: &str) -> Result<(), MissingFile> {
     let path = model.join(file);
     let is_absent = match path.try_exists() {
         Ok(exists) => !exists,
@@ -33,7 +33,7 @@ pub fn check(model: &Path, file: &str) -> Result<(), AbsentFile> {
     };
     if is_absent {
         let hint = files::dangling(&path).unwrap_or_else(|| hint(model, file));
-        return Err(AbsentFile { path, hint });
+        return Err(MissingFile { path, hint });
     }
     Ok(())
 }

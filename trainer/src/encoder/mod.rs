@@ -1,11 +1,11 @@
 //! Pretrained encoders: their configuration, their weights and their forward pass.
 
-pub mod absent;
 pub mod architecture;
 pub mod attention;
 pub mod bert;
 pub mod config;
 pub mod fields;
+pub mod missing;
 pub mod post_norm;
 pub mod roberta;
 pub mod sites;

@@ -14,7 +14,7 @@ pub const ROBERTA: ArchitectureRow = ArchitectureRow {
 
 fn read(fields: &Fields<'_>) -> Result<ModelConfig, ConfigError> {
     let numbers = PostNorm::read(fields, 1, positions)?;
-    // The first pad_id + 1 rows stand for no position.
+    // The first pad_id + 1 rows are not positions of tokens.
     let max_tokens = numbers.position_rows - numbers.pad_id - 1;
     Ok(ModelConfig {
         special_tokens: Some(SpecialTokens {

@@ -1,6 +1,6 @@
-//! What an encoder computes on, and the sites of a layer at which modules act.
+//! An encoder's input, and the sites of a layer at which modules act.
 //!
-//! The encoder calls the sites and knows no module. Shapes: B texts, T tokens, H hidden, heads × d = H, L prefix
+//! The encoder calls the sites; it does not depend on any module. Shapes: B texts, T tokens, H hidden, heads × d = H, L prefix
 //! positions.
 
 use tch::{Kind, Tensor};
@@ -12,7 +12,7 @@ pub struct Batch {
     pub input_ids: Tensor,
     /// 1 for a token, 0 for padding.
     pub attention_mask: Tensor,
-    /// 0 for the first text, 1 for the second; ignored where the model has one token type.
+    /// 0 for the first text, 1 for the second; ignored if the model has one token type.
     pub token_type_ids: Tensor,
 }
 
@@ -25,10 +25,10 @@ pub enum Attention {
     Fused,
 }
 
-/// What is the same for every layer of one forward pass.
+/// Settings of one forward pass, the same for every layer.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass {
-    /// Whether dropout is on, in the frozen trunk too.
+    /// Whether dropout is active, including that of the frozen encoder.
     pub train: bool,
     /// How attention is computed.
     pub attention: Attention,
@@ -37,7 +37,7 @@ pub struct Pass {
 /// Keys and values that every query of a layer sees besides the text's own.
 #[derive(Debug)]
 pub struct KeyValue {
-    /// `[heads, L, d]`, or `[B, heads, L, d]` where texts have their own.
+    /// `[heads, L, d]`, or `[B, heads, L, d]` if they differ between texts.
     pub key: Tensor,
     /// As `key`.
     pub value: Tensor,
@@ -62,7 +62,7 @@ pub enum Site {
     Output,
 }
 
-/// A half of a layer.
+/// A sublayer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sublayer {
     /// Attention.
@@ -71,9 +71,9 @@ pub enum Sublayer {
     FeedForward,
 }
 
-/// Where a sublayer's output meets the residual stream: the frozen layer goes on with `sum`.
+/// A sublayer's output and the residual stream: the frozen layer continues with `sum`.
 pub struct SublayerEnd<'a> {
-    /// Which half.
+    /// The sublayer.
     pub sublayer: Sublayer,
     /// h, the sublayer's output after dropout: `[B, T, H]`.
     pub output: &'a Tensor,
@@ -81,7 +81,7 @@ pub struct SublayerEnd<'a> {
     pub input: &'a Tensor,
     /// h + x.
     pub sum: &'a Tensor,
-    /// What the layer does to the sum: its frozen norm, where the norm comes after it.
+    /// The frozen norm of the sum, in a post-norm layer.
     pub norm: &'a dyn Fn(&Tensor) -> Tensor,
     /// The number format of matrix products.
     pub kind: Kind,
@@ -89,12 +89,12 @@ pub struct SublayerEnd<'a> {
 
 /// What modules do in one layer. The defaults do nothing.
 pub trait Sites {
-    /// Keys and values put before the layer's own, after the projections of `input` `[B, T, H]`.
+    /// Keys and values to prepend to the projections of `input` `[B, T, H]`.
     fn key_values(&self, _input: &Tensor) -> Option<KeyValue> {
         None
     }
 
-    /// The tensor that takes the place of a site's `output`, which was computed from `input`.
+    /// The replacement of a site's `output`, which was computed from `input`.
     fn replaced(&self, _site: Site, _input: &Tensor, output: Tensor) -> Tensor {
         output
     }

@@ -1,7 +1,7 @@
 //! An encoder's weights, from the `model.safetensors` of a Hugging Face checkpoint.
 //!
 //! Names differ between checkpoints: with the architecture's prefix or without, below the names of
-//! what wrapped the model when it was saved, layer norms as `weight` and `bias` or as `gamma` and
+//! wrappers of the model when it was saved, layer norms as `weight` and `bias` or as `gamma` and
 //! `beta`. Pooler, heads and position ids are not used.
 
 use std::collections::HashMap;
@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use tch::Tensor;
 
-use super::absent::{self, AbsentFile, WEIGHTS_FILE};
 use super::architecture::{Expected, ModelConfig};
+use super::missing::{self, MissingFile, WEIGHTS_FILE};
 use crate::tensor_file::{TensorFile, TensorFileError};
 
-/// What a model is wrapped in when it is saved, in any order and depth: data parallelism, `torch.compile`,
-/// FSDP and activation checkpoints, PEFT, sentence-transformers, Lightning modules and trainers of one's own.
+/// Names of wrappers, which occur in any order and depth: data parallelism, `torch.compile`, FSDP and activation
+/// checkpoints, PEFT, sentence-transformers, Lightning modules and custom trainers.
 const WRAPPERS: [&str; 13] = [
     "module",
     "_orig_mod",
@@ -31,7 +31,7 @@ const WRAPPERS: [&str; 13] = [
     "network",
 ];
 
-/// As many names of a file as a message shows.
+/// The most names of a file that a message shows.
 const SHOWN_NAMES: usize = 4;
 
 /// Why an encoder's weights cannot be used.
@@ -39,11 +39,11 @@ const SHOWN_NAMES: usize = 4;
 pub enum WeightsError {
     /// There is no such file.
     #[error(transparent)]
-    Absent(#[from] AbsentFile),
-    /// It cannot be read, or lacks a tensor that fits.
+    Absent(#[from] MissingFile),
+    /// It cannot be read, or a tensor does not fit.
     #[error(transparent)]
     File(#[from] TensorFileError),
-    /// It lacks a tensor, and has names that may say why.
+    /// A tensor is missing; with names that may explain why.
     #[error(
         "{}: tensor {tensor} is missing; {}; expected are the names of a {architecture} checkpoint",
         path.display(),
@@ -56,12 +56,12 @@ pub enum WeightsError {
         tensor: String,
         /// Some of the names that the file has.
         names: Vec<String>,
-        /// How many it has beside them.
+        /// The number of further names.
         more: usize,
         /// The architecture by `config.json`.
         architecture: &'static str,
     },
-    /// Two of its tensors are the same one, once their wrappers' names are taken off.
+    /// Two of its tensors have the same name without their wrappers' names.
     #[error(
         "{}: tensors {} and {} both are the encoder's {tensor}; save the one encoder that is meant",
         path.display(),
@@ -76,7 +76,7 @@ pub enum WeightsError {
         /// Their names in the file.
         names: [String; 2],
     },
-    /// It is of another depth than `config.json` tells.
+    /// Its depth differs from that of `config.json`.
     #[error(
         "{}: holds {found} layers, and field num_hidden_layers of config.json beside it is {expected}; they are not of the same model",
         path.display()
@@ -98,7 +98,7 @@ pub enum WeightsError {
 /// one twice, or holds one of another shape or number format or with a value that is not finite; the error names
 /// file and tensor. Nothing is ever written.
 pub fn read(model: &Path, config: &ModelConfig) -> Result<HashMap<String, Tensor>, WeightsError> {
-    absent::check(model, WEIGHTS_FILE)?;
+    missing::check(model, WEIGHTS_FILE)?;
     let path = model.join(WEIGHTS_FILE);
     let mut file = TensorFile::open(&path)?;
     let expected = config.architecture.tensors();
@@ -150,8 +150,8 @@ fn stored_names(
     Ok(stored)
 }
 
-/// Says that a tensor is missing, and which names may be it in another spelling: those that end as it
-/// does or go on from its layer's name, or any where the file has nothing of an encoder.
+/// The error for a missing tensor, with similar names: those with the same ending or of the same layer, or any if the
+/// file has nothing of an encoder.
 fn missing(
     tensor: &str,
     expected: &[Expected],

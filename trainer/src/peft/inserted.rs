@@ -13,16 +13,16 @@ use crate::nn::NamedTensors;
 /// Every module of a configuration.
 #[derive(Debug)]
 pub struct Modules {
-    /// In the order in which they were made.
+    /// In order of creation.
     parts: Vec<Part>,
-    /// The first layer that carries modules.
+    /// The first layer with modules.
     first_active: Option<usize>,
 }
 
 /// A module and the layers that it serves.
 #[derive(Clone, Debug)]
 struct Part {
-    /// What stands before the names of its tensors.
+    /// The prefix of its tensors' names.
     name: String,
     layers: Vec<usize>,
     module: Rc<dyn PeftModule>,
@@ -72,12 +72,12 @@ impl Modules {
         }
     }
 
-    /// The first layer that carries modules, or nothing for the empty model.
+    /// The first layer with modules; `None` for the empty model.
     pub fn first_active(&self) -> Option<usize> {
         self.first_active
     }
 
-    /// The modules as an adapter keeps them.
+    /// The modules in their deployed form.
     #[must_use]
     pub fn deployed(&self) -> Self {
         let deployed = |part: &Part| Part {
@@ -127,7 +127,7 @@ impl Modules {
     }
 }
 
-/// The modules in one forward pass, with what each computes once.
+/// The modules in one forward pass, with their precomputed tensors.
 #[derive(Debug)]
 pub struct ModulesInPass<'a> {
     parts: Vec<(&'a Part, Option<Tensor>)>,
@@ -135,13 +135,13 @@ pub struct ModulesInPass<'a> {
 }
 
 impl ModulesInPass<'_> {
-    /// L, the positions that are put before every text's keys and values.
+    /// L, the number of positions that are prepended to every text's keys and values.
     pub fn positions(&self) -> i64 {
         let positions = self.parts.iter().map(|(part, _)| part.module.positions());
         positions.max().unwrap_or(0)
     }
 
-    /// What is inserted into a layer.
+    /// The modules of a layer.
     pub fn sites(&self, layer: usize) -> LayerSites<'_> {
         let calls = self.parts.iter().filter_map(|(part, precomputed)| {
             let slot = part.layers.iter().position(|served| *served == layer)?;
@@ -162,7 +162,7 @@ impl ModulesInPass<'_> {
     }
 }
 
-/// What is inserted into one layer in one forward pass.
+/// The modules of one layer in one forward pass.
 #[derive(Debug)]
 pub struct LayerSites<'a> {
     calls: Vec<(&'a dyn PeftModule, LayerCall<'a>)>,

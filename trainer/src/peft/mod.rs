@@ -2,7 +2,7 @@
 //!
 //! With x the feed-forward block's input, h its output after dropout and LN the layer's frozen
 //! output norm, a layer with serial and parallel adapter gives
-//! `y = LN(h + SA(LN(h + x)) + 4·PA(x) + x)`; a module that is left out drops its term
+//! `y = LN(h + SA(LN(h + x)) + 4·PA(x) + x)`; an omitted module drops its term
 //! (AutoPEFT, arXiv:2301.12132, section 3.1, in the form of its authors' code). A prefix acts on
 //! attention, independently of both.
 

@@ -1,4 +1,4 @@
-//! What a PEFT module is to the rest of the trainer, which knows none by name.
+//! The interface of PEFT modules; the rest of the trainer depends on none by name.
 
 use std::fmt::Debug;
 use std::rc::Rc;
@@ -15,15 +15,15 @@ use crate::nn::NamedTensors;
 pub struct ModuleRow {
     /// Its name in the names of tensors.
     pub name: &'static str,
-    /// Its size in a configuration is this module's; 0 leaves it out.
+    /// The module of the configuration that has its size; 0 omits it.
     pub module: Module,
-    /// What one module of it serves.
+    /// What one instance serves.
     pub scope: Scope,
     /// A module with its initial values, drawn from libtorch's generator.
     pub init: fn(&Insertion<'_>) -> Rc<dyn PeftModule>,
 }
 
-/// What one module serves.
+/// What one instance serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// One layer: each active layer has its own. Tensors are named `layer.2.NAME.…`.
@@ -50,40 +50,39 @@ pub struct Insertion<'a> {
 pub struct LayerCall<'a> {
     /// The layer's index among those that the module serves, from 0.
     pub slot: usize,
-    /// What `precompute` gave in this pass.
+    /// The result of `precompute` in this pass.
     pub precomputed: Option<&'a Tensor>,
-    /// The pass.
+    /// The settings of the pass.
     pub pass: &'a Pass,
 }
 
-/// A module with its parameters. What it does not do at a site, the defaults leave as it is; what it gives to a
-/// site of a layer is `[B, T, …]` like what is there.
+/// A module with its parameters. The default methods change nothing; tensors for a site of a layer have its shape
+/// `[B, T, …]`.
 pub trait PeftModule: Debug {
-    /// The trained parameters, float32 leaves, in an order that is always the same. Names of biases end in `bias`;
-    /// weight decay leaves them out.
+    /// The trained parameters, float32 leaves, in a fixed order. Names of biases end in `bias`; weight decay excludes them.
     fn named(&self) -> NamedTensors;
 
-    /// The module as an adapter keeps it, with the same predictions bit for bit; nothing where it is the same.
+    /// The module in its deployed form, with the same predictions bit for bit; `None` if it is the same.
     fn deployed(&self) -> Option<Rc<dyn PeftModule>> {
         None
     }
 
-    /// What is computed once per forward pass, for all layers.
+    /// Computed once per forward pass, for all layers.
     fn precompute(&self) -> Option<Tensor> {
         None
     }
 
-    /// L, how many keys and values `key_values` gives.
+    /// L, the number of keys and values of `key_values`.
     fn positions(&self) -> i64 {
         0
     }
 
-    /// Keys and values before the layer's own; `input` is the attention sublayer's, `[B, T, H]`.
+    /// Keys and values to prepend to the layer's own; `input` is the attention sublayer's, `[B, T, H]`.
     fn key_values(&self, _call: &LayerCall<'_>, _input: &Tensor) -> Option<KeyValue> {
         None
     }
 
-    /// What takes the place of a site's `output`, which was computed from `input`.
+    /// The replacement of a site's `output`, which was computed from `input`.
     fn replaced(
         &self,
         _call: &LayerCall<'_>,
@@ -94,7 +93,7 @@ pub trait PeftModule: Debug {
         None
     }
 
-    /// A term of the sum at a sublayer's end.
+    /// A term to add to a sublayer's sum.
     fn term(&self, _call: &LayerCall<'_>, _end: &SublayerEnd<'_>) -> Option<Tensor> {
         None
     }

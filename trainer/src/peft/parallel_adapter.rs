@@ -1,8 +1,8 @@
 //! The parallel adapter, s·PA(x) = s·Up(ReLU(Down(x))) with s = 4, of He et al. (arXiv:2110.04366,
 //! the "scaled parallel adapter").
 //!
-//! It reads the feed-forward block's input and is added to its output before the norm. Down starts
-//! from Kaiming's uniform distribution with a = √5 (that is U(±1/√H)), Up and both biases from 0: an
+//! It reads the feed-forward block's input and is added to its output before the norm. Down is
+//! initialised from Kaiming's uniform distribution with a = √5 (that is U(±1/√H)), Up and both biases with 0: an
 //! untrained adapter changes nothing.
 
 use std::rc::Rc;

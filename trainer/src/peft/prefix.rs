@@ -1,10 +1,11 @@
-//! Prefix tuning of Li and Liang (arXiv:2101.00190): L trained keys and values before those of the
-//! text, in each of n layers.
+//! Prefix tuning of Li and Liang (arXiv:2101.00190): L trained keys and values are prepended to those of the text, in
+//! each of n layers.
 //!
 //! While training they come from one small network, shared by the layers: an embedding
 //! E `[L, H]` ~ N(0, 1), a dense layer to m = 800 with tanh, and a dense layer to 2·n·H, both with
 //! default initialisation. Of the 2n slots of width H, the i-th active layer takes slot 2i as keys
-//! and slot 2i + 1 as values. What an adapter keeps is the network's output, its ejected form.
+//! and slot 2i + 1 as values. An adapter checkpoint has the network's output, the deployed
+//! form.
 
 use std::rc::Rc;
 
@@ -108,7 +109,7 @@ impl PeftModule for Prefix {
         }
     }
 
-    // The ejected form: the network is evaluated once. It has 2·L·H·n parameters.
+    // The deployed form: the network is evaluated once. It has 2·L·H·n parameters.
     fn deployed(&self) -> Option<Rc<dyn PeftModule>> {
         let values = tch::no_grad(|| self.output());
         let device = values.device();

@@ -1,4 +1,4 @@
-//! The modules that are built in.
+//! The built-in modules.
 
 use super::module::ModuleRow;
 use super::parallel_adapter::PARALLEL_ADAPTER;

@@ -1,8 +1,8 @@
 //! The serial adapter, SA(u) = Up(ReLU(Down(u))), of Pfeiffer et al. (arXiv:2005.00247).
 //!
 //! Its input u is LN(h + x): the layer's output norm is applied before it and, to the sum with its
-//! output, a second time. Both matrices start from N(0, 0.02²) (BERT's own scheme) and biases from
-//! 0, so that an untrained adapter is close to the identity, but not equal to it.
+//! output, a second time. Both matrices are initialised from N(0, 0.02²) (BERT's scheme) and biases
+//! with 0, so that an untrained adapter is close to the identity, but not equal to it.
 
 use std::rc::Rc;
 

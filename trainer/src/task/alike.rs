@@ -1,4 +1,4 @@
-//! Class names that a person takes for one, and the table of inferred classes.
+//! Warns of class names that look the same, and lists inferred classes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,14 +7,14 @@ use tokenizers::NormalizedString;
 
 use crate::data::shortened;
 
-/// As many classes as a note lists.
+/// The most classes that a note lists.
 const LISTED: usize = 12;
 
 /// Whole floats below this are all exact: 2^53.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// Notes on the classes that a training file was found to have, each with how many examples it has:
-/// what they are, and which of them differ in nothing that a person sees.
+/// Notes on the classes inferred from a training file, given with their numbers of examples: a list of them, and which
+/// of them look the same.
 pub(super) fn notes(
     classes: &[String],
     counts: &BTreeMap<String, usize>,
@@ -32,7 +32,7 @@ pub(super) fn notes(
     };
     let listed: Vec<String> = classes.iter().take(LISTED).map(counted).collect();
     let mut notes = vec![format!(
-        "{place}: {} classes were found, with so many examples: {}{rest}",
+        "{place}: {} classes were found, with their numbers of examples: {}{rest}",
         classes.len(),
         listed.join(", ")
     )];
@@ -46,13 +46,13 @@ pub(super) fn notes(
     notes
 }
 
-/// The name that looks like another one, where there is one.
+/// A listed name that looks like another one, if there is one.
 pub(super) fn twin<'a>(name: &str, classes: &'a [String]) -> Option<&'a String> {
     let wanted = likeness(name);
     classes.iter().find(|class| likeness(class) == wanted)
 }
 
-/// The classes that look alike, in groups of two and more.
+/// Groups of classes that look alike.
 pub(super) fn groups(classes: &[String]) -> Vec<Vec<&String>> {
     let mut groups: BTreeMap<String, Vec<&String>> = BTreeMap::new();
     for class in classes {
@@ -64,7 +64,7 @@ pub(super) fn groups(classes: &[String]) -> Vec<Vec<&String>> {
         .collect()
 }
 
-/// What is left of a name without differences of space, case, number form and Unicode form.
+/// A name normalised in whitespace, case, number form and Unicode form.
 fn likeness(name: &str) -> String {
     let mut normalized = NormalizedString::from(name);
     normalized.nfkc();

@@ -1,4 +1,4 @@
-//! Tasks of the user's own.
+//! Custom tasks.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -10,7 +10,7 @@ use super::error::TaskError;
 use super::family::{Family, Files, Labels};
 use crate::data::{Columns, DataError, TsvLayout};
 
-/// A task that describes its files itself.
+/// A task whose manifest describes its files.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Custom<'a>(pub &'a CustomTask);
 
@@ -56,7 +56,7 @@ fn files(custom: &CustomTask, directory: &Path) -> Result<Files, TaskError> {
     })
 }
 
-/// Says of a column that is not there which field names it.
+/// Adds to the error about a missing column the field that names it.
 fn column_of(columns: &Columns, problem: DataError) -> TaskError {
     match problem.absent_column() {
         None => problem.into(),
@@ -85,7 +85,7 @@ fn check(labels: &[String]) -> Result<(), TaskError> {
     }
 }
 
-/// A file of the source. It may not lie outside: on a cluster the source is one claim's directory.
+/// The path of a file, which must be inside the source: on a cluster the source is a directory of a claim.
 fn inside(directory: &Path, file: &str, field: &'static str) -> Result<PathBuf, TaskError> {
     let is_inside = !file.is_empty()
         && Path::new(file)

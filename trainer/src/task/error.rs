@@ -1,4 +1,4 @@
-//! What can be wrong with a task and its files.
+//! Errors of a task and its files.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ pub enum TaskError {
     /// A file cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A column that a custom task names is not there.
+    /// A column of a custom task is missing.
     #[error("{problem}; {field} names it")]
     Column {
         /// What the reader says.
@@ -30,17 +30,17 @@ pub enum TaskError {
         /// Tasks whose columns these are.
         others: Vec<&'static str>,
     },
-    /// The data's directory is not there.
+    /// The data directory is missing.
     #[error("spec.task.source: {} is not a directory", .0.display())]
     NoDirectory(PathBuf),
-    /// A known task's files are not there.
+    /// A known task's files are missing.
     #[error(
         "spec.task.source: {} has no files of {task}; expected train.tsv and {dev}, or {parquet}{}",
         directory.display(),
         if there.is_empty() { String::new() } else { format!("; it has {there}") }
     )]
     NoFiles {
-        /// Where they were looked for.
+        /// The directory that was searched for them.
         directory: PathBuf,
         /// The task.
         task: &'static str,
@@ -51,19 +51,19 @@ pub enum TaskError {
         /// What is there instead.
         there: String,
     },
-    /// One of a known task's two files is not there.
+    /// One of a known task's two files is missing.
     #[error(
         "spec.task.source: {} has {there} but not {missing}; {task} needs both",
         directory.display()
     )]
     NoFile {
-        /// Where it was looked for.
+        /// The directory that was searched for it.
         directory: PathBuf,
         /// The task.
         task: &'static str,
-        /// The file that is there.
+        /// The existing file.
         there: String,
-        /// The file that is not.
+        /// The missing file.
         missing: String,
     },
     /// A file name that leaves the data's directory.
@@ -108,7 +108,7 @@ pub enum TaskError {
     },
     /// No example has a text.
     #[error(
-        "{place}, field {column:?}: an empty text, as in every row of the file; examples without a token teach and measure nothing"
+        "{place}, field {column:?}: an empty text, as in every row of the file; nothing can be learned or measured without text"
     )]
     EmptyTexts {
         /// The first one.
@@ -129,7 +129,7 @@ pub enum TaskError {
         /// The one label.
         value: String,
     },
-    /// Examples over which nothing can be learned, or told apart.
+    /// Examples from which nothing can be learned or measured.
     #[error("{examples}{problem}; {advice}")]
     Sample {
         /// How many of which.
@@ -139,7 +139,7 @@ pub enum TaskError {
         /// What would be right.
         advice: String,
     },
-    /// More classes than any classifier has.
+    /// Too many classes.
     #[error(
         "{}, field {column:?}: {found} different labels, at most {most}; for numbers use type: Regression",
         path.display()
@@ -157,7 +157,7 @@ pub enum TaskError {
 }
 
 impl TaskError {
-    /// Whether a file or a directory is not there, rather than wrong.
+    /// Whether a file or a directory is missing, rather than invalid.
     pub fn is_absence(&self) -> bool {
         matches!(
             self,

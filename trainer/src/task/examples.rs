@@ -21,7 +21,7 @@ impl Kind {
     }
 }
 
-/// What the examples of one file should be answered with, in the order of the examples.
+/// The targets of one file's examples, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets {
     /// Indices of classes.
@@ -31,7 +31,7 @@ pub enum Targets {
 }
 
 impl Targets {
-    /// The targets at some places.
+    /// The targets at some indices.
     fn at(&self, places: &[usize]) -> Self {
         match self {
             Self::Classes(all) => Self::Classes(places.iter().map(|place| all[*place]).collect()),
@@ -50,17 +50,17 @@ pub struct Examples {
 }
 
 impl Examples {
-    /// How many.
+    /// The number of examples.
     pub fn len(&self) -> usize {
         self.texts.len()
     }
 
-    /// Never: a file without examples is refused.
+    /// Always false: a file without examples is rejected.
     pub fn is_empty(&self) -> bool {
         self.texts.is_empty()
     }
 
-    /// The examples at some places.
+    /// The examples at some indices.
     #[must_use]
     pub fn at(&self, places: &[usize]) -> Self {
         Self {

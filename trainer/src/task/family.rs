@@ -1,4 +1,4 @@
-//! What a family of tasks is: how their files are found and read.
+//! A family of tasks: how their files are found and read.
 
 use std::path::{Path, PathBuf};
 
@@ -13,14 +13,14 @@ pub trait Family {
     /// The files of the task in a directory.
     ///
     /// # Errors
-    /// They are not there, or the task's description is wrong.
+    /// They are missing, or the task's description is invalid.
     fn files(&self, directory: &Path) -> Result<Files, TaskError>;
 
-    /// What a user is told where a file cannot be read.
+    /// The error for a user if a file cannot be read.
     fn explain(&self, columns: &Columns, problem: DataError) -> TaskError;
 }
 
-/// Where a task's files lie and how they are read.
+/// The paths of a task's files, and how they are read.
 #[derive(Debug)]
 pub struct Files {
     /// The training file.

@@ -1,7 +1,7 @@
 //! The GLUE tasks (arXiv:1804.07461): their files, columns, labels and quirks.
 //!
 //! Two layouts are read: the benchmark's own (`train.tsv` and `dev.tsv`, without quoting), and the
-//! hub's Parquet files. A class's number is its place in the hub's list of names.
+//! hub's Parquet files. A class's number is its index in the hub's list of names.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -52,7 +52,7 @@ fn files(facts: &TaskFacts, directory: &Path) -> Result<Files, TaskError> {
     let places = places.chain(hub.iter().map(|folder| (folder, &parquet)));
     let mut half = None;
     for (folder, files) in places {
-        // A link that leads nowhere counts: the reader says so.
+        // A dangling link counts: the reader reports it.
         let is_there = |file: &String| folder.join(file).symlink_metadata().is_ok();
         match files.each_ref().map(is_there) {
             [true, true] if *files == tsv => return Ok(from_tsv(facts, folder)),
@@ -85,7 +85,7 @@ fn files(facts: &TaskFacts, directory: &Path) -> Result<Files, TaskError> {
     })
 }
 
-/// What a directory has, for a message.
+/// The files of a directory, for a message.
 fn there(directory: &Path) -> String {
     let names: BTreeSet<String> = std::fs::read_dir(directory)
         .into_iter()
@@ -96,7 +96,7 @@ fn there(directory: &Path) -> String {
     listed(names.iter().map(String::as_str))
 }
 
-/// Says of a file without the task's columns whose columns it has.
+/// For a file without the task's columns: the error with the tasks whose columns it has.
 fn other_task(facts: &TaskFacts, problem: DataError) -> TaskError {
     let path = match &problem {
         DataError::NoColumn { path, .. } => path,
@@ -106,14 +106,14 @@ fn other_task(facts: &TaskFacts, problem: DataError) -> TaskError {
     let is_parquet = path.extension().is_some_and(|ending| ending == "parquet");
     let header: Vec<String> = match &problem {
         DataError::NoColumn { found, .. } if is_parquet => found.clone(),
-        // The task's own header was taken, where its files have none.
+        // The files of this task have no header.
         _ => data::first_line(path)
             .map(|line| line.split('\t').map(ToOwned::to_owned).collect())
             .unwrap_or_default(),
     };
     let others = owners(&header, is_parquet);
     if others.contains(&facts.name) {
-        // The columns are right; a row is not.
+        // The columns are right: the error is in a row.
         return problem.into();
     }
     let is_count = matches!(problem, DataError::ColumnCount { .. });
@@ -209,7 +209,7 @@ fn owned(names: &[&str]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// A task that only this test has: its row is all that is needed to read it (docs/extending.md).
+    /// A task of this test only: a row is all that it takes (docs/extending.md).
     #[test]
     fn a_row_is_all_that_a_new_task_needs() {
         let row = TaskFacts {

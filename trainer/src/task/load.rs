@@ -15,7 +15,7 @@ use crate::data::{self, Columns, Place, Row, Rows, TsvLayout};
 /// The files that a task reads, training first.
 ///
 /// # Errors
-/// The directory or a known task's files are not there, or a custom task's description is wrong.
+/// The directory or a known task's files are missing, or a custom task's description is invalid.
 pub fn data_files(spec: &TaskSpec, directory: &Path) -> Result<[PathBuf; 2], TaskError> {
     let Files {
         train, validation, ..
@@ -32,7 +32,7 @@ pub fn load(spec: &TaskSpec, directory: &Path) -> Result<Task, TaskError> {
 /// Reads both files of a family's task; `metric` is its score.
 ///
 /// # Errors
-/// A file is not there or cannot be used.
+/// A file is missing or cannot be used.
 pub fn load_of(family: &dyn Family, metric: Metric, directory: &Path) -> Result<Task, TaskError> {
     let files = family.files(directory)?;
     let train = rows(&files.train, &files, family)?;
@@ -107,7 +107,7 @@ fn check_metric(spec: &TaskSpec) -> Result<Metric, TaskError> {
     }
 }
 
-/// The files of a task in a data set of the hub, training first; nothing for one that does not describe its own.
+/// The files of a task in a data set of the hub, training first; none for a custom task without a description.
 pub fn hub_files(spec: &TaskSpec) -> Option<[String; 2]> {
     match (spec.name.facts(), &spec.custom) {
         (Some(facts), _) => Some(Glue(facts).hub_files()),
@@ -116,7 +116,7 @@ pub fn hub_files(spec: &TaskSpec) -> Option<[String; 2]> {
     }
 }
 
-/// A spec's task, whose files lie in a directory.
+/// A task of a spec, with the directory of its files.
 fn family<'a>(spec: &'a TaskSpec, directory: &Path) -> Result<Box<dyn Family + 'a>, TaskError> {
     if !directory.is_dir() {
         return Err(TaskError::NoDirectory(directory.into()));
@@ -159,7 +159,7 @@ fn examples(
     })
 }
 
-/// A few examples may be without text; all of them have no tokens to learn or to score anything by.
+/// Rejects a file whose texts are all empty; some may be.
 fn not_all_empty(rows: &[Row], path: &Path, columns: &Columns) -> Result<(), TaskError> {
     let is_empty = |row: &Row| {
         let second = row.second.as_deref().unwrap_or_default();

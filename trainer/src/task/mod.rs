@@ -1,4 +1,4 @@
-//! A task's examples: texts and targets, read from its files and checked. A file a family of tasks.
+//! A task's examples: texts and targets, read from its files and checked. One file per family of tasks.
 
 mod alike;
 mod custom;

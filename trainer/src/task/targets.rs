@@ -1,4 +1,4 @@
-//! From labels as they stand in a file to classes and numbers.
+//! From the labels of a file to classes and numbers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -53,7 +53,7 @@ pub(super) fn infer(
     Ok((labels, found))
 }
 
-/// The place of each row's label in the list of classes.
+/// The index of each row's class.
 pub(super) fn classes(
     rows: &[Row],
     spelled: &[String],
@@ -119,8 +119,8 @@ pub(super) fn numbers(rows: &[Row], path: &Path, column: &str) -> Result<Targets
     Ok(Targets::Numbers(numbers))
 }
 
-/// With one label for all there is nothing to learn, and a correlation is undefined. `spelled` are
-/// the classes as the file has them.
+/// Rejects a file with a single label: there is nothing to learn, and a correlation is undefined. `spelled` are the
+/// classes as the file has them.
 pub(super) fn not_constant(
     targets: &Targets,
     spelled: &[String],
@@ -141,8 +141,8 @@ fn only<T: PartialEq>(values: &[T]) -> Option<&T> {
     values.iter().all(|value| value == first).then_some(first)
 }
 
-/// A label as text: the numbers 1 and 1.0 and the text "1" name the same class. A text is taken as
-/// it stands: "1.0" and " 1" name others.
+/// A label as text: the numbers 1 and 1.0 and the text "1" name the same class. Text is not
+/// normalised: "1.0" and " 1" name others.
 fn spelling(label: &Label, line: u64, path: &Path, column: &str) -> Result<String, DataError> {
     match label {
         Label::Text(text) if text.is_empty() => Err(value(
@@ -156,7 +156,7 @@ fn spelling(label: &Label, line: u64, path: &Path, column: &str) -> Result<Strin
         Label::Integer(whole) => Ok(whole.to_string()),
         Label::Decimal(digits) => Ok(digits.clone()),
         Label::Boolean(value) => Ok(value.to_string()),
-        // A whole number that no 64 bits hold was rounded: others are the same by now.
+        // A whole number beyond 64 bits was rounded and may be equal to others now.
         Label::Number(number)
             if number.is_finite() && number.abs() >= ROUNDED && number.fract() == 0.0 =>
         {

@@ -1,5 +1,5 @@
-//! What is changed in a `tokenizer.json` so that a text has the tokens that the model's own
-//! tokenizer gives it, the same ones every time. What changes tokens is said in a note.
+//! Corrections of a `tokenizer.json`, so that a text always has the tokens that the model's own tokenizer gives it. A
+//! note reports each correction that changes tokens.
 
 use tokenizers::models::ModelWrapper;
 use tokenizers::normalizers::NormalizerWrapper;
@@ -11,9 +11,8 @@ use tokenizers::{PostProcessor, PostProcessorWrapper, Tokenizer};
 use super::settings::{SETTINGS_FILE, Settings};
 use crate::encoder::architecture::SpecialTokens;
 
-/// Switches off what draws at random for training: dropout of BPE's merges, sampling of Unigram's
-/// pieces.
-pub(super) fn switch_sampling_off(tokenizer: &mut Tokenizer) -> Option<String> {
+/// Disables randomness: dropout of BPE's merges, sampling of Unigram's pieces.
+pub(super) fn disable_sampling(tokenizer: &mut Tokenizer) -> Option<String> {
     let mut model = tokenizer.get_model().clone();
     let name = match &mut model {
         ModelWrapper::BPE(bpe) if bpe.dropout.is_some_and(|rate| rate > 0.0) => {
@@ -28,14 +27,14 @@ pub(super) fn switch_sampling_off(tokenizer: &mut Tokenizer) -> Option<String> {
     };
     tokenizer.with_model(model);
     Some(format!(
-        "the tokenizer's {name} is switched off: a text has the same tokens every time"
+        "the tokenizer's {name} is disabled, so that a text always has the same tokens"
     ))
 }
 
-/// Adds the special tokens of the model's own tokenizer where the file's post-processor adds none.
+/// Adds the special tokens of the model's own tokenizer if the file's post-processor adds none.
 ///
 /// # Errors
-/// What keeps them from being added, as the end of a sentence about the file.
+/// Why they cannot be added, as the end of a sentence about the file.
 pub(super) fn add_special_tokens(
     tokenizer: &mut Tokenizer,
     own: Option<SpecialTokens>,
@@ -48,7 +47,7 @@ pub(super) fn add_special_tokens(
     if added > 0 {
         return Ok(None);
     }
-    let own = own.ok_or("the model's own ones are not known")?;
+    let own = own.ok_or("the model's special tokens are not known")?;
     let start = settings
         .cls_token
         .as_ref()
@@ -77,8 +76,8 @@ pub(super) fn add_special_tokens(
     Ok(Some(note))
 }
 
-/// `[CLS] A [SEP]` and `[CLS] A [SEP] B [SEP]`, B's segment being 1. The template names them by words
-/// of its own: a token's text may hold characters that mean something there.
+/// `[CLS] A [SEP]` and `[CLS] A [SEP] B [SEP]`, B's segment being 1. The template has
+/// placeholders: a token's text may contain the template's syntax.
 fn with_segments(first: (String, u32), last: (String, u32)) -> Result<TemplateProcessing, String> {
     let special = |(text, id): &(String, u32), name: &str| {
         SpecialToken::new(name.into(), vec![*id], vec![text.clone()])
@@ -93,19 +92,19 @@ fn with_segments(first: (String, u32), last: (String, u32)) -> Result<TemplatePr
         .map_err(|error| error.to_string())
 }
 
-/// What came of the settings.
+/// The effect of the settings.
 #[derive(Debug, Default)]
 pub(super) struct Followed {
-    /// Whether a text may have other tokens than by `tokenizer.json` alone.
+    /// Whether texts may have other tokens than with `tokenizer.json` alone.
     pub(super) is_changed: bool,
     pub(super) notes: Vec<String>,
 }
 
-/// Follows the settings where they contradict the file, as transformers does.
+/// Applies the settings where they contradict the file, as transformers does.
 ///
 /// # Errors
 /// The library's message about the tokenizer's added tokens, which it reads again.
-pub(super) fn follow(
+pub(super) fn apply(
     tokenizer: &mut Tokenizer,
     settings: &Settings,
 ) -> tokenizers::Result<Followed> {
@@ -114,9 +113,7 @@ pub(super) fn follow(
         return Ok(Followed::default());
     }
     let followed = |field: &str, value: String| {
-        format!(
-            "{SETTINGS_FILE} has {field}: {value}, which is followed; tokenizer.json has the contrary"
-        )
+        format!("{SETTINGS_FILE} has {field}: {value}, which overrides tokenizer.json")
     };
     let mut normalizer = tokenizer.get_normalizer().cloned();
     for (field, value) in normalizer
@@ -143,13 +140,13 @@ pub(super) fn follow(
     if let Some(wanted) = settings.do_lower_case.filter(|wanted| *wanted != lowers) {
         let done = if lowers { "are" } else { "are not" };
         notes.push(format!(
-            "{SETTINGS_FILE} has do_lower_case: {wanted}, and tokenizer.json has a normalizer of its own, which is followed: texts {done} lower-cased"
+            "{SETTINGS_FILE} has do_lower_case: {wanted}, but the normalizer of tokenizer.json takes precedence: texts {done} lower-cased"
         ));
     }
     Ok(Followed { is_changed, notes })
 }
 
-/// Gives each BERT normalizer the settings' values; the fields that had others, and their values.
+/// Sets the settings' values in each BERT normalizer; returns the fields that differed, and their values.
 fn normalize(
     normalizer: &mut NormalizerWrapper,
     settings: &Settings,
@@ -170,7 +167,7 @@ fn normalize(
                 changed.push(("do_lower_case", wanted.to_string()));
             }
             if let Some(wanted) = settings.strip_accents {
-                // Left open, it is what `lowercase` is.
+                // If unset, it equals `lowercase`.
                 let strips = |strip: Option<bool>| strip.unwrap_or(bert.lowercase);
                 if strips(wanted) != strips(bert.strip_accents) {
                     let value = wanted.map_or("null".into(), |wanted| wanted.to_string());

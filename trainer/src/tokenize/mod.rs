@@ -1,11 +1,10 @@
 //! Texts to token ids, by the model's own `tokenizer.json`.
 //!
-//! The file's truncation and padding are always replaced: files are found with either of them
-//! switched on at another length (all-MiniLM-L6-v2's has both at 128). Special tokens and pairs
-//! are as the file's post-processor has them; where it has none, as the model's own tokenizer adds
-//! them. `tokenizer_config.json` is followed where transformers follows it.
+//! The file's truncation and padding are always replaced: some files enable them with another length
+//! (all-MiniLM-L6-v2's has both at 128). Special tokens and pairs are those of the file's post-processor; if it adds
+//! none, those of the model's own tokenizer. `tokenizer_config.json` is applied where transformers applies it.
 
-mod mend;
+mod corrections;
 mod settings;
 
 use std::io;
@@ -21,10 +20,10 @@ use tokenizers::{
     PostProcessor, Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy,
 };
 
-/// Why texts cannot be turned into tokens.
+/// Why texts cannot be tokenised.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenizeError {
-    /// The file is not there or cannot be read.
+    /// The file is missing or cannot be read.
     #[error(
         "{}: {source}; a model's directory holds its fast tokenizer in this file (transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...))",
         path.display()
@@ -43,15 +42,15 @@ pub enum TokenizeError {
         /// What the parser says.
         problem: String,
     },
-    /// `tokenizer_config.json` is there and cannot be used.
-    #[error("{} cannot be used: {source}; it is the one that belongs to tokenizer.json, or is left out", path.display())]
+    /// `tokenizer_config.json` cannot be used.
+    #[error("{} cannot be used: {source}; use the one that belongs to tokenizer.json, or none", path.display())]
     Settings {
         /// The file.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
-    /// Nothing would mark where an example begins, which is what the head reads.
+    /// No token would mark the start of an example, which the head reads.
     #[error(
         "{}: its post-processor adds no special tokens, and {problem}; save the tokenizer with its own (transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...))",
         path.display()
@@ -59,7 +58,7 @@ pub enum TokenizeError {
     SpecialTokens {
         /// The file.
         path: PathBuf,
-        /// Why the model's own ones cannot be added.
+        /// Why the model's special tokens cannot be added.
         problem: String,
     },
     /// The tokenizer belongs to another model.
@@ -75,7 +74,7 @@ pub enum TokenizeError {
         /// The rows of the model's embedding.
         vocabulary: i64,
     },
-    /// There is no room for text.
+    /// There is no room for a token of text.
     #[error(
         "spec.training.maxLength is {max_length}; with {special} special tokens of this tokenizer, at least {} is needed",
         special + 1
@@ -94,7 +93,7 @@ pub enum TokenizeError {
         /// The model's limit.
         most: i64,
     },
-    /// The tokenizer refused a text.
+    /// The tokenizer rejected a text.
     #[error("the tokenizer rejected example {example} ({text:?}…): {problem}")]
     Text {
         /// The example, from 1.
@@ -106,10 +105,10 @@ pub enum TokenizeError {
     },
 }
 
-/// What a model accepts.
+/// The limits of a model's input.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// What the architecture's own tokenizer puts around texts.
+    /// The special tokens of the architecture.
     pub special_tokens: Option<SpecialTokens>,
     /// Rows of the embedding.
     pub vocabulary: i64,
@@ -118,7 +117,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What a model of a configuration accepts.
+    /// The limits by a model's configuration.
     pub fn of(config: &ModelConfig) -> Self {
         Self {
             special_tokens: config.special_tokens,
@@ -133,14 +132,13 @@ impl Limits {
 pub struct Encoded {
     /// Token ids of all examples.
     pub ids: Vec<i32>,
-    /// Segments of all tokens: 0 for the first text, 1 for the second where the model tells them
-    /// apart.
+    /// Segments of all tokens: 0 for the first text, 1 for the second if the model distinguishes them.
     pub types: Vec<i8>,
     /// Tokens of each example.
     pub lengths: Vec<usize>,
 }
 
-/// Turns texts into tokens.
+/// Tokenises texts.
 #[derive(Debug)]
 pub struct TextEncoder {
     tokenizer: Tokenizer,
@@ -180,18 +178,22 @@ impl TextEncoder {
                 vocabulary: limits.vocabulary,
             });
         }
-        let mut notes: Vec<String> = mend::switch_sampling_off(&mut tokenizer)
+        let mut notes: Vec<String> = corrections::disable_sampling(&mut tokenizer)
             .into_iter()
             .collect();
-        let added =
-            mend::add_special_tokens(&mut tokenizer, limits.special_tokens, &settings, pairs)
-                .map_err(|problem| {
-                    let path = path.clone();
-                    TokenizeError::SpecialTokens { path, problem }
-                })?;
+        let added = corrections::add_special_tokens(
+            &mut tokenizer,
+            limits.special_tokens,
+            &settings,
+            pairs,
+        )
+        .map_err(|problem| {
+            let path = path.clone();
+            TokenizeError::SpecialTokens { path, problem }
+        })?;
         notes.extend(added);
-        let followed =
-            mend::follow(&mut tokenizer, &settings).map_err(|error| broken(error.to_string()))?;
+        let followed = corrections::apply(&mut tokenizer, &settings)
+            .map_err(|error| broken(error.to_string()))?;
         notes.extend(followed.notes);
         notes.extend(settings.shorter_than(max_length));
         check_length(&tokenizer, max_length, limits.positions, pairs)?;
@@ -211,20 +213,19 @@ impl TextEncoder {
         })
     }
 
-    /// What a user should know about the tokenizer, one sentence each.
+    /// Notes for the user about the tokenizer, one sentence each.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// Whether tokens follow from `tokenizer_config.json`, too, because it contradicts
-    /// `tokenizer.json`.
+    /// Whether tokens depend on `tokenizer_config.json`, because it contradicts `tokenizer.json`.
     pub fn follows_settings(&self) -> bool {
         self.follows_settings
     }
 
     /// The tokens of some examples.
     pub fn encode(&self, texts: &[(String, Option<String>)]) -> Result<Encoded, TokenizeError> {
-        // Some thousand texts at a time: a tokenizer's encoding is far larger than its ids.
+        // A few thousand texts at a time: an encoding is far larger than its ids.
         const CHUNK: usize = 4096;
         let mut encoded = Encoded::default();
         for (chunk, texts) in texts.chunks(CHUNK).enumerate() {
@@ -267,12 +268,12 @@ impl TextEncoder {
         TokenizeError::Text {
             example: before + 1,
             text: String::new(),
-            problem: "no single text is refused, only all together".into(),
+            problem: "no single text is rejected, only all of them together".into(),
         }
     }
 }
 
-/// There must be room for a token of text, and a position for each.
+/// Checks that there is room for a token of text and a position for every token.
 fn check_length(
     tokenizer: &Tokenizer,
     max_length: usize,

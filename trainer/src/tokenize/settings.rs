@@ -1,4 +1,4 @@
-//! What a model's `tokenizer_config.json` says beside its `tokenizer.json`; the file may be left out.
+//! A model's `tokenizer_config.json`, which is optional.
 
 use std::io;
 use std::path::Path;
@@ -10,25 +10,25 @@ use crate::files;
 /// The file's name in a model's directory.
 pub const SETTINGS_FILE: &str = "tokenizer_config.json";
 
-/// The fields that have a say in which tokens a text is, or how many it may be.
+/// The fields that affect tokens or their number.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct Settings {
-    /// The class of transformers that reads the tokenizer.
+    /// The tokenizer's class in transformers.
     pub tokenizer_class: Option<String>,
     /// Whether texts are lower-cased.
     pub do_lower_case: Option<bool>,
-    /// Whether accents are taken off; null is whether texts are lower-cased.
+    /// Whether accents are stripped; null means if texts are lower-cased.
     #[serde(default, deserialize_with = "given")]
     pub strip_accents: Option<Option<bool>>,
     /// Whether each Chinese character is a word.
     pub tokenize_chinese_chars: Option<bool>,
-    /// Whether a text's first word is as one after a space.
+    /// Whether a text's first word is treated as if it followed a space.
     pub add_prefix_space: Option<bool>,
     /// The token before an example.
     pub cls_token: Option<Token>,
     /// The token after a text.
     pub sep_token: Option<Token>,
-    /// The most tokens that the model was made for; absurdly many where nobody has said.
+    /// The most tokens that the model was made for; a huge number if that is unknown.
     pub model_max_length: Option<f64>,
 }
 
@@ -54,13 +54,13 @@ impl Token {
     }
 }
 
-/// A field that is there, which may be null.
+/// A field that is present but may be null.
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<bool>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
 impl Settings {
-    /// Reads them from a model's directory; nothing is said where there is no such file.
+    /// Reads the file of a model's directory; the default if there is none.
     ///
     /// # Errors
     /// The file cannot be read, or is no JSON object with fields of the right types.
@@ -72,7 +72,7 @@ impl Settings {
         serde_json::from_str(&files::read_json(&path)?).map_err(io::Error::from)
     }
 
-    /// A note where the model was made for fewer tokens than are asked for.
+    /// A note if the model was made for fewer tokens than requested.
     pub fn shorter_than(&self, max_length: usize) -> Option<String> {
         let most = self.model_max_length?;
         (most < max_length as f64).then(|| {
@@ -82,8 +82,8 @@ impl Settings {
         })
     }
 
-    /// Whether transformers follows these where they contradict `tokenizer.json`: its general
-    /// classes take the latter as it is.
+    /// Whether transformers applies these where they contradict `tokenizer.json`: its generic classes use the latter
+    /// unchanged.
     pub fn are_followed(&self) -> bool {
         !matches!(
             self.tokenizer_class.as_deref(),

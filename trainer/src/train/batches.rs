@@ -1,7 +1,7 @@
 //! Which examples go into which batch, and the batches themselves.
 //!
 //! N is the number of examples, T the longest of them in tokens, B the examples of a batch. The
-//! examples are put on the device once, padded; a batch is made there.
+//! examples are copied to the device once, padded; batches are made there.
 
 use autopeft_crds::spec::Padding;
 use rand::Rng;
@@ -12,20 +12,20 @@ use crate::encoder::sites::Batch;
 use crate::task::Targets;
 use crate::tokenize::Encoded;
 
-/// Examples are put together with others of like length within windows of this many batches: far
-/// enough for little padding, near enough for a random order.
+/// Examples are sorted by length within windows of this many batches: large enough for little padding, small enough for
+/// a random order.
 const WINDOW_BATCHES: usize = 50;
 
 /// The examples of one batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// Their places in the data set.
+    /// Their indices in the data set.
     pub rows: Vec<i64>,
     /// The length that they are padded to.
     pub length: usize,
 }
 
-/// A group whose rows lie on the device.
+/// A group whose indices are on the device.
 #[derive(Debug)]
 pub struct Placed {
     /// `[B]`.
@@ -33,7 +33,7 @@ pub struct Placed {
     length: i64,
 }
 
-/// How examples are put into batches.
+/// How examples are batched.
 #[derive(Clone, Copy, Debug)]
 pub struct Batching {
     /// B.
@@ -83,7 +83,7 @@ impl Batching {
 /// A data set on a device.
 #[derive(Debug)]
 pub struct DataSet {
-    /// `[N, T]`, 32 bits: half the memory of what the embedding wants.
+    /// `[N, T]`, 32 bits: half the memory of the embedding's index type.
     ids: Tensor,
     /// `[N, T]`, 8 bits.
     types: Tensor,
@@ -152,7 +152,7 @@ impl DataSet {
         &self.lengths
     }
 
-    /// Puts the rows of groups on the device, all at once: the host waits for each copy.
+    /// Copies the indices of groups to the device, all at once: the host waits for each copy.
     pub fn place(&self, groups: &[Group]) -> Result<Vec<Placed>, TchError> {
         let rows: Vec<i64> = groups.iter().flat_map(|group| group.rows.clone()).collect();
         let rows = Tensor::f_from_slice(&rows)?.f_to_device(self.device)?;

@@ -1,19 +1,18 @@
 //! Validation metrics.
 //!
-//! Where a metric is undefined it is 0, never NaN: F1 of a class that is neither predicted nor
-//! right, Matthews correlation or a rank correlation of constant predictions. A model that always
-//! says the same has learnt nothing, and 0 says so. Elsewhere the values are scikit-learn's and
-//! SciPy's (`tests/golden/metrics.py`).
+//! An undefined metric is 0, never NaN: F1 of a class that occurs neither in predictions nor in targets, correlations of
+//! constant predictions. A constant predictor has learned nothing. Otherwise the values equal scikit-learn's and SciPy's
+//! (`tests/golden/metrics.py`).
 
 use std::collections::BTreeMap;
 
 use autopeft_crds::spec::Metric;
 use statrs::statistics::{Data, OrderStatistics, RankTieBreaker, Statistics};
 
-/// What a model said about the examples of a data set, in the order of its targets.
+/// The predictions for the examples of a data set, in the order of its targets.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Predictions {
-    /// Classes, and how many there are.
+    /// Classes, and their number.
     Classes {
         /// The class of each example.
         predicted: Vec<i64>,
@@ -24,7 +23,7 @@ pub enum Predictions {
     Numbers(Vec<f64>),
 }
 
-/// Every metric that fits; none where targets and predictions are not of one kind.
+/// Every metric that fits; none if targets and predictions are not of the same kind.
 pub fn all(predictions: &Predictions, targets: &crate::task::Targets) -> BTreeMap<Metric, f64> {
     use crate::task::Targets;
     match (predictions, targets) {
@@ -46,7 +45,7 @@ pub fn all(predictions: &Predictions, targets: &crate::task::Targets) -> BTreeMa
     }
 }
 
-/// The best that each metric can be where every example gets the same answer.
+/// The best value of each metric for a constant predictor.
 pub fn constant(targets: &crate::task::Targets, classes: usize) -> BTreeMap<Metric, f64> {
     use crate::task::Targets;
     match targets {
@@ -68,7 +67,7 @@ pub fn constant(targets: &crate::task::Targets, classes: usize) -> BTreeMap<Metr
     }
 }
 
-/// How often class `row` was answered with class `column`.
+/// The confusion matrix: how often class `row` was predicted as class `column`.
 struct Confusion {
     counts: Vec<f64>,
     classes: usize,
@@ -154,7 +153,7 @@ fn pearson(a: &[f64], b: &[f64]) -> f64 {
         return 0.0;
     }
     let spread = a.std_dev() * b.std_dev();
-    // Rounding may carry a perfect correlation past 1.
+    // Rounding may take a perfect correlation beyond 1.
     ratio(a.covariance(b), spread).clamp(-1.0, 1.0)
 }
 

@@ -1,4 +1,4 @@
-//! Training: what is taken of a task's examples, the loop with its recipe, and the score.
+//! Training: sampling of a task's examples, the loop with its recipe, and the score.
 
 pub mod batches;
 pub mod metrics;

@@ -1,8 +1,7 @@
 //! AdamW over one flat buffer, with the gradient clipped to norm 1.
 //!
 //! P is the number of trained parameters. The model's trained tensors become views of one buffer of
-//! P values, so that a step is a handful of operations whatever the configuration, and nothing of
-//! it waits for the device.
+//! P values, so that a step is a handful of operations for any configuration, and never waits for the device.
 //!
 //! Semantics are those of Hugging Face's AdamW, which the authors of AutoPEFT used: ε is added to
 //! √v before the bias correction, and the decay uses the uncorrected rate.
@@ -30,13 +29,13 @@ pub struct AdamW {
     mean: Tensor,
     /// `[P]`, v.
     square: Tensor,
-    /// `[P]`, the weight decay of each parameter; nothing where it is 0 for all.
+    /// `[P]`, the weight decay of each parameter; `None` if it is 0 for all.
     decay: Option<Tensor>,
     steps: i32,
 }
 
 impl AdamW {
-    /// Takes hold of the trained tensors, float32 leaves on one device. `weight_decay` acts on those whose names
+    /// Makes the trained tensors, float32 leaves on one device, views of the buffer. `weight_decay` acts on those whose names
     /// `is_decayed`.
     pub fn new(
         trainable: NamedTensors,

@@ -17,7 +17,7 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// How training examples are put into batches.
+    /// How training examples are batched.
     pub fn batching(&self) -> Batching {
         Batching {
             batch_size: self.training.batch_size as usize,

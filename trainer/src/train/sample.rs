@@ -1,4 +1,4 @@
-//! The examples that a fidelity takes, and whether they can be learned from and can tell models apart.
+//! The samples of a fidelity, and checks that a model can learn from them and be measured on them.
 
 use std::collections::BTreeSet;
 
@@ -7,15 +7,15 @@ use autopeft_crds::spec::{FidelitySpec, Metric};
 use super::seeds;
 use crate::task::{Examples, Kind, Targets, Task, TaskError};
 
-/// The fewest examples that a rank correlation is told from chance over: two have no values but -1, 0 and 1.
+/// The fewest examples for a correlation: of two it can only be -1, 0 or 1.
 const CORRELATED_LEAST: usize = 3;
 
-/// Which examples are spoken of.
+/// Training or validation examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Those that are trained on.
+    /// Training examples.
     Train,
-    /// Those that are scored on.
+    /// Validation examples.
     Validation,
 }
 
@@ -27,7 +27,7 @@ impl Part {
         }
     }
 
-    /// How many of them a fidelity wants.
+    /// The sample size of a fidelity.
     fn wanted(self, fidelity: &FidelitySpec) -> Option<u32> {
         match self {
             Self::Train => fidelity.train_examples,
@@ -35,7 +35,7 @@ impl Part {
         }
     }
 
-    /// Which of the samples that are drawn with one seed is theirs.
+    /// The name of their sample, which distinguishes samples drawn with one seed.
     fn draw(self) -> u64 {
         match self {
             Self::Train => 0,
@@ -51,7 +51,7 @@ impl Part {
     }
 }
 
-/// The examples that a fidelity takes; `seed` is that of the sample stream.
+/// The sample of a fidelity; `seed` is that of the sample stream.
 pub fn subsample(examples: Examples, part: Part, fidelity: &FidelitySpec, seed: u64) -> Examples {
     let places = seeds::sample(examples.len(), part.wanted(fidelity), seed, part.draw());
     if places.len() == examples.len() {
@@ -61,10 +61,10 @@ pub fn subsample(examples: Examples, part: Part, fidelity: &FidelitySpec, seed: 
     }
 }
 
-/// A task with the examples that a fidelity takes.
+/// A task with the samples of a fidelity.
 ///
 /// # Errors
-/// Nothing can be learned from them, or told apart by them.
+/// Nothing can be learned from them, or measured on them.
 pub fn sampled(task: Task, fidelity: &FidelitySpec, seed: u64) -> Result<Task, TaskError> {
     let (kind, metric) = (&task.kind, task.metric);
     let part = |examples: Examples, part: Part| {
@@ -82,11 +82,11 @@ pub fn sampled(task: Task, fidelity: &FidelitySpec, seed: u64) -> Result<Task, T
     })
 }
 
-/// Refuses training examples of one label, and validation examples over which the metric is the same for every
-/// model. `all` is how many the file has: fewer are a sample.
+/// Rejects training examples of a single label, and validation examples on which the metric is the same for every model.
+/// `all` is the number of examples in the file.
 ///
 /// # Errors
-/// Which examples, what they lack, and what would be right.
+/// Which examples, the problem, and the remedy.
 fn check(
     part: Part,
     examples: &Examples,
@@ -155,7 +155,7 @@ fn one_label(targets: &Targets, kind: &Kind) -> Option<String> {
     }
 }
 
-/// With two classes, F1 is that of the second: its name, where no example has it.
+/// The second of two classes, if no example has it: binary F1 is 0 for any model then.
 fn lacks_the_second(targets: &Targets, kind: &Kind) -> Option<String> {
     match (targets, kind) {
         (Targets::Classes(classes), Kind::Classification(labels)) => match labels.as_slice() {

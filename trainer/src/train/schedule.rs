@@ -1,7 +1,6 @@
-//! How many steps a trial takes, and the learning rate of each.
+//! The number of a trial's steps, and the learning rate of each.
 //!
-//! The rate runs through its whole schedule whatever the fidelity: a short trial is a short
-//! training, not the start of a long one.
+//! The schedule always spans the trial's own steps: a short trial is a short training, not the start of a long one.
 
 use autopeft_crds::spec::FidelitySpec;
 
@@ -15,8 +14,8 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule over `steps` steps, of which `warmup_percent` (rounded up) are warm-up. An only step is
-    /// none: at rate 0 nothing would be trained.
+    /// A schedule over `steps` steps, of which `warmup_percent` (rounded up) are warm-up. A single step
+    /// has no warm-up: at rate 0 nothing would be trained.
     pub fn new(peak: f64, steps: u64, warmup_percent: u32) -> Self {
         let warmup = match steps {
             1 => 0,

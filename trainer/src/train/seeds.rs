@@ -1,9 +1,8 @@
-//! Seeds: one stream for each use of chance, derived from the recipe's seed and the configuration.
+//! Seeds: one random stream per use, derived from the recipe's seed and the configuration.
 //!
-//! Streams are apart: how many numbers one use draws (a configuration with more parameters draws
-//! more) moves no other. The seeds of the first values, of the order and of dropout differ between
-//! configurations. That of the sample does not: every trial of a search trains and validates on the
-//! same examples.
+//! Streams are independent: how many numbers one use draws (a configuration with more parameters draws more) does not
+//! affect the others. The seeds of initialisation, order and dropout differ between configurations. That of the sample
+//! does not: every trial of a search trains and validates on the same examples.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +15,13 @@ use rand::seq::SliceRandom;
 /// The seeds of the streams of one trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seeds {
-    /// The first values of the modules and the head.
+    /// Initialisation of the modules and the head.
     pub init: u64,
     /// The order of the training examples.
     pub order: u64,
     /// Dropout.
     pub dropout: u64,
-    /// Which examples a smaller fidelity takes.
+    /// The samples of examples.
     pub sample: u64,
 }
 
@@ -57,13 +56,13 @@ fn derive(text: &str) -> u64 {
     u64::from_str_radix(&hex_prefix(text.as_bytes()), 16).unwrap_or_default() >> 11
 }
 
-/// A generator whose numbers stay the same between versions of `rand`.
+/// A generator that gives the same numbers in every version of `rand`.
 pub fn generator(seed: u64) -> Xoshiro256PlusPlus {
     Xoshiro256PlusPlus::seed_from_u64(seed)
 }
 
-/// The places of a sample of `wanted` out of `all` examples, ascending; all where there are fewer.
-/// `part` tells apart the samples that are drawn with one seed.
+/// The indices of a sample of `wanted` out of `all` examples, ascending; all if there are fewer. `part` distinguishes
+/// the samples that are drawn with one seed.
 pub fn sample(all: usize, wanted: Option<u32>, seed: u64, part: u64) -> Vec<usize> {
     let mut places: Vec<usize> = (0..all).collect();
     let wanted = wanted.map_or(all, |wanted| wanted as usize);

@@ -1,11 +1,10 @@
 //! The training loop: epochs of shuffled batches, a validation after each, the best one kept.
 //!
 //! The recipe is that of AutoPEFT (arXiv:2301.12132; docs/trainer.md, "Recipe"): AdamW with linear decay and
-//! clipping, validation after every epoch, an end after `patience` epochs that are not strictly
+//! clipping, validation after every epoch, early stopping after `patience` epochs that are not strictly
 //! better, and the best epoch's parameters restored. Regression targets are not scaled.
 //!
-//! Nothing in a step waits for the device. The loss is looked at every `LOOK_EVERY` steps, which is
-//! when a loss that is not finite is noticed.
+//! A step does not wait for the device. The loss is read, and checked to be finite, every `LOOK_EVERY` steps.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -25,7 +24,7 @@ use crate::model::Model;
 use crate::reason::sentence;
 use crate::task::Kind;
 
-/// Steps between two looks at the loss.
+/// Steps between two reads of the loss.
 const LOOK_EVERY: u64 = 25;
 
 /// Why training ended early.
@@ -52,7 +51,7 @@ pub enum TrainError {
     /// The score's metric was not measured.
     #[error("the validation has no {}; its metrics are those of another kind of task", .0.label())]
     NoMetric(Metric),
-    /// libtorch refused.
+    /// An error of libtorch.
     #[error("{}", sentence(.0))]
     Torch(#[from] TchError),
 }
@@ -64,11 +63,11 @@ pub struct Data {
     pub metric: Metric,
     /// Training examples.
     pub train: Rc<DataSet>,
-    /// What is measured after an epoch.
+    /// Validation after an epoch.
     pub validation: Validation,
 }
 
-/// What training came to.
+/// The result of training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trained {
     /// The best score.
@@ -79,17 +78,17 @@ pub struct Trained {
     pub epochs: Vec<EpochMeasurements>,
     /// Optimiser steps.
     pub steps: u64,
-    /// Tokens that were trained on, padding left out.
+    /// Tokens trained on, without padding.
     pub tokens: u64,
     /// Seconds of training and validation.
     pub seconds: f64,
 }
 
-/// Hears how training goes.
+/// Receives the progress of training.
 pub trait Observer {
-    /// Some steps of the whole have been taken; `loss` is the mean since the epoch began.
+    /// This many of all steps are done; `loss` is the mean since the start of the epoch.
     fn steps(&mut self, epoch: u32, done: u64, all: u64, loss: f64);
-    /// An epoch is over.
+    /// An epoch has ended.
     fn epoch(&mut self, measured: &EpochMeasurements, is_best: bool, seconds: f64);
 }
 
@@ -118,7 +117,7 @@ pub fn train(
         schedule,
     };
     let mut order = generator(recipe.seeds.order);
-    // 53 bits: the sign is never touched.
+    // 53 bits: never negative as i64.
     tch::manual_seed(recipe.seeds.dropout as i64);
 
     let mut trained = Trained {
@@ -133,7 +132,7 @@ pub fn train(
     for epoch in 1..=recipe.fidelity.epochs {
         let epoch_started = Instant::now();
         let mut groups = batching.shuffled(data.train.lengths(), &mut order);
-        // A share of the steps may end within an epoch.
+        // With a fraction of the steps, training may end within an epoch.
         groups.truncate((steps.schedule.steps() - trained.steps) as usize);
         let loss = steps.epoch(epoch, &groups, &mut trained, observer)?;
         let measured = EpochMeasurements {
@@ -176,7 +175,7 @@ struct Steps<'a> {
 }
 
 impl Steps<'_> {
-    /// One step a group; gives the mean loss.
+    /// One step per group; returns the mean loss.
     fn epoch(
         &mut self,
         epoch: u32,
@@ -253,7 +252,7 @@ fn tokens(groups: &[Group], lengths: &[usize]) -> u64 {
     rows.map(|row| lengths[*row as usize] as u64).sum()
 }
 
-/// A validation's problem after an epoch.
+/// Adds the epoch to a validation error.
 fn after(problem: ValidationError, epoch: u32) -> TrainError {
     match problem {
         ValidationError::NotFinite => TrainError::Prediction { epoch },

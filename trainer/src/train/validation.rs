@@ -1,4 +1,4 @@
-//! What a model is worth on validation examples.
+//! Evaluates a model on validation examples.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -12,26 +12,26 @@ use crate::model::Evaluator;
 use crate::reason::sentence;
 use crate::task::{Kind, Targets};
 
-/// A validation batch is this many times a training batch: it holds no gradients.
+/// The size of a validation batch, in training batches: it needs no gradients.
 const VALIDATION_FACTOR: usize = 4;
 
 /// Validation examples.
 #[derive(Debug)]
 pub struct Validation {
-    /// What is predicted.
+    /// The outputs.
     pub kind: Kind,
     /// The examples.
     pub examples: Rc<DataSet>,
     /// Their targets.
     pub truth: Targets,
-    /// How training examples are put into batches.
+    /// How training examples are batched.
     pub batching: Batching,
 }
 
-/// The metric among those measured that is the score.
+/// The value of the score's metric.
 ///
 /// # Errors
-/// It is not among them.
+/// It was not measured.
 pub fn score(measured: &BTreeMap<Metric, f64>, metric: Metric) -> Result<f64, ValidationError> {
     let score = measured.get(&metric).copied();
     score.ok_or(ValidationError::NoMetric(metric))
@@ -46,7 +46,7 @@ pub enum ValidationError {
     /// The score's metric was not measured.
     #[error("the validation has no {}; its metrics are those of another kind of task", .0.label())]
     NoMetric(Metric),
-    /// libtorch refused.
+    /// An error of libtorch.
     #[error("{}", sentence(.0))]
     Torch(#[from] TchError),
 }

@@ -1,4 +1,4 @@
-//! Whether a request can be carried out at all.
+//! Checks a request.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use autopeft_crds::trial::TrialRequest;
 
 use super::error::TrialError;
 
-/// A request is held to the limits of a manifest: it may come from the command line.
+/// Checks a request against the limits of a manifest: it may come from the command line.
 pub(super) fn check(request: &TrialRequest) -> Result<(), TrialError> {
     let hash = request.configuration.hash();
     if request.identity.configuration_hash != hash {

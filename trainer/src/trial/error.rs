@@ -1,4 +1,4 @@
-//! Why a trial failed, and how that is treated.
+//! Errors of a trial, and their reasons.
 
 use std::borrow::Cow;
 
@@ -23,15 +23,15 @@ pub enum TrialError {
     Request {
         /// The field.
         field: Cow<'static, str>,
-        /// What it says.
+        /// Its value.
         found: String,
-        /// What it should say.
+        /// The expected value.
         expected: String,
     },
-    /// It asks for a GPU.
+    /// It requests a GPU.
     #[error(transparent)]
     NoGpu(#[from] NoGpu),
-    /// The hub's files cannot be had.
+    /// The hub's files cannot be downloaded.
     #[error(transparent)]
     Hub(#[from] HubError),
     /// A file cannot be read for its fingerprint.
@@ -55,20 +55,20 @@ pub enum TrialError {
     /// A validation ended early.
     #[error(transparent)]
     Validation(#[from] ValidationError),
-    /// libtorch refused to take the data.
+    /// The data cannot be copied to the device.
     #[error("the data cannot be put on the device: {}", reason::sentence(.0))]
     Device(#[from] TchError),
 }
 
 impl TrialError {
-    /// The reason that a result document gives. What is wrong with the content of a file is bad
-    /// input and ends a search; what keeps a file from being read or written is not.
+    /// The reason for the result document. Invalid content of a file is bad input and ends a search; a file that cannot
+    /// be read or written is not.
     pub fn reason(&self) -> FailureReason {
         match (self, reason::of_causes(self)) {
-            // A driver or a card that is gone may be there on another node.
+            // Another node may have a working driver and GPU.
             (Self::NoGpu(NoGpu::NotUsable(_)), _) => return FailureReason::DeviceLost,
-            // Data and weights are the same for every configuration: that they do not fit speaks against this
-            // GPU, or who else is on it, and not against this one.
+            // Data and weights are the same for every configuration: if they do not fit, the cause is the GPU or another
+            // process on it.
             (
                 Self::Device(source) | Self::Model(ModelError::Device { source, .. }),
                 Some(reason),
@@ -79,9 +79,9 @@ impl TrialError {
             (_, None) => {}
         }
         match self {
-            // Found before a search starts, where they are wrong; later something took them away.
+            // Wrong paths are found by the inspection; later, the files have disappeared.
             _ if self.is_absence() => FailureReason::Internal,
-            // A name that is wrong is found before a search starts; later it is the network.
+            // A wrong name is found by the inspection; later, the network has failed.
             Self::Hub(error) => reason::of_message(&error.to_string()),
             Self::NoGpu(_)
             | Self::Request { .. }
@@ -98,9 +98,8 @@ impl TrialError {
         }
     }
 
-    /// Whether a file or a directory that was named is not there, or is none that this user may
-    /// use: the user's to put right where a command was given by hand, the surroundings' in the
-    /// middle of a search.
+    /// Whether a named file or directory is missing or not accessible: bad input of a command that was run by hand, an
+    /// infrastructure failure during a search.
     pub fn is_about_a_place(&self) -> bool {
         use std::io::ErrorKind::{
             AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied,

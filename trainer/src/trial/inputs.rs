@@ -1,5 +1,4 @@
-//! What trials of one process share: a trial that wants the same data or the same weights as the one before it finds
-//! them loaded.
+//! Caches what trials of one process share: data and weights stay loaded for the next trial with the same ones.
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -19,7 +18,7 @@ use crate::train::batches::{Batching, DataSet};
 use crate::train::sample::sampled;
 use crate::train::seeds::Seeds;
 
-/// What is loaded, on one device. Nothing of it depends on which trials came before.
+/// The loaded data and weights on one device. They do not depend on which trials came before.
 #[derive(Debug)]
 pub struct Inputs {
     device: Device,
@@ -38,7 +37,7 @@ pub(super) struct TaskData {
     pub notes: Vec<String>,
 }
 
-/// All that `TaskData` follows from.
+/// The key of `TaskData`.
 #[derive(Debug, PartialEq)]
 struct DataKey {
     model: PathBuf,
@@ -51,7 +50,7 @@ struct DataKey {
     padding: Padding,
 }
 
-/// All that a backbone follows from.
+/// The key of a backbone.
 #[derive(Debug, PartialEq)]
 struct BackboneKey {
     model: PathBuf,
@@ -60,7 +59,7 @@ struct BackboneKey {
 }
 
 impl Inputs {
-    /// Nothing yet; `device` is where it will be.
+    /// An empty cache for `device`.
     pub fn new(device: Device) -> Self {
         Self {
             device,
@@ -86,7 +85,7 @@ impl Inputs {
             max_length: request.training.max_length,
             padding: request.training.padding,
         };
-        // What is there and does not fit is gone before its successor is loaded.
+        // Frees the old data before loading the new.
         if let Some((loaded, data)) = self.data.take()
             && loaded == key
         {

@@ -1,4 +1,4 @@
-//! Where a request's model and data lie.
+//! The directories of a request's model and data.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ pub struct Places {
 pub const MODEL_FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
 
 impl Places {
-    /// Finds them, fetching what is on the hub.
+    /// Resolves them, downloading those on the hub.
     pub fn find(model: &str, data: &str, task: &TaskSpec) -> Result<Self, HubError> {
         Ok(Self {
             model: hub::directory(model, Holding::Model, &MODEL_FILES, &[SETTINGS_FILE])?,

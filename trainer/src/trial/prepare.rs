@@ -26,13 +26,13 @@ use crate::train::{self, Data, Observer, Recipe, Trained, Validation};
 pub struct Prepared {
     /// The model.
     pub model: Model,
-    /// What it is trained on.
+    /// Its data.
     pub data: Data,
-    /// How it is trained.
+    /// The recipe.
     pub recipe: Recipe,
     /// The number format of the frozen weights.
     pub precision: &'static str,
-    /// What a user should know about the data.
+    /// Notes for the user about the data.
     pub notes: Vec<String>,
     versions: BTreeMap<String, String>,
 }
@@ -45,7 +45,7 @@ pub fn prepare(request: &TrialRequest, device: Device) -> Result<Prepared, Trial
     prepare_with(&mut Inputs::new(device), request)
 }
 
-/// The same with what is loaded already, where that is what the request wants.
+/// The same, reusing loaded data and weights that match the request.
 ///
 /// # Errors
 /// As `prepare`.
@@ -64,7 +64,7 @@ pub fn prepare_with(inputs: &mut Inputs, request: &TrialRequest) -> Result<Prepa
         &backbone,
         &request.configuration,
         data.kind.outputs() as i64,
-        // 53 bits: the sign is never touched.
+        // 53 bits: never negative as i64.
         recipe.seeds.init as i64,
     )?;
     Ok(Prepared {
@@ -86,7 +86,7 @@ pub fn prepare_with(inputs: &mut Inputs, request: &TrialRequest) -> Result<Prepa
     })
 }
 
-/// Trains what was prepared, and measures it. `started` is when the process began.
+/// Trains and measures a prepared model. `started` is the start of the process.
 pub fn run(
     prepared: &Prepared,
     started: Instant,
@@ -121,7 +121,7 @@ pub fn run(
     Ok((measured, trained))
 }
 
-/// What an adapter checkpoint says about itself.
+/// The description of an adapter checkpoint.
 pub fn describe(request: &TrialRequest, prepared: &Prepared, score: f64) -> AdapterDescription {
     AdapterDescription {
         version: ADAPTER_VERSION,
@@ -141,7 +141,7 @@ pub fn describe(request: &TrialRequest, prepared: &Prepared, score: f64) -> Adap
     }
 }
 
-/// The validation examples of an adapter's task, as its training took them.
+/// The validation examples of an adapter's task, sampled as in its training.
 pub fn validation_data(
     description: &AdapterDescription,
     places: &Places,
@@ -189,5 +189,5 @@ fn versions() -> BTreeMap<String, String> {
     .into()
 }
 
-/// The version that `tch` 0.24 is made for; its build refuses others.
+/// The version that `tch` 0.24 requires; its build rejects others.
 const LIBTORCH_VERSION: &str = "2.11.0";

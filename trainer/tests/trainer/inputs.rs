@@ -183,7 +183,7 @@ fn a_wanted_column_that_is_there_twice_is_refused() {
             assert_eq!(
                 said(ending, &lines, "\n"),
                 format!(
-                    "DIR/train.{ending} has {count} columns {column:?}; a column that is read needs a name of its own; spec.task.custom.{field} names it"
+                    "DIR/train.{ending} has {count} columns {column:?}; the name of a column that is read must be unique; spec.task.custom.{field} names it"
                 )
             );
         }
@@ -200,14 +200,14 @@ fn a_wanted_column_that_is_there_twice_is_refused() {
     }
     assert_eq!(
         said_of("jsonl", b"{\"text\": \"a\", \"label\": \"x\"}\n{\"text\": \"a\", \"label\": \"x\", \"text\": \"b\"}\n"),
-        "DIR/train.jsonl, line 2: field \"text\" is there 2 times; once is expected; spec.task.custom.textColumns names it"
+        "DIR/train.jsonl, line 2: field \"text\" occurs 2 times; expected once; spec.task.custom.textColumns names it"
     );
     assert_eq!(
         said_of(
             "jsonl",
             b"{\"text\": \"a\", \"label\": \"x\", \"label\": \"x\"}\n"
         ),
-        "DIR/train.jsonl, line 1: field \"label\" is there 2 times; once is expected; spec.task.custom.labelColumn names it"
+        "DIR/train.jsonl, line 1: field \"label\" occurs 2 times; expected once; spec.task.custom.labelColumn names it"
     );
 }
 
@@ -338,7 +338,7 @@ fn inferred_classes_are_shown_and_those_that_look_alike_are_warned_of() {
     assert_eq!(
         notes(&["no", "yes", "no"]),
         [
-            "DIR/train.tsv, field \"label\": 2 classes were found, with so many examples: \"no\" (2), \"yes\" (1)"
+            "DIR/train.tsv, field \"label\": 2 classes were found, with their numbers of examples: \"no\" (2), \"yes\" (1)"
         ]
     );
     let found = notes(&["1", "1.0", "positive", "positive ", "1", "2"]);
@@ -420,7 +420,7 @@ fn a_file_without_any_text_is_refused() {
         assert_eq!(
             message,
             format!(
-                "DIR/train.{ending}, line {first}, field \"text\": an empty text, as in every row of the file; examples without a token teach and measure nothing"
+                "DIR/train.{ending}, line {first}, field \"text\": an empty text, as in every row of the file; nothing can be learned or measured without text"
             )
         );
     }

@@ -395,7 +395,7 @@ fn a_wanted_column_that_is_there_twice_is_refused_in_parquet_too() {
         assert_eq!(
             load(&names).expect_err("refused"),
             format!(
-                "DIR/a.parquet has 2 columns {twice:?}; a column that is read needs a name of its own; spec.task.custom.{field} names it"
+                "DIR/a.parquet has 2 columns {twice:?}; the name of a column that is read must be unique; spec.task.custom.{field} names it"
             )
         );
     }

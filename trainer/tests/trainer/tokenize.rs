@@ -195,7 +195,7 @@ fn special_tokens_that_the_file_does_not_add_are_those_of_the_model() {
         assert_eq!(found.types, [0; 7]);
         for (limits, problem) in [
             (LIMITS, "its vocabulary has no [CLS]"),
-            (of(None), "the model's own ones are not known"),
+            (of(None), "the model's special tokens are not known"),
         ] {
             let message = refused(&tokenizer, limits, 8);
             let expected = format!("its post-processor adds no special tokens, and {problem};");
@@ -265,9 +265,7 @@ fn settings_beside_the_tokenizer_are_followed_as_transformers_does() {
     let encoder = open_with(&lowered(), Some(&settings), LIMITS, 8, false).expect("opens");
     assert_eq!(
         encoder.notes(),
-        [
-            "tokenizer_config.json has do_lower_case: false, which is followed; tokenizer.json has the contrary"
-        ]
+        ["tokenizer_config.json has do_lower_case: false, which overrides tokenizer.json"]
     );
 }
 
@@ -300,7 +298,7 @@ fn settings_that_cannot_be_followed_are_told() {
     assert_eq!(
         encoder.notes(),
         [
-            "tokenizer_config.json has do_lower_case: false, and tokenizer.json has a normalizer of its own, which is followed: texts are lower-cased",
+            "tokenizer_config.json has do_lower_case: false, but the normalizer of tokenizer.json takes precedence: texts are lower-cased",
             "spec.training.maxLength is 8, and tokenizer_config.json has model_max_length: 6; the model was not made for longer texts",
         ]
     );
@@ -399,8 +397,9 @@ fn an_inspection_says_what_should_be_known_of_model_and_data() {
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines.len(), 2, "{said}");
     assert!(
-        lines[0]
-            .contains("field \"label\": 2 classes were found, with so many examples: \"high\" ("),
+        lines[0].contains(
+            "field \"label\": 2 classes were found, with their numbers of examples: \"high\" ("
+        ),
         "{said}"
     );
     assert!(

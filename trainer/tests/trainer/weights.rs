@@ -239,8 +239,8 @@ fn truncated_and_garbled_files_are_told_apart() {
     );
     check_file(
         b"<!doctype html><html>Entry not found</html>",
-        "model.safetensors: is not a whole safetensors file: it is an HTML page; a download that \
-         failed or was refused leaves one: fetch the file again",
+        "model.safetensors: is not a whole safetensors file: it is an HTML page; a failed or \
+         rejected download leaves one: download the file again",
     );
     // The first bytes of this one would do as the length of a header.
     check_file(

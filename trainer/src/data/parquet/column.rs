@@ -1,4 +1,4 @@
-//! One flat column of a Parquet file: what its values are, and reading them.
+//! One flat column of a Parquet file: its type and its values.
 
 use ::parquet::basic::{ConvertedType, LogicalType, Type as Physical};
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
@@ -9,7 +9,7 @@ use ::parquet::record::Field;
 use ::parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
 use half::f16;
 
-/// What a column of labels may hold.
+/// The types of a column of labels.
 pub(super) const LABELS: &str = "a string, a number, true or false";
 const TEXTS: &str = "a string";
 
@@ -22,17 +22,17 @@ pub(super) enum Cell {
     Float(f64),
     /// Digits of a number that is no `Integer`, without zeros at the end.
     Decimal(String),
-    /// Text that has not been seen to be UTF-8.
+    /// Text that has not been checked to be UTF-8.
     Bytes(ByteArray),
 }
 
-/// What the values of a column are.
+/// The type of a column's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Holding {
     Boolean,
     /// Whole numbers with a sign.
     Signed,
-    /// Whole numbers of so many bits.
+    /// Unsigned whole numbers of this many bits.
     Unsigned(u32),
     /// Floats of 32 or 64 bits.
     Float,
@@ -43,20 +43,20 @@ enum Holding {
         scale: i32,
     },
     Text,
-    /// What is neither a text nor a label, by its name in the plural.
+    /// A type that is neither text nor label; its name in the plural.
     Other(&'static str),
 }
 
 /// A column of the file.
 pub(super) struct Column {
-    /// Its place among the leaves of the schema.
+    /// Its index among the leaves of the schema.
     pub(super) index: usize,
     pub(super) name: String,
     holding: Holding,
 }
 
 impl Column {
-    /// The column of a field of the schema's root, by the field's place.
+    /// The column of a field of the schema's root, by the field's index.
     pub(super) fn find(schema: &SchemaDescriptor, root: usize, name: &str) -> Self {
         let leaf = (0..schema.num_columns())
             .filter(|leaf| schema.get_column_root_idx(*leaf) == root)
@@ -74,7 +74,7 @@ impl Column {
         }
     }
 
-    /// What the column holds and what it should hold, where these are not the same.
+    /// The column's type and the expected one, if they differ.
     pub(super) fn refusal(&self, is_label: bool) -> Option<(&'static str, &'static str)> {
         let found = match (self.holding, is_label) {
             (Holding::Text, _) => return None,
@@ -86,7 +86,7 @@ impl Column {
         Some((found, if is_label { LABELS } else { TEXTS }))
     }
 
-    /// The values of one group of rows, one a row.
+    /// The values of one row group, one per row.
     pub(super) fn read(&self, group: &dyn RowGroupReader) -> Result<Vec<Cell>, ParquetError> {
         let rows = usize::try_from(group.metadata().num_rows())
             .map_err(|_| ParquetError::General("a negative number of rows".into()))?;
@@ -158,7 +158,7 @@ fn holding(column: &ColumnDescriptor) -> Holding {
             let (precision, scale) = (column.type_precision(), column.type_scale());
             match (0..=precision).contains(&scale) {
                 true => Holding::Decimal { precision, scale },
-                false => Holding::Other("decimals of a scale that cannot be"),
+                false => Holding::Other("decimals of an invalid scale"),
             }
         }
         (Physical::INT96, _)

@@ -39,7 +39,7 @@ pub(super) fn read(path: &Path, columns: &Columns) -> Result<Rows, DataError> {
     not_empty(path, found)
 }
 
-/// What a file is that does not begin as a Parquet file.
+/// Recognises a file that does not begin as a Parquet file.
 fn foreign(head: &[u8]) -> Option<Foreign> {
     if head.starts_with(b"PAR1") {
         None
@@ -131,8 +131,7 @@ fn check_codec(group: &dyn RowGroupReader, column: &Column, path: &Path) -> Resu
     }
 }
 
-/// An error of the system is told from a file that is not what it should be. A file's content may
-/// point beyond the file's end: that is the content's fault.
+/// Distinguishes system errors from invalid content. A read beyond the file's end is caused by invalid content.
 fn wrong(path: &Path, error: ParquetError) -> DataError {
     let problem = shortened(&error.to_string());
     match error {
@@ -167,7 +166,7 @@ fn text(cell: Cell, column: &str, place: &Place) -> Result<String, DataError> {
                 byte: error.valid_up_to() + 1,
             }),
         },
-        // Other columns were refused as a whole.
+        // Columns of other types have been rejected.
         _ => Err(null(column, place, "a string")),
     }
 }
