@@ -1,4 +1,4 @@
-//! ServiceAccounts for operators: with the rights of operator-rights.yaml, or with all but one.
+//! ServiceAccounts for operators: with the permissions of operator-rights.yaml, or with all but one.
 
 use std::path::PathBuf;
 
@@ -19,11 +19,11 @@ pub struct Right {
     pub group: String,
     /// The resource.
     pub resource: String,
-    /// What may be done with it.
+    /// The verb.
     pub verb: String,
 }
 
-/// Every right of the operator.
+/// Every permission of the operator.
 pub fn rights() -> Vec<Right> {
     let mut rights = Vec::new();
     for rule in rules() {
@@ -63,8 +63,7 @@ fn words(rule: &Value) -> Vec<(String, String, String)> {
     all
 }
 
-/// Gives the namespace's account `operator` every right in the namespace but one; all of them without
-/// `missing`.
+/// Grants the namespace's account `operator` every permission in the namespace except `missing`.
 pub async fn grant(client: &Client, namespace: &str, missing: Option<&Right>) {
     let rules: Vec<Value> = rights()
         .into_iter()
@@ -96,10 +95,10 @@ pub async fn grant(client: &Client, namespace: &str, missing: Option<&Right>) {
         &format!("{folder}/rolebindings"),
     )
     .await;
-    // The API server takes a moment to know it.
+    // The API server's authorizer takes a moment to know it.
     for right in rights() {
         let is_given = Some(&right) != missing;
-        let what = format!("{right:?} is as it was given");
+        let what = format!("{right:?} is as granted");
         eventually(&what, async || {
             is_allowed(client, namespace, &right).await == is_given
         })
@@ -126,12 +125,12 @@ async fn is_allowed(client: &Client, namespace: &str, right: &Right) -> bool {
     status.is_some_and(|status| status.allowed)
 }
 
-/// The account as the audit log names it.
+/// The account's user name in the audit log.
 pub fn user(namespace: &str) -> String {
     format!("system:serviceaccount:{namespace}:operator")
 }
 
-/// Makes the account `operator` of a namespace, and a kubeconfig for it.
+/// Creates the account `operator` in a namespace, and a kubeconfig for it.
 pub async fn account(cluster: &Cluster, client: &Client, namespace: &str) -> PathBuf {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
     let account: ServiceAccount =

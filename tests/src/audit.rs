@@ -1,5 +1,5 @@
-//! The API server's audit log as an oracle: what must be true of every write that was carried out,
-//! whatever went wrong meanwhile (reliability.md, I1 to I5 and I8).
+//! The API server's audit log as an oracle: invariants of the operator's writes, whatever faults occurred
+//! (docs/faults.md, I1 to I5 and I8).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,41 +16,41 @@ use crate::cluster::within;
 /// A trial and its attempt.
 type Attempt = (u32, u32);
 
-/// A status that was written.
+/// A written status.
 struct Revision {
-    /// When the API server got it.
+    /// When the API server received it.
     at: String,
     ledger: Vec<LedgerEntry>,
     parallelism: usize,
-    /// Whether it is in force for certain. One whose answer was cut off (its operator was killed) may be.
+    /// Whether it was certainly carried out. If the response was lost (the operator was killed), it may have been.
     is_sure: bool,
 }
 
 impl Revision {
-    /// Whether the ledger knows how an attempt ended, or that it is not the last.
+    /// Whether the ledger has the outcome of an attempt, or a later attempt.
     fn has_ended(&self, (trial, attempt): Attempt) -> bool {
         let entry = self.ledger.iter().find(|entry| entry.trial == trial);
         entry.is_some_and(|entry| entry.attempt > attempt || entry.state.is_final())
     }
 
-    /// Whether the ledger has planned an attempt.
+    /// Whether the ledger has an attempt.
     fn has_planned(&self, (trial, attempt): Attempt) -> bool {
         let entry = self.ledger.iter().find(|entry| entry.trial == trial);
         entry.is_some_and(|entry| entry.attempt >= attempt)
     }
 }
 
-/// What was written of a status until some moment.
+/// The statuses written up to some moment.
 #[derive(Default)]
 struct Past(Vec<Revision>);
 
 impl Past {
-    /// The last that is in force for certain.
+    /// The last that was certainly carried out.
     fn last(&self) -> Option<&Revision> {
         self.0.iter().rev().find(|one| one.is_sure)
     }
 
-    /// All that may be in force now: the last for certain, and what came after it.
+    /// All that may be current: the last certain one, and those after it.
     fn possible(&self) -> impl Iterator<Item = &Revision> {
         let sure = self.0.iter().rposition(|one| one.is_sure).unwrap_or(0);
         self.0.iter().skip(sure)
@@ -64,13 +64,13 @@ impl Past {
         self.possible().any(|one| one.has_ended(attempt))
     }
 
-    /// The widest parallelism that ever held.
+    /// The largest parallelism so far.
     fn widest(&self) -> usize {
         self.0.iter().map(|one| one.parallelism).max().unwrap_or(1)
     }
 }
 
-/// Holds all that the operator has written of a search against what must be true of it.
+/// Checks everything that the operator wrote of a search against the invariants.
 pub fn assert_lawful(search: &PeftSearch, audit: &Path) {
     let name = search.metadata.name.as_deref().unwrap_or_default();
     let uid = search.metadata.uid.as_deref().unwrap_or_default();
@@ -129,7 +129,7 @@ pub fn assert_lawful(search: &PeftSearch, audit: &Path) {
                 };
                 assert!(
                     past.may_have_ended(attempt),
-                    "I4: {object} was let go before its outcome was recorded"
+                    "I4: {object} was released before its outcome was recorded"
                 );
             }
             _ => {}
@@ -171,7 +171,7 @@ fn assert_written_once(name: &str, before: &Revision, now: &Revision) {
     );
 }
 
-/// The resource of an event, with its part.
+/// The resource and subresource of an event.
 fn kind(event: &Value) -> String {
     let reference = &event["objectRef"];
     let resource = reference["resource"].as_str().unwrap_or_default();
@@ -184,7 +184,7 @@ fn kind(event: &Value) -> String {
 fn revision(event: &Value, uid: &str) -> Option<Revision> {
     let object = &event["requestObject"];
     if object.is_null() && !was_carried_out(event) {
-        // Cut off before it was read.
+        // The connection was lost before the body was read.
         return None;
     }
     assert!(
@@ -208,8 +208,8 @@ fn revision(event: &Value, uid: &str) -> Option<Revision> {
     })
 }
 
-/// What the operator has written in a namespace, in the order in which the API server got it. 504 is what
-/// the log has for a request whose other side went away before the answer: it may have been carried out.
+/// The operator's writes in a namespace, in the order in which the API server received them. The log has 504 for a
+/// request whose client was gone before the response: it may have been carried out.
 fn by_operator(audit: &Path, namespace: &str) -> Vec<Value> {
     let mut events = requests(audit, namespace);
     events.retain(|event| {
@@ -224,7 +224,7 @@ fn by_operator(audit: &Path, namespace: &str) -> Vec<Value> {
     events
 }
 
-/// What the operator has written in a namespace, its Lease left out: resource and verb.
+/// The operator's writes in a namespace, without its Lease: verb, resource and name.
 pub fn written(audit: &Path, namespace: &str) -> Vec<String> {
     let events = by_operator(audit, namespace);
     let ours = events
@@ -238,12 +238,12 @@ pub fn written(audit: &Path, namespace: &str) -> Vec<String> {
     .collect()
 }
 
-/// I8: an operator that has nothing left to do writes nothing but its Lease.
+/// I8: an idle operator writes only its Lease.
 pub async fn assert_quiet(audit: &Path, namespace: &str) {
     let count = || written(audit, namespace).len();
     within(
         Duration::from_secs(60),
-        "the operator has come to rest",
+        "the operator is idle",
         async || {
             let before = count();
             tokio::time::sleep(Duration::from_secs(3)).await;
@@ -257,6 +257,6 @@ pub async fn assert_quiet(audit: &Path, namespace: &str) {
     assert_eq!(
         after.get(before.len()..),
         Some(&[][..]),
-        "I8: writes at rest"
+        "I8: writes while idle"
     );
 }

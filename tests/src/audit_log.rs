@@ -1,5 +1,5 @@
-//! An API server's audit log, one JSON object a line, read once as it grows. One log holds the requests of many
-//! tests that run side by side, so the lines are kept by namespace and by user.
+//! An API server's audit log, one JSON object per line, read once as it grows. One log has the requests of many
+//! concurrent tests, so the lines are indexed by namespace and by user.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -10,19 +10,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
-/// Where a line lies in the file: its first byte and its length.
+/// The position of a line in the file: its first byte and its length.
 type Place = (u64, usize);
 
 #[derive(Debug)]
 struct Log {
     file: File,
-    /// How far it has been read, in bytes.
+    /// The number of bytes read so far.
     end: u64,
     namespaces: BTreeMap<String, Vec<Place>>,
     users: BTreeMap<String, Vec<Place>>,
 }
 
-/// The log of a path, known to all tests of this process.
+/// The log at a path, shared by all tests of this process.
 fn log(path: &Path) -> Arc<Mutex<Log>> {
     static LOGS: Mutex<BTreeMap<PathBuf, Arc<Mutex<Log>>>> = Mutex::new(BTreeMap::new());
     let mut logs = LOGS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,7 +44,7 @@ fn quoted_after<'a>(line: &'a str, before: &str) -> Option<&'a str> {
 }
 
 impl Log {
-    /// Reads what has been written since.
+    /// Reads new lines.
     fn follow(&mut self) {
         let mut reader = BufReader::new(&self.file);
         reader
@@ -54,7 +54,7 @@ impl Log {
         loop {
             line.clear();
             let length = reader.read_until(b'\n', &mut line).expect("a readable log");
-            // The rest of a line may still be on its way.
+            // The rest of the line may not be written yet.
             if line.last() != Some(&b'\n') {
                 break;
             }
@@ -64,7 +64,7 @@ impl Log {
             if let Some(user) = quoted_after(&text, "\"user\":{\"username\":\"") {
                 self.users.entry(user.to_owned()).or_default().push(place);
             }
-            // The object that was asked for; what was written may name other namespaces further on.
+            // The first namespace is that of the requested object; a body may name others.
             let object = text
                 .split_once("\"objectRef\":{")
                 .and_then(|(_, rest)| rest.split('}').next());
@@ -107,7 +107,7 @@ pub fn of_user(path: &Path, user: &str) -> Vec<Value> {
     places.map_or_else(Vec::new, |places| log.read(places))
 }
 
-/// How many events `of_user` gives.
+/// The number of events of `of_user`.
 pub fn count_of_user(path: &Path, user: &str) -> usize {
     let log = log(path);
     let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,14 +131,14 @@ pub fn writes(audit: &Path, namespace: &str) -> Vec<Value> {
     found
 }
 
-/// Whether the API server says that it did what an audit event asked for.
+/// Whether the API server carried out the request of an audit event.
 pub fn was_carried_out(event: &Value) -> bool {
     event["responseStatus"]["code"]
         .as_u64()
         .is_some_and(|code| code < 300)
 }
 
-/// Every request to write to a namespace, once, whatever became of it.
+/// Every write request to a namespace, once, whatever its outcome.
 pub fn requests(audit: &Path, namespace: &str) -> Vec<Value> {
     let verbs: BTreeSet<&str> = ["create", "update", "patch", "delete"].into();
     let mut events = of_namespace(audit, namespace);

@@ -1,5 +1,5 @@
-//! What small searches do where nothing goes wrong, and a stage on which something does: a namespace
-//! with played pods and an operator behind a fault proxy.
+//! Small searches and their course without faults, and a stage for faults: a namespace with simulated pods and an
+//! operator behind a fault proxy.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -14,7 +14,7 @@ use crate::proxy::Proxy;
 use crate::searches::{Searches, assert_sound, manifest, story};
 use crate::supervisor::Supervisor;
 
-/// How long a played pod runs.
+/// How long a simulated pod runs.
 pub const SHORT: Duration = Duration::from_millis(100);
 
 /// A small search.
@@ -27,7 +27,7 @@ pub enum Small {
 }
 
 impl Small {
-    /// What it is called.
+    /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Narrow => "narrow",
@@ -49,13 +49,13 @@ impl Small {
         manifest(self.name(), &changes)
     }
 
-    /// Its ledger's story where nothing goes wrong; it is run once.
+    /// Its ledger without faults; it is run once.
     pub fn story(self) -> Vec<String> {
         static STORIES: OnceLock<Mutex<BTreeMap<Small, Vec<String>>>> = OnceLock::new();
         let stories = STORIES.get_or_init(Mutex::default);
         let mut stories = stories.lock().unwrap_or_else(PoisonError::into_inner);
         let told = stories.entry(self).or_insert_with(|| {
-            // A test may ask from inside its own runtime.
+            // The caller may be inside a runtime of its own.
             let run = || runtime().block_on(self.run_calmly());
             std::thread::scope(|threads| threads.spawn(run).join()).expect("it goes well")
         });
@@ -76,25 +76,25 @@ impl Small {
 
 /// A namespace with an operator behind a proxy.
 pub struct Stage {
-    /// The proxy, calm at first.
+    /// The proxy, without faults at first.
     pub proxy: Proxy,
     /// The operator.
     pub operator: Supervisor,
-    /// The searches, seen by whoever may do everything.
+    /// The searches, through the administrator's client.
     pub searches: Searches,
     cluster: &'static Cluster,
     _kubelet: Kubelet,
 }
 
 impl Stage {
-    /// A stage with faults from the operator's first request on, its pods ending well at once.
+    /// A stage with faults from the operator's first request on, whose pods succeed quickly.
     pub async fn set(name: &str, rules: &[crate::proxy::Rule]) -> Self {
         let client = cluster().namespace(name).await;
         let kubelet = Kubelet::play(client.clone(), name, SHORT, |_| Act::Succeed);
         Self::with(cluster(), (client, name), rules, kubelet, &[]).await
     }
 
-    /// The same, with an operator that waits a shorter time for everything (`HURRIED`).
+    /// The same with reduced timeouts (`HURRIED`).
     pub async fn hurried(name: &str, rules: &[crate::proxy::Rule]) -> Self {
         let client = cluster().namespace(name).await;
         let kubelet = Kubelet::play(client.clone(), name, SHORT, |_| Act::Succeed);
@@ -103,7 +103,7 @@ impl Stage {
         Self::with(cluster(), (client, name), rules, kubelet, &environment).await
     }
 
-    /// A stage in a namespace that is there, with a kubelet of its own.
+    /// A stage in an existing namespace, with a kubelet of its own.
     pub async fn with(
         cluster: &'static Cluster,
         (client, name): (Client, &str),
@@ -128,7 +128,7 @@ impl Stage {
         }
     }
 
-    /// Begins a small search.
+    /// Creates a small search.
     pub async fn begin(&self, search: Small) {
         self.searches
             .create(&search.manifest())
@@ -136,8 +136,8 @@ impl Stage {
             .expect("valid");
     }
 
-    /// Waits for a small search's end, and holds it against what it is where nothing goes wrong: the
-    /// same story, and no attempt wasted.
+    /// Waits for a small search's end, and compares it with the course without faults: the same ledger, and no extra
+    /// attempt.
     pub async fn ends_well(&self, search: Small) {
         let name = search.name();
         let status = self.searches.ended(name).await;

@@ -14,17 +14,17 @@ use serde_json::{Value, json};
 
 use crate::programs::program;
 
-/// What the operator may do: as the chart has it, in every namespace.
+/// The operator's permissions, as in the chart, in every namespace.
 const OPERATOR: &str = "operator";
 
-/// The share of its usual patience that a hurried operator has.
+/// The scale of a hurried operator's timeouts.
 pub const HURRIED: f64 = 0.25;
 
 /// A control plane that ends with this process.
 #[derive(Debug)]
 pub struct Cluster {
     kubeconfig: PathBuf,
-    /// The API server's audit log: who wrote what.
+    /// The API server's audit log.
     pub audit: PathBuf,
     name: String,
 }
@@ -33,7 +33,7 @@ fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/cluster.sh")
 }
 
-/// Runs a verb of tests/cluster/cluster.sh and gives what it prints.
+/// Runs a verb of tests/cluster/cluster.sh and returns its output.
 pub fn cluster_sh(arguments: &[&str]) -> String {
     let output = Command::new(script())
         .args(arguments)
@@ -53,7 +53,7 @@ pub fn cluster_sh(arguments: &[&str]) -> String {
         .into()
 }
 
-/// The cluster of this test program, brought up when it is first asked for.
+/// The cluster of this test program, brought up at its first use.
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(Cluster::up)
@@ -64,7 +64,7 @@ impl Cluster {
         Self::up_as("test")
     }
 
-    /// A control plane beside that of the test program, for what breaks one.
+    /// A control plane of its own, for tests that break it.
     pub fn up_as(kind: &str) -> Self {
         let own = std::process::id().to_string();
         let name = format!("{kind}-{own}");
@@ -88,14 +88,14 @@ impl Cluster {
             kubeconfig,
             name,
         };
-        // A test may ask from inside its own runtime.
+        // The caller may be inside a runtime of its own.
         std::thread::scope(|threads| {
             threads.spawn(|| runtime().block_on(cluster.prepare()));
         });
         cluster
     }
 
-    /// The CRD, and the operator's rights.
+    /// Installs the CRD and the operator's permissions.
     async fn prepare(&self) {
         let client = self.client().await;
         let crd = autopeft_operator::crd_yaml().expect("the CRD");
@@ -129,31 +129,31 @@ impl Cluster {
         .await;
     }
 
-    /// A client with every right.
+    /// The administrator's client.
     pub async fn client(&self) -> Client {
         Client::try_from(self.config().await).expect("a client")
     }
 
-    /// What such a client is made of.
+    /// The administrator's configuration.
     pub async fn config(&self) -> Config {
         config_of(&self.kubeconfig).await
     }
 
-    /// What a file of its state folder says, such as `etcd-address`.
+    /// The content of a file of its state folder, such as `etcd-address`.
     pub fn state(&self, file: &str) -> String {
         let path = self.kubeconfig.with_file_name(file);
         let text = std::fs::read_to_string(path).expect("a file of the state folder");
         text.trim().into()
     }
 
-    /// A verb of cluster.sh for this cluster, such as `["stop", "etcd"]`.
+    /// Runs a verb of cluster.sh for this cluster, such as `["stop", "etcd"]`.
     pub fn verb(&self, words: &[&str]) -> String {
         let mut arguments = words.to_vec();
         arguments.extend(["--name", &self.name]);
         cluster_sh(&arguments)
     }
 
-    /// A namespace of its own for a test.
+    /// Creates a namespace for a test.
     pub async fn namespace(&self, name: &str) -> Client {
         let client = self.client().await;
         let namespaces: Api<Namespace> = Api::all(client.clone());
@@ -182,7 +182,7 @@ impl Cluster {
         self.launch(namespace, replica).start()
     }
 
-    /// How an operator for one namespace is started.
+    /// The launch of an operator for one namespace.
     pub fn launch(&self, namespace: &str, replica: &str) -> Launch {
         Launch {
             namespace: namespace.into(),
@@ -196,7 +196,7 @@ impl Cluster {
     }
 }
 
-/// How an operator is started, as often as need be.
+/// The launch of an operator, which may be repeated.
 #[derive(Clone, Debug)]
 pub struct Launch {
     namespace: String,
@@ -209,37 +209,36 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// It goes to the API server by this kubeconfig.
+    /// Sets its kubeconfig.
     pub fn by(mut self, kubeconfig: &Path) -> Self {
         self.kubeconfig = kubeconfig.into();
         self
     }
 
-    /// It has this variable in its environment.
+    /// Sets a variable of its environment.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
         self
     }
 
-    /// It waits for everything a quarter as long as it does by default: what a test that waits for the operator's
-    /// patience measures is scaled by `HURRIED` too.
+    /// Reduces all its timeouts to a quarter; a test that measures them scales its assertions by `HURRIED`.
     pub fn hurried(self) -> Self {
         self.with("AUTOPEFT_PATIENCE_SCALE", &HURRIED.to_string())
     }
 
-    /// Its log is one JSON object a line.
+    /// Sets the log format to JSON.
     pub fn in_json(mut self) -> Self {
         self.log_format = "json";
         self
     }
 
-    /// Its Lease is in this namespace.
+    /// Sets the namespace of its Lease.
     pub fn lease_in(mut self, namespace: &str) -> Self {
         self.lease_namespace = namespace.into();
         self
     }
 
-    /// It looks after every namespace.
+    /// Lets it watch every namespace.
     pub fn everywhere(mut self) -> Self {
         self.is_everywhere = true;
         self
@@ -283,7 +282,7 @@ impl Launch {
 pub struct Operator {
     child: Child,
     log: PathBuf,
-    /// Where in the log its own life begins.
+    /// The offset in the log at which this process starts.
     begins: u64,
 }
 
@@ -303,7 +302,7 @@ impl Operator {
         assert!(status.success(), "the operator is gone");
     }
 
-    /// The number behind a metric's name and labels; 0 where it is not there.
+    /// The value of a metric, given with its labels; 0 if there is none.
     pub fn metric(&self, name: &str) -> f64 {
         let text = self.get("/metrics");
         let mut values = text.lines().filter_map(|line| line.strip_prefix(name));
@@ -323,17 +322,17 @@ impl Operator {
         }
     }
 
-    /// Whether it has ended by itself.
+    /// Whether it has ended.
     pub fn has_ended(&mut self) -> bool {
         self.end().is_some()
     }
 
-    /// How it has ended, where it has.
+    /// Its exit status, if it has ended.
     pub fn end(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child")
     }
 
-    /// Where it serves metrics and health: the port that it says it has got, once it says so.
+    /// The port of metrics and health checks, once it is logged.
     pub fn port(&self) -> Option<u16> {
         let log = self.log();
         let begins = usize::try_from(self.begins).expect("a short log");
@@ -342,18 +341,18 @@ impl Operator {
         rest[..end].parse().ok()
     }
 
-    /// What it has said.
+    /// Its log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Whether it says that it leads.
+    /// Whether it leads.
     pub fn leads(&self) -> bool {
         let metrics = self.get("/metrics");
         metrics.lines().any(|line| line == "autopeft_leader 1")
     }
 
-    /// The text behind a path, such as `/metrics`.
+    /// The body of a path, such as `/metrics`.
     pub fn get(&self, path: &str) -> String {
         let Some(port) = self.port() else {
             return String::new();
@@ -369,7 +368,7 @@ impl Operator {
 
 impl Drop for Operator {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
@@ -422,7 +421,7 @@ pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
 pub async fn within(limit: Duration, what: &str, holds: impl AsyncFn() -> bool) {
     let begun = std::time::Instant::now();
     while !holds().await {
-        assert!(begun.elapsed() < limit, "after {limit:?} not yet: {what}");
+        assert!(begun.elapsed() < limit, "not within {limit:?}: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! etcd itself, behind the API server's back.
+//! Direct access to etcd.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -15,13 +15,13 @@ pub struct Etcd {
     address: String,
 }
 
-/// Where a search is stored.
+/// The key of a search.
 pub fn key_of_search(namespace: &str, name: &str) -> String {
     format!("/registry/autopeft.dev/peftsearches/{namespace}/{name}")
 }
 
 impl Etcd {
-    /// That of a cluster.
+    /// The etcd of a cluster.
     pub fn of(cluster: &Cluster) -> Self {
         let read = |name: &str| {
             let file = cluster.kubeconfig().with_file_name(name);
@@ -50,18 +50,18 @@ impl Etcd {
         output.stdout
     }
 
-    /// A custom resource as it is stored.
+    /// Reads a stored custom resource.
     pub fn get(&self, key: &str) -> Value {
         let text = self.run(&["get", "--print-value-only", key], b"");
         serde_json::from_slice(&text).expect("custom resources are stored as JSON")
     }
 
-    /// Stores a custom resource, whatever the API server would say of it.
+    /// Stores a custom resource without validation.
     pub fn put(&self, key: &str, object: &Value) {
         self.run(&["put", key], object.to_string().as_bytes());
     }
 
-    /// The keys of everything that holds a text.
+    /// The keys of all values that contain a text.
     pub fn keys_holding(&self, text: &str) -> Vec<String> {
         let all = self.run(&["get", "/registry/", "--prefix"], b"");
         let mut key = String::new();

@@ -1,6 +1,6 @@
 //! The files that are generated from the API types: the CRD and the field reference.
 //!
-//! `cargo run -p autopeft-integration-tests --bin generate` (or `make generate`) writes them, and a
+//! `make generate` writes them, and a
 //! test fails when one is stale.
 
 use std::path::{Path, PathBuf};
@@ -56,8 +56,7 @@ fn field_reference(crd: &Value) -> anyhow::Result<String> {
     Ok(page)
 }
 
-/// A table of an object's fields, then a section for each field that is an object or a list of
-/// objects of ours.
+/// A table of an object's fields, then a section for each field that is an object or a list of objects.
 fn section(page: &mut String, path: &str, node: &Value) {
     let Some(fields) = node["properties"].as_object() else {
         return;

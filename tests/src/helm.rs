@@ -19,20 +19,20 @@ pub fn yaml(text: &str) -> Value {
     serde_saphyr::from_str(text).expect("YAML")
 }
 
-/// Helm, built where it is missing.
+/// Helm, built if it is missing.
 pub fn helm() -> Command {
     static FOLDER: OnceLock<String> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| cluster_sh(&["build", "helm"]));
     Command::new(Path::new(folder).join("helm"))
 }
 
-/// What a program has printed.
+/// The output of a program.
 pub fn said(output: &Output) -> String {
     let both = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
     String::from_utf8_lossy(&both).into_owned()
 }
 
-/// Runs a program that has to succeed, and gives its standard output.
+/// Runs a program that must succeed, and returns its standard output.
 pub fn run(command: &mut Command) -> String {
     let output = command.output().expect("the program starts");
     assert!(output.status.success(), "{command:?}: {}", said(&output));

@@ -1,5 +1,5 @@
 //! Which file of a crate imports which, read from the sources: `use` declarations and paths that begin with `crate`,
-//! `super` or `self`. What a module re-exports is taken as imported from where it is. Unit tests do not count.
+//! `super` or `self`. A re-export counts as an import from its origin. Unit tests do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,14 +9,14 @@ use crate::sources::sources;
 /// A module by its path below the crate, such as `["ledger", "event"]`; the crate itself is empty.
 type Module = Vec<String>;
 
-/// What a path in a source begins with and goes on with, such as `["crate", "ledger", "Event"]`.
+/// The segments of a path in a source, such as `["crate", "ledger", "Event"]`.
 type Path = Vec<String>;
 
 #[derive(Debug, Default)]
 struct Source {
     /// Paths that are imported or named.
     used: Vec<Path>,
-    /// What it offers under a name of its own: name and path.
+    /// Its re-exports: name and path.
     offered: Vec<(String, Path)>,
 }
 
@@ -54,7 +54,7 @@ fn tokens(text: &str) -> Vec<String> {
     tokens
 }
 
-/// The length of a raw string that a text begins with.
+/// The length of a raw string at the start of a text.
 fn raw_string(text: &str) -> Option<usize> {
     let rest = text.strip_prefix("br").or_else(|| text.strip_prefix('r'))?;
     let marks = rest.len() - rest.trim_start_matches('#').len();
@@ -78,7 +78,7 @@ fn string(text: &str) -> usize {
     text.len()
 }
 
-/// A character, or the mark of a lifetime.
+/// A character literal, or the quote of a lifetime.
 fn character(text: &str) -> usize {
     let mut letters = text.char_indices().skip(1);
     match (letters.next(), letters.next()) {
@@ -122,7 +122,7 @@ fn without_tests(tokens: &[String]) -> Vec<String> {
     kept
 }
 
-/// Unfolds a tree of imports into paths, each with the name that it gets.
+/// Expands a tree of imports into paths, each with its name.
 fn unfold(tokens: &[String], at: &mut usize, before: &Path, found: &mut Vec<(String, Path)>) {
     let mut path = before.clone();
     while let Some(token) = tokens.get(*at) {
@@ -205,7 +205,7 @@ pub struct Imports {
 }
 
 impl Imports {
-    /// Those below a folder, such as `crds/src`.
+    /// The files below a folder, such as `crds/src`.
     pub fn of(folder: &str) -> Self {
         let mut imports = Self::default();
         for file in sources(folder) {
@@ -224,7 +224,7 @@ impl Imports {
         imports
     }
 
-    /// Where a path leads that is written in `from`: the module, and the names below it.
+    /// Resolves a path that is written in `from`: the module, and the names below it.
     fn locate(&self, from: &Module, path: &[String]) -> Option<(Module, Path)> {
         let mut module = from.clone();
         let mut rest = path;
@@ -235,7 +235,7 @@ impl Imports {
             }
             "self" => rest = &rest[1..],
             "super" => {}
-            // A module of its own, or another crate.
+            // A child module, or another crate.
             first => {
                 let mut child = module.clone();
                 child.push(first.to_owned());
@@ -258,7 +258,7 @@ impl Imports {
         Some((module, rest.to_vec()))
     }
 
-    /// The module that has what a path names, re-exports followed.
+    /// The module that defines what a path names, through re-exports.
     fn resolve(&self, from: &Module, path: &[String], depth: usize) -> Option<Module> {
         let (module, rest) = self.locate(from, path)?;
         let Some(name) = rest.first() else {
@@ -284,7 +284,7 @@ impl Imports {
         found.filter(|other| other != module).collect()
     }
 
-    /// Files that reach one another by imports, each such set in order; none where there is no circle.
+    /// Sets of files that import one another in a circle.
     pub fn circles(&self) -> Vec<Vec<String>> {
         let edges: BTreeMap<&Module, BTreeSet<Module>> = self
             .sources
@@ -318,7 +318,7 @@ impl Imports {
         circles.into_iter().collect()
     }
 
-    /// The files that import one whose module begins with `room`, such as `["train"]`.
+    /// The files that import a module below `room`, such as `["train"]`.
     pub fn importers(&self, room: &[&str]) -> Vec<String> {
         let enters = |module: &Module| {
             module.len() >= room.len() && room.iter().zip(module).all(|(one, other)| one == other)

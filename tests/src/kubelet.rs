@@ -1,5 +1,5 @@
-//! A kubelet that runs no containers: it plays the ends of trainer pods by writing their status, as
-//! the test decides. For the api size of the cluster, which has no node.
+//! A simulated kubelet: it writes the status of trainer pods, as the test decides, and runs no containers. For the api
+//! size of the cluster, which has no node.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,26 +33,26 @@ pub enum Act {
     Evicted,
     /// The node lost track of it.
     Unknown,
-    /// Its image is not there.
+    /// Its image does not exist.
     NoImage,
-    /// The node would not have it.
+    /// The node rejects it.
     Rejected,
-    /// Its node was given to it three minutes ago, and does not make it.
+    /// It was scheduled three minutes ago, and its node does not start it.
     NotMade,
-    /// It runs on until it is stopped from outside.
+    /// It runs until it is deleted.
     Hang,
-    /// It runs, and its node is never heard of again.
+    /// It runs, and its node is lost.
     NodeLost,
-    /// It runs until the test gives this signal, then ends like that.
+    /// It runs until the test sends this signal, then ends like that.
     Once(Signal, Box<Act>),
 }
 
-/// What a test tells its played pods when it is time.
+/// A signal of the test to its simulated pods.
 #[derive(Clone, Debug, Default)]
 pub struct Signal(Arc<AtomicBool>);
 
 impl Signal {
-    /// Whoever waits goes on.
+    /// Releases all waiting pods.
     pub fn give(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -68,10 +68,10 @@ impl PartialEq for Signal {
     }
 }
 
-/// A column that the played trainers do not find in their data.
+/// A column that the simulated trainers do not find in their data.
 pub const ABSENT_COLUMN: &str = "absent";
 
-/// The model that the played trainers know.
+/// The inspection of the simulated trainers.
 pub fn inspection() -> Inspection {
     Inspection {
         architecture: "bert".into(),
@@ -88,7 +88,7 @@ pub fn inspection() -> Inspection {
     }
 }
 
-/// The score of a configuration: more parameters help, less and less, and layers differ.
+/// The score of a configuration: it grows with the parameters, ever more slowly, and differs between layers.
 pub fn score(request: &TrialRequest) -> f64 {
     let configuration = &request.configuration;
     let parameters = configuration.parameters(384) as f64;
@@ -129,8 +129,7 @@ pub fn success(request: &TrialRequest) -> TrialResult {
     }
 }
 
-/// Plays every trainer pod of a namespace until it is dropped. Each runs for `time`, then ends as
-/// `decide` says.
+/// Simulates every trainer pod of a namespace until it is dropped. Each runs for `time`, then ends as `decide` returns.
 #[derive(Debug)]
 pub struct Kubelet {
     task: tokio::task::JoinHandle<()>,
@@ -139,7 +138,7 @@ pub struct Kubelet {
     missing: Missing,
 }
 
-/// What inspections do not find, where they find not everything.
+/// The reason why inspections fail, if they do.
 type Missing = Arc<Mutex<Option<String>>>;
 
 impl Drop for Kubelet {
@@ -149,12 +148,12 @@ impl Drop for Kubelet {
 }
 
 impl Kubelet {
-    /// Lets inspections come to nothing for this reason from now on; find everything where it is left out.
+    /// Makes inspections fail for this reason from now on, or succeed if it is `None`.
     pub fn miss(&self, what: Option<&str>) {
         *self.missing.lock().expect("no test has failed") = what.map(Into::into);
     }
 
-    /// Begins to play.
+    /// Starts the simulation.
     pub fn play(
         client: Client,
         namespace: &str,
@@ -201,7 +200,7 @@ async fn run<D: Fn(&TrialRequest) -> Act>(
     missing: Missing,
     decide: Arc<D>,
 ) {
-    // A pod of somebody else.
+    // A pod of another owner.
     let Some(document) = pod.annotations().get("autopeft.dev/request") else {
         return;
     };
@@ -257,7 +256,7 @@ async fn run<D: Fn(&TrialRequest) -> Act>(
     write(&pods, &pod, phase, terminated, evicted).await;
 }
 
-/// Plays a pod of which no container ever runs. False where `act` is something else.
+/// Simulates a pod whose container never runs. False if `act` is something else.
 async fn never_starts(pods: &Api<Pod>, pod: &Pod, act: &Act, begun: Timestamp) -> bool {
     match act {
         Act::NoImage => {
@@ -289,8 +288,8 @@ async fn never_starts(pods: &Api<Pod>, pod: &Pod, act: &Act, begun: Timestamp) -
     true
 }
 
-/// The termination message and the exit code; none of a pod that does not end by itself. `missing` is what an
-/// inspection does not find.
+/// The termination message and the exit code; `None` for a pod that does not end by itself. `missing` is the reason why
+/// inspections fail.
 fn last_words(
     act: &Act,
     request: &TrialRequest,
@@ -322,7 +321,7 @@ fn last_words(
         Act::Succeed => (serde_json::to_string(&success(request)).expect("JSON"), 0),
         Act::Say(message, code) => (message.clone(), *code),
         Act::OomKilled => (String::new(), 137),
-        // A kubelet's own words, where a trainer's would be.
+        // The kubelet's message instead of the trainer's.
         Act::Evicted | Act::Unknown => (
             "The container could not be located when the pod was terminated".into(),
             137,
@@ -330,7 +329,7 @@ fn last_words(
     })
 }
 
-/// Waits until a pod is being deleted. False where it is gone.
+/// Waits until a pod is being deleted. False if it is gone.
 async fn is_stopped(pods: &Api<Pod>, pod: &Pod) -> bool {
     loop {
         match pods.get_opt(&pod.name_any()).await {
@@ -356,7 +355,7 @@ async fn write(pods: &Api<Pod>, pod: &Pod, phase: &str, state: Value, reason: Op
 }
 
 async fn patch(pods: &Api<Pod>, pod: &Pod, status: &Value) {
-    // A pod that is gone, or an API server that is down for a moment, is tried again.
+    // The caller retries if the pod is gone or the API server is down.
     for _ in 0..600 {
         let parameters = PatchParams::default();
         match pods

@@ -1,5 +1,4 @@
-//! What needs several rooms at once. `generated` makes the files that follow from the types; the
-//! tests hold the walls between the rooms and run whole searches.
+//! Support for tests of several crates together. `generated` writes the files that are derived from the types.
 
 pub mod accounts;
 pub mod audit;

@@ -20,10 +20,10 @@ use crate::generated::root;
 use crate::helm::{helm, run, said};
 use crate::searches::{self, Searches};
 
-/// The image that plays a trainer.
+/// The image of the simulated trainer.
 pub const ACTOR: &str = "localhost/actor:1";
 
-/// How long something on a busy machine may take that is a matter of seconds.
+/// The timeout on a busy machine for what otherwise takes seconds.
 pub const LONG: std::time::Duration = std::time::Duration::from_secs(240);
 
 /// A node that ends with this process.
@@ -32,24 +32,23 @@ pub struct Node {
     kubeconfig: PathBuf,
     kubectl: PathBuf,
     name: String,
-    /// Whether the CRD is there. Held while a chart is installed.
+    /// Whether the CRD is installed. Locked while a chart is installed.
     has_crd: Mutex<bool>,
 }
 
-/// Says something that is seen whether or not the test passes.
+/// Prints a line that is visible whether or not the test passes.
 pub fn tell(text: &str) {
-    // The harness holds back what `eprintln!` prints.
+    // The harness captures `eprintln!`.
     writeln!(std::io::stderr(), "{text}").expect("standard error is open");
 }
 
-/// The node of this test program, brought up when it is first asked for. `None`, and a line that
-/// says so, where this user may not have one.
+/// The node of this test program, brought up at its first use. `None`, and a line that says so, without root.
 pub fn node() -> Option<&'static Node> {
     static NODE: OnceLock<Option<Node>> = OnceLock::new();
     NODE.get_or_init(|| {
         let user = std::fs::metadata("/proc/self").expect("/proc").uid();
         if user != 0 {
-            tell("LEFT OUT: the tests on a real kubelet (tests/tests/node) need root");
+            tell("SKIPPED: the tests on a real kubelet (tests/tests/node) need root");
             return None;
         }
         Some(Node::up())
@@ -57,7 +56,7 @@ pub fn node() -> Option<&'static Node> {
     .as_ref()
 }
 
-/// An image of the project as an archive, from the tests' own programs; made anew where something of it has changed.
+/// An image of the project as an archive, with the tests' programs; rebuilt if its inputs have changed.
 pub fn archive(image: &str) -> PathBuf {
     let file = root().join(format!("target/images/dev/{image}.oci"));
     run(Command::new(root().join("charts/images/images.sh"))
@@ -85,7 +84,7 @@ impl Node {
         node
     }
 
-    /// Compiles and wraps the actor.
+    /// Compiles the actor and packs its image.
     fn actor(&self) -> PathBuf {
         let (program, file) = (self.state().join("actor"), self.state().join("actor.oci"));
         let source = root().join("tests/cluster/actor.c");
@@ -106,18 +105,18 @@ impl Node {
         self.state().join("audit.log")
     }
 
-    /// Gives an image archive to the node.
+    /// Loads an image archive into the node.
     pub fn load(&self, archive: &Path) {
         let file = archive.to_string_lossy();
         cluster_sh(&["load-image", &file, "--name", &self.name]);
     }
 
-    /// Gives the actor to the node under one more name.
+    /// Loads the actor into the node under another name.
     pub fn load_actor_as(&self, name: &str) {
         self.load_program_as("actor", name);
     }
 
-    /// Gives the node an image whose program is none: it may not be executed.
+    /// Loads an image whose program is not executable.
     pub fn load_broken_as(&self, name: &str) {
         let program = self.state().join("broken");
         std::fs::write(&program, [0_u8; 64]).expect("a file");
@@ -134,12 +133,12 @@ impl Node {
         self.load(&file);
     }
 
-    /// A client with every right.
+    /// The administrator's client.
     pub async fn client(&self) -> Client {
         client_of(&self.kubeconfig).await
     }
 
-    /// Runs kubectl, given what it reads.
+    /// Runs kubectl with this standard input.
     pub fn kubectl_with(&self, arguments: &[&str], input: &str) -> Output {
         let mut child = Command::new(&self.kubectl)
             .args(arguments)
@@ -151,13 +150,13 @@ impl Node {
             .spawn()
             .expect("kubectl starts");
         let mut pipe = child.stdin.take().expect("a pipe");
-        // Whoever reads nothing may be gone already.
+        // It may exit without reading.
         let _ = pipe.write_all(input.as_bytes());
         drop(pipe);
         child.wait_with_output().expect("kubectl ends")
     }
 
-    /// Runs kubectl, which has to succeed, and gives what it prints.
+    /// Runs kubectl, which must succeed, and returns its output.
     pub fn kubectl(&self, arguments: &[&str]) -> String {
         let output = self.kubectl_with(arguments, "");
         let text = said(&output);
@@ -171,12 +170,12 @@ impl Node {
         assert!(output.status.success(), "{object}: {}", said(&output));
     }
 
-    /// A namespace whose pods must be restricted.
+    /// Creates a namespace that enforces the restricted profile.
     pub fn namespace(&self, name: &str) {
         self.kubectl(&["create", "namespace", name]);
         let profile = "pod-security.kubernetes.io/enforce=restricted";
         self.kubectl(&["label", "namespace", name, profile]);
-        // Until it is there, pods are refused.
+        // Until it exists, pods are rejected.
         let account = ["serviceaccount/default", "-n", name, "--timeout=60s"];
         self.kubectl(&[&["wait", "--for=create"], &account[..]].concat());
     }
@@ -185,7 +184,7 @@ impl Node {
     pub fn install(&self, namespace: &str, values: &[&str]) {
         let mut has_crd = self.has_crd.lock().expect("no installation has failed");
         let install = format!("crds.install={}", !*has_crd);
-        // The node has two processors for all tests together.
+        // All tests share the node's two cores.
         let own = [&install, "resources.requests.cpu=10m"];
         self.release(&["install"], namespace, &[&own, values].concat());
         *has_crd = true;
@@ -196,7 +195,7 @@ impl Node {
         self.release(&["upgrade", "--reset-then-reuse-values"], namespace, values);
     }
 
-    /// Has Helm do this with the chart in a namespace, with these values, and waits until its pods are ready.
+    /// Runs Helm on the chart in a namespace, with these values, and waits until its pods are ready.
     fn release(&self, verb: &[&str], namespace: &str, values: &[&str]) {
         let mut command = helm();
         command
@@ -211,19 +210,19 @@ impl Node {
         run(&mut command);
     }
 
-    /// A restricted namespace with an operator in it: its searches.
+    /// A restricted namespace with an operator in it; returns its searches.
     pub async fn with_operator(&self, namespace: &str) -> Searches {
         self.namespace(namespace);
         self.install(namespace, &[]);
         Searches::of(&self.client().await, namespace)
     }
 
-    /// The programs of a pod that run, pause apart: their numbers in /proc.
+    /// The PIDs of a pod's processes, without pause.
     pub fn processes(&self, pod: &Pod) -> Vec<u32> {
         let mark = format!("pod{}", pod.uid().expect("a UID"));
         let numbers = std::fs::read_dir("/proc").expect("/proc").flatten();
         let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        // Whatever ends meanwhile has no files any more.
+        // A process that ends meanwhile has no files.
         let read =
             |number: u32, file: &str| std::fs::read_to_string(format!("/proc/{number}/{file}"));
         numbers
@@ -233,7 +232,7 @@ impl Node {
     }
 }
 
-/// A search whose trainer is the actor, in this part. `changes` are merged into its spec.
+/// A search whose trainer is the actor, with this script. `changes` are merged into its spec.
 fn acted(name: &str, part: &str, changes: &Value) -> Value {
     let source = json!({"claim": null, "hub": {"repository": "tests/actor", "revision": part}});
     let mut spec = json!({
@@ -248,7 +247,7 @@ fn acted(name: &str, part: &str, changes: &Value) -> Value {
     searches::manifest(name, &spec)
 }
 
-/// What tests on a real kubelet wait for.
+/// Waiting, for tests on a real kubelet.
 impl Searches {
     /// Creates a search whose trainer is the actor.
     pub async fn begin(&self, name: &str, part: &str, changes: &Value) {
@@ -285,7 +284,7 @@ impl Searches {
         found().await.expect("it ran a moment ago")
     }
 
-    /// Waits for its end, for as long as pods on a busy machine may take; gives the object.
+    /// Waits for its end, with a timeout for a busy machine; returns the object.
     pub async fn over(&self, name: &str) -> PeftSearch {
         within(LONG, &format!("{name} has ended"), async || {
             self.status(name).await.completion_time.is_some()
@@ -294,7 +293,7 @@ impl Searches {
         self.get(name).await
     }
 
-    /// Waits until a search says that it is degraded for this reason; gives the message.
+    /// Waits until a search is degraded for this reason; returns the message.
     pub async fn degraded(&self, name: &str, reason: &str) -> String {
         within(LONG, &format!("{name} says {reason}"), async || {
             self.condition(name, "Degraded").await == ("True".into(), reason.into())

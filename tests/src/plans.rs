@@ -1,10 +1,10 @@
-//! Fault plans: up to three faults at matches drawn from a seed.
+//! Fault plans: up to three faults at requests drawn from a seed.
 
 use std::time::Duration;
 
 use crate::proxy::{Change, Effect, Rule, Verb, When, mix};
 
-/// The requests that an operator's work is made of, and how many of each a small search takes.
+/// The operator's requests, and how many of each a small search takes.
 const REQUESTS: [(Verb, &str, u64); 8] = [
     (Verb::Create, "jobs", 11),
     (Verb::Update, "peftsearches/status", 20),
@@ -21,13 +21,13 @@ const WATCHED: [&str; 3] = ["peftsearches", "jobs", "pods"];
 /// A fault plan.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What it was drawn from.
+    /// Its seed.
     pub seed: u64,
     /// The faults.
     pub rules: Vec<Rule>,
 }
 
-/// Draws numbers.
+/// A random number generator.
 struct Draw(u64);
 
 impl Draw {
@@ -82,7 +82,7 @@ fn request_fault(draw: &mut Draw) -> Rule {
         10 => Effect::KillAfter,
         _ => Effect::Hang,
     };
-    // A lease or a search that may not be read ends the operator; who starts it again is no part of this.
+    // A Lease or a search that cannot be read ends the operator; restarts are not part of these plans.
     let effect = match effect {
         Effect::Answer(403) if verb != Verb::Create => Effect::Answer(503),
         effect => effect,
@@ -112,7 +112,7 @@ fn watch_fault(draw: &mut Draw) -> Rule {
     Rule::on(Verb::Watch, resource, when, Effect::Events(change))
 }
 
-/// The operator is killed, and what its successor lists is old, and long stays so.
+/// The operator is killed, and its successor's lists stay stale for long.
 fn stale_restart(draw: &mut Draw) -> Vec<Rule> {
     let kept = draw.index(6);
     let killed = kept + 1 + draw.index(6);

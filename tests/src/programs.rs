@@ -1,4 +1,4 @@
-//! Finds the programs and the inputs that the end-to-end tests use, or says how to get them.
+//! Finds the programs and the inputs of the end-to-end tests, or fails with how to get them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

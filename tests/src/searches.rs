@@ -1,5 +1,4 @@
-//! Searches as objects of a cluster, for the tests: created, awaited, and held against what must be
-//! true of every one of them.
+//! Searches as objects of a cluster, for the tests: creation, waiting, and checks of the invariants.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -18,10 +17,10 @@ use crate::audit::assert_lawful;
 pub use crate::audit_log::{is_operator, requests, was_carried_out, writes};
 use crate::cluster::{eventually, within};
 
-/// How long a search of a test may take.
+/// The timeout of a test's search.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// A search that is fast to suggest for. `changes` are merged into its spec.
+/// A search with fast suggestions. `changes` are merged into its spec.
 pub fn manifest(name: &str, changes: &Value) -> Value {
     let mut spec = json!({
         "model": {"source": {"claim": {"name": "autopeft", "path": "model"}}},
@@ -48,7 +47,7 @@ pub fn manifest(name: &str, changes: &Value) -> Value {
     })
 }
 
-/// Puts changes over a document, as a JSON merge patch does, but keeps what is null.
+/// Merges changes into a document, as a JSON merge patch does, but keeps nulls.
 pub fn merge(into: &mut Value, changes: &Value) {
     match (into, changes) {
         (Value::Object(into), Value::Object(changes)) => {
@@ -63,7 +62,7 @@ pub fn merge(into: &mut Value, changes: &Value) {
 /// The searches of a namespace.
 #[derive(Clone)]
 pub struct Searches {
-    /// A client with every right.
+    /// The administrator's client.
     pub client: Client,
     /// The namespace.
     pub namespace: String,
@@ -71,7 +70,7 @@ pub struct Searches {
 }
 
 impl Searches {
-    /// Those of a namespace.
+    /// The searches of a namespace.
     pub fn of(client: &Client, namespace: &str) -> Self {
         Self {
             api: Api::namespaced(client.clone(), namespace),
@@ -90,24 +89,24 @@ impl Searches {
         let mut request = kube::core::Request::new(folder.as_str())
             .create(&PostParams::default(), body)
             .expect("a request");
-        // As kubectl does: a field that does not exist is an error.
+        // As kubectl does: unknown fields are an error.
         let strict = format!("{folder}?fieldValidation=Strict");
         *request.uri_mut() = strict.parse().expect("an address");
         self.client.request(request).await
     }
 
-    /// One, as it is now.
+    /// Reads one.
     pub async fn get(&self, name: &str) -> PeftSearch {
         self.api.get(name).await.expect("the search is there")
     }
 
-    /// Creates the fast one of `manifest`, which has to be taken.
+    /// Creates the search of `manifest`, which must be accepted.
     pub async fn submit(&self, name: &str, changes: &Value) {
         let created = self.create(&manifest(name, changes)).await;
         created.expect("the manifest is valid");
     }
 
-    /// The namespace's events of these reasons, of all where there are none.
+    /// The namespace's events with these reasons; all events if none is given.
     pub async fn events(&self, reasons: &[&str]) -> Vec<Event> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
         let listed = events.list(&ListParams::default()).await.expect("events");
@@ -118,13 +117,13 @@ impl Searches {
         listed.items.into_iter().filter(is_asked).collect()
     }
 
-    /// All of them.
+    /// Lists all.
     pub async fn list(&self) -> Vec<PeftSearch> {
         let listed = self.api.list(&ListParams::default()).await;
         listed.expect("searches can be listed").items
     }
 
-    /// Its status as it is now.
+    /// Reads its status.
     pub async fn status(&self, name: &str) -> PeftSearchStatus {
         self.get(name).await.status.unwrap_or_default()
     }
@@ -157,7 +156,7 @@ impl Searches {
         condition(&status, kind)
     }
 
-    /// Waits until so many trials have a result.
+    /// Waits until this many trials have a result.
     pub async fn finished(&self, name: &str, trials: usize) {
         within(
             LIMIT,
@@ -170,7 +169,7 @@ impl Searches {
         .await;
     }
 
-    /// Waits for its end; gives the last status.
+    /// Waits for its end; returns the last status.
     pub async fn ended(&self, name: &str) -> PeftSearchStatus {
         within(LIMIT, &format!("{name} has ended"), async || {
             self.condition(name, "Succeeded").await.0 != "Unknown"
@@ -180,7 +179,7 @@ impl Searches {
         self.status(name).await
     }
 
-    /// Waits until nothing that belongs to searches is left in the namespace.
+    /// Waits until no Job or pod of a search is left in the namespace.
     pub async fn is_clean(&self) {
         let jobs: Api<Job> = Api::namespaced(self.client.clone(), &self.namespace);
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
@@ -206,7 +205,7 @@ pub fn condition(status: &PeftSearchStatus, kind: &str) -> (String, String) {
         )
 }
 
-/// What a ledger says, times and Jobs left out: for comparing two runs.
+/// A ledger without times and Jobs, for comparing two runs.
 pub fn story(status: &PeftSearchStatus) -> Vec<String> {
     let entries = status.ledger.iter().map(|entry| {
         format!(
@@ -217,14 +216,14 @@ pub fn story(status: &PeftSearchStatus) -> Vec<String> {
     entries.collect()
 }
 
-/// Holds a search that ended against what must be true of every one (reliability.md, I1 to I6).
+/// Checks the invariants of a search that has ended (docs/faults.md, I1 to I6).
 pub fn assert_sound(search: &PeftSearch, audit: &Path) {
     assert_whole(search, audit);
     assert_lawful(search, audit);
 }
 
-/// The part of it that holds too where trials were stopped on purpose (their pods are let go without an
-/// outcome), where parallelism changed, or where another account than the usual one ran the operator.
+/// Those of them that also hold if trials were stopped on purpose (their pods are released without an outcome),
+/// parallelism changed, or the operator ran under another account.
 pub fn assert_whole(search: &PeftSearch, audit: &Path) {
     let status = search.status.clone().unwrap_or_default();
     let name = search.metadata.name.clone().unwrap_or_default();
@@ -241,14 +240,14 @@ pub fn assert_whole(search: &PeftSearch, audit: &Path) {
         );
     }
     let created = created_jobs(audit, search);
-    // The inspection is made again under its name where it came to nothing.
+    // A failed inspection is repeated under the same name.
     for (job, uids) in created.iter().filter(|(job, _)| !job.contains("-i-")) {
         assert_eq!(*uids, 1, "{name}: the Job {job} was created {uids} times");
     }
     assert_front(&status, &name);
 }
 
-/// I6: the front is what the ledger says, and nothing else.
+/// I6: the front is a function of the ledger.
 fn assert_front(status: &PeftSearchStatus, name: &str) {
     let scored: Vec<(u32, u64, f64)> = status
         .ledger
@@ -280,7 +279,7 @@ fn assert_front(status: &PeftSearchStatus, name: &str) {
     assert_eq!(
         points(&told),
         points(&front),
-        "I6: {name}: the front is whole"
+        "I6: {name}: the front is complete"
     );
 }
 
@@ -300,7 +299,7 @@ pub fn created_jobs(audit: &Path, search: &PeftSearch) -> BTreeMap<String, usize
     created
 }
 
-/// What the operator wrote to a namespace, its events and its Lease left out.
+/// The operator's writes to a namespace, without events and Lease.
 pub fn writes_of_the_operator(audit: &Path, namespace: &str) -> Vec<Value> {
     let mut found = writes(audit, namespace);
     found.retain(|event| {

@@ -1,4 +1,4 @@
-//! The project's own sources, for the tests that read them.
+//! The project's sources, for the tests that read them.
 
 use std::path::Path;
 

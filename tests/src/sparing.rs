@@ -1,5 +1,5 @@
-//! How sparing the operator is, from the API server's audit log: what it writes and reads for a trial,
-//! and how long a trial's end waits for its successor's Job. No I/O.
+//! The operator's load on the API server, from the audit log: its writes and reads per trial, and the time from a
+//! trial's end to the next Job. No I/O.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ pub struct Subject<'a> {
     pub user: &'a str,
     /// The search's namespace, in which there is no other.
     pub namespace: &'a str,
-    /// How many trials run at a time.
+    /// The number of concurrent trials.
     pub parallelism: usize,
-    /// When each trial's configuration was known; a trial of the initial design is not in it, since
-    /// its configuration depends on no result.
+    /// When each trial's configuration was known, without trials of the initial design, whose configurations depend on no
+    /// result.
     pub suggested: BTreeMap<u32, Timestamp>,
 }
 
-/// From the end of one trial to the Job that takes its place.
+/// From the end of a trial to the next Job.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Wait {
     /// The trial whose Job was created.
@@ -31,19 +31,19 @@ pub struct Wait {
     pub ready: bool,
 }
 
-/// What a search has cost.
+/// The requests and waits of a search.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cost {
     /// The operator's writes by kind, such as `create jobs`.
     pub writes: BTreeMap<String, usize>,
-    /// Its reads that no watch answers, by kind. A list from which a watch goes on is not one.
+    /// Its reads outside of watches, by kind. The list at the start of a watch is not counted.
     pub reads: BTreeMap<String, usize>,
-    /// One for each Job that took the place of another.
+    /// One per Job that replaced another.
     pub waits: Vec<Wait>,
 }
 
 impl Cost {
-    /// The waits of one sort, the shortest first.
+    /// The waits of one kind, the shortest first.
     pub fn seconds(&self, ready: bool) -> Vec<f64> {
         let waits = self.waits.iter().filter(|wait| wait.ready == ready);
         let mut seconds: Vec<f64> = waits.map(|wait| wait.seconds).collect();
@@ -52,13 +52,13 @@ impl Cost {
     }
 }
 
-/// The number that a share of sorted numbers does not exceed (nearest rank).
+/// A quantile of sorted numbers (nearest rank).
 pub fn percentile(sorted: &[f64], percent: usize) -> Option<f64> {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied()
 }
 
-/// What the events say. They are those of one audit log, in any order.
+/// Computes the cost from the events of one audit log, in any order.
 pub fn cost(events: &[Value], subject: &Subject<'_>) -> Cost {
     let mut done: Vec<Event<'_>> = events.iter().filter_map(Event::read).collect();
     done.retain(|event| event.namespace == subject.namespace);
@@ -81,7 +81,7 @@ pub fn cost(events: &[Value], subject: &Subject<'_>) -> Cost {
     cost
 }
 
-/// What an audit event says of a request that the API server carried out.
+/// The request of an audit event, if the API server carried it out.
 #[derive(Clone, Copy, Debug)]
 struct Event<'a> {
     time: Timestamp,
@@ -96,7 +96,7 @@ struct Event<'a> {
 impl<'a> Event<'a> {
     fn read(event: &'a Value) -> Option<Self> {
         let verb = event["verb"].as_str()?;
-        // A watch is told of when it begins and when it ends.
+        // A watch has an event at its start and one at its end.
         let stage = match verb {
             "watch" => "ResponseStarted",
             _ => "ResponseComplete",
@@ -131,7 +131,7 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Whether the next request for what a list has read is the watch that goes on from it.
+/// Whether a list is followed by its watch.
 fn begins_watch(list: &Event<'_>, following: &[Event<'_>]) -> bool {
     let mut same = following
         .iter()
@@ -141,7 +141,7 @@ fn begins_watch(list: &Event<'_>, following: &[Event<'_>]) -> bool {
         .is_some_and(|event| event.verb == "watch")
 }
 
-/// The first trials fill the free places; after that the n-th end makes room for the n-th Job.
+/// The first trials fill the free slots; after that, the n-th end frees the slot of the n-th Job.
 fn waits(done: &[Event<'_>], subject: &Subject<'_>) -> Vec<Wait> {
     let created: Vec<(u32, &Event<'_>)> = done
         .iter()
@@ -149,7 +149,7 @@ fn waits(done: &[Event<'_>], subject: &Subject<'_>) -> Vec<Wait> {
         .filter_map(|event| Some((trial_of(event.name)?, event)))
         .collect();
     let jobs: Vec<&str> = created.iter().map(|(_, event)| event.name).collect();
-    // The last status that a pod gets, from whoever runs it, is its end.
+    // The last status of a pod is its end.
     let mut ends: BTreeMap<&str, Timestamp> = BTreeMap::new();
     for event in done {
         let is_status = event.resource == "pods" && event.subresource == "status";

@@ -1,4 +1,4 @@
-//! Keeps an operator running as a kubelet keeps a container: started again whenever it has ended.
+//! Restarts an operator whenever it ends, as a kubelet does with a container.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use crate::cluster::{Launch, Operator};
 
-/// An operator that somebody else may kill.
+/// An operator that the proxy may kill.
 #[derive(Clone, Debug)]
 pub struct Victim(Arc<Mutex<Operator>>);
 
@@ -28,7 +28,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An operator, and what starts it again; both end when this is dropped.
+/// An operator and its restarts; both end when this is dropped.
 #[derive(Debug)]
 pub struct Supervisor {
     victim: Victim,
@@ -63,22 +63,22 @@ impl Supervisor {
         Self { victim, ends, task }
     }
 
-    /// For whoever is to kill it.
+    /// The handle for killing it.
     pub fn victim(&self) -> Victim {
         self.victim.clone()
     }
 
-    /// How each life ended that is over, and the last that was said in it; another followed.
+    /// The exit status and last log line of each process that was replaced.
     pub fn ends(&self) -> Vec<String> {
         lock(&self.ends).clone()
     }
 
-    /// The text that it serves behind a path.
+    /// The body of a path.
     pub fn get(&self, path: &str) -> String {
         self.victim.operator().get(path)
     }
 
-    /// What it has said, over all its lives.
+    /// The log of all its processes.
     pub fn log(&self) -> String {
         self.victim.operator().log()
     }

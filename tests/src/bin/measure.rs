@@ -1,6 +1,6 @@
-//! Prints how sparing the operator is on a real API server: a search of 30 trials, one and four at a
-//! time, whose trainers are played and take 2 s each. `make measure-cluster`; docs/measurements.md.
-#![allow(clippy::print_stdout, reason = "what it prints is its result")]
+//! Prints the operator's load on a real API server: a search of 30 trials, one and four at a time, whose trainers are
+//! simulated and take 2 s each. `make measure-cluster`; docs/measurements.md.
+#![allow(clippy::print_stdout, reason = "its output is its result")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -42,7 +42,7 @@ async fn measure(parallelism: usize) -> Cost {
         "measured",
         &json!({"maxTrials": TRIALS, "parallelism": parallelism}),
     );
-    // The surrogate as the paper has it.
+    // The paper's surrogate settings.
     wanted["spec"]["algorithm"] = json!({"seed": 7, "initialTrials": INITIAL});
     searches.create(&wanted).await.expect("a valid search");
     let status = searches.ended("measured").await;
@@ -92,11 +92,15 @@ fn print(parallelism: usize, found: &Cost) {
         let counted = counts.iter().filter(|(kind, _)| is_counted(kind));
         let total: usize = counted.map(|(_, count)| count).sum();
         println!(
-            "  {what}, events and the lease apart: {total}, {:.2} a trial",
+            "  {what} without events and the lease: {total}, {:.2} per trial",
             total as f64 / trials
         );
         for (kind, count) in counts {
-            let apart = if is_counted(kind) { "" } else { " (apart)" };
+            let apart = if is_counted(kind) {
+                ""
+            } else {
+                " (not counted)"
+            };
             println!("    {count:4} {kind}{apart}");
         }
     }
@@ -105,7 +109,7 @@ fn print(parallelism: usize, found: &Cost) {
         let at = |percent| percentile(&waits, percent).unwrap_or_default();
         if !waits.is_empty() {
             println!(
-                "  from a trial's end to the next Job where the suggestion {what} ({}): median {:.3} s, p90 {:.3} s, p99 {:.3} s, longest {:.3} s",
+                "  from a trial's end to the next Job if the suggestion {what} ({}): median {:.3} s, p90 {:.3} s, p99 {:.3} s, longest {:.3} s",
                 waits.len(),
                 at(50),
                 at(90),

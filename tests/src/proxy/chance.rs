@@ -1,6 +1,6 @@
-//! Chance that is the same in every run.
+//! Reproducible pseudo-random numbers.
 
-/// A number that looks like chance and is none (splitmix64).
+/// A pseudo-random number (splitmix64).
 pub fn mix(number: u64) -> u64 {
     let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

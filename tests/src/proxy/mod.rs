@@ -1,6 +1,5 @@
-//! A proxy between an operator and the API server that does, by rule, what networks and API servers
-//! do on bad days. The operator's kubeconfig points at it, so that the program under test is the one
-//! that is shipped. Plain HTTP towards the operator, TLS towards the API server.
+//! A proxy between an operator and the API server that injects faults by rules. The operator's kubeconfig points at it,
+//! so that the program under test is the released one. Plain HTTP towards the operator, TLS towards the API server.
 
 mod chance;
 mod rule;
@@ -35,7 +34,7 @@ pub use stream::Change;
 use crate::cluster::Cluster;
 use crate::supervisor::Victim;
 
-/// The connection ends here.
+/// Ends the connection.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the connection was ended on purpose")]
 struct Ended;
@@ -54,7 +53,7 @@ pub struct Proxy {
 struct Shared {
     server: Client,
     rules: Mutex<Vec<Counted>>,
-    /// What the operator lists, by address; with the answer where it was kept.
+    /// The operator's LISTs, by URL, with the recorded response.
     lists: Mutex<BTreeMap<String, Option<Bytes>>>,
     victim: Mutex<Option<Victim>>,
     held_back: watch::Sender<BTreeSet<String>>,
@@ -71,7 +70,7 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-/// A rule, how many requests it has seen, and how many it has struck.
+/// A rule, the number of matching requests, and how many it was applied to.
 #[derive(Clone, Copy, Debug)]
 struct Counted {
     rule: Rule,
@@ -94,7 +93,7 @@ impl Proxy {
         let mut config = Config::from_custom_kubeconfig(upstream.clone(), &options)
             .await
             .expect("a client's configuration");
-        // The proxy tells what the API server says; it does not try again.
+        // The proxy forwards errors; it does not retry.
         config.default_retry = false;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -127,12 +126,12 @@ impl Proxy {
         }
     }
 
-    /// The kubeconfig of whoever is to go through the proxy.
+    /// The kubeconfig that points at the proxy.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
 
-    /// Begins these faults, and ends those of before.
+    /// Replaces the rules.
     pub fn begin(&self, rules: &[Rule]) {
         let counted = rules.iter().map(|rule| Counted {
             rule: *rule,
@@ -142,50 +141,50 @@ impl Proxy {
         *held(&self.shared.rules) = counted.collect();
     }
 
-    /// Ends all faults. A watch that was changed stays so until it ends.
+    /// Removes all rules. A watch that is affected stays so until it ends.
     pub fn calm(&self) {
         self.begin(&[]);
     }
 
-    /// Holds the events of a resource back, also on watches that have begun, until `let_go`.
+    /// Delays the events of a resource, also on open watches, until `let_go`.
     pub fn hold_back(&self, resource: &str) {
         let held = &self.shared.held_back;
         held.send_modify(|held| held.extend([resource.to_owned()]));
     }
 
-    /// Holds nothing back any longer.
+    /// Ends all delays of `hold_back`.
     pub fn let_go(&self) {
         self.shared.held_back.send_modify(BTreeSet::clear);
     }
 
-    /// How often each rule has struck.
+    /// How often each rule was applied.
     pub fn struck(&self) -> Vec<usize> {
         let rules = held(&self.shared.rules);
         rules.iter().map(|counted| counted.struck).collect()
     }
 
-    /// Whether each rule has struck.
+    /// Whether every rule was applied.
     pub fn all_struck(&self) -> bool {
         self.struck().iter().all(|struck| *struck > 0)
     }
 
-    /// The most requests that were under way at once, watches left out.
+    /// The maximum number of concurrent requests, without watches.
     pub fn most_in_flight(&self) -> usize {
         self.shared.most_in_flight.load(Ordering::Relaxed)
     }
 
-    /// Keeps what every LIST of the operator would answer now.
+    /// Records the current response to each of the operator's LISTs.
     pub async fn keep(&self) {
         self.shared.keep().await;
     }
 
-    /// Whom `KillBefore` and `KillAfter` kill.
+    /// Sets the operator that `KillBefore` and `KillAfter` kill.
     pub fn aim_at(&self, victim: Victim) {
         *held(&self.shared.victim) = Some(victim);
     }
 }
 
-/// A lock, whoever has panicked with it.
+/// Locks, ignoring poisoning.
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -201,14 +200,14 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         connections.spawn(async move {
             let service = service_fn(move |request| answer(Arc::clone(&shared), request));
             let server = hyper::server::conn::http1::Builder::new();
-            // It ends with an error where a fault ends it.
+            // It ends with an error if a fault ends it.
             let _ = server.serve_connection(TokioIo::new(socket), service).await;
         });
         while connections.try_join_next().is_some() {}
     }
 }
 
-/// Counts a request while it is under way.
+/// Counts a concurrent request.
 struct InFlight<'a>(&'a AtomicUsize);
 
 impl Drop for InFlight<'_> {
@@ -263,8 +262,8 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
         let body = body.collect().await.map_err(|_| Ended)?.to_bytes();
         return Ok(Response::from_parts(head, whole(body)));
     }
-    // What was sent is carried out, also where the operator is killed meanwhile: the audit log knows no
-    // outcome of a request that was broken off.
+    // A request that was sent is completed even if the operator is killed meanwhile: the audit log has no outcome of an
+    // aborted request.
     let server = shared.server.clone();
     let carried_out = tokio::spawn(async move {
         let (head, body) = server.send(request).await.ok()?.into_parts();
@@ -300,7 +299,7 @@ fn whole(body: Bytes) -> Content {
     UnsyncBoxBody::new(Full::new(body))
 }
 
-/// Hyper writes how a body is framed by itself.
+/// Removes framing headers, which hyper sets itself.
 fn unframe(head: &mut hyper::http::response::Parts) {
     head.headers.remove(hyper::header::TRANSFER_ENCODING);
     head.headers.remove(hyper::header::CONTENT_LENGTH);
@@ -313,7 +312,7 @@ impl Shared {
         InFlight(&self.in_flight)
     }
 
-    /// What strikes a request, in the order of the rules.
+    /// The effects on a request, in the order of the rules.
     fn strike(&self, asked: &Asked) -> Vec<Effect> {
         let mut effects = Vec::new();
         for counted in held(&self.rules).iter_mut() {
@@ -358,7 +357,7 @@ fn document(status: StatusCode, body: Bytes) -> Answer {
     answer
 }
 
-/// A refusal as an API server words it.
+/// An error response in the API server's form.
 fn refusal(code: u16) -> Answer {
     let reason = match code {
         403 => "Forbidden",

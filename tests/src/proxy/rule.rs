@@ -1,5 +1,5 @@
-//! What a fault is: which requests it strikes, and what becomes of them. Plain data, so that a fault
-//! plan can be generated, printed and run again.
+//! A fault: which requests it applies to, and its effect. Plain data, so that fault plans can be generated, printed and
+//! repeated.
 
 use std::time::Duration;
 
@@ -8,31 +8,31 @@ use hyper::{Method, Uri};
 use super::chance::mix;
 use super::stream::Change;
 
-/// What is asked of an API server, in its own words.
+/// The verb of a request, as Kubernetes names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// One object.
+    /// Reads one object.
     Get,
-    /// All objects.
+    /// Reads all objects.
     List,
-    /// Changes from now on.
+    /// Streams changes.
     Watch,
-    /// A new object.
+    /// Creates an object.
     Create,
-    /// An object replaced.
+    /// Replaces an object.
     Update,
-    /// An object changed in part.
+    /// Patches an object.
     Patch,
-    /// An object deleted.
+    /// Deletes an object.
     Delete,
 }
 
-/// One request, as far as rules look at it.
+/// The part of a request that rules match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// What is asked.
+    /// The verb.
     pub verb: Verb,
-    /// Of which resource, such as `jobs` or `peftsearches/status`.
+    /// The resource, such as `jobs` or `peftsearches/status`.
     pub resource: String,
 }
 
@@ -40,7 +40,7 @@ impl Asked {
     /// Reads a request's first line.
     pub fn of(method: &Method, uri: &Uri) -> Self {
         let parts: Vec<&str> = uri.path().trim_matches('/').split('/').collect();
-        // /api/VERSION or /apis/GROUP/VERSION, then the namespace where there is one.
+        // /api/VERSION or /apis/GROUP/VERSION, then the namespace if there is one.
         let skipped = if parts.first() == Some(&"api") { 2 } else { 3 };
         let rest = parts.get(skipped..).unwrap_or_default();
         let rest = match rest {
@@ -69,32 +69,32 @@ impl Asked {
     }
 }
 
-/// Which of the requests that a rule speaks of it strikes.
+/// Which of the matching requests a rule applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// Those from the `first`, counted from 0, for so many `times`.
+    /// A number of `times` from the `first` on, counted from 0.
     Nth {
-        /// The first that is struck.
+        /// The first one.
         first: usize,
-        /// How many are.
+        /// How many.
         times: usize,
     },
-    /// Each with this chance.
+    /// Each with this probability.
     Percent {
-        /// Of a hundred.
+        /// In percent.
         chance: u64,
-        /// Whoever repeats it gets the same.
+        /// The seed.
         seed: u64,
     },
 }
 
 impl When {
-    /// The `first` and no other.
+    /// Only the `first`.
     pub fn only(first: usize) -> Self {
         Self::Nth { first, times: 1 }
     }
 
-    /// Every one.
+    /// All.
     pub fn always() -> Self {
         Self::Nth {
             first: 0,
@@ -102,7 +102,7 @@ impl When {
         }
     }
 
-    /// Whether the `count`-th request is struck.
+    /// Whether the rule applies to the `count`-th request.
     pub fn strikes(self, count: usize) -> bool {
         match self {
             Self::Nth { first, times } => count >= first && count - first < times,
@@ -111,10 +111,10 @@ impl When {
     }
 }
 
-/// What becomes of a request.
+/// The effect on a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It is held back for a while.
+    /// It is delayed.
     Delay(Duration),
     /// It is answered with this HTTP status and never carried out.
     Answer(u16),
@@ -124,30 +124,30 @@ pub enum Effect {
     LoseRequest,
     /// It is carried out; the connection ends without an answer.
     LoseReply,
-    /// Nothing comes of it, not even an end of the connection.
+    /// It is not answered, and the connection stays open.
     Hang,
     /// The operator is killed before it is carried out.
     KillBefore,
-    /// The operator is killed when it was carried out, before the answer.
+    /// The operator is killed after it was carried out, before the response.
     KillAfter,
-    /// What every LIST of the operator would answer now is kept for `OldList`.
+    /// The current responses to the operator's LISTs are recorded for `OldList`.
     Keep,
-    /// A LIST is answered with what was kept.
+    /// A LIST is answered with the recorded response.
     OldList,
-    /// A watch is carried out, and its events come changed.
+    /// The events of a watch are changed.
     Events(Change),
 }
 
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// What must be asked; anything where it is left out.
+    /// The verb; any if `None`.
     pub verb: Option<Verb>,
-    /// Of which resource; of any where it is left out.
+    /// The resource; any if `None`.
     pub resource: Option<&'static str>,
-    /// Which of these requests.
+    /// Which of the matching requests.
     pub when: When,
-    /// What becomes of them.
+    /// The effect.
     pub effect: Effect,
 }
 
@@ -172,7 +172,7 @@ impl Rule {
         }
     }
 
-    /// Whether a request is one that the rule speaks of.
+    /// Whether a request matches.
     pub fn speaks_of(&self, asked: &Asked) -> bool {
         self.verb.is_none_or(|verb| verb == asked.verb)
             && self

@@ -1,6 +1,5 @@
-//! The events of a watch on their way to the operator, changed. What the API server promises is kept:
-//! the events of one object stay in order, and after events are missing the watch is told that its
-//! version is too old.
+//! Changes the events of a watch on their way to the operator. The API server's guarantees are kept: the events of one
+//! object stay in order, and after lost events the watch gets 410 (too old resource version).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -14,35 +13,34 @@ use tokio::time::Instant;
 
 use super::chance::mix;
 
-/// How long events are gathered before they are sent in another order.
+/// How long events are buffered for reordering.
 const WINDOW: Duration = Duration::from_millis(200);
 
-/// What becomes of a watch's events.
+/// The effect on a watch's events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// None comes, and no end: the other side of the connection is gone.
+    /// None is sent, and the connection stays open: the peer is dead.
     Silence,
-    /// Each comes so much later.
+    /// Each is delayed by this time.
     Lag(Duration),
-    /// Each comes twice.
+    /// Each is duplicated.
     Twice,
-    /// Those of different objects that come close together change places.
+    /// Events of different objects that are close together are reordered.
     Shuffled(u64),
-    /// After the first `come`, nothing more comes for a while; then the watch is told that its version
-    /// is too old (410), as after a compaction.
+    /// After the first `come`, events are dropped for a while; then the watch gets 410, as after a compaction.
     Missed {
-        /// How many come.
+        /// How many are sent.
         come: usize,
-        /// How long nothing comes.
+        /// How long events are dropped.
         time: Duration,
     },
-    /// The stream ends after so many.
+    /// The stream ends after this many.
     Cut(usize),
-    /// The watch is told at once that its version is too old.
+    /// The watch gets 410 at once.
     Expired,
 }
 
-/// The event by which an API server says that a version is too old.
+/// The API server's event for a too old resource version.
 fn expired() -> Bytes {
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Expired",
@@ -55,10 +53,10 @@ fn line(text: &str) -> Bytes {
     Bytes::from(format!("{text}\n"))
 }
 
-/// The resources whose events are held back now.
+/// The resources whose events are held back.
 pub(super) type Held = watch::Receiver<BTreeSet<String>>;
 
-/// Sends what comes from the API server on to the operator, until either is gone.
+/// Forwards the API server's events to the operator, until either is gone.
 pub(super) async fn pass(
     from: Body,
     to: mpsc::Sender<Bytes>,
@@ -81,7 +79,7 @@ pub(super) async fn pass(
     }
 }
 
-/// One event a line, with the time of its arrival.
+/// Reads one event per line, with the time of its arrival.
 async fn split(mut from: Body, to: mpsc::UnboundedSender<(Instant, String)>) {
     let mut open = Vec::new();
     while let Some(Ok(frame)) = from.frame().await {
@@ -142,7 +140,7 @@ async fn send(
         }
         if let Some((arrived, text)) = waiting.pop_front() {
             tokio::time::sleep_until(arrived + lag).await;
-            // A proxy that is gone holds nothing back.
+            // A dropped proxy delays nothing.
             let _ = held.wait_for(|held| !held.contains(resource)).await;
             for _ in 0..1 + usize::from(twice) {
                 if to.send(line(&text)).await.is_err() {
@@ -154,8 +152,7 @@ async fn send(
     }
 }
 
-/// Another order in which each object's events stay in theirs, and a bookmark stays behind what was
-/// before it.
+/// Reorders events, keeping the order of each object's events, and bookmarks after the events before them.
 fn shuffle(events: VecDeque<(Instant, String)>, seed: u64) -> VecDeque<(Instant, String)> {
     let mut rest: Vec<(String, (Instant, String))> = Vec::new();
     for event in events {
