@@ -11,8 +11,7 @@ use super::failure::Failure;
 
 /// A value by the word that manifests use.
 pub(super) fn by_name<T: Named + Send + Sync>() -> impl TypedValueParser<Value = T> {
-    PossibleValuesParser::new(T::names())
-        .try_map(|word| T::from_name(&word).ok_or("unknown value"))
+    PossibleValuesParser::new(T::names()).try_map(|word| T::from_name(&word).ok_or("unknown value"))
 }
 
 /// A value by the name that manifests use.
