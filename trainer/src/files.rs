@@ -272,10 +272,7 @@ mod tests {
         check(b"t\0e\0x\0t\0", "text in UTF-16");
         check(b"\0t\0e\0x\0t", "text in UTF-16");
         check(b"\xff\xfe\0\0t\0\0\0", "text in UTF-32");
-        check(
-            b"PAR1\x15\x04\x15",
-            "a Parquet file; its name has to end in",
-        );
+        check(b"PAR1\x15\x04\x15", "a Parquet file; its name must end in");
         check(b"\x80\x02}q\0", "a Python pickle");
         check(b"\x89HDF\r\n\x1a\n", "an HDF5 file");
     }
