@@ -6,6 +6,7 @@
 mod algorithm;
 mod objects;
 mod search;
+mod space;
 mod task;
 mod trainer;
 mod training;
@@ -65,6 +66,7 @@ pub fn good() -> Value {
 /// The rows.
 pub fn bad_inputs() -> Vec<BadInput> {
     let mut rows = search::rows();
+    rows.extend(space::rows());
     rows.extend(algorithm::rows());
     rows.extend(objects::rows());
     rows.extend(task::rows());
