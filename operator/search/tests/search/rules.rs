@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::SearchSpace;
 use autopeft_crds::run::Expected;
-use autopeft_crds::spec::{Metric, PeftSearchSpec, Source};
+use autopeft_crds::spec::{Metric, Source};
 use autopeft_crds::status::Attempt;
 use autopeft_crds::trial::{Inspection, TrialIdentity, TrialOutcome};
 use autopeft_search::feasible;

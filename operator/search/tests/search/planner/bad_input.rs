@@ -9,12 +9,8 @@ fn bad_input_ends_the_search_and_what_runs_is_stopped() {
     check(
         json!({"parallelism": 2}),
         "> begin
-         suggest 0
-         plan 0
-         start 0/1
-         suggest 1
-         plan 1
-         start 1/1
+         begins 0
+         begins 1
          > 0 fails BadInput
          again 0/2 (BadInput)
          stop 1/1 (NotNeeded)
@@ -31,9 +27,7 @@ fn a_search_that_bad_input_has_ended_goes_on_when_the_input_is_mended() {
     check(
         json!({"maxTrials": 1, "maxRetries": 0}),
         "> begin
-         suggest 0
-         plan 0
-         start 0/1
+         begins 0
          > 0 fails BadInput
          again 0/2 (BadInput)
          remove 0/1
@@ -61,12 +55,8 @@ fn two_trials_with_bad_input_are_both_tried_again() {
     check(
         json!({"maxTrials": 2, "parallelism": 2}),
         "> begin
-         suggest 0
-         plan 0
-         start 0/1
-         suggest 1
-         plan 1
-         start 1/1
+         begins 0
+         begins 1
          > 0 fails BadInput, 1 fails BadInput
          again 0/2 (BadInput)
          again 1/2 (BadInput)
@@ -84,9 +74,7 @@ fn bad_input_of_a_baseline_ends_the_baseline_alone() {
     check(
         json!({"maxTrials": 1, "baselines": ["Prefix"]}),
         "> begin
-         suggest 0
-         plan 0
-         start 0/1
+         begins 0
          > 0 scores 0.5
          record 0 score 0.5
          remove 0/1

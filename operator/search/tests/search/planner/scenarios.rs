@@ -1,4 +1,5 @@
-//! Transcripts: lines that begin with `>` happen to the planner, the others are what it does.
+//! Transcripts: lines that begin with `>` happen to the planner, the others are what it does. `begins 0` stands for the
+//! three steps by which trial 0 is suggested, planned and started.
 
 use autopeft_crds::trial::FailureReason;
 use autopeft_search::ledger::Event;
@@ -9,14 +10,12 @@ use super::world::{World, failure, spec, success};
 /// Plays the lines that begin with `>` and compares everything else.
 pub fn check(changes: Value, transcript: &str) {
     let mut world = World::new(&changes);
-    let expected: Vec<&str> = transcript
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let lines = transcript.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty());
+    let expected: Vec<String> = lines.flat_map(in_full).collect();
     for line in &expected {
         if let Some(command) = line.strip_prefix("> ") {
-            world.lines.push((*line).to_owned());
+            world.lines.push(line.clone());
             command
                 .split(", ")
                 .for_each(|part| happen(&mut world, &changes, part));
@@ -25,6 +24,17 @@ pub fn check(changes: Value, transcript: &str) {
     }
     let found = world.lines.join("\n");
     assert_eq!(found, expected.join("\n"), "\nfound:\n{found}\n");
+}
+
+fn in_full(line: &str) -> Vec<String> {
+    match line.strip_prefix("begins ") {
+        Some(trial) => vec![
+            format!("suggest {trial}"),
+            format!("plan {trial}"),
+            format!("start {trial}/1"),
+        ],
+        None => vec![line.to_owned()],
+    }
 }
 
 fn happen(world: &mut World, changes: &Value, command: &str) {
@@ -72,15 +82,11 @@ fn trials_run_one_after_another_until_the_budget_is_spent() {
     check(
         json!({"maxTrials": 2}),
         "> begin
-         suggest 0
-         plan 0
-         start 0/1
+         begins 0
          > 0 scores 0.5
          record 0 score 0.5
          remove 0/1
-         suggest 1
-         plan 1
-         start 1/1
+         begins 1
          > 1 scores 0.75
          record 1 score 0.75
          remove 1/1
@@ -94,18 +100,12 @@ fn trials_fill_the_parallelism_and_no_more() {
     check(
         json!({"maxTrials": 3, "parallelism": 2}),
         "> begin
-         suggest 0
-         plan 0
-         start 0/1
-         suggest 1
-         plan 1
-         start 1/1
+         begins 0
+         begins 1
          > 1 scores 0.5
          record 1 score 0.5
          remove 1/1
-         suggest 2
-         plan 2
-         start 2/1
+         begins 2
          > 0 scores 0.5, 2 scores 0.25
          record 0 score 0.5
          record 2 score 0.25
@@ -120,9 +120,7 @@ fn baselines_follow_when_every_trial_is_planned() {
     check(
         json!({"maxTrials": 1, "parallelism": 2, "baselines": ["Prefix", "FullFineTuning"]}),
         "> begin
-         suggest 0
-         plan 0
-         start 0/1
+         begins 0
          plan 1 Prefix
          start 1/1
          > 1 fails OutOfMemory
@@ -144,9 +142,7 @@ fn failures_of_the_surroundings_are_tried_again_within_the_budget() {
     check(
         json!({"maxTrials": 1, "maxFailedTrials": 0}),
         "> begin
-         suggest 0
-         plan 0
-         start 0/1
+         begins 0
          > 0 fails Lost
          again 0/2 (Lost)
          remove 0/1
@@ -163,9 +159,7 @@ fn an_interruption_costs_no_retry() {
     check(
         json!({"maxTrials": 1, "maxRetries": 0}),
         "> begin
-         suggest 0
-         plan 0
-         start 0/1
+         begins 0
          > crash
          again 0/2 (interrupted)
          start 0/2
@@ -184,9 +178,7 @@ fn a_result_that_outlived_a_crash_is_recorded_and_not_measured_again() {
     check(
         json!({"maxTrials": 1}),
         "> begin
-         suggest 0
-         plan 0
-         start 0/1
+         begins 0
          > 0 scores 0.5, crash
          record 0 score 0.5
          the search has succeeded: MaxTrialsReached",
@@ -198,21 +190,15 @@ fn infeasible_trials_are_results() {
     check(
         json!({"maxTrials": 3, "maxFailedTrials": 1}),
         "> begin
-         suggest 0
-         plan 0
-         start 0/1
+         begins 0
          > 0 scores 0.5
          record 0 score 0.5
          remove 0/1
-         suggest 1
-         plan 1
-         start 1/1
+         begins 1
          > 1 fails OutOfMemory
          record 1 infeasible (OutOfMemory)
          remove 1/1
-         suggest 2
-         plan 2
-         start 2/1
+         begins 2
          > 2 fails NotFinite
          record 2 infeasible (NotFinite)
          remove 2/1
@@ -225,15 +211,11 @@ fn a_search_in_which_nothing_ever_works_ends_early() {
     check(
         json!({"maxTrials": 9, "maxFailedTrials": 1}),
         "> begin
-         suggest 0
-         plan 0
-         start 0/1
+         begins 0
          > 0 fails NotFinite
          record 0 infeasible (NotFinite)
          remove 0/1
-         suggest 1
-         plan 1
-         start 1/1
+         begins 1
          > 1 fails NotFinite
          record 1 infeasible (NotFinite)
          remove 1/1
@@ -246,9 +228,7 @@ fn a_full_disk_is_tried_once_more_and_not_again() {
     check(
         json!({"maxTrials": 1, "maxRetries": 5, "maxFailedTrials": 0}),
         "> begin
-         suggest 0
-         plan 0
-         start 0/1
+         begins 0
          > 0 fails DiskFull
          again 0/2 (DiskFull)
          remove 0/1
@@ -265,15 +245,11 @@ fn a_trial_that_takes_too_long_is_stopped_and_is_infeasible() {
     check(
         json!({"maxTrials": 2, "trialDeadlineSeconds": 60}),
         "> begin
-         suggest 0
-         plan 0
-         start 0/1
+         begins 0
          > 0 scores 0.5
          record 0 score 0.5
          remove 0/1
-         suggest 1
-         plan 1
-         start 1/1
+         begins 1
          > wait 59
          > wait 1
          stop 1/1 (TrialDeadline)
@@ -288,15 +264,11 @@ fn the_search_ends_at_its_deadline_with_what_it_has() {
     check(
         json!({"activeDeadlineSeconds": 50}),
         "> begin
-         suggest 0
-         plan 0
-         start 0/1
+         begins 0
          > wait 10, 0 scores 0.5
          record 0 score 0.5
          remove 0/1
-         suggest 1
-         plan 1
-         start 1/1
+         begins 1
          > wait 40
          stop 1/1 (NotNeeded)
          again 1/2 (interrupted)
@@ -312,9 +284,7 @@ fn a_small_space_ends_the_search_early() {
     check(
         json!({"maxTrials": 9, "baselines": ["Prefix"]}),
         "> begin
-         suggest 0
-         plan 0
-         start 0/1
+         begins 0
          > exhausted, 0 scores 0.5
          record 0 score 0.5
          remove 0/1
@@ -337,9 +307,7 @@ fn a_search_that_has_converged_ends_early() {
     check(
         json!({"maxTrials": 9}),
         "> begin
-         suggest 0
-         plan 0
-         start 0/1
+         begins 0
          > converged, 0 scores 0.5
          record 0 score 0.5
          remove 0/1
@@ -352,17 +320,13 @@ fn a_suspended_search_starts_nothing_and_goes_on_later() {
     check(
         json!({"maxTrials": 2}),
         "> begin
-         suggest 0
-         plan 0
-         start 0/1
+         begins 0
          > suspend becomes true
          > 0 scores 0.5
          record 0 score 0.5
          remove 0/1
          > suspend becomes false
-         suggest 1
-         plan 1
-         start 1/1",
+         begins 1",
     );
 }
 
@@ -371,12 +335,8 @@ fn a_shrunk_parallelism_lets_what_runs_finish() {
     check(
         json!({"maxTrials": 4, "parallelism": 2}),
         "> begin
-         suggest 0
-         plan 0
-         start 0/1
-         suggest 1
-         plan 1
-         start 1/1
+         begins 0
+         begins 1
          > parallelism becomes 1
          > 0 scores 0.5
          record 0 score 0.5
@@ -384,9 +344,7 @@ fn a_shrunk_parallelism_lets_what_runs_finish() {
          > 1 scores 0.5
          record 1 score 0.5
          remove 1/1
-         suggest 2
-         plan 2
-         start 2/1",
+         begins 2",
     );
 }
 
@@ -395,17 +353,13 @@ fn a_finished_search_goes_on_when_its_budget_is_raised() {
     check(
         json!({"maxTrials": 1}),
         "> begin
-         suggest 0
-         plan 0
-         start 0/1
+         begins 0
          > 0 scores 0.5
          record 0 score 0.5
          remove 0/1
          the search has succeeded: MaxTrialsReached
          > crash
          > maxTrials becomes 2
-         suggest 1
-         plan 1
-         start 1/1",
+         begins 1",
     );
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
-use autopeft_crds::spec::{Metric, PeftSearchSpec};
+use autopeft_crds::PeftSearchSpec;
+use autopeft_crds::spec::Metric;
 use autopeft_crds::status::{Attempt, TrialOrigin};
 use autopeft_crds::trial::{
     FailureClass, FailureReason, Inspection, TrialMeasurements, TrialOutcome,

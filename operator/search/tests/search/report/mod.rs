@@ -5,7 +5,7 @@ mod searches;
 
 use std::path::{Path, PathBuf};
 
-use autopeft_crds::spec::PeftSearch;
+use autopeft_crds::PeftSearch;
 use autopeft_crds::status::TrialState;
 use autopeft_crds::trial::FailureReason;
 use autopeft_search::report;

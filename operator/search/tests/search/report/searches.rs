@@ -1,6 +1,7 @@
 //! Made-up searches of every size and state.
 
-use autopeft_crds::spec::{BaselineName, PeftSearch};
+use autopeft_crds::PeftSearch;
+use autopeft_crds::spec::BaselineName;
 use autopeft_crds::status::{
     BaselineResult, DimensionRelevance, FrontMember, ReferencePoint, SurrogateStatus, TrialCounts,
     TrialOrigin, TrialState,
