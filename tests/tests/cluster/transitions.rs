@@ -421,8 +421,6 @@ fn assert_calm_log(operator: &Operator) {
         "is infeasible",
         "no retry is left",
         "the object has been modified",
-        // The API server says so while a test beside this one writes the CRD anew.
-        "storage is (re)initializing",
     ];
     let log = operator.log();
     assert!(log.contains(" planned ("), "the log was read");

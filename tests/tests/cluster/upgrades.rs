@@ -114,7 +114,7 @@ fn entries(status: &Value) -> Vec<Value> {
 }
 
 /// Lets a restored search go on to its end; what was recorded before is still there.
-async fn go_on(searches: &Searches, name: &str, before: &Value) {
+async fn go_on(server: &Cluster, searches: &Searches, name: &str, before: &Value) {
     searches
         .patch(name, &json!({"suspend": false}))
         .await
@@ -135,7 +135,7 @@ async fn go_on(searches: &Searches, name: &str, before: &Value) {
         }
     }
     searches.is_clean().await;
-    assert_whole(&searches.get(name).await, &cluster().audit);
+    assert_whole(&searches.get(name).await, &server.audit);
 }
 
 /// Row 46.
@@ -148,7 +148,7 @@ fn a_search_that_version_0_1_0_began_is_gone_on_with() {
         restored(&searches, "one", &golden, &golden["status"]).await;
         let _kubelet = Kubelet::play(client.clone(), "older", SHORT, |_| Act::Succeed);
         let _operator = cluster().operator("older", "a");
-        go_on(&searches, "one", &golden["status"]).await;
+        go_on(cluster(), &searches, "one", &golden["status"]).await;
         let status = raw(&searches, "one").await["status"].clone();
         let mut stored = status["ledger"].as_array().expect("a ledger").iter();
         assert!(stored.all(Value::is_string), "rewritten as texts");
@@ -179,7 +179,9 @@ async fn later_crd(client: &Client) {
 #[test]
 fn a_search_that_a_later_version_began_is_gone_on_with_and_nothing_is_lost() {
     runtime().block_on(async {
-        let client = cluster().namespace("later").await;
+        // An API server that is given another CRD answers nobody for a moment.
+        let server = Cluster::up_as("later");
+        let client = server.namespace("later").await;
         later_crd(&client).await;
         let searches = Searches::of(&client, "later");
         let golden = golden();
@@ -204,8 +206,8 @@ fn a_search_that_a_later_version_began_is_gone_on_with_and_nothing_is_lost() {
         }
         let name = format!("one-{tries}");
         let _kubelet = Kubelet::play(client.clone(), "later", SHORT, |_| Act::Succeed);
-        let _operator = cluster().operator("later", "a");
-        go_on(&searches, &name, &later).await;
+        let _operator = server.operator("later", "a");
+        go_on(&server, &searches, &name, &later).await;
         let status = raw(&searches, &name).await["status"].clone();
         assert_eq!(status["energy"], later["energy"]);
         assert_eq!(status["inspection"], later["inspection"]);
