@@ -90,7 +90,7 @@ impl ApiError {
             403 => Some("Forbidden"),
             // Gone, or changed meanwhile.
             404 | 409 => None,
-            400..=499 => Some("Refused"),
+            400..=499 => Some("RequestRejected"),
             _ => None,
         }
     }
@@ -99,8 +99,8 @@ impl ApiError {
     pub fn refusal_to_create(&self) -> Option<&'static str> {
         let is_answer = matches!(self.code(), Some(400..=499));
         match self.refusal() {
-            Some("Refused") => Some("JobRefused"),
-            None if is_answer => Some("JobRefused"),
+            Some("RequestRejected") => Some("JobRejected"),
+            None if is_answer => Some("JobRejected"),
             reason => reason,
         }
     }

@@ -94,7 +94,7 @@ fn a_job_that_a_quota_refuses_in_a_race_is_made_a_moment_later() {
         stage.begin(Small::Wide).await;
         stage.ends_well(Small::Wide).await;
         assert!(stage.proxy.all_struck(), "{:?}", stage.proxy);
-        let told = stage.searches.events(&["Conflict", "JobRefused"]).await;
+        let told = stage.searches.events(&["Conflict", "JobRejected"]).await;
         assert!(told.is_empty(), "{told:?}");
     });
 }
