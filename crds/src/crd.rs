@@ -10,8 +10,8 @@ use schemars::transform::AddNullable;
 
 use crate::decimal::DECIMAL_PATTERN;
 use crate::limits;
+use crate::peft_search::PeftSearch;
 use crate::rules;
-use crate::spec::PeftSearch;
 use crate::status::{LedgerEntry, UNSEEN};
 
 /// The longest name of a search.

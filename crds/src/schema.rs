@@ -12,7 +12,7 @@ use regex::Regex;
 use serde_json::{Map, Value};
 
 use crate::decimal::{DECIMAL_PATTERN, Decimal};
-use crate::spec::PeftSearch;
+use crate::peft_search::PeftSearch;
 
 /// One thing that is wrong with a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]

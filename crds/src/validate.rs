@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
+use crate::peft_search::PeftSearchSpec;
 use crate::rules;
 use crate::schema::{self, FieldError};
-use crate::spec::PeftSearchSpec;
 
 /// Every error of a spec; empty where it can be searched.
 pub fn validate(spec: &PeftSearchSpec) -> Vec<FieldError> {

@@ -197,6 +197,32 @@ fn parse(text: &str) -> Source {
     source
 }
 
+/// Nodes that reach one another, each such set in order.
+fn circles<N: Ord + Clone + ToString>(edges: &BTreeMap<N, BTreeSet<N>>) -> Vec<Vec<String>> {
+    let reach = |start: &N| {
+        let mut seen = BTreeSet::new();
+        let mut open: Vec<&N> = edges[start].iter().collect();
+        while let Some(next) = open.pop() {
+            if seen.insert(next.clone()) {
+                open.extend(&edges[next]);
+            }
+        }
+        seen
+    };
+    let reached: BTreeMap<&N, BTreeSet<N>> = edges.keys().map(|node| (node, reach(node))).collect();
+    let mut found: BTreeSet<Vec<String>> = BTreeSet::new();
+    for (node, others) in &reached {
+        let around = others
+            .iter()
+            .filter(|other| reached[*other].contains(*node));
+        let around: Vec<String> = around.map(ToString::to_string).collect();
+        if !around.is_empty() {
+            found.insert(around);
+        }
+    }
+    found.into_iter().collect()
+}
+
 /// The files of a crate, and what each imports of the crate's others.
 #[derive(Debug, Default)]
 pub struct Imports {
@@ -286,36 +312,26 @@ impl Imports {
 
     /// Sets of files that import one another in a circle.
     pub fn circles(&self) -> Vec<Vec<String>> {
-        let edges: BTreeMap<&Module, BTreeSet<Module>> = self
-            .sources
-            .keys()
-            .map(|module| (module, self.imported(module)))
-            .collect();
-        let reach = |start: &Module| {
-            let mut seen = BTreeSet::new();
-            let mut open: Vec<&Module> = edges[start].iter().collect();
-            while let Some(next) = open.pop() {
-                if seen.insert(next.clone()) {
-                    open.extend(&edges[next]);
-                }
-            }
-            seen
-        };
-        let reached: BTreeMap<&Module, BTreeSet<Module>> = edges
-            .keys()
-            .map(|module| (*module, reach(module)))
-            .collect();
-        let mut circles: BTreeSet<Vec<String>> = BTreeSet::new();
-        for (module, others) in &reached {
-            let around = others
-                .iter()
-                .filter(|other| reached[*other].contains(*module));
-            let files: Vec<String> = around.map(|other| self.files[other].clone()).collect();
-            if !files.is_empty() {
-                circles.insert(files);
-            }
+        let mut edges: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (module, file) in &self.files {
+            let imported = self.imported(module).into_iter();
+            let imported = imported.map(|other| self.files[&other].as_str());
+            edges.entry(file).or_default().extend(imported);
         }
-        circles.into_iter().collect()
+        circles(&edges)
+    }
+
+    /// The same of the modules below the crate's root, each with all that is below it.
+    pub fn circles_of_modules(&self) -> Vec<Vec<String>> {
+        let first = |module: &Module| module.first().cloned().unwrap_or_default();
+        let mut edges: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for module in self.sources.keys() {
+            let imported = self.imported(module);
+            let others = imported.iter().map(first);
+            let others = others.filter(|other| *other != first(module));
+            edges.entry(first(module)).or_default().extend(others);
+        }
+        circles(&edges)
     }
 
     /// The files that import a module below `room`, such as `["train"]`.
@@ -359,6 +375,18 @@ mod tests {
         ]);
         assert_eq!(circle.circles(), [["a", "b", "c"]]);
         assert_eq!(circle.importers(&["c"]), ["b"]);
+    }
+
+    #[test]
+    fn a_circle_between_folders_is_found_where_their_files_have_none() {
+        let tree = crate_of(&[
+            ("", "mod a; mod b;"),
+            ("a/first", "use crate::b::Second;"),
+            ("a/third", "pub struct Third;"),
+            ("b", "use crate::a::third::Third;"),
+        ]);
+        assert_eq!(tree.circles(), Vec::<Vec<String>>::new());
+        assert_eq!(tree.circles_of_modules(), [["a", "b"]]);
     }
 
     #[test]

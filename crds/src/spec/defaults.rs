@@ -8,19 +8,19 @@ fn constant(text: &str) -> Decimal {
         .unwrap_or_else(|error| unreachable!("default value: {error}"))
 }
 
-pub(super) fn max_trials() -> u32 {
+pub(crate) fn max_trials() -> u32 {
     200
 }
-pub(super) fn parallelism() -> u32 {
+pub(crate) fn parallelism() -> u32 {
     1
 }
-pub(super) fn max_failed_trials() -> u32 {
+pub(crate) fn max_failed_trials() -> u32 {
     20
 }
-pub(super) fn max_retries() -> u32 {
+pub(crate) fn max_retries() -> u32 {
     2
 }
-pub(super) fn trial_deadline_seconds() -> u64 {
+pub(crate) fn trial_deadline_seconds() -> u64 {
     86_400
 }
 pub(super) fn revision() -> String {

@@ -5,11 +5,11 @@
 //! results arrived: a suggestion depends on what is known, not on when it became known. A trial that
 //! failed is counted and not suggested again, but is not among the surrogate's data.
 
+use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::limits::MESSAGE;
 use autopeft_crds::space::SearchSpace;
 use autopeft_crds::spec::{
-    AlgorithmSpec, InitialDesign, Metric, NutsSpec, ObjectiveName, ObjectiveSpec, PeftSearchSpec,
-    ScoreScale,
+    AlgorithmSpec, InitialDesign, Metric, NutsSpec, ObjectiveName, ObjectiveSpec, ScoreScale,
 };
 use autopeft_crds::status::{
     DimensionRelevance, LedgerEntry, SurrogateStatus, TrialOrigin, TrialState,

@@ -3,24 +3,20 @@
 //! A field may change where no past decision and no past result depends on it: the search goes on as
 //! if it had been so from now on. Everything else would make the trials incomparable.
 
-use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_crds::PeftSearchSpec;
+use autopeft_crds::rules::FIXED;
+use autopeft_crds::schema::spec_schema;
 use serde_json::Value;
 
-/// The fields of a spec that may change.
-pub const MUTABLE: [&str; 12] = [
-    "maxTrials",
-    "parallelism",
-    "maxFailedTrials",
-    "maxRetries",
-    "activeDeadlineSeconds",
-    "maxGpuSeconds",
-    "trialDeadlineSeconds",
-    "convergence",
-    "suspend",
-    "baselines",
-    "trainer",
-    "ttlSecondsAfterFinished",
-];
+/// The fields of a spec that may change: all but those that past trials depend on.
+pub fn mutable() -> Vec<&'static str> {
+    let fields = spec_schema()["properties"].as_object();
+    let fields = fields.into_iter().flat_map(|fields| fields.keys());
+    fields
+        .map(String::as_str)
+        .filter(|field| !FIXED.contains(field))
+        .collect()
+}
 
 /// One field that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +58,7 @@ fn differences(before: &Value, after: &Value, field: &str, found: &mut Vec<Chang
         field: field.into(),
         before: shown(before),
         after: shown(after),
-        allowed: MUTABLE.contains(&top),
+        allowed: !FIXED.contains(&top),
     });
 }
 

@@ -1,7 +1,7 @@
 //! What ends a search from outside of its trials: time, room, and how long its object is kept after. No clock.
 
 use autopeft_crds::PeftSearch;
-use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_crds::PeftSearchSpec;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 /// The size of an object, bytes of JSON, from which on it takes no more trials: etcd takes no request of more

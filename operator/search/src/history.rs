@@ -1,6 +1,6 @@
 //! A search's events in the order in which they were written, as a journal keeps them. No I/O.
 
-use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::trial::Inspection;
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};

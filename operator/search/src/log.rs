@@ -1,6 +1,6 @@
 //! What people are told of a search as it goes: a line an event, and at the end what would make it go on. No I/O.
 
-use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::status::{LedgerEntry, PeftSearchStatus, TrialState};
 use autopeft_crds::trial::FailureClass;
 

@@ -1,6 +1,7 @@
 //! What the ledger's scores amount to: the front, its hypervolume, whether it still grows. No I/O.
 
-use autopeft_crds::spec::{ConvergenceSpec, PeftSearchSpec};
+use autopeft_crds::PeftSearchSpec;
+use autopeft_crds::spec::ConvergenceSpec;
 use autopeft_crds::status::{FrontMember, LedgerEntry, ReferencePoint};
 use autopeft_crds::trial::{ConstantScore, Inspection};
 use autopeft_crds::{Decimal, SearchSpace};

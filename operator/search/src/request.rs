@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use autopeft_crds::PeftConfiguration;
+use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::configuration::LayerMaskError;
 use autopeft_crds::run::{Expected, RunError, RunRequest};
-use autopeft_crds::spec::{BaselineName, PeftSearchSpec, TaskSpec};
+use autopeft_crds::spec::{BaselineName, TaskSpec};
 use autopeft_crds::status::{Attempt, LedgerEntry, TrialTerms};
 use autopeft_crds::trial::{Method, TrialIdentity, TrialRequest};
 

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::trial::Inspection;
 
-use crate::changes::{self, Change, MUTABLE};
+use crate::changes::{self, Change};
 use crate::history::History;
 use crate::ledger::{Conclusion, ConclusionReason, Event, Ledger};
 use crate::request::Locations;
@@ -70,7 +70,7 @@ impl fmt::Display for Words<'_> {
         write!(
             formatter,
             "\nchange it back, or give another --workdir; these may change: {}",
-            MUTABLE.join(", ")
+            changes::mutable().join(", ")
         )
     }
 }

@@ -1,8 +1,8 @@
 //! The status of a search, from its spec and ledger. No I/O, no clock: the same ledger gives the same
 //! status.
 
+use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::limits;
-use autopeft_crds::spec::PeftSearchSpec;
 use autopeft_crds::status::{BaselineResult, FrontMember, LedgerEntry, TrialCounts, TrialState};
 use autopeft_crds::{Decimal, PeftSearch, PeftSearchStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};

@@ -6,13 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use autopeft_crds::PeftSearch;
 use autopeft_crds::status::PeftSearchStatus;
+use autopeft_search::gauges::{self, GAUGES};
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts,
+    Encoder, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts,
     Registry, TextEncoder, core::Collector,
 };
-
-/// The states of `autopeft_search_trials`.
-const STATES: [&str; 4] = ["running", "succeeded", "infeasible", "failed"];
 
 /// Every metric.
 #[derive(Clone, Debug)]
@@ -37,74 +35,13 @@ pub struct Metrics {
     shown: Arc<Mutex<BTreeSet<(String, String)>>>,
 }
 
-/// A gauge of a search with one value.
-#[derive(Clone, Copy)]
-enum Of {
-    TrialsWanted,
-    BestScore,
-    FrontSize,
-    Hypervolume,
-    TrainSeconds,
-    GpuSeconds,
-    SurrogateHealthy,
-    Degraded,
-    Troubled,
-    Finished,
-    Failed,
-}
-
-/// The gauges of a search in the order of `Of`: name and help.
-const GAUGES: [(&str, &str); 11] = [
-    ("autopeft_search_trials_wanted", "spec.maxTrials."),
-    ("autopeft_search_best_score", "The best score."),
-    (
-        "autopeft_search_front_size",
-        "Configurations on the Pareto front.",
-    ),
-    (
-        "autopeft_search_hypervolume",
-        "Hypervolume of the Pareto front: score times log10(1 + parameters).",
-    ),
-    (
-        "autopeft_search_train_seconds",
-        "Training and validation of all trials in seconds.",
-    ),
-    (
-        "autopeft_search_gpu_seconds",
-        "GPU seconds used by all attempts of all trials.",
-    ),
-    (
-        "autopeft_search_surrogate_healthy",
-        "1 if the latest fit of the surrogate is sound, 0 if it is not.",
-    ),
-    (
-        "autopeft_search_degraded",
-        "1 if the condition Degraded is true.",
-    ),
-    (
-        "autopeft_search_troubled",
-        "1 if the condition Degraded is true for a reason other than Queued and TrialsFailed.",
-    ),
-    ("autopeft_search_finished", "1 if the search has ended."),
-    (
-        "autopeft_search_failed",
-        "1 if the search has ended without a front.",
-    ),
-];
-
 /// The gauges of a search, by namespace and name.
 #[derive(Clone, Debug)]
 struct Searches {
     /// By state too.
     trials: GaugeVec,
-    /// In the order of `Of`.
+    /// In the order of `GAUGES`.
     gauges: Vec<GaugeVec>,
-}
-
-impl Searches {
-    fn of(&self, of: Of) -> &GaugeVec {
-        &self.gauges[of as usize]
-    }
 }
 
 /// Registers a metric.
@@ -135,7 +72,7 @@ impl Metrics {
             register(&registry, Histogram::with_opts(options))
         };
         let number = |name: &str, help: &str| register(&registry, IntGauge::new(name, help));
-        let gauges = GAUGES.map(|(name, help)| gauge(name, help, &["namespace", "name"]));
+        let gauges = GAUGES.map(|of| gauge(of.name, of.help, &["namespace", "name"]));
         Ok(Self {
             searches: Searches {
                 trials: gauge(
@@ -191,62 +128,19 @@ impl Metrics {
     pub fn show(&self, search: &PeftSearch, status: &PeftSearchStatus) {
         let (namespace, name) = key(search);
         self.shown().insert((namespace.into(), name.into()));
-        let gauge = |of: Of| self.searches.of(of);
-        let set = |of: Of, value: f64| {
-            gauge(of).with_label_values(&[namespace, name]).set(value);
-        };
-        let trials = &status.trials;
-        let counts = [
-            trials.running,
-            trials.succeeded,
-            trials.infeasible,
-            trials.failed,
-        ];
-        for (state, count) in STATES.into_iter().zip(counts) {
-            let gauge: Gauge = self
-                .searches
-                .trials
-                .with_label_values(&[namespace, name, state]);
+        for (state, count) in gauges::trials(status) {
+            let labels = [namespace, name, state];
+            let gauge = self.searches.trials.with_label_values(&labels);
             gauge.set(f64::from(count));
         }
-        let decimals = [
-            (Of::BestScore, &status.best_score),
-            (Of::Hypervolume, &status.hypervolume),
-        ];
-        for (of, value) in decimals {
-            match value {
-                Some(value) => set(of, value.get()),
+        for (of, gauge) in GAUGES.iter().zip(&self.searches.gauges) {
+            let labels = [namespace, name];
+            match (of.value)(search, status) {
+                Some(value) => gauge.with_label_values(&labels).set(value),
                 // An earlier search of this name may have set it.
-                None => drop(gauge(of).remove_label_values(&[namespace, name])),
+                None => drop(gauge.remove_label_values(&labels)),
             }
         }
-        set(Of::TrialsWanted, f64::from(search.spec.max_trials));
-        set(Of::FrontSize, f64::from(status.front_size));
-        let seconds = status.ledger.iter().filter_map(|entry| entry.train_seconds);
-        set(
-            Of::TrainSeconds,
-            // The empty sum is -0.
-            seconds.map(|value| value.get()).sum::<f64>() + 0.0,
-        );
-        let used = status.gpu_seconds_used.map_or(0.0, |value| value.get());
-        set(Of::GpuSeconds, used);
-        let is = |kind: &str, wanted: &str| {
-            let mut conditions = status.conditions.iter();
-            conditions.any(|condition| condition.type_ == kind && condition.status == wanted)
-        };
-        let flag = |truth: bool| if truth { 1.0 } else { 0.0 };
-        set(Of::SurrogateHealthy, flag(!is("SurrogateHealthy", "False")));
-        set(Of::Degraded, flag(is("Degraded", "True")));
-        // A queue is normal, and failed trials stay failed until the search ends.
-        let is_troubled = status.conditions.iter().any(|condition| {
-            condition.type_ == "Degraded"
-                && condition.status == "True"
-                && !["Queued", "TrialsFailed"].contains(&condition.reason.as_str())
-        });
-        set(Of::Troubled, flag(is_troubled));
-        let is_over = status.completion_time.is_some();
-        set(Of::Finished, flag(is_over));
-        set(Of::Failed, flag(is_over && is("Succeeded", "False")));
     }
 
     fn shown(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {
@@ -269,11 +163,9 @@ impl Metrics {
             // An error means that there was no series.
             let _ = gauge.remove_label_values(&[namespace, name]);
         }
-        for state in STATES {
-            let _ = self
-                .searches
-                .trials
-                .remove_label_values(&[namespace, name, state]);
+        for (state, _) in gauges::trials(&PeftSearchStatus::default()) {
+            let labels = [namespace, name, state];
+            let _ = self.searches.trials.remove_label_values(&labels);
         }
     }
 

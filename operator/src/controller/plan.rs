@@ -153,7 +153,7 @@ fn plan_inspection(pass: &mut Pass<'_>, wanted: &Job, look: Look) -> Planned {
     match decided.step {
         Step::Wait(trouble) => decision.troubles = trouble.map_or(decision.troubles, |it| vec![it]),
         Step::Start => {
-            decision.notices = image_by_tag(pass);
+            decision.notices.extend(pod::image_by_tag(&pass.search));
             decision.starts.push(Start {
                 work: Work::Inspection,
                 attempt: 1,
@@ -172,19 +172,6 @@ fn plan_inspection(pass: &mut Pass<'_>, wanted: &Job, look: Look) -> Planned {
         }
     }
     decision.into()
-}
-
-/// Warns of images named by tag, once: before the search has a status.
-fn image_by_tag(pass: &Pass<'_>) -> Vec<Notice> {
-    let tags = pod::tags(&pass.search.spec);
-    if pass.search.status.is_some() || tags.is_empty() {
-        return Vec::new();
-    }
-    let message = format!(
-        "{}: a tag can be moved to another image while the search runs; use digests (NAME@sha256:...)",
-        tags.join(", ")
-    );
-    vec![Notice::warning("ImageByTag", message)]
 }
 
 fn plan_trials(

@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_crds::PeftSearchSpec;
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 

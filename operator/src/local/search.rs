@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::PeftSearchStatus;
 use autopeft_crds::run::Expected;
-use autopeft_crds::spec::PeftSearchSpec;
 use autopeft_crds::status::Attempt;
 use k8s_openapi::jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};

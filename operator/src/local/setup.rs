@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::configuration::hex_prefix;
 use autopeft_crds::space::SpaceError;
-use autopeft_crds::spec::PeftSearchSpec;
 use autopeft_crds::trial::Inspection;
 use autopeft_crds::validate::validate;
 use autopeft_crds::{FieldError, PeftSearch, PeftSearchStatus, SearchSpace};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_crds::PeftSearchSpec;
 use autopeft_search::locations::{self, Location, LocationError};
 use autopeft_search::request::Locations;
 

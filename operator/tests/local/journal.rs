@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use autopeft_crds::Decimal;
-use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::status::TrialOrigin;
 use autopeft_crds::trial::{FailureReason, Inspection};
 use autopeft_operator::local::journal::{self, Journal, JournalError};
@@ -75,9 +75,9 @@ fn planned(trial: u32) -> Event {
     }))
 }
 
-/// One event of every kind, in a possible order.
-fn events() -> Vec<Event> {
-    let message = "it is said: \"ü\"\nand more".to_owned();
+const MESSAGE: &str = "it is said: \"ü\"\nand more";
+
+fn of_the_first_trial() -> Vec<Event> {
     vec![
         planned(0),
         Event::Started {
@@ -99,7 +99,7 @@ fn events() -> Vec<Event> {
             attempt: 3,
             cause: RetryCause::Failed {
                 reason: FailureReason::DiskFull,
-                message: message.clone(),
+                message: MESSAGE.into(),
             },
             gpu_seconds: None,
         },
@@ -117,6 +117,14 @@ fn events() -> Vec<Event> {
             },
             gpu_seconds: Decimal::new(0.1).ok(),
         },
+    ]
+}
+
+/// One event of every kind, in a possible order.
+fn events() -> Vec<Event> {
+    let message = MESSAGE.to_owned();
+    let mut events = of_the_first_trial();
+    events.extend([
         planned(1),
         Event::Retried {
             trial: 1,
@@ -158,7 +166,8 @@ fn events() -> Vec<Event> {
             succeeded: true,
             message: "done".into(),
         }),
-    ]
+    ]);
+    events
 }
 
 fn written(workdir: &Path) -> Journal {

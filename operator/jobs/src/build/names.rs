@@ -179,6 +179,15 @@ pub fn is_pod_of(metadata: &ObjectMeta, job_uid: &str) -> bool {
     controller_uid(metadata) == Some(job_uid) && label.is_some_and(|label| label == job_uid)
 }
 
+/// Whether a pod has the finalizer and was created by the Job controller for a Job of this operator.
+pub fn is_made_for_us(metadata: &ObjectMeta) -> bool {
+    let job = controlling_job(metadata);
+    let uid = controller_uid(metadata);
+    is_held(metadata)
+        && job.is_some_and(is_job_name)
+        && uid.is_some_and(|uid| is_pod_of(metadata, uid))
+}
+
 /// Whether an object bears every mark of an attempt: labels, and the request to its trainer.
 fn is_marked(metadata: &ObjectMeta, uid: &str, attempt: (Work, u32)) -> bool {
     let labels = metadata.labels.as_ref();

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 
 use autopeft_crds::limits::THREADS;
-use autopeft_crds::spec::{PeftSearchSpec, SecretKeyRef, Source, TrainerSpec};
+use autopeft_crds::spec::{SecretKeyRef, Source, TrainerSpec};
 use autopeft_crds::trial::TRAINER_ENVIRONMENT;
+use autopeft_crds::{PeftSearch, PeftSearchSpec};
+use autopeft_search::notices::Notice;
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, EnvVar, EnvVarSource, LocalObjectReference, PodSecurityContext,
     PodSpec, ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext, Toleration,
@@ -94,8 +96,21 @@ fn toleration(given: &autopeft_crds::spec::TrainerToleration) -> Toleration {
     }
 }
 
+/// Warns of images named by tag, once: before the search has a status.
+pub fn image_by_tag(search: &PeftSearch) -> Option<Notice> {
+    let tags = tags(&search.spec);
+    if search.status.is_some() || tags.is_empty() {
+        return None;
+    }
+    let message = format!(
+        "{}: a tag can be moved to another image while the search runs; use digests (NAME@sha256:...)",
+        tags.join(", ")
+    );
+    Some(Notice::warning("ImageByTag", message))
+}
+
 /// The images that a search itself names by a tag, not by a digest.
-pub fn tags(spec: &PeftSearchSpec) -> Vec<&str> {
+fn tags(spec: &PeftSearchSpec) -> Vec<&str> {
     let sources = [&spec.model.source, &spec.task.source];
     let volumes = sources
         .into_iter()

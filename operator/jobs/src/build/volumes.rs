@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use autopeft_crds::PeftSearch;
-use autopeft_crds::spec::{ClaimSource, ImageSource, PeftSearchSpec, Source};
+use autopeft_crds::PeftSearchSpec;
+use autopeft_crds::spec::{ClaimSource, ImageSource, Source};
 use autopeft_search::request::Locations;
 use k8s_openapi::api::core::v1::{
     DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource, ImageVolumeSource,

@@ -1,7 +1,7 @@
 //! What a trainer says, in the words of its search. A trainer knows its files only by where they are
 //! mounted in its pod. No I/O.
 
-use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_crds::PeftSearchSpec;
 
 use crate::build::volumes::{ARTIFACTS, CLAIMS, DATA, IMAGES, MODEL};
 

@@ -1,5 +1,6 @@
 //! What a search's Jobs and pods amount to.
 
+pub mod inspection;
 pub mod messages;
 pub mod observe;
 pub mod outcome;

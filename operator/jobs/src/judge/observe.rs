@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::limits::MESSAGE;
 use autopeft_crds::run::Expected;
-use autopeft_crds::spec::PeftSearchSpec;
 use autopeft_crds::status::{Attempt, LedgerEntry};
 use autopeft_crds::trial::{FailureReason, TrialOutcome};
 use k8s_openapi::api::batch::v1::Job;

@@ -1,6 +1,7 @@
 //! What can happen in a search: the events that a journal keeps. No I/O, no clock.
 
-use autopeft_crds::spec::{BaselineName, PeftSearchSpec};
+use autopeft_crds::PeftSearchSpec;
+use autopeft_crds::spec::BaselineName;
 use autopeft_crds::status::{Attempt, SurrogateStatus, TrialOrigin, TrialTerms};
 use autopeft_crds::trial::{FailureClass, FailureReason, TrialMeasurements};
 use autopeft_crds::{Decimal, PeftConfiguration};

@@ -10,7 +10,7 @@ mod run;
 mod verdict;
 
 use autopeft_crds::Decimal;
-use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::status::{Attempt, LedgerEntry, TrialPurpose, TrialState};
 use autopeft_crds::trial::{FailureClass, FailureReason, Inspection, TrialOutcome};
 use k8s_openapi::jiff::Timestamp;

@@ -5,7 +5,7 @@ use autopeft_crds::PeftSearch;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::prediction_svg::{self, Prediction};
-use super::text;
+use super::text::{self, visible};
 use super::view::View;
 use super::{ReportError, front_svg, sections, trace_svg};
 
@@ -121,13 +121,8 @@ fn manifest(search: &PeftSearch) -> Result<String, ReportError> {
         if character == '\n' {
             '\n'
         } else {
-            text::visible(character)
+            text::visible_character(character)
         }
     };
     Ok(yaml.chars().map(line_end).collect())
-}
-
-/// A text from outside without the characters that no document may hold.
-pub(super) fn visible(text: &str) -> String {
-    text.chars().map(text::visible).collect()
 }

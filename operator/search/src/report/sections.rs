@@ -6,9 +6,8 @@ use autopeft_crds::{Decimal, PeftConfiguration};
 use maud::{Markup, html};
 
 use super::csv;
-use super::html::visible;
 use super::table;
-use super::text::{self, DASH, optional_score, score, significant, thousands};
+use super::text::{self, DASH, optional_score, score, significant, thousands, visible};
 use super::view::View;
 
 /// What was asked and what came out.

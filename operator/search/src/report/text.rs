@@ -44,7 +44,7 @@ pub(super) const DASH: &str = "–";
 /// A text of one line for a figure: control characters become spaces, and what is past `most`
 /// characters is cut off with an ellipsis.
 pub(super) fn line(text: &str, most: usize) -> String {
-    let mut cleaned: String = text.chars().take(most).map(visible).collect();
+    let mut cleaned: String = text.chars().take(most).map(visible_character).collect();
     if text.chars().count() > most {
         cleaned.pop();
         cleaned.push('…');
@@ -52,8 +52,13 @@ pub(super) fn line(text: &str, most: usize) -> String {
     cleaned
 }
 
+/// A text from outside without the characters that no document may hold.
+pub(super) fn visible(text: &str) -> String {
+    text.chars().map(visible_character).collect()
+}
+
 /// A character that XML and HTML allow everywhere.
-pub(super) fn visible(character: char) -> char {
+pub(super) fn visible_character(character: char) -> char {
     match character {
         control if control.is_control() => ' ',
         '\u{fffe}' | '\u{ffff}' => ' ',

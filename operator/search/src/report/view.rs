@@ -1,6 +1,6 @@
 //! A search as the report sees it: the spec and the status, and what both together say.
 
-use autopeft_crds::spec::PeftSearchSpec;
+use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::status::{FrontMember, TrialPurpose};
 use autopeft_crds::{LedgerEntry, PeftSearchStatus};
 

@@ -1,8 +1,5 @@
 //! The state of an inspection from its Job and pods.
 
-use autopeft_crds::inspection::{InspectionOutcome, parse_inspection};
-use autopeft_crds::spec::PeftSearchSpec;
-use autopeft_crds::trial::FailureReason;
 use autopeft_search::inspection::Run;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -11,9 +8,9 @@ use k8s_openapi::jiff::Timestamp;
 use crate::controller::pass::{Pass, Question};
 use autopeft_jobs::build::job;
 use autopeft_jobs::build::names::{self, Work};
-use autopeft_jobs::judge::messages::in_words;
+use autopeft_jobs::judge::inspection;
 use autopeft_jobs::judge::observe::Objects;
-use autopeft_jobs::judge::outcome::{Ending, Seen, UnclearEnd, see, unclear_end};
+use autopeft_jobs::judge::outcome::{Seen, UnclearEnd, see, unclear_end};
 
 /// The one attempt at an inspection: there is one at a time, under one name.
 pub const ATTEMPT: (Work, u32) = (Work::Inspection, 1);
@@ -74,7 +71,7 @@ pub fn look(pass: &Pass<'_>, wanted: &Job) -> Look {
     };
     let is_replaced = matches!(seen, Seen::Waiting(_)) && job::is_outdated(job, wanted);
     look.run = if is_made && !is_replaced {
-        run(seen, &pass.uid(), &pass.search.spec)
+        inspection::run(seen, &pass.uid(), &pass.search.spec)
     } else {
         // The spec has changed since, which may fix what it waits for.
         Run::Outdated
@@ -96,37 +93,5 @@ pub fn objects(pass: &Pass<'_>) -> Objects {
     Objects {
         job: job.map(|job| (name, job.metadata.uid.clone().unwrap_or_default())),
         held: held.filter_map(|pod| pod.metadata.name.clone()).collect(),
-    }
-}
-
-/// The run, as the rules of `autopeft-search` see it.
-fn run(seen: Seen, uid: &str, spec: &PeftSearchSpec) -> Run {
-    match seen {
-        Seen::Running | Seen::Unclear { .. } => Run::Running,
-        Seen::Waiting(trouble) => Run::Waiting(trouble),
-        Seen::Ended(Ending::Document(text)) => {
-            Run::Ended(match parse_inspection(text.as_bytes(), uid) {
-                Ok(result) => Ok(match result.outcome {
-                    found @ InspectionOutcome::Found(_) => found,
-                    InspectionOutcome::Refused { message } => InspectionOutcome::Refused {
-                        message: in_words(&message, spec),
-                    },
-                    InspectionOutcome::Unavailable { message } => InspectionOutcome::Unavailable {
-                        message: in_words(&message, spec),
-                    },
-                }),
-                Err(error) => Err(error.to_string()),
-            })
-        }
-        Seen::Ended(Ending::Without(FailureReason::NoResult, message)) => {
-            let image = spec.trainer.image.as_deref();
-            let image = image.unwrap_or("the operator's default");
-            Run::Ended(Err(format!(
-                "{message}; is its image ({image}) one with peft-trainer, of the operator's version?"
-            )))
-        }
-        Seen::Ended(Ending::Without(_, message))
-        | Seen::Evicted(message)
-        | Seen::Rejected(message) => Run::Ended(Err(message)),
     }
 }

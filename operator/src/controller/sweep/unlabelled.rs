@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use autopeft_crds::PeftSearch;
-use autopeft_crds::status::Attempt;
-use autopeft_search::inspection;
+use autopeft_search::needs::needs;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -15,7 +13,7 @@ use super::orphans;
 use crate::controller::client::api::Guarded;
 use crate::controller::client::api::{self, ApiError};
 use crate::controller::context::{Context, filled, scoped};
-use autopeft_jobs::build::names::{self, Work};
+use autopeft_jobs::build::names;
 
 /// Sweeps until the process ends.
 pub async fn sweep(context: Arc<Context>, namespace: Option<String>) {
@@ -108,7 +106,7 @@ async fn pods(context: &Context, namespace: Option<&str>) -> Result<bool, ApiErr
     let watched = watched.iter().map(|pod| &pod.metadata);
     let watched = watched.filter(|metadata| orphans::owner_of_pod(metadata).is_none());
     for metadata in unlabelled.iter().chain(watched) {
-        if !is_made_for_us(metadata) {
+        if !names::is_made_for_us(metadata) {
             continue;
         }
         let within = metadata.namespace.as_deref().unwrap_or_default();
@@ -136,34 +134,5 @@ fn waits_for(search: &Guarded, pod: &ObjectMeta) -> bool {
     match &search.0 {
         Ok(search) => needs(search, uid, attempt),
         Err(_) => true,
-    }
-}
-
-/// Whether a pod has the finalizer and was created by the Job controller for a Job of this operator.
-fn is_made_for_us(metadata: &ObjectMeta) -> bool {
-    let job = names::controlling_job(metadata);
-    let uid = names::controller_uid(metadata);
-    names::is_held(metadata)
-        && job.is_some_and(names::is_job_name)
-        && uid.is_some_and(|uid| names::is_pod_of(metadata, uid))
-}
-
-/// Whether a search waits for the outcome of an inspection or a run.
-fn needs(search: &PeftSearch, uid: &str, (purpose, attempt): (Work, u32)) -> bool {
-    let metadata = &search.metadata;
-    if metadata.uid.as_deref() != Some(uid) || metadata.deletion_timestamp.is_some() {
-        return false;
-    }
-    let status = search.status.as_ref();
-    match purpose {
-        Work::Inspection => {
-            let is_over = status.is_some_and(|status| status.completion_time.is_some());
-            inspection::known(search).is_none() && !is_over
-        }
-        Work::Trial(trial) => status.is_some_and(|status| {
-            let run = Attempt { trial, attempt };
-            let mut entries = status.ledger.iter();
-            entries.any(|entry| entry.run_id() == run && !entry.state.is_final())
-        }),
     }
 }

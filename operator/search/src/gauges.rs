@@ -1,0 +1,109 @@
+//! The metrics of a search: one gauge per row. No I/O.
+
+use autopeft_crds::PeftSearch;
+use autopeft_crds::status::PeftSearchStatus;
+
+use crate::object;
+
+/// A gauge of a search.
+#[derive(Clone, Copy, Debug)]
+pub struct Gauge {
+    /// Its name among the metrics.
+    pub name: &'static str,
+    /// What it is, in one sentence.
+    pub help: &'static str,
+    /// Its value, where there is one; of the search and the status that it is about to have.
+    pub value: fn(&PeftSearch, &PeftSearchStatus) -> Option<f64>,
+}
+
+/// The gauges with one value a search.
+pub const GAUGES: [Gauge; 11] = [
+    Gauge {
+        name: "autopeft_search_trials_wanted",
+        help: "spec.maxTrials.",
+        value: |search, _| Some(f64::from(search.spec.max_trials)),
+    },
+    Gauge {
+        name: "autopeft_search_best_score",
+        help: "The best score.",
+        value: |_, status| status.best_score.map(|score| score.get()),
+    },
+    Gauge {
+        name: "autopeft_search_front_size",
+        help: "Configurations on the Pareto front.",
+        value: |_, status| Some(f64::from(status.front_size)),
+    },
+    Gauge {
+        name: "autopeft_search_hypervolume",
+        help: "Hypervolume of the Pareto front: score times log10(1 + parameters).",
+        value: |_, status| status.hypervolume.map(|volume| volume.get()),
+    },
+    Gauge {
+        name: "autopeft_search_train_seconds",
+        help: "Training and validation of all trials in seconds.",
+        value: |_, status| {
+            let seconds = status.ledger.iter().filter_map(|entry| entry.train_seconds);
+            // The empty sum is -0.
+            Some(seconds.map(|value| value.get()).sum::<f64>() + 0.0)
+        },
+    },
+    Gauge {
+        name: "autopeft_search_gpu_seconds",
+        help: "GPU seconds used by all attempts of all trials.",
+        value: |_, status| Some(status.gpu_seconds_used.map_or(0.0, |value| value.get())),
+    },
+    Gauge {
+        name: "autopeft_search_surrogate_healthy",
+        help: "1 if the latest fit of the surrogate is sound, 0 if it is not.",
+        value: |_, status| flag(!is(status, "SurrogateHealthy", "False")),
+    },
+    Gauge {
+        name: "autopeft_search_degraded",
+        help: "1 if the condition Degraded is true.",
+        value: |_, status| flag(is(status, "Degraded", "True")),
+    },
+    Gauge {
+        name: "autopeft_search_troubled",
+        help: "1 if the condition Degraded is true for a reason other than Queued and TrialsFailed.",
+        value: |_, status| flag(is_troubled(status)),
+    },
+    Gauge {
+        name: "autopeft_search_finished",
+        help: "1 if the search has ended.",
+        value: |_, status| flag(status.completion_time.is_some()),
+    },
+    Gauge {
+        name: "autopeft_search_failed",
+        help: "1 if the search has ended without a front.",
+        value: |_, status| {
+            flag(status.completion_time.is_some() && is(status, "Succeeded", "False"))
+        },
+    },
+];
+
+/// The trials of a search by state.
+pub fn trials(status: &PeftSearchStatus) -> [(&'static str, u32); 4] {
+    let trials = &status.trials;
+    [
+        ("running", trials.running),
+        ("succeeded", trials.succeeded),
+        ("infeasible", trials.infeasible),
+        ("failed", trials.failed),
+    ]
+}
+
+fn flag(truth: bool) -> Option<f64> {
+    Some(if truth { 1.0 } else { 0.0 })
+}
+
+fn is(status: &PeftSearchStatus, kind: &str, wanted: &str) -> bool {
+    object::find(&status.conditions, kind).is_some_and(|condition| condition.status == wanted)
+}
+
+/// A queue is normal, and failed trials stay failed until the search ends.
+fn is_troubled(status: &PeftSearchStatus) -> bool {
+    object::find(&status.conditions, "Degraded").is_some_and(|condition| {
+        condition.status == "True"
+            && !["Queued", "TrialsFailed"].contains(&condition.reason.as_str())
+    })
+}
