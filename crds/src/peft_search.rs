@@ -1,5 +1,6 @@
 //! `PeftSearch`: what a user writes, and the status beside it.
 
+use kube_core::Resource;
 use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -117,4 +118,14 @@ pub struct PeftSearchSpec {
 
 fn is_default(trainer: &TrainerSpec) -> bool {
     *trainer == TrainerSpec::default()
+}
+
+/// The `apiVersion` of a manifest.
+pub fn api_version() -> String {
+    PeftSearch::api_version(&()).into_owned()
+}
+
+/// The `kind` of a manifest.
+pub fn kind() -> String {
+    PeftSearch::kind(&()).into_owned()
 }

@@ -56,30 +56,29 @@ fn field_reference(crd: &Value) -> anyhow::Result<String> {
     Ok(page)
 }
 
-/// A table of an object's fields, then a section for each field that is an object or a list of objects.
+/// A list of an object's fields, then a section for each field that is an object or a list of objects.
 fn section(page: &mut String, path: &str, node: &Value) {
     let Some(fields) = node["properties"].as_object() else {
         return;
     };
-    page.push_str(&format!(
-        "\n### `{path}`\n\n| field | type | default | meaning |\n| --- | --- | --- | --- |\n"
-    ));
+    page.push_str(&format!("\n### `{path}`\n\n"));
     let required: Vec<&str> = node["required"]
         .as_array()
         .map(|names| names.iter().filter_map(Value::as_str).collect())
         .unwrap_or_default();
     for (name, field) in fields {
         let default = match &field["default"] {
-            Value::Null if required.contains(&name.as_str()) => "required".to_owned(),
+            Value::Null if required.contains(&name.as_str()) => ", required".to_owned(),
             Value::Null => String::new(),
-            Value::Object(_) => "as below".to_owned(),
-            value => format!("`{value}`"),
+            Value::Object(_) => ", default as below".to_owned(),
+            value => format!(", default `{value}`"),
         };
-        page.push_str(&format!(
-            "| `{name}` | {} | {default} | {} |\n",
+        let told = format!(
+            "- `{name}` ({}{default}): {}",
             type_of(field),
-            cell(&meaning(field))
-        ));
+            meaning(field)
+        );
+        page.push_str(&wrapped(told.trim_end_matches([':', ' '])));
     }
     for (name, field) in fields {
         if name == "conditions" {
@@ -127,10 +126,22 @@ fn meaning(field: &Value) -> String {
     field["description"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Text that fits into a table's cell.
-fn cell(text: &str) -> String {
-    text.split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .replace('|', "\\|")
+/// An item of a list in lines of at most 119 characters.
+fn wrapped(item: &str) -> String {
+    let mut lines = String::new();
+    let mut length = 0;
+    for word in item.split_whitespace() {
+        let width = word.chars().count();
+        if length > 0 && length + 1 + width > 119 {
+            lines.push_str("\n  ");
+            length = 2;
+        } else if length > 0 {
+            lines.push(' ');
+            length += 1;
+        }
+        lines.push_str(word);
+        length += width;
+    }
+    lines.push('\n');
+    lines
 }

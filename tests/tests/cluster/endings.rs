@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use autopeft_crds::status::{PeftSearchStatus, TrialState};
 use autopeft_crds::trial::{FailureReason, RESULT_MAX_BYTES, TrialRequest};
-use autopeft_integration_tests::cluster::{HURRIED, cluster, eventually, runtime, within};
+use autopeft_integration_tests::cluster::{
+    HURRIED, Operator, cluster, eventually, runtime, within,
+};
 use autopeft_integration_tests::kubelet::{Act, Kubelet, Signal, success};
 use autopeft_integration_tests::searches::{Searches, assert_sound, assert_whole, condition};
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -35,23 +37,53 @@ fn outcome(status: &PeftSearchStatus) -> (String, String) {
     condition(status, "Succeeded")
 }
 
+/// A search under way in a namespace of its own.
+struct Stage {
+    searches: Searches,
+    operator: Operator,
+    _kubelet: Kubelet,
+}
+
+/// Begins a search of so many trials, all of the initial design, with other fields of its spec. The operator runs
+/// with scaled timeouts where it is `hurried`.
+async fn begin(
+    namespace: &str,
+    hurried: bool,
+    (trials, other): (u32, Value),
+    act: impl Fn(&TrialRequest) -> Act + Send + Sync + 'static,
+) -> Stage {
+    let client = cluster().namespace(namespace).await;
+    let kubelet = Kubelet::play(client.clone(), namespace, SHORT, act);
+    let launch = cluster().launch(namespace, "a");
+    let launch = if hurried { launch.hurried() } else { launch };
+    let operator = launch.start();
+    let searches = Searches::of(&client, namespace);
+    let mut spec = json!({"maxTrials": trials, "algorithm": {"initialTrials": trials}});
+    for (name, value) in other.as_object().expect("fields") {
+        spec[name] = value.clone();
+    }
+    searches.submit("one", &spec).await;
+    Stage {
+        searches,
+        operator,
+        _kubelet: kubelet,
+    }
+}
+
 /// Row 24.
 #[test]
 fn a_trial_that_ends_well_and_says_nothing_has_a_minute_to_say_it() {
     runtime().block_on(async {
-        let namespace = "silent";
-        let client = cluster().namespace(namespace).await;
-        let _kubelet = Kubelet::play(client.clone(), namespace, SHORT, |request| {
+        let other = json!({"parallelism": 3});
+        let stage = begin("silent", true, (3, other), |request| {
             match (request.identity.trial, request.identity.attempt) {
                 (1 | 2, 1) => Act::Say(String::new(), 0),
                 _ => Act::Succeed,
             }
-        });
-        let _operator = cluster().launch(namespace, "a").hurried().start();
-        let searches = Searches::of(&client, namespace);
-        let wide = json!({"maxTrials": 3, "parallelism": 3, "algorithm": {"initialTrials": 3}});
-        searches.submit("one", &wide).await;
-        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        })
+        .await;
+        let searches = &stage.searches;
+        let pods: Api<Pod> = Api::namespaced(searches.client.clone(), &searches.namespace);
         let silent = async |trial: u32| {
             let of_trial = format!("autopeft.dev/trial={trial}");
             let listed = pods.list(&ListParams::default().labels(&of_trial)).await;
@@ -103,18 +135,15 @@ fn a_trial_that_ends_well_and_says_nothing_has_a_minute_to_say_it() {
 #[test]
 fn a_pod_that_its_node_rejects_is_tried_again_after_longer_and_longer_pauses() {
     runtime().block_on(async {
-        let namespace = "rejected";
-        let client = cluster().namespace(namespace).await;
-        let _kubelet = Kubelet::play(client.clone(), namespace, SHORT, |request| {
+        let other = json!({"parallelism": 2});
+        let stage = begin("rejected", false, (4, other), |request| {
             match (request.identity.trial, request.identity.attempt) {
                 (1, 1..=3) => Act::Rejected,
                 _ => Act::Succeed,
             }
-        });
-        let _operator = cluster().operator(namespace, "a");
-        let searches = Searches::of(&client, namespace);
-        let two = json!({"maxTrials": 4, "parallelism": 2, "algorithm": {"initialTrials": 4}});
-        searches.submit("one", &two).await;
+        })
+        .await;
+        let searches = &stage.searches;
         eventually("it is told", async || {
             searches.condition("one", "Degraded").await == ("True".into(), "PodRejected".into())
         })
@@ -142,9 +171,8 @@ fn a_pod_that_its_node_rejects_is_tried_again_after_longer_and_longer_pauses() {
 #[test]
 fn a_result_that_was_cut_garbled_or_nested_without_end_is_refused() {
     runtime().block_on(async {
-        let namespace = "garbled";
-        let client = cluster().namespace(namespace).await;
-        let _kubelet = Kubelet::play(client.clone(), namespace, SHORT, |request| {
+        let other = json!({"parallelism": 3});
+        let stage = begin("garbled", false, (6, other), |request| {
             let document = document(request);
             let metrics = "\"metrics\":{";
             let long = document.replace(metrics, &format!("{metrics}{}", " ".repeat(4000)));
@@ -167,14 +195,12 @@ fn a_result_that_was_cut_garbled_or_nested_without_end_is_refused() {
                 _ => document,
             };
             Act::Say(message, 0)
-        });
-        let operator = cluster().operator(namespace, "a");
-        let searches = Searches::of(&client, namespace);
-        let wide = json!({"maxTrials": 6, "parallelism": 3, "algorithm": {"initialTrials": 6}});
-        searches.submit("one", &wide).await;
+        })
+        .await;
+        let searches = &stage.searches;
         let status = searches.ended("one").await;
         assert_eq!(told(&status), [(TrialState::Succeeded, 2, 1); 6]);
-        assert!(!operator.log().contains("panic"));
+        assert!(!stage.operator.log().contains("panic"));
         assert_sound(&searches.get("one").await, &cluster().audit);
     });
 }
@@ -183,21 +209,16 @@ fn a_result_that_was_cut_garbled_or_nested_without_end_is_refused() {
 #[test]
 fn a_trainer_that_hangs_is_stopped_at_its_deadline_and_is_infeasible() {
     runtime().block_on(async {
-        let namespace = "hanging";
-        let client = cluster().namespace(namespace).await;
-        let _kubelet = Kubelet::play(client.clone(), namespace, SHORT, |request| {
+        // Long enough for every other trial, on a machine that has much else to do.
+        let other = json!({"trialDeadlineSeconds": 15});
+        let stage = begin("hanging", false, (3, other), |request| {
             match request.identity.trial {
                 1 => Act::Hang,
                 _ => Act::Succeed,
             }
-        });
-        let _operator = cluster().operator(namespace, "a");
-        let searches = Searches::of(&client, namespace);
-        // Long enough for every other trial, on a machine that has much else to do.
-        let short = json!({
-            "maxTrials": 3, "trialDeadlineSeconds": 15, "algorithm": {"initialTrials": 3},
-        });
-        searches.submit("one", &short).await;
+        })
+        .await;
+        let searches = &stage.searches;
         let status = searches.ended("one").await;
         let good = (TrialState::Succeeded, 1, 0);
         assert_eq!(
@@ -248,20 +269,17 @@ async fn come_back(pods: &Api<Pod>, lost: &[String]) {
 #[test]
 fn a_pod_whose_node_is_gone_is_waited_for_until_it_is_deleted_and_a_minute_longer() {
     runtime().block_on(async {
-        let namespace = "node-lost";
-        let client = cluster().namespace(namespace).await;
-        make_lost_node(&client).await;
-        let _kubelet = Kubelet::play(client.clone(), namespace, SHORT, |request| {
+        make_lost_node(&cluster().client().await).await;
+        let other = json!({"parallelism": 3});
+        let stage = begin("node-lost", true, (3, other), |request| {
             match (request.identity.trial, request.identity.attempt) {
                 (1 | 2, 1) => Act::NodeLost,
                 _ => Act::Succeed,
             }
-        });
-        let _operator = cluster().launch(namespace, "a").hurried().start();
-        let searches = Searches::of(&client, namespace);
-        let wide = json!({"maxTrials": 3, "parallelism": 3, "algorithm": {"initialTrials": 3}});
-        searches.submit("one", &wide).await;
-        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        })
+        .await;
+        let searches = &stage.searches;
+        let pods: Api<Pod> = Api::namespaced(searches.client.clone(), &searches.namespace);
         let of_trial = async |trial: u32| {
             let label = format!("autopeft.dev/trial={trial},autopeft.dev/attempt=1");
             let listed = pods.list(&ListParams::default().labels(&label)).await;
@@ -335,34 +353,25 @@ async fn stopped_and_resumed(
     mend: serde_json::Value,
     failing: u32,
 ) {
-    let client = cluster().namespace(namespace).await;
     let is_mended = Arc::new(AtomicBool::new(false));
     let is_well = Arc::clone(&is_mended);
     // Trials fail when the first has its result and another has taken its place.
     let others_run = Signal::default();
     let signal = others_run.clone();
-    let _kubelet = Kubelet::play(
-        client.clone(),
-        namespace,
-        SHORT,
-        move |request| match request.identity.trial {
-            trial if trial > 0 && trial <= failing => {
-                let failed = Act::Say("not a document".into(), 1);
-                Act::Once(signal.clone(), Box::new(failed))
-            }
-            trial if trial > 0 && !is_well.load(Ordering::Relaxed) => Act::Hang,
-            _ => Act::Succeed,
-        },
-    );
-    let _operator = cluster().launch(namespace, "a").hurried().start();
-    let searches = Searches::of(&client, namespace);
-    let mut spec = json!({
-        "maxTrials": 6, "parallelism": 3, "maxRetries": 0, "algorithm": {"initialTrials": 6},
-    });
+    let act = move |request: &TrialRequest| match request.identity.trial {
+        trial if trial > 0 && trial <= failing => {
+            let failed = Act::Say("not a document".into(), 1);
+            Act::Once(signal.clone(), Box::new(failed))
+        }
+        trial if trial > 0 && !is_well.load(Ordering::Relaxed) => Act::Hang,
+        _ => Act::Succeed,
+    };
+    let mut other = json!({"parallelism": 3, "maxRetries": 0});
     for (name, value) in changes.as_object().expect("fields") {
-        spec[name] = value.clone();
+        other[name] = value.clone();
     }
-    searches.submit("one", &spec).await;
+    let stage = begin(namespace, true, (6, other), act).await;
+    let searches = &stage.searches;
     eventually("another has taken its place", async || {
         let status = searches.status("one").await;
         status.trials.succeeded == 1 && status.ledger.len() == 4
@@ -423,13 +432,9 @@ fn a_search_with_too_many_failures_stops_its_trials_and_can_be_forgiven() {
 #[test]
 fn an_edit_after_the_end_that_gives_nothing_to_do_changes_nothing() {
     runtime().block_on(async {
-        let namespace = "settled";
-        let client = cluster().namespace(namespace).await;
-        let _kubelet = Kubelet::play(client.clone(), namespace, SHORT, |_| Act::Succeed);
-        let _operator = cluster().operator(namespace, "a");
-        let searches = Searches::of(&client, namespace);
-        let short = json!({"maxTrials": 2, "algorithm": {"initialTrials": 2}});
-        searches.submit("one", &short).await;
+        let other = json!({});
+        let stage = begin("settled", false, (2, other), |_| Act::Succeed).await;
+        let searches = &stage.searches;
         let before = searches.ended("one").await;
         tokio::time::sleep(SHORT * 15).await;
         // The search took longer than that.
@@ -450,21 +455,15 @@ fn an_edit_after_the_end_that_gives_nothing_to_do_changes_nothing() {
 #[test]
 fn a_job_that_waits_is_replaced_when_its_spec_is_mended() {
     runtime().block_on(async {
-        let namespace = "mended";
-        let client = cluster().namespace(namespace).await;
-        let _kubelet = Kubelet::play(client.clone(), namespace, SHORT, |request| {
+        let other = json!({"maxRetries": 0, "trainer": {"queueName": "nobody-admits"}});
+        let stage = begin("mended", false, (3, other), |request| {
             match (request.identity.trial, request.identity.attempt) {
                 (1, 1) => Act::NoImage,
                 _ => Act::Succeed,
             }
-        });
-        let _operator = cluster().operator(namespace, "a");
-        let searches = Searches::of(&client, namespace);
-        let queued = json!({
-            "maxTrials": 3, "maxRetries": 0, "algorithm": {"initialTrials": 3},
-            "trainer": {"queueName": "nobody-admits"},
-        });
-        searches.submit("one", &queued).await;
+        })
+        .await;
+        let searches = &stage.searches;
         let degraded = async |reason: &str| {
             eventually(reason, async || {
                 searches.condition("one", "Degraded").await == ("True".into(), reason.into())

@@ -159,3 +159,21 @@ fn documentation_has_no_code_that_nothing_runs() {
     }
     assert!(found.is_empty(), "examples that nothing runs: {found:?}");
 }
+
+const LONGEST_LINE: usize = 119;
+
+#[test]
+fn no_line_of_the_docs_is_longer_than_119_characters() {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(root().join("docs")).expect("the docs") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("text");
+        let lines = text.lines().enumerate();
+        let long = lines.filter(|(_, line)| line.chars().count() > LONGEST_LINE);
+        found.extend(long.map(|(at, _)| format!("{}:{}", path.display(), at + 1)));
+    }
+    assert!(found.is_empty(), "too long:\n{}", found.join("\n"));
+}

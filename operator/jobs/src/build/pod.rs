@@ -16,12 +16,14 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::names::{self, CONTAINER, Work};
-use super::volumes::{REQUEST_FOLDER, volumes};
+use super::volumes::{REQUEST_FILE, REQUEST_FOLDER, volumes};
 
 /// The variable with the hub's token.
 const TOKEN: &str = "HF_TOKEN";
 /// The variable with that of the data, where the model has another.
 const DATA_TOKEN: &str = "HF_TOKEN_DATA";
+/// Where a trainer leaves its result: the kubelet reads it when the container ends.
+const RESULT: &str = "/dev/termination-log";
 /// The user that trainers run as: nobody on the node.
 const USER: i64 = 65_532;
 
@@ -146,13 +148,13 @@ fn container(
         Work::Inspection => "inspect",
         Work::Trial(_) => "trial",
     };
-    let request = format!("{REQUEST_FOLDER}/request.json");
+    let request = format!("{REQUEST_FOLDER}/{REQUEST_FILE}");
     let arguments = [
         verb,
         "--request",
         &request,
         "--result",
-        "/dev/termination-log",
+        RESULT,
         // A GPU that is paid for is used; one that is not is left to others.
         "--device",
         if spec.trainer.resources.gpus > 0 {
@@ -167,7 +169,7 @@ fn container(
         args: Some(arguments.map(String::from).into()),
         env: Some(environment(spec)),
         resources: Some(resources(spec)),
-        termination_message_path: Some("/dev/termination-log".into()),
+        termination_message_path: Some(RESULT.into()),
         termination_message_policy: Some("File".into()),
         volume_mounts: Some(mounts),
         security_context: Some(SecurityContext {

@@ -21,6 +21,8 @@ pub const IMAGES: &str = "/mnt/images";
 pub const ARTIFACTS: &str = "/mnt/artifacts";
 /// Where the request is mounted.
 pub(super) const REQUEST_FOLDER: &str = "/etc/autopeft";
+/// Its file there.
+pub(super) const REQUEST_FILE: &str = "request.json";
 
 /// Why a search cannot be carried out in a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -101,7 +103,7 @@ pub(super) fn volumes(spec: &PeftSearchSpec) -> (Vec<Volume>, Vec<VolumeMount>) 
                 default_mode: Some(0o444),
                 default_user: None,
                 items: Some(vec![DownwardAPIVolumeFile {
-                    path: "request.json".into(),
+                    path: REQUEST_FILE.into(),
                     field_ref: Some(ObjectFieldSelector {
                         api_version: Some("v1".into()),
                         field_path: format!("metadata.annotations['{}']", names::REQUEST),

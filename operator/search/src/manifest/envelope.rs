@@ -1,11 +1,10 @@
 //! What surrounds the spec: apiVersion, kind, metadata.
 
 use autopeft_crds::NAME_MAX;
+use autopeft_crds::peft_search::{api_version, kind};
 use autopeft_crds::schema::{self, FieldError};
 use serde_json::{Map, Value, json};
 
-const API_VERSION: &str = "autopeft.dev/v1alpha1";
-const KIND: &str = "PeftSearch";
 const NAME_REMEDY: &str =
     "give the search a name of lower-case letters, digits and -, such as my-search";
 /// DNS labels with points between them, as Kubernetes wants it.
@@ -32,8 +31,8 @@ const METADATA: [&str; 15] = [
 /// What the document's fields are, so far as words without quotes can be mistaken.
 pub(super) fn schema() -> Value {
     json!({ "properties": {
-        "apiVersion": { "type": "string", "enum": [API_VERSION] },
-        "kind": { "type": "string", "enum": [KIND] },
+        "apiVersion": { "type": "string", "enum": [api_version()] },
+        "kind": { "type": "string", "enum": [kind()] },
         "metadata": { "properties": {
             "name": name_schema(),
             "namespace": { "type": "string" },
@@ -60,13 +59,17 @@ pub(super) fn check(value: &Value) -> Vec<FieldError> {
         errors.push(FieldError::new(
             "the document",
             "it is not an object",
-            format!("begin with apiVersion: {API_VERSION} and kind: {KIND}"),
+            format!(
+                "begin with apiVersion: {} and kind: {}",
+                api_version(),
+                kind()
+            ),
         ));
         return errors;
     };
-    for (name, expected) in [("apiVersion", API_VERSION), ("kind", KIND)] {
+    for (name, expected) in [("apiVersion", api_version()), ("kind", kind())] {
         match fields.get(name) {
-            Some(Value::String(found)) if found == expected => {}
+            Some(Value::String(found)) if *found == expected => {}
             Some(found) => errors.push(FieldError::new(
                 name,
                 format!("it is {found}"),
