@@ -1,9 +1,9 @@
 //! Support for tests of several crates together. `generated` writes the files that are derived from the types.
 
 pub mod accounts;
+pub mod api_load;
 pub mod audit;
 pub mod audit_log;
-pub mod calm;
 pub mod cluster;
 pub mod etcd;
 pub mod generated;
@@ -16,5 +16,5 @@ pub mod programs;
 pub mod proxy;
 pub mod searches;
 pub mod sources;
-pub mod sparing;
+pub mod stage;
 pub mod supervisor;

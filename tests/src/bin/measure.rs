@@ -7,10 +7,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use autopeft_crds::status::TrialOrigin;
+use autopeft_integration_tests::api_load::{Cost, Subject, cost, percentile};
 use autopeft_integration_tests::cluster::{cluster, runtime};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::{Searches, manifest};
-use autopeft_integration_tests::sparing::{Cost, Subject, cost, percentile};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Bad input at a real API server (reliability: bad inputs): refused at admission where the schema or
-//! CEL can say it, told by a condition otherwise, and never a Job.
+//! Invalid input at a real API server: rejected at admission if the schema or CEL can express the rule, reported by a
+//! condition otherwise, and never a Job.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use serde_json::json;
 mod bad_inputs;
 
 #[test]
-fn what_the_schema_can_say_is_refused_at_admission() {
+fn violations_of_the_schema_are_rejected_at_admission() {
     runtime().block_on(async {
         let client = cluster().namespace("admission").await;
         let searches = Searches::of(&client, "admission");
@@ -75,9 +75,9 @@ fn a_status_that_a_user_sets_is_ignored_and_one_that_is_recorded_is_kept() {
     });
 }
 
-/// What CEL cannot say is found by the operator.
+/// The operator finds what CEL cannot express.
 #[test]
-fn what_only_the_operator_can_judge_is_told_by_a_condition_and_starts_nothing() {
+fn errors_that_only_the_operator_finds_are_reported_by_a_condition() {
     runtime().block_on(async {
         let client = cluster().namespace("judged").await;
         let searches = Searches::of(&client, "judged");
@@ -117,7 +117,7 @@ fn what_only_the_operator_can_judge_is_told_by_a_condition_and_starts_nothing() 
 /// A search whose spec is mended before its first trial goes on as the mended one, without being made
 /// anew; from the first trial on, what trials depend on stays as it is.
 #[test]
-fn what_trials_depend_on_can_be_mended_until_one_is_planned() {
+fn fields_that_trials_depend_on_are_mutable_until_one_is_planned() {
     runtime().block_on(async {
         let namespace = "mended-before-trials";
         let client = cluster().namespace(namespace).await;

@@ -39,7 +39,7 @@ fn carry_out(block: &str, namespace: &str, folder: &Path) {
 }
 
 #[test]
-fn a_search_that_was_saved_and_deleted_is_restored_and_goes_on() {
+fn a_search_that_was_saved_and_deleted_is_restored_and_continues() {
     runtime().block_on(async {
         let namespace = "restored";
         let client = cluster().namespace(namespace).await;

@@ -18,7 +18,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
 const SHORT: Duration = Duration::from_millis(100);
-/// What a busy machine may take longer.
+/// Extra time for a busy machine.
 const SLOW: Duration = Duration::from_secs(60);
 
 fn document(request: &TrialRequest) -> String {
@@ -72,7 +72,7 @@ async fn begin(
 
 /// Row 24.
 #[test]
-fn a_trial_that_ends_well_and_says_nothing_has_a_minute_to_say_it() {
+fn a_trial_that_succeeds_without_a_message_has_a_minute_for_it() {
     runtime().block_on(async {
         let other = json!({"parallelism": 3});
         let stage = begin("silent", true, (3, other), |request| {
@@ -131,9 +131,9 @@ fn a_trial_that_ends_well_and_says_nothing_has_a_minute_to_say_it() {
     });
 }
 
-/// Row 45: a node that would not have pods costs no retry, and is not asked again and again.
+/// Row 45: a node that rejects pods costs no retry, and retries back off.
 #[test]
-fn a_pod_that_its_node_rejects_is_tried_again_after_longer_and_longer_pauses() {
+fn a_pod_that_its_node_rejects_is_retried_with_back_off() {
     runtime().block_on(async {
         let other = json!({"parallelism": 2});
         let stage = begin("rejected", false, (4, other), |request| {
@@ -169,7 +169,7 @@ fn a_pod_that_its_node_rejects_is_tried_again_after_longer_and_longer_pauses() {
 
 /// Row 26.
 #[test]
-fn a_result_that_was_cut_garbled_or_nested_without_end_is_refused() {
+fn a_truncated_invalid_or_infinitely_nested_result_is_rejected() {
     runtime().block_on(async {
         let other = json!({"parallelism": 3});
         let stage = begin("garbled", false, (6, other), |request| {
@@ -236,7 +236,7 @@ fn a_trainer_that_hangs_is_stopped_at_its_deadline_and_is_infeasible() {
     });
 }
 
-/// A node that nobody hears of.
+/// Creates a node that is not ready.
 async fn make_lost_node(client: &Client) {
     let nodes: Api<Node> = Api::all(client.clone());
     let node: Node = serde_json::from_value(json!({
@@ -250,7 +250,7 @@ async fn make_lost_node(client: &Client) {
     created.expect("a node");
 }
 
-/// The node comes back, and its trainers have ended meanwhile.
+/// The node is back, and its trainers have ended meanwhile.
 async fn come_back(pods: &Api<Pod>, lost: &[String]) {
     let late = json!({"status": {"phase": "Succeeded", "containerStatuses": [{
         "name": "trainer", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
@@ -267,7 +267,7 @@ async fn come_back(pods: &Api<Pod>, lost: &[String]) {
 
 /// Row 22. The node object stays, as that of a node that may come back.
 #[test]
-fn a_pod_whose_node_is_gone_is_waited_for_until_it_is_deleted_and_a_minute_longer() {
+fn a_pod_on_a_lost_node_is_lost_a_minute_after_its_deletion() {
     runtime().block_on(async {
         make_lost_node(&cluster().client().await).await;
         let other = json!({"parallelism": 3});
@@ -408,7 +408,7 @@ async fn stopped_and_resumed(
 }
 
 #[test]
-fn a_search_whose_time_is_over_stops_its_trials_and_can_be_given_more() {
+fn a_search_past_its_deadline_stops_its_trials_and_can_be_resumed() {
     runtime().block_on(stopped_and_resumed(
         "overtime",
         json!({"activeDeadlineSeconds": 12}),
@@ -419,7 +419,7 @@ fn a_search_whose_time_is_over_stops_its_trials_and_can_be_given_more() {
 }
 
 #[test]
-fn a_search_with_too_many_failures_stops_its_trials_and_can_be_forgiven() {
+fn a_search_with_too_many_failures_stops_its_trials_and_can_be_resumed() {
     runtime().block_on(stopped_and_resumed(
         "failing",
         json!({"maxFailedTrials": 1}),
@@ -451,9 +451,9 @@ fn an_edit_after_the_end_that_gives_nothing_to_do_changes_nothing() {
     });
 }
 
-/// Row 45. What a Job waits for may be what its user has mended in the spec.
+/// Row 45. The user may have fixed in the spec what a Job waits for.
 #[test]
-fn a_job_that_waits_is_replaced_when_its_spec_is_mended() {
+fn a_waiting_job_is_replaced_when_its_spec_is_fixed() {
     runtime().block_on(async {
         let other = json!({"maxRetries": 0, "trainer": {"queueName": "nobody-admits"}});
         let stage = begin("mended", false, (3, other), |request| {

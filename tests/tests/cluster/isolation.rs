@@ -1,5 +1,4 @@
-//! What must stay apart: namespaces, tokens, and what others have made to look like ours. Rows are those
-//! of the fault table in docs/faults.md.
+//! Isolation of namespaces and tokens, and forged objects. Rows are those of the fault table in docs/faults.md.
 
 use std::time::Duration;
 
@@ -201,7 +200,7 @@ fn a_token_is_nowhere_but_in_its_secret() {
     });
 }
 
-/// What a thief makes in the namespace of a search.
+/// Creates forged objects in the namespace of a search.
 struct Thief {
     pods: Api<Pod>,
     jobs: Api<Job>,
@@ -354,7 +353,7 @@ async fn assert_untouched(thief: &Thief, stolen: &[String], namespace: &str) {
 
 /// Row 28.
 #[test]
-fn what_somebody_has_made_to_look_like_ours_is_neither_read_nor_touched() {
+fn forged_pods_and_jobs_are_neither_read_nor_touched() {
     runtime().block_on(async {
         let namespace = "stolen";
         let client = cluster().namespace(namespace).await;

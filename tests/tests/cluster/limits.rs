@@ -1,4 +1,4 @@
-//! The operator at its limits, on a real API server: an engine that breaks down or never ends, a GPU
+//! The operator at its limits, on a real API server: an engine that panics or never ends, a GPU
 //! budget, an object that is nearly too large. Rows are those of the fault table in docs/faults.md.
 
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ fn troubled(
     ask::ask(problem, metric, ledger, unwanted)
 }
 
-/// An operator in this process, with an engine that is in trouble for two seeds.
+/// An operator in this process, with an engine that fails for two seeds.
 fn operator(config: Config, namespace: &str) -> tokio::task::JoinHandle<()> {
     let options = Options {
         namespace: Some(namespace.into()),
@@ -91,7 +91,7 @@ fn an_engine_that_panics_degrades_its_search_and_no_other() {
 }
 
 #[test]
-fn a_suggestion_is_given_up_when_its_search_is_deleted() {
+fn a_suggestion_is_cancelled_when_its_search_is_deleted() {
     runtime().block_on(async {
         let client = cluster().namespace("endless").await;
         let _kubelet = Kubelet::play(client.clone(), "endless", SHORT, |_| Act::Succeed);
@@ -157,7 +157,7 @@ fn a_space_that_does_not_fit_the_model_is_refused_after_one_inspection() {
 
 /// It stays said all the while, by one event; an edit that may mend it is tried at once.
 #[test]
-fn an_inspection_that_comes_to_nothing_is_repeated_after_longer_and_longer_pauses() {
+fn a_failing_inspection_is_retried_with_back_off() {
     runtime().block_on(async {
         let client = cluster().namespace("nothing").await;
         let kubelet = Kubelet::play(client.clone(), "nothing", SHORT, |_| Act::Succeed);
@@ -203,7 +203,7 @@ fn an_inspection_that_comes_to_nothing_is_repeated_after_longer_and_longer_pause
 }
 
 #[test]
-fn a_search_whose_inspection_comes_to_nothing_ends_when_its_time_is_over() {
+fn a_search_whose_inspection_fails_ends_at_its_deadline() {
     runtime().block_on(async {
         let client = cluster().namespace("never").await;
         let kubelet = Kubelet::play(client.clone(), "never", SHORT, |_| Act::Succeed);
@@ -328,7 +328,7 @@ fn entry(trial: u32, message: usize) -> Value {
     entry
 }
 
-/// Puts a ledger into a suspended search, as an operator before this one might have written it.
+/// Writes a ledger to a suspended search, as an earlier operator might have.
 async fn with_ledger(searches: &Searches, name: &str, ledger: Vec<Value>) {
     eventually("nothing more is written", async || {
         condition(&searches.status(name).await, "Suspended").0 == "True"
@@ -341,7 +341,7 @@ async fn with_ledger(searches: &Searches, name: &str, ledger: Vec<Value>) {
 
 /// Row 39.
 #[test]
-fn a_search_whose_object_is_nearly_too_large_is_sealed() {
+fn a_search_whose_object_is_nearly_too_large_starts_no_more_trials() {
     runtime().block_on(async {
         let client = cluster().namespace("large").await;
         let _kubelet = Kubelet::play(client.clone(), "large", SHORT, |_| Act::Succeed);

@@ -1,5 +1,5 @@
-//! What the operator tells. A real Prometheus scrapes a real operator: every panel of the dashboard
-//! has data, and every alert can be evaluated. Log lines and events name what they are about.
+//! Monitoring. A real Prometheus scrapes a real operator: every panel of the dashboard
+//! has data, and every alert can be evaluated. Log lines and events name their search and trial.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -50,7 +50,7 @@ impl Prometheus {
         Self { child, log }
     }
 
-    /// Where it listens, once it says so.
+    /// Its address, once it is logged.
     fn address(&self) -> Option<String> {
         let log = std::fs::read_to_string(&self.log).ok()?;
         let (_, rest) = log.split_once("\"Listening on\" address=")?;
@@ -224,7 +224,7 @@ fn each_line_of_the_log_names_its_search_and_trial_as_fields_once() {
 }
 
 #[test]
-fn an_image_that_is_named_by_a_tag_is_told_once_a_search() {
+fn an_image_named_by_tag_is_reported_once_per_search() {
     runtime().block_on(async {
         let client = cluster().namespace("tagged").await;
         let time = Duration::from_millis(100);
@@ -256,9 +256,9 @@ fn an_image_that_is_named_by_a_tag_is_told_once_a_search() {
     });
 }
 
-/// What a search waits for is told by an event too: once, and not at every look.
+/// The reason for waiting is reported by one event, not at every reconcile.
 #[test]
-fn what_a_search_waits_for_is_told_by_one_event_each() {
+fn each_reason_for_waiting_is_reported_by_one_event() {
     runtime().block_on(async {
         let client = cluster().namespace("waits").await;
         let time = Duration::from_millis(100);

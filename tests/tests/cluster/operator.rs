@@ -1,4 +1,4 @@
-//! The operator against a real API server, its pods played by `kubelet`. Rows are those of the fault
+//! The operator against a real API server, with pods simulated by `kubelet`. Rows are those of the fault
 //! table in docs/faults.md.
 
 use std::time::Duration;
@@ -49,7 +49,7 @@ fn a_search_runs_to_its_front_with_few_writes_and_leaves_nothing_behind() {
 
 /// Rows 1 to 5.
 #[test]
-fn an_operator_that_is_killed_at_any_moment_loses_and_doubles_nothing() {
+fn an_operator_that_is_killed_at_any_moment_loses_and_repeats_nothing() {
     runtime().block_on(async {
         let client = cluster().namespace("killed").await;
         let _kubelet = Kubelet::play(client.clone(), "killed", SHORT, |_| Act::Succeed);
@@ -87,7 +87,7 @@ fn an_operator_that_is_killed_at_any_moment_loses_and_doubles_nothing() {
 
 /// Rows 20, 21, 23 and 25 to 27.
 #[test]
-fn each_way_for_a_pod_to_end_is_judged_for_what_it_is() {
+fn each_way_for_a_pod_to_end_has_the_right_outcome() {
     runtime().block_on(async {
         let client = cluster().namespace("ends").await;
         let _kubelet = Kubelet::play(client.clone(), "ends", SHORT, |request| {
@@ -145,7 +145,7 @@ fn failed(request: &TrialRequest, reason: &str) -> String {
 
 /// Rows 18, 19 and 45.
 #[test]
-fn jobs_that_users_delete_make_or_starve_cost_an_attempt_at_most() {
+fn jobs_that_users_delete_create_or_block_cost_at_most_one_attempt() {
     runtime().block_on(async {
         let client = cluster().namespace("meddled").await;
         let _kubelet = Kubelet::play(client.clone(), "meddled", SHORT * 5, |request| {
@@ -302,7 +302,7 @@ fn a_running_search_can_be_suspended_narrowed_and_given_more_trials() {
     });
 }
 
-/// Makes a quota `none` that allows no more Jobs.
+/// Creates a quota `none` that allows no more Jobs.
 async fn no_jobs(client: &Client, namespace: &str) -> Api<ResourceQuota> {
     let quotas: Api<ResourceQuota> = Api::namespaced(client.clone(), namespace);
     let quota = json!({"metadata": {"name": "none"}, "spec": {"hard": {"count/jobs.batch": "0"}}});
@@ -312,9 +312,9 @@ async fn no_jobs(client: &Client, namespace: &str) -> Api<ResourceQuota> {
     quotas
 }
 
-/// Row 35, and a bad object beside a good one.
+/// Row 35, and an invalid search beside a valid one.
 #[test]
-fn what_a_namespace_refuses_is_told_and_tried_again() {
+fn what_a_quota_rejects_is_reported_and_retried() {
     runtime().block_on(async {
         let client = cluster().namespace("refused").await;
         let _kubelet = Kubelet::play(client.clone(), "refused", SHORT, |_| Act::Succeed);
@@ -355,7 +355,7 @@ fn what_a_namespace_refuses_is_told_and_tried_again() {
 }
 
 #[test]
-fn what_was_refused_is_no_trouble_of_a_search_that_has_ended() {
+fn a_rejected_job_does_not_degrade_a_search_that_has_ended() {
     runtime().block_on(async {
         let client = cluster().namespace("late").await;
         let _kubelet = Kubelet::play(client.clone(), "late", SHORT * 20, |_| Act::Succeed);
@@ -377,10 +377,9 @@ fn what_was_refused_is_no_trouble_of_a_search_that_has_ended() {
     });
 }
 
-/// Kueue's part is played: it admits a Job by ending its suspension, and preempts it by suspending it
-/// again.
+/// Simulates Kueue: it admits a Job by unsuspending it, and preempts it by suspending it again.
 #[test]
-fn a_queued_search_waits_until_its_jobs_are_admitted_and_bears_preemption() {
+fn a_queued_search_waits_until_its_jobs_are_admitted_and_survives_preemption() {
     runtime().block_on(async {
         let client = cluster().namespace("queued").await;
         let _kubelet = Kubelet::play(client.clone(), "queued", SHORT * 30, |_| Act::Succeed);

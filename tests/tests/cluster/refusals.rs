@@ -187,7 +187,7 @@ async fn without(right: Right) {
 
 /// Row 34.
 #[test]
-fn each_right_that_is_missing_is_told_and_the_search_goes_on_when_it_is_given() {
+fn each_missing_permission_is_reported_and_the_search_continues_when_it_is_granted() {
     runtime().block_on(async {
         let rights = rights();
         assert!(rights.len() > 15, "the file of rights was read");
@@ -229,7 +229,7 @@ async fn remove_webhook(client: &Client, namespace: &str) {
 
 /// Row 36.
 #[test]
-fn a_dead_webhook_on_jobs_is_told_and_outlasted() {
+fn a_dead_webhook_on_jobs_is_reported_and_survived() {
     runtime().block_on(async {
         let namespace = "webhook-jobs";
         let client = cluster().namespace(namespace).await;
@@ -262,7 +262,7 @@ fn a_dead_webhook_on_jobs_is_told_and_outlasted() {
 
 /// Row 36.
 #[test]
-fn a_dead_webhook_on_the_status_is_told_by_an_event_and_outlasted() {
+fn a_dead_webhook_on_the_status_is_reported_by_an_event_and_survived() {
     runtime().block_on(async {
         let namespace = "webhook-status";
         let client = cluster().namespace(namespace).await;
@@ -369,7 +369,7 @@ fn a_namespace_goes_away_though_trials_run_in_it() {
 /// Row 33, where the deletion of the namespace has reached the searches and not yet the pods, which are then
 /// deleted when the operator is gone.
 #[test]
-fn an_operator_that_ends_lets_pods_go_whose_search_is_deleted() {
+fn an_operator_that_stops_releases_the_pods_of_deleted_searches() {
     runtime().block_on(async {
         let client = cluster().namespace("left").await;
         let _kubelet = Kubelet::play(client.clone(), "left", SHORT, |_| Act::Hang);

@@ -1,4 +1,4 @@
-//! A release of the chart on a real API server: installed, upgraded, rolled back, taken away.
+//! A release of the chart on a real API server: installed, upgraded, rolled back, uninstalled.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -76,7 +76,7 @@ fn later_chart(folder: &Path) {
     std::fs::write(&file, crd.replacen(columns, &more, 1)).expect("the later CRD");
 }
 
-/// What the release's account may do, and where.
+/// Checks the permissions of the release's account.
 fn assert_rights(cluster: &Cluster) {
     for allowed in [
         &["create", "jobs"][..],

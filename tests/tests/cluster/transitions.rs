@@ -1,5 +1,5 @@
 //! Generated edits of running searches (the idea of Acto, SOSP 2023): whatever a user changes, and in
-//! whatever order, a search ends as its last spec says, and nothing that was recorded is lost.
+//! whatever order, a search ends as its last spec requires, and no recorded result is lost.
 //!
 //! `AUTOPEFT_SEQUENCES` says how many sequences are run (20), `AUTOPEFT_FIRST` which comes first (0).
 
@@ -21,7 +21,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
 const SHORT: Duration = Duration::from_millis(100);
-/// How many sequences run at the same time.
+/// The number of concurrent sequences.
 const AT_ONCE: usize = 10;
 const INITIAL: usize = 4;
 const MOST: u64 = 9;
@@ -44,16 +44,15 @@ impl Draw {
 
 /// One edit of an object.
 enum Edit {
-    /// The API server takes it where parallelism stays within maxTrials.
+    /// The API server accepts it if parallelism stays within maxTrials.
     Spec(Value),
-    /// The API server refuses it; the text that its message holds.
+    /// The API server rejects it, with this text in its message.
     Forbidden(Value, &'static str),
     /// Labels and annotations: no change of the search.
     Metadata(Value),
 }
 
-/// Draws an edit. A calm search trains one trial at a time and gives none up, so that its trials follow
-/// from its seed alone.
+/// Draws an edit. A calm search trains one trial at a time and none fails, so that its trials depend only on its seed.
 fn draw_edit(draw: &mut Draw, calm: bool) -> Edit {
     let spec = |field: &str, value: Value| Edit::Spec(json!({field: value}));
     let trainer = |field: &str, value: Value| Edit::Spec(json!({"trainer": {field: value}}));
@@ -153,7 +152,7 @@ fn forbidden(draw: &mut Draw) -> Edit {
     Edit::Forbidden(change, message)
 }
 
-/// How a trial ends follows from its configuration, so that two runs of one search can be compared.
+/// A trial's outcome depends on its configuration, so that two runs of one search can be compared.
 fn end_of(request: &TrialRequest) -> Act {
     let hash = request.configuration.hash();
     let number = u64::from_str_radix(&hash[8..16], 16).expect("hexadecimal digits");
@@ -165,12 +164,12 @@ fn end_of(request: &TrialRequest) -> Act {
     }
 }
 
-/// What is seen of a namespace while its searches run.
+/// The observations of a namespace while its searches run.
 #[derive(Clone, Default)]
 struct Seen {
-    /// Every Job, as it was made, by name.
+    /// Every Job as it was created, by name.
     jobs: Arc<Mutex<BTreeMap<String, Job>>>,
-    /// What should never have been.
+    /// Violations.
     wrong: Arc<Mutex<Vec<String>>>,
 }
 
@@ -181,7 +180,7 @@ impl Seen {
     }
 }
 
-/// Watches, and plays Kueue: whatever is queued is admitted.
+/// Watches the namespace, and simulates Kueue: admits every queued Job.
 fn watch(client: &Client, namespace: &str) -> (Seen, Vec<tokio::task::JoinHandle<()>>) {
     let seen = Seen::default();
     let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
@@ -377,7 +376,7 @@ fn assert_ends_as_its_spec_says(search: &PeftSearch, told: &str) {
     }
 }
 
-/// Jobs that were made after the last edit was taken in are as it says.
+/// Checks that Jobs created after the last edit was observed follow it.
 fn assert_trains_as_its_spec_says(
     search: &PeftSearch,
     seen: &Seen,
@@ -414,7 +413,7 @@ fn assert_trains_as_its_spec_says(
     }
 }
 
-/// The log has nothing but what belongs to the trials' ends and to edits at the same moment.
+/// Checks that the log has only what the trials' outcomes and concurrent edits explain.
 fn assert_calm_log(operator: &Operator) {
     let expected = [
         "follows",
@@ -438,7 +437,7 @@ fn number_of(variable: &str, otherwise: u64) -> u64 {
 }
 
 #[test]
-fn whatever_is_edited_and_when_a_search_ends_as_its_last_spec_says() {
+fn after_any_edits_a_search_ends_as_its_last_spec_requires() {
     runtime().block_on(async {
         let namespace = "edited";
         let client = cluster().namespace(namespace).await;
@@ -446,7 +445,7 @@ fn whatever_is_edited_and_when_a_search_ends_as_its_last_spec_says() {
         let (seen, watching) = watch(&client, namespace);
         let operator = cluster().operator(namespace, "a");
         let searches = Searches::of(&client, namespace);
-        // What the trials are where nobody edits anything.
+        // The trials without edits.
         let calm = json!({"maxTrials": MOST, "maxRetries": 2, "maxFailedTrials": 500});
         searches.submit("calm", &calm).await;
         searches.ended("calm").await;

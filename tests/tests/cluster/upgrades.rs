@@ -140,7 +140,7 @@ async fn go_on(server: &Cluster, searches: &Searches, name: &str, before: &Value
 
 /// Row 46.
 #[test]
-fn a_search_that_version_0_1_0_began_is_gone_on_with() {
+fn a_search_of_version_0_1_0_is_continued() {
     runtime().block_on(async {
         let client = cluster().namespace("older").await;
         let searches = Searches::of(&client, "older");
@@ -177,7 +177,7 @@ async fn later_crd(client: &Client) {
 
 /// Row 46. The operator is rolled back, the CRD and the objects are a later version's.
 #[test]
-fn a_search_that_a_later_version_began_is_gone_on_with_and_nothing_is_lost() {
+fn a_search_of_a_later_version_is_continued_and_nothing_is_lost() {
     runtime().block_on(async {
         // An API server that is given another CRD answers nobody for a moment.
         let server = Cluster::up_as("later");
@@ -284,7 +284,7 @@ async fn is_told_unreadable(searches: &Searches, name: &str) {
 
 /// Row 37.
 #[test]
-fn a_stored_object_that_cannot_be_read_is_left_alone_until_it_is_mended() {
+fn an_unreadable_object_is_not_touched_until_it_is_fixed() {
     runtime().block_on(async {
         let namespace = "unreadable";
         let client = cluster().namespace(namespace).await;

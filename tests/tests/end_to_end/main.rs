@@ -56,7 +56,7 @@ fn ledger(workdir: &Path) -> Vec<LedgerEntry> {
     search.status.expect("a status").ledger
 }
 
-/// What must not depend on interruptions: everything but times and attempts.
+/// What interruptions must not change: everything except times and attempts.
 fn essence(ledger: &[LedgerEntry]) -> Vec<LedgerEntry> {
     let mut entries = ledger.to_vec();
     for entry in &mut entries {
@@ -74,7 +74,7 @@ fn journal_lines(workdir: &Path) -> usize {
 }
 
 /// Lets the search run until its journal has grown by `lines` and a little longer, then kills it.
-/// Returns false when the search ended by itself before.
+/// Returns false if the search ended before that.
 fn kill_after(mut search: Child, workdir: &Path, lines: usize, longer: Duration) -> bool {
     let until = journal_lines(workdir) + lines;
     let deadline = Instant::now() + Duration::from_secs(300);

@@ -12,7 +12,7 @@ use kube::api::{DeleteParams, EvictParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-/// What became of a trial, and what it cost.
+/// State, reason, attempt and failed attempts of a trial.
 fn told(entry: &LedgerEntry) -> (TrialState, Option<FailureReason>, u32, u32) {
     let LedgerEntry {
         state,
@@ -26,7 +26,7 @@ fn told(entry: &LedgerEntry) -> (TrialState, Option<FailureReason>, u32, u32) {
 
 /// Rows 18, 20, 21, 24 and 29.
 #[test]
-fn a_pod_that_is_killed_evicted_silent_or_slow_is_judged_for_what_it_is() {
+fn a_pod_that_is_killed_evicted_silent_or_slow_has_the_right_outcome() {
     let Some(node) = node() else { return };
     runtime().block_on(async {
         let searches = node.with_operator("endings").await;
@@ -81,7 +81,7 @@ fn a_pod_that_is_killed_evicted_silent_or_slow_is_judged_for_what_it_is() {
 
 /// Row 43.
 #[test]
-fn a_pod_that_fills_its_disk_is_tried_once_more_and_given_up() {
+fn a_pod_that_fills_its_disk_is_retried_once_and_fails() {
     let Some(node) = node() else { return };
     runtime().block_on(async {
         let searches = node.with_operator("disk").await;

@@ -1,5 +1,5 @@
-//! Pods that cannot be made or started: the search says what it waits for, no attempt is spent, and
-//! it goes on when the cause is gone.
+//! Pods that cannot be created or started: the search reports why it waits, no attempt is spent, and it continues when
+//! the cause is fixed.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use autopeft_integration_tests::searches::{Searches, condition};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
-/// Waits for its end, and holds that nothing was spent on the way.
+/// Waits for its end, and checks that no attempt was spent.
 async fn was_spared(searches: &Searches, name: &str) {
     let status = searches.over(name).await.status.unwrap_or_default();
     assert_eq!(condition(&status, "Degraded").0, "False", "{name}");
@@ -25,7 +25,7 @@ async fn was_spared(searches: &Searches, name: &str) {
     assert!(!status.ledger.is_empty(), "{name} has no trial");
 }
 
-/// Waits for its end, and holds that so many trials have a score and no retry was spent.
+/// Waits for its end, and checks that this many trials have a score and no retry was spent.
 async fn spent_no_retry(searches: &Searches, name: &str, trials: u32) {
     let status = searches.over(name).await.status.unwrap_or_default();
     assert_eq!(status.trials.succeeded, trials, "{name}");
@@ -35,7 +35,7 @@ async fn spent_no_retry(searches: &Searches, name: &str, trials: u32) {
 
 /// Row 45.
 #[test]
-fn a_missing_image_secret_or_node_is_told_and_costs_nothing() {
+fn a_missing_image_secret_or_node_is_reported_and_costs_no_attempt() {
     let Some(node) = node() else { return };
     runtime().block_on(async {
         let searches = node.with_operator("missing").await;
@@ -78,9 +78,9 @@ fn a_missing_image_secret_or_node_is_told_and_costs_nothing() {
     });
 }
 
-/// Row 45: the cause lies in the search, and is mended there.
+/// Row 45: the cause is in the search's spec and is fixed there.
 #[test]
-fn a_trainer_that_is_mended_takes_the_place_of_one_that_cannot_start() {
+fn a_fixed_trainer_replaces_one_that_cannot_start() {
     let Some(node) = node() else { return };
     runtime().block_on(async {
         let searches = node.with_operator("mended").await;
@@ -117,9 +117,9 @@ fn a_trainer_that_is_mended_takes_the_place_of_one_that_cannot_start() {
     });
 }
 
-/// Row 45: what the runtime says of a program that it cannot start stands where a result would be.
+/// Row 45: the runtime's message about a program that it cannot start is in the place of a result.
 #[test]
-fn a_program_that_cannot_be_started_is_told_and_costs_nothing() {
+fn a_program_that_cannot_be_started_is_reported_and_costs_no_attempt() {
     let Some(node) = node() else { return };
     runtime().block_on(async {
         let searches = node.with_operator("broken").await;
@@ -153,7 +153,7 @@ fn refused(namespace: &str, name: &str, kind: &str, api: &str, spec: &Value) -> 
 
 /// Row 35.
 #[test]
-fn pods_that_admission_refuses_are_told_and_cost_nothing() {
+fn pods_rejected_by_admission_are_reported_and_cost_no_attempt() {
     let Some(node) = node() else { return };
     runtime().block_on(async {
         let searches = node.with_operator("limited").await;
@@ -206,7 +206,7 @@ fn pods_that_admission_refuses_are_told_and_cost_nothing() {
     });
 }
 
-/// The node pretends to have two GPUs.
+/// The node advertises two GPUs.
 #[test]
 fn of_three_trials_two_run_on_the_gpus_and_one_waits_and_says_so() {
     let Some(node) = node() else { return };

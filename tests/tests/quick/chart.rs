@@ -1,4 +1,4 @@
-//! The chart: what Helm makes of it, and what its operator may do.
+//! The rendered chart, and its operator's permissions.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,7 +10,7 @@ use autopeft_integration_tests::helm::{helm, read, run, said, yaml};
 use autopeft_integration_tests::sources::sources;
 use serde_json::{Value, json};
 
-/// Everything that can be switched on, in every namespace.
+/// All optional features, in every namespace.
 const ALL: &[&str] = &[
     "watch.clusterWide=true",
     "replicas=2",
@@ -33,7 +33,7 @@ fn template(values: &[&str]) -> Output {
     command.output().expect("helm starts")
 }
 
-/// The objects that Helm makes of the chart.
+/// The objects of the rendered chart.
 fn rendered(values: &[&str]) -> Vec<Value> {
     let output = template(values);
     assert!(output.status.success(), "{values:?}: {}", said(&output));
@@ -60,7 +60,7 @@ fn strings(value: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// Each right as a line of tests/chart/rights.txt, of the roles of these kinds.
+/// The permissions of the roles of these kinds, as lines of tests/chart/rights.txt.
 fn rights(objects: &[Value], kinds: &[&str]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for role in objects
@@ -87,7 +87,7 @@ fn rights(objects: &[Value], kinds: &[&str]) -> BTreeSet<String> {
     found
 }
 
-/// The golden list: what reliability demands of the operator's roles, and nothing else.
+/// The golden list of the operator's permissions.
 fn golden_rights() -> BTreeSet<String> {
     let file = read("tests/chart/rights.txt");
     file.lines().map(str::to_owned).collect()
@@ -113,7 +113,7 @@ fn the_operator_may_do_what_it_needs_and_nothing_else() {
 }
 
 #[test]
-fn the_tests_operator_has_the_rights_of_the_charts() {
+fn the_tests_operator_has_the_permissions_of_the_chart() {
     let file = read("tests/cluster/operator-rights.yaml");
     let documents: Vec<Value> = file.split("\n---\n").map(yaml).collect();
     // Operators of tests have a Lease in each namespace.
@@ -255,7 +255,7 @@ fn the_chart_has_the_operators_version() {
 }
 
 #[test]
-fn values_that_cannot_be_are_refused_by_name() {
+fn invalid_values_are_rejected_by_name() {
     for (value, word) in [
         ("replica=2", "replica"),
         ("replicas=-1", "replicas"),
@@ -356,7 +356,7 @@ fn the_alerts_fire_where_they_should_and_each_is_tested() {
     }
 }
 
-/// The names in a text that begin like our metrics, without what a histogram appends.
+/// The names of metrics in a text, without a histogram's suffixes.
 fn metrics(text: &str) -> BTreeSet<String> {
     let is_part = |letter: char| letter.is_ascii_lowercase() || letter == '_';
     text.match_indices("autopeft_")
@@ -389,7 +389,7 @@ fn dashboard_alerts_and_page_name_the_metrics_that_are_served() {
     assert_eq!(metrics(&read("docs/monitoring.md")), served);
 }
 
-/// The words that follow `before` in a text, up to something that is no letter.
+/// The words that follow `before` in a text.
 fn words_after<'a>(text: &'a str, before: &str) -> BTreeSet<&'a str> {
     let rest = text
         .match_indices(before)

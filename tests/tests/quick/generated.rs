@@ -1,4 +1,4 @@
-//! The generated files are what the types say.
+//! The generated files are up to date.
 
 use autopeft_integration_tests::generated;
 

@@ -1,4 +1,4 @@
-//! What needs neither a cluster nor training: the walls between the rooms, the generated files, the chart as
+//! Tests without a cluster or training: the boundaries between crates and folders, the generated files, the chart as
 //! Helm renders it.
 
 mod chart;

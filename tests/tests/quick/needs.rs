@@ -1,4 +1,4 @@
-//! Before anything is built, all that is missing is named in one line.
+//! Before anything is built, everything that is missing is listed in one line.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 use autopeft_integration_tests::generated::root;
 use autopeft_integration_tests::helm::read;
 
-/// What every machine has.
+/// Programs that every machine has.
 const BASIC: [&str; 13] = [
     "awk",
     "bash",
@@ -36,7 +36,7 @@ fn machine_with(programs: &[&str], folder: &Path) {
     }
 }
 
-/// What `needs.sh` says of a machine with an empty cache, line by line, and whether it is content.
+/// Runs `needs.sh` for a machine with an empty cache: whether it succeeds, and its lines.
 fn said(programs: &[&str], parts: &[&str], variables: &[(&str, &str)]) -> (bool, Vec<String>) {
     let folder = tempfile::tempdir().expect("a folder");
     machine_with(&BASIC, folder.path());
@@ -85,18 +85,18 @@ fn what_is_missing_is_named_in_one_line() {
 }
 
 #[test]
-fn what_is_there_is_not_asked_for() {
+fn what_is_installed_is_not_requested() {
     let (is_content, lines) = said(&["python3"], &["libtorch"], &[("LIBTORCH", "/somewhere")]);
     assert!(is_content, "{lines:?}");
-    // A cluster that is given needs nothing of a node.
+    // With KUBECONFIG, a node needs nothing.
     let outside = [("KUBECONFIG", "/somewhere")];
     let (is_content, lines) = said(&[], &["node"], &outside);
     assert!(is_content, "{lines:?}");
 }
 
-/// Every target that compiles something has a line of needs.
+/// Every target that compiles something has a NEEDS line.
 #[test]
-fn the_makefile_looks_before_it_builds() {
+fn the_makefile_checks_needs_before_it_builds() {
     let makefile = read("Makefile");
     let mut target = "";
     for line in makefile.lines() {

@@ -7,7 +7,7 @@ use autopeft_integration_tests::generated::root;
 use autopeft_integration_tests::helm::{helm, run};
 use serde_json::json;
 
-/// An archive whose index names an image by this digest: all that is read of it.
+/// An archive whose index has this digest: nothing else of it is read.
 fn archive(folder: &Path, name: &str, digest: &str) {
     let index = json!({"schemaVersion": 2, "manifests": [{
         "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": 1,

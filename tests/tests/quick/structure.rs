@@ -1,4 +1,4 @@
-//! How the sources are cut: no circle of imports inside a room, no long file, no long function.
+//! The structure of the sources: no circular imports inside a crate, no long file, no long function.
 
 use autopeft_integration_tests::generated::root;
 use autopeft_integration_tests::helm::read;

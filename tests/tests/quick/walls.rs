@@ -1,4 +1,4 @@
-//! The walls between the rooms (docs/architecture.md), read from `cargo metadata` and the sources.
+//! The boundaries between crates and folders (docs/architecture.md), by `cargo metadata` and the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -89,15 +89,15 @@ const CRATES: [(&str, &str); 6] = [
     ("trainer/", "autopeft-trainer"),
 ];
 
-/// How a term of the page's column "must not contain" is held.
+/// How a term of the page's column "must not contain" is checked.
 enum Wall {
-    /// By Cargo: the folder's crate reaches none of these crates.
+    /// By Cargo: the folder's crate depends on none of these crates, directly or indirectly.
     Crates(&'static [&'static str]),
-    /// By Cargo: the folder's crate asks for none of these by itself.
+    /// By Cargo: the folder's crate depends directly on none of these.
     Dependencies(&'static [&'static str]),
-    /// By its sources: none has one of these words.
+    /// By its sources: they have none of these words.
     Words(&'static [&'static str]),
-    /// By its imports: it has nothing of this module of its own crate.
+    /// By its imports: it imports nothing of this module of its own crate.
     Module(String),
     /// By another test.
     Test(&'static str),
@@ -107,7 +107,7 @@ const IO: &[&str] = &["std::fs", "std::net", "std::process", "std::env::"];
 
 const ASYNC: &[&str] = &["async fn", ".await", "tokio::"];
 
-/// The walls that a term stands for. Of a folder inside a crate, Cargo sees nothing.
+/// The checks of a term. Cargo cannot check a folder inside a crate.
 fn walls(folder: &str, term: &str) -> Vec<Wall> {
     let is_crate = CRATES.iter().any(|(root, _)| *root == folder);
     match term {
@@ -188,9 +188,9 @@ fn rows() -> Vec<(String, Vec<String>)> {
     .collect()
 }
 
-/// Each row of the page is held by something.
+/// Checks each row of the page.
 #[test]
-fn no_folder_has_what_the_architecture_page_keeps_out_of_it() {
+fn no_folder_contains_what_the_architecture_page_forbids() {
     let graph = graph();
     let mut broken = Vec::new();
     for (folder, terms) in rows() {
@@ -239,7 +239,7 @@ fn of_row(folder: &str) -> Vec<String> {
     }
 }
 
-/// Where one of these words is, unit tests left out.
+/// The lines with one of these words, without unit tests.
 fn with_words(folder: &str, words: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for file in of_row(folder) {
@@ -257,7 +257,7 @@ fn with_words(folder: &str, words: &[&str]) -> Vec<String> {
     found
 }
 
-/// Who imports a module of its own crate.
+/// The files that import a module of their own crate.
 fn with_module(folder: &str, module: &str) -> Vec<String> {
     let (room, _) = folder.split_once("src/").expect("a folder of sources");
     let source = format!("{room}src");
@@ -280,7 +280,7 @@ fn images_are_made_from_scratch() {
     assert!(begun > 0, "the images' beginning was not found");
 }
 
-/// The paths of the values below one, those of lists and empty objects as a whole.
+/// The paths of the values below one; lists and empty objects count as values.
 fn paths(before: &str, values: &Value) -> Vec<String> {
     match values.as_object() {
         Some(fields) if !fields.is_empty() => fields
@@ -305,7 +305,7 @@ fn every_value_of_the_chart_has_a_line_in_its_schema() {
     }
 }
 
-/// Whether a path leads somewhere through `$ref`.
+/// Whether a path exists through `$ref`.
 fn by_reference(schema: &Value, path: &str) -> bool {
     let mut here = schema;
     for part in path.split('/').skip(1) {

@@ -1,18 +1,17 @@
-//! What becomes of searches when the network and the API server fail the operator: between the two
-//! stands the fault proxy (tests/src/proxy). Rows are those of docs/faults.md.
+//! Searches under faults of the network and the API server, which the fault proxy injects (tests/src/proxy). Rows are those of docs/faults.md.
 
-mod broken;
+mod network;
+mod outages;
 mod plans;
-mod surroundings;
 mod watches;
 
 use std::time::Duration;
 
 use autopeft_integration_tests::proxy::{Change, Effect, Rule, Verb, When};
 
-/// The longest that a test waits for one thing.
+/// The timeout of one wait.
 pub const LIMIT: Duration = Duration::from_secs(60);
-/// What the operator watches.
+/// The watched resources.
 pub const WATCHED: [&str; 3] = ["peftsearches", "jobs", "pods"];
 
 /// A fault of every watch.

@@ -1,4 +1,4 @@
-//! Fault plans drawn from seeds: whatever strikes, small searches come to the same end.
+//! Fault plans drawn from seeds: whatever faults occur, small searches end the same.
 //!
 //! `AUTOPEFT_FAULT_PLANS` says how many plans are run, `AUTOPEFT_FAULT_SEED` which is the first.
 //! `make soak` runs many.
@@ -7,9 +7,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use autopeft_integration_tests::calm::{Small, Stage};
 use autopeft_integration_tests::cluster::{cluster, runtime};
 use autopeft_integration_tests::plans::Plan;
+use autopeft_integration_tests::stage::{Small, Stage};
 
 /// Plans that run at the same time.
 const AT_ONCE: usize = 12;
@@ -21,7 +21,7 @@ fn number(variable: &str, otherwise: u64) -> u64 {
     }
 }
 
-/// How many rules of a plan have struck, and how long its searches took.
+/// The number of rules of a plan that were applied, and how long its searches took.
 async fn run(plan: &Plan) -> (usize, Duration) {
     let name = format!("plan-{}", plan.seed);
     let begun = Instant::now();
@@ -38,9 +38,9 @@ async fn run(plan: &Plan) -> (usize, Duration) {
     )
 }
 
-/// Rows 1 to 10 and 12, one upon another.
+/// Rows 1 to 10 and 12, combined.
 #[test]
-fn whatever_strikes_a_search_comes_to_the_same_end() {
+fn searches_end_the_same_under_any_fault_plan() {
     let count = number("AUTOPEFT_FAULT_PLANS", 60);
     let first = number("AUTOPEFT_FAULT_SEED", 0);
     // The cluster and the calm runs come first: they are what is compared with.

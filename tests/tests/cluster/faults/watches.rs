@@ -1,12 +1,12 @@
-//! Answers and events that are lost, late, old, doubled or never come.
+//! Responses and events that are lost, late, stale or duplicated.
 
 use std::time::{Duration, Instant};
 
 use autopeft_integration_tests::audit::{assert_quiet, written};
-use autopeft_integration_tests::calm::{SHORT, Small, Stage};
 use autopeft_integration_tests::cluster::{HURRIED, cluster, runtime, within};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::proxy::{Change, Effect, Rule, Verb, When};
+use autopeft_integration_tests::stage::{SHORT, Small, Stage};
 use autopeft_jobs::build::names::{Work, job_name};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -18,7 +18,7 @@ use super::{LIMIT, WATCHED, on_watches};
 
 /// Row 6.
 #[test]
-fn what_was_done_and_never_answered_is_found_done() {
+fn requests_whose_answer_is_lost_are_not_repeated() {
     runtime().block_on(async {
         let stage = async |name: &str, effect: Effect| {
             let twice = When::Nth { first: 1, times: 2 };
@@ -45,7 +45,7 @@ fn what_was_done_and_never_answered_is_found_done() {
 
 /// Row 7: after a restart, and after a relist that another, older API server answers.
 #[test]
-fn an_old_list_starts_nothing_twice() {
+fn a_stale_list_starts_nothing_twice() {
     runtime().block_on(async {
         let old = |first| {
             let mut rules = Vec::new();
@@ -96,7 +96,7 @@ fn an_old_list_starts_nothing_twice() {
 
 /// Row 8.
 #[test]
-fn what_the_operator_has_written_and_does_not_see_yet_is_not_written_again() {
+fn writes_that_no_watch_has_shown_yet_are_not_repeated() {
     runtime().block_on(async {
         let late = on_watches(When::always(), Change::Lag(SHORT * 15));
         let stage = Stage::set("late-events", &late).await;
@@ -112,7 +112,7 @@ fn what_the_operator_has_written_and_does_not_see_yet_is_not_written_again() {
 
 /// Rows 8 and 18: a Job that was created and deleted before its creation was seen.
 #[test]
-fn a_job_that_was_gone_before_it_was_seen_is_lost_and_not_waited_for() {
+fn a_job_that_was_deleted_before_it_was_seen_is_lost() {
     runtime().block_on(async {
         let name = "unseen";
         let client = cluster().namespace(name).await;
@@ -172,9 +172,9 @@ fn a_job_that_was_gone_before_it_was_seen_is_lost_and_not_waited_for() {
     });
 }
 
-/// Row 9: what is told once is not relied on.
+/// Row 9: no event is relied on.
 #[test]
-fn events_that_never_come_stop_no_search() {
+fn dropped_events_stop_no_search() {
     runtime().block_on(async {
         let stage = async |name: &str, resource: &'static str, change: Change| {
             let when = When::Nth { first: 0, times: 3 };
@@ -204,7 +204,7 @@ fn events_that_never_come_stop_no_search() {
 
 /// Row 10.
 #[test]
-fn events_that_come_twice_or_in_another_order_cause_no_write() {
+fn duplicate_or_reordered_events_cause_no_write() {
     runtime().block_on(async {
         let stage = async |name: &str, changes: &[Change]| {
             let rules: Vec<Rule> = changes
@@ -239,9 +239,9 @@ fn events_that_come_twice_or_in_another_order_cause_no_write() {
     });
 }
 
-/// Row 13: of a watch whose other side is gone, and of one that is never answered.
+/// Row 13: a watch whose peer is dead, and one that is never answered.
 #[test]
-fn a_watch_that_says_nothing_is_begun_anew_within_a_minute() {
+fn a_silent_watch_is_restarted_within_a_minute() {
     runtime().block_on(async {
         let stage = async |name: &str, effect: Effect| {
             let first = When::only(0);
@@ -272,9 +272,9 @@ fn a_watch_that_says_nothing_is_begun_anew_within_a_minute() {
     });
 }
 
-/// Rows 13 and 14: what one watch suffers from stops no search.
+/// Rows 13 and 14: the failure of one watch stops no search.
 #[test]
-fn a_search_goes_on_by_asking_while_nothing_comes_from_the_watch_of_pods() {
+fn a_search_continues_while_the_watch_of_pods_is_silent() {
     runtime().block_on(async {
         let stage = Stage::set("no-pods", &[]).await;
         stage.begin(Small::Narrow).await;
@@ -286,9 +286,9 @@ fn a_search_goes_on_by_asking_while_nothing_comes_from_the_watch_of_pods() {
     });
 }
 
-/// Row 12: the API server says 410 on a watch that runs, and on one that begins.
+/// Row 12: the API server answers 410 on an open watch, and on a new one.
 #[test]
-fn a_watch_whose_version_is_too_old_lists_anew() {
+fn a_watch_with_an_expired_version_lists_again() {
     runtime().block_on(async {
         let mut rules = Vec::new();
         for resource in WATCHED {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// A change of a Job that the policy must not let through, and words of its message.
+/// A change of a Job that the policy must reject, and a part of its message.
 pub type Forgery = (&'static str, fn(&mut Value), &'static str);
 
 fn add(list: &mut Value, item: Value) {

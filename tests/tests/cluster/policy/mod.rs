@@ -1,4 +1,4 @@
-//! The chart's admission policy: what the operator's own token cannot do, and that it can do its work.
+//! The chart's admission policy: what it forbids the operator's token, and that the operator works under it.
 
 mod forgeries;
 
@@ -73,7 +73,7 @@ fn dry() -> PostParams {
     }
 }
 
-/// What a request was refused for.
+/// The message of a rejected request.
 fn refusal<T>(what: &str, answer: Result<T, kube::Error>) -> String {
     match answer {
         Ok(_) => panic!("{what}: it is allowed"),
@@ -89,7 +89,7 @@ fn assert_policy(what: &str, words: &str, message: &str) {
     );
 }
 
-/// A search that uses all that a trainer's pod may have.
+/// A search that uses everything that a trainer's pod may have.
 fn rich() -> Value {
     let changes = json!({
         "suspend": true,
@@ -127,7 +127,7 @@ async fn create(jobs: &Api<Job>, job: &Value) -> String {
     created.expect("a genuine Job is allowed").name_any()
 }
 
-/// More rights than the operator needs, so that the policy is asked and not the roles.
+/// More permissions than the operator needs, so that the policy rejects and not RBAC.
 fn by_mistake(namespace: &str) -> RoleBinding {
     serde_json::from_value(json!({
         "metadata": {"name": "by-mistake"},
@@ -142,7 +142,7 @@ fn of(value: &Value) -> Job {
 }
 
 #[test]
-fn the_operators_token_creates_only_jobs_that_a_search_could_ask_for() {
+fn the_operators_token_creates_only_jobs_that_a_search_could_request() {
     runtime().block_on(async {
         let admin = cluster().namespace("forged-jobs").await;
         let operator = client_of(&install("forged-jobs", &admin).await).await;
@@ -211,7 +211,7 @@ fn the_operators_token_creates_only_jobs_that_a_search_could_ask_for() {
 }
 
 #[test]
-fn the_operators_token_takes_its_finalizer_off_pods_and_changes_nothing_else() {
+fn the_operators_token_only_removes_its_finalizer_from_pods() {
     runtime().block_on(async {
         let admin = cluster().namespace("forged-pods").await;
         let operator = client_of(&install("forged-pods", &admin).await).await;
@@ -293,7 +293,7 @@ fn the_operators_token_takes_its_finalizer_off_pods_and_changes_nothing_else() {
 }
 
 #[test]
-fn a_search_runs_to_its_end_with_the_charts_rights_and_its_policy() {
+fn a_search_runs_to_its_end_with_the_charts_permissions_and_policy() {
     runtime().block_on(async {
         let admin = cluster().namespace("policed").await;
         let account: &Path = &install("policed", &admin).await;

@@ -1,16 +1,16 @@
-//! An API server that is away, and rights that are taken away, in a cluster of their own.
+//! An API server outage and revoked permissions, in a cluster of their own.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use autopeft_integration_tests::audit_log;
-use autopeft_integration_tests::calm::{SHORT, Stage};
 use autopeft_integration_tests::cluster::{Cluster, runtime, within};
 use autopeft_integration_tests::helm;
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::proxy::{Change, Effect, Rule, Verb, When};
 use autopeft_integration_tests::searches::{Searches, assert_sound};
+use autopeft_integration_tests::stage::{SHORT, Stage};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::LIMIT;
 
-/// A cluster for what breaks one; a test at a time.
+/// The cluster of these tests, one at a time.
 fn fragile() -> (&'static Cluster, MutexGuard<'static, ()>) {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     static TURN: Mutex<()> = Mutex::new(());
@@ -26,10 +26,9 @@ fn fragile() -> (&'static Cluster, MutexGuard<'static, ()>) {
     (CLUSTER.get_or_init(|| Cluster::up_as("fragile")), turn)
 }
 
-/// Rows 11 and 12: the API server is away for longer than a lease holds, and etcd has forgotten what
-/// the watches have seen.
+/// Rows 11 and 12: the API server is down for longer than a lease, and etcd is compacted beyond the watches' versions.
 #[test]
-fn an_api_server_that_is_away_and_has_forgotten_delays_a_search_and_nothing_more() {
+fn an_api_server_outage_with_a_compaction_only_delays_a_search() {
     let (cluster, _turn) = fragile();
     runtime().block_on(async {
         let client = cluster.namespace("away").await;
@@ -51,7 +50,7 @@ fn an_api_server_that_is_away_and_has_forgotten_delays_a_search_and_nothing_more
         );
         let writes = || asked(cluster, "away", "update", "peftsearches");
         let known = writes();
-        // One that is started meanwhile waits too.
+        // An operator that is started meanwhile waits too.
         let mut second = cluster.operator("away", "b");
         tokio::time::sleep(Duration::from_secs(2)).await;
         cluster.verb(&["restart-apiserver"]);
@@ -88,7 +87,7 @@ fn compact(cluster: &Cluster) {
     etcdctl(&["compact", &revision]);
 }
 
-/// How often the operator has asked something, whatever the answer.
+/// The number of the operator's requests of a kind, whatever the response.
 fn asked(cluster: &Cluster, namespace: &str, verb: &str, resource: &str) -> usize {
     let events = audit_log::of_namespace(&cluster.audit, namespace);
     let of = events.iter().filter(|event| {
@@ -100,9 +99,9 @@ fn asked(cluster: &Cluster, namespace: &str, verb: &str, resource: &str) -> usiz
     of.count()
 }
 
-/// Row 14: the right to watch pods is taken away while a search runs.
+/// Row 14: the permission to watch pods is revoked while a search runs.
 #[test]
-fn without_the_right_to_watch_pods_searches_go_on_and_with_it_again_they_are_as_before() {
+fn without_the_permission_to_watch_pods_searches_continue() {
     let (cluster, _turn) = fragile();
     runtime().block_on(async {
         let client = cluster.namespace("forbidden").await;

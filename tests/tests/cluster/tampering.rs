@@ -1,5 +1,4 @@
-//! What users do to what is ours: labels and owners taken off, a ledger edited, a search that cannot
-//! begin. Rows are those of the fault table in docs/faults.md.
+//! Users who change the operator's objects: labels and owners removed, a ledger edited, a search that cannot start. Rows are those of the fault table in docs/faults.md.
 
 use std::time::Duration;
 
@@ -73,7 +72,7 @@ impl Ours {
     }
 }
 
-/// No label of ours.
+/// Removes the operator's labels.
 fn no_labels() -> Value {
     json!({
         "app.kubernetes.io/managed-by": null,
@@ -102,7 +101,7 @@ fn all_good(status: &PeftSearchStatus) -> bool {
 
 /// Row 28.
 #[test]
-fn a_pod_whose_labels_are_taken_off_is_read_and_let_go_all_the_same() {
+fn a_pod_whose_labels_are_removed_is_still_read_and_released() {
     runtime().block_on(async {
         let namespace = "unlabelled-pods";
         let client = cluster().namespace(namespace).await;
@@ -132,9 +131,9 @@ fn a_pod_whose_labels_are_taken_off_is_read_and_let_go_all_the_same() {
     });
 }
 
-/// Row 28, where the search is deleted before it can see to its pods.
+/// Row 28, if the search is deleted before it can release its pods.
 #[test]
-fn a_pod_whose_labels_are_taken_off_goes_with_its_search() {
+fn a_pod_whose_labels_are_removed_is_released_with_its_search() {
     runtime().block_on(async {
         let namespace = "unlabelled-orphans";
         let client = cluster().namespace(namespace).await;
@@ -143,7 +142,7 @@ fn a_pod_whose_labels_are_taken_off_goes_with_its_search() {
         let searches = Searches::of(&client, namespace);
         searches.submit("one", &wide(2)).await;
         let ours = Ours::of(&client, &searches).await;
-        // An object that cannot be read stands in nobody's way.
+        // An unreadable object blocks nothing.
         searches
             .submit("unreadable", &json!({"suspend": true}))
             .await;
@@ -166,7 +165,7 @@ fn a_pod_whose_labels_are_taken_off_goes_with_its_search() {
 
 /// Row 28.
 #[test]
-fn a_job_whose_labels_are_taken_off_is_found_by_its_name() {
+fn a_job_whose_labels_are_removed_is_found_by_its_name() {
     runtime().block_on(async {
         let namespace = "unlabelled-jobs";
         let client = cluster().namespace(namespace).await;
@@ -216,7 +215,7 @@ fn a_job_whose_labels_are_taken_off_is_found_by_its_name() {
 
 /// Row 28.
 #[test]
-fn a_job_that_has_lost_its_owner_is_cleared_away_as_every_other() {
+fn a_job_without_its_owner_is_deleted_like_any_other() {
     runtime().block_on(async {
         let namespace = "disowned";
         let client = cluster().namespace(namespace).await;
@@ -257,7 +256,7 @@ fn a_job_that_has_lost_its_owner_is_cleared_away_as_every_other() {
 }
 
 #[test]
-fn a_search_that_cannot_begin_is_over_and_goes_when_its_time_is_over() {
+fn a_search_that_cannot_start_ends_and_expires() {
     runtime().block_on(async {
         let namespace = "short-lived";
         let client = cluster().namespace(namespace).await;
@@ -325,7 +324,7 @@ fn a_search_that_cannot_begin_is_over_and_goes_when_its_time_is_over() {
 }
 
 #[test]
-fn a_ledger_that_somebody_has_garbled_is_left_alone_and_told() {
+fn an_inconsistent_ledger_is_reported_and_not_touched() {
     runtime().block_on(async {
         let namespace = "garbled-ledgers";
         let client = cluster().namespace(namespace).await;
@@ -396,7 +395,7 @@ fn a_ledger_that_somebody_has_garbled_is_left_alone_and_told() {
 }
 
 #[test]
-fn what_is_recorded_cannot_be_taken_away() {
+fn recorded_results_cannot_be_removed() {
     runtime().block_on(async {
         let namespace = "recorded";
         let client = cluster().namespace(namespace).await;

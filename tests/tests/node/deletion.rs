@@ -1,4 +1,4 @@
-//! Searches, namespaces and clusters that go away while pods run.
+//! Searches, namespaces and clusters that are deleted while pods run.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -35,7 +35,7 @@ fn a_search_that_is_deleted_in_the_middle_leaves_nothing_to_the_next_of_its_name
     });
 }
 
-/// Two trials that never end, in a namespace that then goes away.
+/// Runs two trials that never end in a namespace, which is then deleted.
 async fn doom(namespace: &str, searches: &Searches) {
     let Some(node) = node() else { return };
     let two = json!({"maxTrials": 4, "parallelism": 2});
@@ -55,7 +55,7 @@ async fn doom(namespace: &str, searches: &Searches) {
     }
 }
 
-/// Row 33, the operator being elsewhere.
+/// Row 33, with the operator in another namespace.
 #[test]
 fn a_namespace_that_is_deleted_in_the_middle_goes_away() {
     let Some(node) = node() else { return };
@@ -64,14 +64,14 @@ fn a_namespace_that_is_deleted_in_the_middle_goes_away() {
         node.namespace("elsewhere");
         node.install("elsewhere", &["watch.namespace=doomed"]);
         doom("doomed", &Searches::of(&node.client().await, "doomed")).await;
-        // The operator bears it.
+        // The operator survives it.
         let restarts = "jsonpath={.items[*].status.containerStatuses[*].restartCount}";
         let counted = node.kubectl(&["get", "pods", "-n", "elsewhere", "-o", restarts]);
         assert_eq!(counted, "0");
     });
 }
 
-/// Row 33, the operator going with it.
+/// Row 33, with the operator in the same namespace.
 #[test]
 fn a_namespace_that_is_deleted_with_its_operator_goes_away() {
     let Some(node) = node() else { return };
@@ -111,7 +111,7 @@ fn a_node_whose_owner_is_killed_leaves_no_process_mount_cgroup_or_interface() {
     });
 }
 
-/// What is there of a cluster, by its state folder and its link's name.
+/// What is left of a cluster, by its state folder and its link's name.
 fn left(state: &str, link: &str) -> Vec<String> {
     let mut found = Vec::new();
     let member = format!("AUTOPEFT_CLUSTER_MEMBER={state}");

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use autopeft_integration_tests::calm::{SHORT, Small, Stage};
 use autopeft_integration_tests::cluster::{cluster, cluster_sh, runtime, within};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::proxy::{Change, Effect, Proxy, Rule, Verb, When};
 use autopeft_integration_tests::searches::{Searches, assert_sound, manifest};
+use autopeft_integration_tests::stage::{SHORT, Small, Stage};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::ListParams;
@@ -86,7 +86,7 @@ fn a_slow_and_lossy_api_server_slows_searches_and_changes_no_leader() {
 
 /// Row 35: a quota that several have asked at once answers 409, as a name that is taken does. Nothing has the name.
 #[test]
-fn a_job_that_a_quota_refuses_in_a_race_is_made_a_moment_later() {
+fn a_job_that_a_quota_rejects_in_a_race_is_created_shortly_after() {
     runtime().block_on(async {
         let race = When::Nth { first: 0, times: 4 };
         let rules = [Rule::on(Verb::Create, "jobs", race, Effect::Answer(409))];
