@@ -52,7 +52,7 @@ impl LayerMask {
         &self.0
     }
 
-    /// The number of layers that the mask speaks of.
+    /// The number of layers.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -195,7 +195,7 @@ impl PeftConfiguration {
         self.layers.active() == 0 || self.sizes.iter().all(|size| *size == 0)
     }
 
-    /// The canonical form: every spelling of the empty model becomes the same one.
+    /// The canonical form: all spellings of the empty model become one.
     #[must_use]
     pub fn canonical(mut self) -> Self {
         if self.is_empty_model() {
@@ -246,7 +246,7 @@ impl PeftConfiguration {
         text
     }
 
-    /// The sizes that are written down.
+    /// The sizes that are serialised.
     fn written(&self) -> impl Iterator<Item = (Module, u32)> + '_ {
         self.sizes()
             .filter(|(module, size)| module.is_written_at(*size))
@@ -282,7 +282,7 @@ impl<'de> Deserialize<'de> for PeftConfiguration {
     }
 }
 
-/// Reads the fields of a configuration: each once, none that is not known.
+/// Reads the fields of a configuration: each once, no unknown ones.
 struct Fields;
 
 impl<'de> Visitor<'de> for Fields {

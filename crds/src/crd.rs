@@ -1,4 +1,5 @@
-//! The CustomResourceDefinition of PeftSearch: what the types give, and the rules that they cannot say.
+//! The CustomResourceDefinition of PeftSearch: the schema of the types, and the rules that types cannot
+//! express.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, ValidationRule,
@@ -23,17 +24,17 @@ pub fn crd() -> CustomResourceDefinition {
     let versions = crd.spec.versions.iter_mut();
     for schema in versions.filter_map(|version| version.schema.as_mut()) {
         if let Some(root) = schema.open_api_v3_schema.as_mut() {
-            plain(root);
+            normalise(root);
             if let Some(spec) = at(root, "spec") {
                 quoted(spec);
             }
             for rule in rules::in_schema() {
                 if let Some(place) = at(root, rule.place) {
-                    carry(place, rule.cel, rule.message);
+                    add_rule(place, rule.cel, rule.message);
                 }
             }
             for (cel, message) in rules::of_the_object() {
-                carry(root, &cel, &message);
+                add_rule(root, &cel, &message);
             }
             if let Some(status) = at(root, "status") {
                 status.default = Some(JSON(unseen()));
@@ -86,7 +87,7 @@ fn at<'a>(mut schema: &'a mut JSONSchemaProps, place: &str) -> Option<&'a mut JS
     Some(schema)
 }
 
-fn carry(schema: &mut JSONSchemaProps, cel: &str, message: &str) {
+fn add_rule(schema: &mut JSONSchemaProps, cel: &str, message: &str) {
     let rules = schema.x_kubernetes_validations.get_or_insert_default();
     rules.push(ValidationRule {
         rule: cel.into(),
@@ -95,9 +96,9 @@ fn carry(schema: &mut JSONSchemaProps, cel: &str, message: &str) {
     });
 }
 
-/// Takes away number formats that Kubernetes does not know and warns of, where the ranges stay, and the
-/// null among the words of an optional enumeration, which is `nullable`.
-fn plain(schema: &mut JSONSchemaProps) {
+/// Removes integer formats that Kubernetes does not know and warns of (the ranges stay), and the null of an
+/// optional enumeration, which is `nullable` already.
+fn normalise(schema: &mut JSONSchemaProps) {
     if let Some(words) = &mut schema.enum_ {
         words.retain(|word| !word.0.is_null());
     }
@@ -113,10 +114,10 @@ fn plain(schema: &mut JSONSchemaProps) {
         .iter_mut()
         .flat_map(|properties| properties.values_mut())
     {
-        plain(property);
+        normalise(property);
     }
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
-        plain(items);
+        normalise(items);
     }
 }
 
@@ -139,7 +140,7 @@ fn quoted(schema: &mut JSONSchemaProps) {
 mod tests {
     use super::*;
 
-    /// A rule at a place that the schema does not have would hold nowhere.
+    /// A rule for a place that is not in the schema would never be checked.
     #[test]
     fn every_rule_has_its_place_in_the_schema() {
         let mut crd = PeftSearch::crd();

@@ -41,7 +41,7 @@ impl Decimal {
     /// The number with six significant digits, for people.
     #[must_use]
     pub fn rounded(self) -> Self {
-        // What it prints it reads back: a rounded finite number is finite, or it stays as it is.
+        // If rounding overflows, the number stays as it is.
         format!("{:.5e}", self.0).parse().unwrap_or(self)
     }
 }

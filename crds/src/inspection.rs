@@ -1,4 +1,4 @@
-//! The document that ends an inspection: what the trainer found, or why it refuses.
+//! The document that ends an inspection: what the trainer found, or why model or data cannot be used.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,14 +33,14 @@ pub enum InspectionOutcome {
         /// Why, in one sentence.
         message: String,
     },
-    /// They are not there, or cannot be read now: what is looked for may come.
+    /// They are missing or cannot be read now; this may change.
     Unavailable {
         /// What is missing, in one sentence.
         message: String,
     },
 }
 
-/// Reads an inspection's document and checks whose it is.
+/// Reads an inspection's document and checks that it belongs to the search.
 pub fn parse_inspection(bytes: &[u8], search_uid: &str) -> Result<InspectionResult, ResultError> {
     let result: InspectionResult = read_document(bytes)?;
     let (found, expected) = (result.version.to_string(), RESULT_VERSION.to_string());

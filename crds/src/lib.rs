@@ -1,4 +1,4 @@
-//! The API of AutoPEFT: the `PeftSearch` object and the wire between operator and trainer.
+//! The API of AutoPEFT: the `PeftSearch` object and the protocol between operator and trainer.
 //!
 //! Everything here is plain data with its rules. There is no I/O, no clock and no tensor.
 

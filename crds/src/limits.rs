@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::modules::MODULES;
 
-/// The whole numbers that a field may have, both ends included.
+/// A range of whole numbers, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Whole {
     /// The smallest.
@@ -18,7 +18,7 @@ impl Whole {
         Self { least, most }
     }
 
-    /// Whether a number is one of them.
+    /// Whether a number is in the range.
     pub fn contains(self, number: u64) -> bool {
         (self.least..=self.most).contains(&number)
     }
@@ -31,12 +31,12 @@ impl fmt::Display for Whole {
     }
 }
 
-/// The real numbers that a field may have.
+/// A range of real numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Real {
     /// The lower end.
     pub least: f64,
-    /// Whether the lower end is left out.
+    /// Whether the lower end is excluded.
     pub is_above_least: bool,
     /// The largest.
     pub most: f64,
@@ -51,13 +51,13 @@ impl Real {
         }
     }
 
-    /// Whether a number is one of them; NaN is none.
+    /// Whether a number is in the range; NaN never is.
     pub fn contains(self, number: f64) -> bool {
         let is_low_enough = number <= self.most;
         is_low_enough && (number > self.least || number == self.least && !self.is_above_least)
     }
 
-    /// The same as CEL, of an expression that is a number.
+    /// The range as CEL, for a numeric expression.
     pub fn cel(self, number: &str) -> String {
         let over = if self.is_above_least { ">" } else { ">=" };
         let Self { least, most, .. } = self;
@@ -83,17 +83,17 @@ pub const TRIALS: Whole = Whole::new(1, 500);
 pub const FOLLOW_UPS: Whole = Whole::new(0, 2 * FRONT);
 /// Trials at the same time.
 pub const PARALLELISM: Whole = Whole::new(1, 64);
-/// Failed trials that a search puts up with.
+/// Failed trials that a search tolerates.
 pub const FAILED_TRIALS: Whole = Whole::new(0, TRIALS.most);
 /// Retries of a trial.
 pub const RETRIES: Whole = Whole::new(0, 10);
 /// Deadlines, seconds: at most 30 days.
 pub const DEADLINE_SECONDS: Whole = Whole::new(1, 30 * 86_400);
-/// GPU seconds: every place of the search at work until the latest deadline.
+/// GPU seconds: as many as `PARALLELISM` trials can use until the latest deadline.
 pub const GPU_SECONDS: Whole = Whole::new(1, PARALLELISM.most * DEADLINE_SECONDS.most);
 /// Seconds until an ended search is deleted: at most 365 days.
 pub const TTL_SECONDS: Whole = Whole::new(0, 365 * 86_400);
-/// Trials that convergence looks back on.
+/// The window of the convergence test, trials.
 pub const CONVERGENCE_TRIALS: Whole = TRIALS;
 /// The least share by which the hypervolume grows.
 pub const TOLERANCE: Real = Real::new(0.0, 1.0);
@@ -104,7 +104,7 @@ pub const SEED: Whole = Whole::new(0, 1 << 53);
 pub const NUTS_WARMUP: Whole = Whole::new(16, 4096);
 /// Steps of the sampler after warm-up.
 pub const NUTS_SAMPLES: Whole = Whole::new(1, 4096);
-/// Every how many of them one is kept.
+/// One in this many steps is kept as a sample.
 pub const NUTS_THINNING: Whole = NUTS_SAMPLES;
 /// Tree depths of the sampler.
 pub const NUTS_TREE_DEPTH: Whole = Whole::new(1, 12);
@@ -113,8 +113,8 @@ pub const NUTS_TREE_DEPTH: Whole = Whole::new(1, 12);
 pub const KEPT_SAMPLES: u64 = 64;
 /// Quasi-Monte Carlo samples of the noisy front.
 pub const MONTE_CARLO_SAMPLES: Whole = Whole::new(1, 4096);
-/// The most draws of the front, over all kept samples. With 500 trials that are nothing but noise,
-/// these take half a gigabyte.
+/// The most draws of the front, over all kept samples. With 500 trials of pure noise these take half a
+/// gigabyte.
 pub const FRONT_DRAWS: u64 = 65_536;
 /// Starting points of the local search.
 pub const RESTARTS: Whole = Whole::new(1, 100);
@@ -123,7 +123,7 @@ pub const EVALUATIONS: Whole = Whole::new(1, 10_000);
 
 /// Passes over the training set.
 pub const EPOCHS: Whole = Whole::new(1, 1000);
-/// Shares, percent, of which something is left.
+/// Shares in percent, above zero.
 pub const STEPS_PERCENT: Whole = Whole::new(1, 100);
 /// Examples of a sample.
 pub const EXAMPLES: Whole = Whole::new(1, u32::MAX as u64);
@@ -139,7 +139,7 @@ pub const WEIGHT_DECAY: Real = Real::new(0.0, 1.0);
 pub const BATCH_SIZE: Whole = Whole::new(1, 4096);
 /// Tokens per example: two texts need both special tokens and a token each.
 pub const TOKENS: Whole = Whole::new(4, 4096);
-/// The share of the steps over which the learning rate rises, percent.
+/// The warm-up of the learning rate, in percent of the steps.
 pub const WARMUP_PERCENT: Whole = Whole::new(0, 100);
 /// Epochs without a better score.
 pub const PATIENCE: Whole = Whole::new(1, 1000);
@@ -164,18 +164,18 @@ pub const COLUMN_NAME: Whole = Whole::new(1, 256);
 
 /// GPUs of a trial.
 pub const GPUS: Whole = Whole::new(0, 1);
-/// Processor threads of a trainer.
+/// CPU threads of a trainer.
 pub const THREADS: Whole = Whole::new(1, 512);
 /// The least memory with which a trainer starts, MiB.
 pub const MEMORY_MIB: u32 = 16;
-/// The least room for temporary files, MiB.
+/// The least disk space for temporary files, MiB.
 pub const STORAGE_MIB: u32 = 1;
 
 /// Characters of a search's name: the names of its trials' Jobs begin with it.
 pub const SEARCH_NAME: u64 = 46;
 /// Characters of an object's name.
 pub const OBJECT_NAME: Whole = Whole::new(1, 253);
-/// Characters of a label's value, and of what is used as one.
+/// Characters of a label's value.
 pub const LABEL_VALUE: u64 = 63;
 /// Characters of an image's reference.
 pub const IMAGE: Whole = Whole::new(1, 512);

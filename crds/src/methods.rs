@@ -47,7 +47,7 @@ pub enum Recipe {
     Modules(&'static [(Module, SizeOf)]),
 }
 
-/// What there is to know of a baseline.
+/// The facts about a baseline.
 #[derive(Clone, Copy, Debug)]
 pub struct BaselineFacts {
     /// Which baseline.
@@ -58,7 +58,7 @@ pub struct BaselineFacts {
     pub title: &'static str,
     /// What is trained.
     pub recipe: Recipe,
-    /// The same in words.
+    /// The recipe in words.
     pub what: &'static str,
     /// Where the method and its sizes come from.
     pub citation: &'static str,

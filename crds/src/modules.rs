@@ -20,7 +20,7 @@ pub enum Module {
     Test,
 }
 
-/// What there is to know of a module. Notation: H, the model's hidden size; D, the module's size.
+/// The facts about a module. Notation: H, the model's hidden size; D, the module's size.
 #[derive(Clone, Copy, Debug)]
 pub struct ModuleFacts {
     /// Which module.
@@ -29,7 +29,7 @@ pub struct ModuleFacts {
     pub name: &'static str,
     /// Its name in sentences.
     pub title: &'static str,
-    /// The head of its column in tables.
+    /// The heading of its column in tables.
     pub symbol: &'static str,
     /// The paper's letter for its size.
     pub notation: &'static str,

@@ -1,30 +1,29 @@
-//! Enumerations that are written as the words of a table of facts: JSON, schema and command line read
-//! the same rows.
+//! Enumerations written by the names in a table of facts: JSON, schema and command line read the same rows.
 
 use schemars::Schema;
 use serde::de::Error;
 
-/// A closed set of values, each with the word that a manifest writes.
+/// An enumeration whose values have names in manifests.
 pub trait Named: Copy + Sized + 'static {
     /// Every value, in the order in which they are listed.
     const ALL: &'static [Self];
 
-    /// The word of a manifest.
+    /// The value's name.
     fn as_str(self) -> &'static str;
 
-    /// The value of that word.
+    /// The value with this name.
     fn from_name(text: &str) -> Option<Self> {
         let mut all = Self::ALL.iter().copied();
         all.find(|value| value.as_str() == text)
     }
 
-    /// The words, in the order of `ALL`.
+    /// The names, in the order of `ALL`.
     fn names() -> Vec<&'static str> {
         Self::ALL.iter().map(|value| value.as_str()).collect()
     }
 }
 
-/// The value of a word, or the error that serde's own enumerations give.
+/// The value with this name, or the error of a derived `Deserialize`.
 pub(crate) fn read<T: Named, E: Error>(text: &str) -> Result<T, E> {
     T::from_name(text).ok_or_else(|| {
         let known: Vec<String> = T::names().iter().map(|word| format!("`{word}`")).collect();
@@ -35,12 +34,12 @@ pub(crate) fn read<T: Named, E: Error>(text: &str) -> Result<T, E> {
     })
 }
 
-/// The schema of a set of words.
+/// The schema: the names.
 pub(crate) fn schema<T: Named>() -> Schema {
     schemars::json_schema!({"type": "string", "enum": T::names()})
 }
 
-/// Serde and schema of a `Named` type.
+/// `Serialize`, `Deserialize` and `JsonSchema` of a `Named` type.
 macro_rules! written_by_name {
     ($name:ident) => {
         impl serde::Serialize for $name {

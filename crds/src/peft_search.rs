@@ -52,7 +52,7 @@ pub struct PeftSearchSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = ObjectiveName::COUNT), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub objectives: Vec<ObjectiveSpec>,
-    /// How the search chooses.
+    /// How configurations are chosen.
     #[serde(default)]
     pub algorithm: AlgorithmSpec,
     /// The number of configurations to train, initial design included.
@@ -63,13 +63,13 @@ pub struct PeftSearchSpec {
     #[serde(default = "defaults::parallelism")]
     #[schemars(range(min = limits::PARALLELISM.least, max = limits::PARALLELISM.most))]
     pub parallelism: u32,
-    /// The search ends as failed when more trials than this have failed. Trials whose configuration
-    /// cannot be trained count only while no trial has a score.
+    /// The search fails when more than this many trials have failed. Trials whose configuration cannot be
+    /// trained count only while no trial has a score.
     #[serde(default = "defaults::max_failed_trials")]
     #[schemars(range(min = limits::FAILED_TRIALS.least, max = limits::FAILED_TRIALS.most))]
     pub max_failed_trials: u32,
-    /// How often a trial is started again after a failure that is not its configuration's fault (a
-    /// killed process, a lost node).
+    /// How often a trial is retried after a failure that its configuration did not cause (a killed process, a
+    /// lost node).
     #[serde(default = "defaults::max_retries")]
     #[schemars(range(min = limits::RETRIES.least, max = limits::RETRIES.most))]
     pub max_retries: u32,
@@ -77,14 +77,14 @@ pub struct PeftSearchSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = limits::DEADLINE_SECONDS.least, max = limits::DEADLINE_SECONDS.most))]
     pub active_deadline_seconds: Option<u64>,
-    /// One trial is stopped after this many seconds and recorded as infeasible: the search keeps away
-    /// from configurations like it.
+    /// A trial is stopped after this many seconds and recorded as infeasible; the search then avoids similar
+    /// configurations.
     #[serde(default = "defaults::trial_deadline_seconds")]
     #[schemars(range(min = limits::DEADLINE_SECONDS.least, max = limits::DEADLINE_SECONDS.most))]
     pub trial_deadline_seconds: u64,
-    /// No trial starts once this many GPU seconds are used; what runs goes on to its end, and then the
-    /// search ends with what it has found. A GPU second is one GPU held by a trial's container for one
-    /// second, whatever came of the trial.
+    /// No trial starts once this many GPU seconds are used. Running trials finish, and the search then ends
+    /// with what it has found. A GPU second is one GPU held by a trial's container for one second, whatever
+    /// the trial's result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = limits::GPU_SECONDS.least, max = limits::GPU_SECONDS.most))]
     pub max_gpu_seconds: Option<u64>,
@@ -105,12 +105,12 @@ pub struct PeftSearchSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = BaselineName::COUNT), extend("x-kubernetes-list-type" = "set"))]
     pub baselines: Vec<BaselineName>,
-    /// The pods that train, in a cluster.
+    /// The trainer's pods, in a cluster.
     #[serde(default, skip_serializing_if = "is_default")]
     pub trainer: TrainerSpec,
-    /// The object is deleted this many seconds after the search has ended; never where it is left out.
-    /// Its scores go with it, and nothing else says which adapter on `trainer.artifactsClaim` has which:
-    /// save `kubectl get psearch NAME -o yaml` before.
+    /// The object is deleted this many seconds after the search has ended; by default never. Its scores are
+    /// deleted with it, and nothing else records which adapter on `trainer.artifactsClaim` has which score:
+    /// save `kubectl get psearch NAME -o yaml` first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = limits::TTL_SECONDS.least, max = limits::TTL_SECONDS.most))]
     pub ttl_seconds_after_finished: Option<u64>,

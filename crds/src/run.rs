@@ -1,8 +1,9 @@
-//! The wire of a run: one or several trials that one Job or process carries out, one after another.
+//! The protocol of a run: one or several trials that one Job or process carries out, one after another.
 //!
 //! A run of one trial has that trial's own documents, as 0.1.0 wrote them. A run of several has documents of
-//! version 2, which hold a request or an outcome for each trial. A trial whose outcome is missing or is not valid
-//! says nothing of the others: the trainer may write the document anew after each trial, and be killed in between.
+//! version 2, which hold a request or an outcome for each trial. A trial whose outcome is missing or invalid
+//! does not affect the others: the trainer may rewrite the document after each trial and be killed in
+//! between.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -16,7 +17,7 @@ use crate::trial::{
 /// The version of the documents of a run of several trials.
 pub const RUN_VERSION: u32 = 2;
 
-/// The most trials of one run: so many outcomes, their epochs left out, fit into one result document.
+/// The most trials of one run: as many outcomes, without their epochs, as fit into one result document.
 pub const RUN_MAX_TRIALS: usize = 4;
 
 /// Why trials cannot be one run.
@@ -157,12 +158,12 @@ pub struct SeveralResults {
 pub struct Expected {
     /// Whose outcome.
     pub identity: TrialIdentity,
-    /// What its score is measured by.
+    /// The metric of its score.
     pub metric: Metric,
 }
 
-/// Reads a run's result document and checks it against what was asked for: an outcome for each of `expected`, in
-/// its order. Where the document as a whole cannot be read, none has one.
+/// Reads a run's result document and checks it against the request: an outcome for each of `expected`, in its
+/// order. If the document as a whole cannot be read, each is an error.
 pub fn parse_run_result(
     bytes: &[u8],
     expected: &[Expected],
@@ -182,7 +183,7 @@ pub fn parse_run_result(
     }
 }
 
-/// The outcomes in a document of several, each still unread. `None` where it is none of that form.
+/// The outcomes in a document of several trials, not yet parsed. `None` for a document of another form.
 fn members(bytes: &[u8]) -> Option<Result<Vec<Value>, ResultError>> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]

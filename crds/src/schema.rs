@@ -2,7 +2,7 @@
 //! unknown and missing fields, ranges, lengths, patterns, enumerations, keyed lists. Every error is
 //! found, not only the first.
 //!
-//! What the schema says in CEL is `rules`.
+//! CEL rules are in `rules`.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -61,7 +61,7 @@ pub fn spec_schema() -> &'static Value {
     })
 }
 
-/// Every way in which `value`, found at `field`, does not follow `schema`.
+/// Every violation of `schema` by `value`, found at `field`.
 pub fn check(value: &Value, schema: &Value, field: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     check_value(value, schema, field, &mut errors);
@@ -113,7 +113,7 @@ fn wrong_type(expected: &str, value: &Value, schema: &Value, field: &str) -> Fie
         ("array", _) => "write a list, such as [a, b]".to_owned(),
         _ => {
             let names: Vec<&str> = property_names(schema).collect();
-            format!("write an object with fields of {}", names.join(", "))
+            format!("write an object with the fields {}", names.join(", "))
         }
     };
     FieldError::new(field, found, remedy)
@@ -141,7 +141,7 @@ fn check_object(
             bounds_words("give", None, most, "entries"),
         ));
     }
-    // Where the names are the user's own, such as labels, their values alone are described.
+    // Where names are free, as of labels, the schema describes the values only.
     let any = schema
         .get("additionalProperties")
         .filter(|any| any.is_object());
@@ -164,15 +164,15 @@ fn check_object(
                 format!("{field}.{name}"),
                 "the field is missing",
                 format!(
-                    "it says: {}",
-                    first_sentence(meaning.unwrap_or("what is wanted"))
+                    "add it: {}",
+                    first_sentence(meaning.unwrap_or("see docs/manifest.md"))
                 ),
             ));
         }
     }
 }
 
-/// The first sentence of a description, to stand behind a colon.
+/// The first sentence of a description, to follow a colon.
 fn first_sentence(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let sentence = line.split(". ").next().unwrap_or_default();
@@ -199,7 +199,7 @@ pub fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Str
         .max_by(|left, right| left.0.total_cmp(&right.0));
     match nearest {
         Some((_, candidate)) => format!("did you mean {candidate}?"),
-        None => format!("known are {}", known.join(", ")),
+        None => format!("use one of {}", known.join(", ")),
     }
 }
 
@@ -283,10 +283,7 @@ fn check_string(text: &str, schema: &Value, field: &str, errors: &mut Vec<FieldE
     } else if Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text)) {
         errors.push(FieldError::new(
             field,
-            format!(
-                "{:?} has characters or a shape that it may not have",
-                shorten(text)
-            ),
+            format!("{:?} has an invalid form", shorten(text)),
             format!("write text that matches {pattern}"),
         ));
     }

@@ -61,13 +61,13 @@ written_by_name!(DimensionName);
 pub struct DimensionSpec {
     /// Which dimension.
     pub name: DimensionName,
-    /// For a module: the sizes to choose from, ascending, 0 for leaving the module out. Left out,
-    /// the paper's list: 0, then the hidden size halved until 1. A single size fixes the dimension.
+    /// For a module: the sizes to choose from, ascending, 0 for leaving the module out. By default the
+    /// paper's list: 0, then the hidden size halved until 1. A single size fixes the dimension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = limits::SIZES.least, max = limits::SIZES.most), inner(range(max = limits::MODULE_SIZE.most)), extend("x-kubernetes-list-type" = "set"))]
     pub sizes: Option<Vec<u32>>,
-    /// For `layers`: one character per layer, `*` where the search decides, `1` or `0` where the
-    /// layer is always or never active. Left out, every layer is searched.
+    /// For `layers`: one character per layer, `*` where the search decides, `1` or `0` where the layer is
+    /// always or never active. By default every layer is searched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[01*]+$"), length(min = limits::LAYERS.least, max = limits::LAYERS.most))]
     pub mask: Option<String>,
@@ -118,7 +118,7 @@ pub enum SpaceError {
     Depth(usize),
 }
 
-/// What the search may do with one layer.
+/// Whether one layer is searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LayerChoice {
     /// The search decides.
@@ -143,7 +143,7 @@ impl LayerChoice {
 /// the surrogate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchSpace {
-    /// What may happen to each layer, the input side first.
+    /// The choice for each layer, the input side first.
     pub layers: Vec<LayerChoice>,
     /// The values of each module's size by `Module as usize`: strictly ascending, never empty.
     pub sizes: [Vec<u32>; Module::COUNT],
@@ -366,7 +366,7 @@ fn resolve_layers(
             '0' => Ok(LayerChoice::Off),
             other => Err(field(
                 "mask",
-                format!("{other:?} says nothing of a layer; write *, 1 or 0"),
+                format!("{other:?} is not a mask character; write *, 1 or 0"),
             )),
         })
         .collect()
@@ -420,7 +420,7 @@ fn resolve_sizes(
     Ok(sizes.clone())
 }
 
-/// A mask that has every layer on.
+/// A mask with every layer active.
 pub fn all_layers(layers: usize) -> Result<LayerMask, crate::configuration::LayerMaskError> {
     LayerMask::from_bits(vec![true; layers])
 }

@@ -1,5 +1,5 @@
-//! `PeftSearchStatus`: what the search has done and found. The ledger is the search's memory: one
-//! entry per trial, whose recorded result never changes.
+//! `PeftSearchStatus`: what the search has done and found. The ledger is the state of the search: one entry
+//! per trial, whose recorded result never changes.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
@@ -28,11 +28,11 @@ pub const UNSEEN: &str = "WaitingForOperator";
     "message": "the ledger never shrinks"
 }]))]
 pub struct PeftSearchStatus {
-    /// The generation of the spec that this status speaks of.
+    /// The generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Succeeded` sums up; `SpecValid`, `Progressing`, `Suspended`, `SurrogateHealthy` and
-    /// `Degraded` say more.
+    /// `Succeeded` summarises the search; `SpecValid`, `Progressing`, `Suspended`, `SurrogateHealthy` and
+    /// `Degraded` give the details.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -42,13 +42,13 @@ pub struct PeftSearchStatus {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
-    /// What the model and the data turned out to be.
+    /// Facts about the model and the data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inspection: Option<Inspection>,
     /// Trials by state.
     #[serde(default)]
     pub trials: TrialCounts,
-    /// The best score so far, six significant digits; the ledger has it whole.
+    /// The best score so far, six significant digits; the ledger has the exact value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_score: Option<Decimal>,
     /// The number of configurations on the Pareto front.
@@ -72,11 +72,11 @@ pub struct PeftSearchStatus {
     /// GPU seconds that all attempts of all trials have used, baselines included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu_seconds_used: Option<Decimal>,
-    /// Where adapters are kept: the claim, and the folder on it that has one folder a trial.
+    /// Where adapters are stored: the claim, and the folder on it with one subfolder per trial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub artifacts: Option<String>,
-    /// What the latest fit of the surrogate says.
+    /// The latest fit of the surrogate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub surrogate: Option<SurrogateStatus>,
     /// The number of entries of the ledger, which the schema's rules cannot count: they see no field without a type.
@@ -86,7 +86,7 @@ pub struct PeftSearchStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "ledger_lines")]
     #[schemars(schema_with = "ledger_lines::schema", length(max = LEDGER))]
     pub ledger: Vec<LedgerEntry>,
-    /// Fields of another version of this program, kept as they came.
+    /// Unknown fields, written by another version and preserved.
     #[serde(flatten)]
     #[schemars(skip)]
     pub other: OtherFields,
@@ -96,7 +96,7 @@ pub struct PeftSearchStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TrialCounts {
-    /// Finished of all, such as `37/200`.
+    /// Finished trials of all, such as `37/200`.
     #[serde(default)]
     pub progress: String,
     /// Trials that are planned or running.
@@ -108,17 +108,17 @@ pub struct TrialCounts {
     /// Trials whose configuration cannot be trained.
     #[serde(default)]
     pub infeasible: u32,
-    /// Trials given up after retries.
+    /// Trials that failed after all retries.
     #[serde(default)]
     pub failed: u32,
 }
 
-/// What a ledger entry stands for.
+/// How the configuration of a trial was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TrialOrigin {
     /// Drawn by the initial design.
     Initial,
-    /// The acquisition's maximum.
+    /// The maximum of the acquisition function.
     Bayesian,
     /// Drawn at random because the surrogate could not be fitted.
     Random,
@@ -144,7 +144,7 @@ pub enum TrialPurpose {
 }
 
 impl TrialOrigin {
-    /// The word of a status and a journal.
+    /// As statuses and journals write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Initial => "Initial",
@@ -167,7 +167,7 @@ impl TrialOrigin {
     }
 }
 
-/// What a trial is trained with in the place of what the spec says. What is left out is the spec's.
+/// A trial's deviations from the spec. Fields that are left out are the spec's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrialTerms {
@@ -183,13 +183,13 @@ pub struct TrialTerms {
     pub task: Option<TaskSpec>,
 }
 
-/// An object that was checked where it came from: the rules of a spec, once an entry, would cost more than an API
-/// server allows.
+/// An object without a schema: the rules of a spec, repeated for each entry, would exceed the API server's
+/// CEL cost limit. It was validated at its source.
 fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
-/// One start of a trial.
+/// One attempt at a trial.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -197,25 +197,25 @@ fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 pub struct Attempt {
     /// The trial.
     pub trial: u32,
-    /// Which start, from 1.
+    /// The attempt's number, from 1.
     pub attempt: u32,
 }
 
-/// Where a trial stands.
+/// The state of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum TrialState {
-    /// Written down; its process or Job may or may not exist.
+    /// Recorded in the ledger; its process or Job may or may not exist.
     Planned,
     /// It has a score.
     Succeeded,
-    /// Its configuration cannot be trained (out of memory, not finite): the surrogate knows.
+    /// Its configuration cannot be trained (out of memory, not finite): an observation for the surrogate.
     Infeasible,
-    /// Given up after retries; the surrogate never sees it.
+    /// Failed after all retries; the surrogate never sees it.
     Failed,
 }
 
 impl TrialState {
-    /// Whether nothing more will happen to the trial.
+    /// Whether the trial has its result.
     pub fn is_final(self) -> bool {
         self != Self::Planned
     }
@@ -237,35 +237,35 @@ pub struct LedgerEntry {
     /// The trial of the search whose configuration this is, of a promotion or a transfer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of_trial: Option<u32>,
-    /// What it is trained with in the place of what the spec says.
+    /// The trial's deviations from the spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<Box<TrialTerms>>,
-    /// Where it stands.
+    /// The trial's state.
     pub state: TrialState,
-    /// Which start, from 1.
+    /// The attempt's number, from 1.
     pub attempt: u32,
-    /// The run that carries the due attempt out, by its first trial and that trial's attempt. Left out where the
+    /// The run of the current attempt, by its first trial and that trial's attempt. Left out where the
     /// attempt is a run of its own or the first of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Attempt>,
-    /// The UID of the due attempt's Job, in a cluster: no other Job's result is read.
+    /// The UID of the current attempt's Job, in a cluster: no other Job's result is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub job_uid: Option<String>,
-    /// How many attempts ended by a failure of the surroundings; they count against `maxRetries`.
+    /// Attempts that failed because of the infrastructure; they count against `maxRetries`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failed_attempts: u32,
-    /// The hash of what the suggestion was computed from.
+    /// The hash of the suggestion's inputs.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 64))]
     pub inputs_hash: String,
     /// The logarithm of the acquisition value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acquisition: Option<Decimal>,
-    /// The score that the surrogate expected.
+    /// The score that the surrogate predicted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted_mean: Option<Decimal>,
-    /// The deviation of that expectation.
+    /// The standard deviation of that prediction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted_deviation: Option<Decimal>,
     /// The exact cost: trainable parameters, head left out.
@@ -288,8 +288,7 @@ pub struct LedgerEntry {
     /// GPU seconds that its attempts have used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu_seconds: Option<Decimal>,
-    /// The most of the machine's memory that the trainer held at once, bytes; a GPU's own memory is
-    /// not part of it.
+    /// The trainer's peak memory, bytes, without GPU memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_memory_bytes: Option<u64>,
     /// Validation examples behind the score.
@@ -308,7 +307,7 @@ pub struct LedgerEntry {
     /// When its result was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
-    /// Fields of another version of this program, kept as they came.
+    /// Unknown fields, written by another version and preserved.
     #[serde(flatten)]
     #[schemars(skip)]
     pub other: OtherFields,
@@ -320,7 +319,7 @@ impl LedgerEntry {
         self.origin.purpose()
     }
 
-    /// The attempt that is due, or that ended the trial.
+    /// The current attempt, or the one that ended the trial.
     pub fn due(&self) -> Attempt {
         Attempt {
             trial: self.trial,
@@ -328,9 +327,9 @@ impl LedgerEntry {
         }
     }
 
-    /// The run that carries the due attempt out.
+    /// The run of the current attempt.
     pub fn run_id(&self) -> Attempt {
-        self.run.unwrap_or(self.due())
+        self.run.unwrap_or(self.current_attempt())
     }
 }
 
@@ -358,7 +357,7 @@ pub struct ReferencePoint {
     pub score: Decimal,
     /// Its trainable parameters, in percent of the backbone's.
     pub parameters_percent: Decimal,
-    /// The number of first trials that it was inferred from; absent where the spec gives it.
+    /// The number of trials, from the first on, that it was inferred from; absent where the spec gives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inferred_from_trials: Option<u32>,
 }
@@ -379,13 +378,13 @@ pub struct BaselineResult {
     pub parameters_percent: Decimal,
 }
 
-/// What the latest fit of the surrogate says.
+/// The latest fit of the surrogate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SurrogateStatus {
-    /// `Nuts`, or what it fell back to: `Map` or `None`.
+    /// `Nuts`, or the fallback: `Map` or `None`.
     pub method: String,
-    /// Why a better method was given up, where one was.
+    /// Why a better method failed, where one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::MESSAGE))]
     pub reason: Option<String>,
@@ -397,13 +396,13 @@ pub struct SurrogateStatus {
     /// The smallest effective sample size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_effective_samples: Option<Decimal>,
-    /// How much each dimension matters: its inverse lengthscale, the median over the samples.
+    /// The relevance of each dimension: its inverse lengthscale, the median over the samples.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::LAYERS.most + limits::DIMENSIONS.most))]
     pub relevance: Vec<DimensionRelevance>,
 }
 
-/// How much one dimension matters.
+/// The relevance of one dimension.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DimensionRelevance {

@@ -4,7 +4,7 @@
 
 use crate::named::{Named, written_by_name};
 
-/// The tasks that are known by name, and `custom`.
+/// The predefined tasks, and `custom`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TaskName {
     /// Corpus of Linguistic Acceptability.
@@ -23,15 +23,15 @@ pub enum TaskName {
     Qnli,
     /// Recognizing Textual Entailment.
     Rte,
-    /// Files of the user's own, described under `custom`.
+    /// User-defined, described under `custom`.
     Custom,
 }
 
 /// The columns with the text, and the second text of a pair.
 pub type TextColumns = (&'static str, Option<&'static str>);
 
-/// What there is to know of a task. Two layouts are read: the benchmark's own TSV files, without
-/// quoting, and the hub's Parquet files, whose label column is `label`.
+/// The facts about a task. Two layouts are read: the benchmark's own TSV files, without quoting, and the
+/// hub's Parquet files, whose label column is `label`.
 #[derive(Clone, Copy, Debug)]
 pub struct TaskFacts {
     /// Which task.
@@ -48,7 +48,7 @@ pub struct TaskFacts {
     pub tsv_label: &'static str,
     /// The columns of the TSV files, where they have no header line.
     pub tsv_header: Option<&'static [&'static str]>,
-    /// Whether rows of the TSV files with fewer columns than the header are known and left out.
+    /// Whether rows of the TSV files with fewer columns than the header are skipped.
     pub tsv_skips_short_rows: bool,
     /// The validation file among the TSV files.
     pub tsv_validation: &'static str,
@@ -163,7 +163,7 @@ pub const TASKS: &[TaskFacts] = &[
     USUAL,
 ];
 
-/// The task of the user's own.
+/// The user-defined task.
 const CUSTOM: &str = "custom";
 
 impl TaskFacts {
@@ -174,7 +174,7 @@ impl TaskFacts {
 }
 
 impl TaskName {
-    /// The task's row; nothing for a task of the user's own.
+    /// The task's row; `None` for a user-defined task.
     pub fn facts(self) -> Option<&'static TaskFacts> {
         TASKS.get(self as usize)
     }
@@ -184,8 +184,7 @@ impl TaskName {
         self.facts().map_or(CUSTOM, |facts| facts.name)
     }
 
-    /// The metric that is the score where a manifest gives none; whether a task of the user's own
-    /// predicts a number is said by its manifest.
+    /// The default metric; `is_regression` is read for a user-defined task only.
     pub fn metric(self, is_regression: bool) -> Metric {
         match self.facts() {
             Some(facts) => facts.metric,
@@ -213,19 +212,19 @@ impl Named for TaskName {
 
 written_by_name!(TaskName);
 
-/// The endings of the files that a task of the user's own may have.
+/// The file extensions of a user-defined task.
 pub const FILE_ENDINGS: [&str; 4] = ["jsonl", "csv", "tsv", "parquet"];
 
-/// The same in a sentence: `.jsonl, .csv, .tsv or .parquet`.
+/// The extensions in a sentence: `.jsonl, .csv, .tsv or .parquet`.
 pub fn file_endings() -> String {
     let [others @ .., last] = FILE_ENDINGS.map(|ending| format!(".{ending}"));
     format!("{} or {last}", others.join(", "))
 }
 
-/// A validation metric. In `task.metric`: the one that is the score, the task's own by default.
+/// A validation metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Metric {
-    /// The share of right answers.
+    /// The share of correct answers.
     Accuracy,
     /// F1: of class 1 with two classes, the mean over classes (macro) with more.
     F1,
@@ -237,7 +236,7 @@ pub enum Metric {
     Spearman,
 }
 
-/// What there is to know of a metric. Its largest value is 1.
+/// The facts about a metric. Its largest value is 1.
 #[derive(Clone, Copy, Debug)]
 pub struct MetricFacts {
     /// Which metric.
@@ -378,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_told_in_a_sentence() {
+    fn fitting_metrics_are_listed_in_a_sentence() {
         assert_eq!(Metric::fitting(false), "Accuracy, F1 or Matthews");
         assert_eq!(Metric::fitting(true), "Pearson or Spearman");
         assert_eq!(file_endings(), ".jsonl, .csv, .tsv or .parquet");

@@ -1,5 +1,5 @@
-//! The wire between operator and trainer: the request that starts a trial, and the one JSON
-//! document that ends it.
+//! The protocol between operator and trainer: the request that starts a trial, and the one JSON document that
+//! ends it.
 //!
 //! The result is at most 4 KiB (Kubernetes' limit for a termination message). It comes from a
 //! program that may have been killed, starved or replaced, so `parse_result` checks every field.
@@ -19,13 +19,12 @@ use crate::spec::{FidelitySpec, Metric, TaskSpec, TrainingSpec};
 /// The largest result document, bytes.
 pub const RESULT_MAX_BYTES: usize = 4096;
 
-/// What libtorch and its libraries read from the environment when they are loaded, which is before
-/// `main`: names and values. Who starts a trainer sets them; one that misses some starts itself again.
+/// What libtorch and its libraries read from the environment when they are loaded, which is before `main`:
+/// names and values. The parent process sets them; a trainer without them executes itself again.
 ///
-/// - OpenMP lets a thread that waits spin. Where the cores are shared with anything else (trials side
-///   by side, a container with a CPU limit, a machine that is in use) the thread that is waited for
-///   then has no core to run on: a trial of 7 seconds was seen to take 44, and one of a tiny model 11
-///   instead of 1. Waiting passively costs nothing that could be measured.
+/// - OpenMP's waiting threads spin by default. On shared cores (parallel trials, a CPU limit, a busy machine)
+///   they starve the thread that they wait for: a trial of 7 seconds took 44, and one of a tiny model 11
+///   instead of 1. Passive waiting has no measurable cost.
 /// - cuDNN's attention, which libtorch prefers on a Hopper GPU, plans anew for every shape: with batches
 ///   padded to their longest text a training of 1.7 seconds took 21 (docs/measurements.md).
 pub const TRAINER_ENVIRONMENT: [(&str, &str); 2] = [
@@ -40,7 +39,7 @@ pub const RESULT_VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrialRequest {
-    /// Who asked, copied into the result.
+    /// Which trial and attempt; copied into the result.
     pub identity: TrialIdentity,
     /// What to train.
     pub configuration: PeftConfiguration,
@@ -57,7 +56,7 @@ pub struct TrialRequest {
     pub fidelity: FidelitySpec,
     /// The recipe.
     pub training: TrainingSpec,
-    /// The directory in which the trained adapter is kept; nowhere where it is left out.
+    /// The directory for the trained adapter; if left out, it is not stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifacts: Option<String>,
 }
@@ -70,7 +69,7 @@ pub struct TrialIdentity {
     pub search_uid: String,
     /// The trial's number, from 0.
     pub trial: u32,
-    /// Which start of the trial, from 1.
+    /// The attempt's number, from 1.
     pub attempt: u32,
     /// `PeftConfiguration::hash`.
     pub configuration_hash: String,
@@ -92,7 +91,7 @@ pub struct Inspection {
     pub train_examples: u64,
     /// Validation examples.
     pub validation_examples: u64,
-    /// SHA-256 over the model's files, hexadecimal: whether they are still the same.
+    /// SHA-256 over the model's files, hexadecimal, to detect changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub model_fingerprint: Option<String>,
@@ -100,27 +99,28 @@ pub struct Inspection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub data_fingerprint: Option<String>,
-    /// What a model scores that gives every example the same answer.
+    /// The score of a constant predictor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub constant_score: Option<ConstantScore>,
-    /// The hash of what it looked at, written by who asked: until a trial is planned, a spec may change,
-    /// and an inspection of another spec counts for nothing.
+    /// The hash of the inspected parts of the spec, added by the operator. Until a trial is planned, the spec
+    /// may change; the inspection of another spec is ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub spec_hash: Option<String>,
-    /// Fields of another version of this program, kept as they came; a trainer's document has none.
+    /// Unknown fields, written by another version and preserved; a trainer's document has none.
     #[serde(flatten)]
     #[schemars(skip)]
     pub other: OtherFields,
 }
 
-/// What a model scores that gives every example the same answer: a trial that is no better has learned nothing.
+/// The score of a constant predictor, which gives every example the same answer: a trial that is no better
+/// has learned nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConstantScore {
     /// The metric.
     pub metric: Metric,
-    /// Its best value over the answers, on the validation examples that the search's trials are scored on.
+    /// Its best value over all answers, on the validation examples of the search.
     pub score: Decimal,
 }
 
@@ -129,23 +129,23 @@ pub struct ConstantScore {
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 pub enum FailureReason {
-    /// The accelerator's or the machine's memory was not enough.
+    /// The GPU or the machine ran out of memory.
     OutOfMemory,
     /// The loss or a metric was NaN or infinite.
     NotFinite,
-    /// The trial took longer than it may.
+    /// The trial exceeded its deadline.
     DeadlineExceeded,
     /// The manifest, the model or the data cannot be used; no other configuration would do better.
     BadInput,
     /// The trainer's disk is full or cannot be written.
     DiskFull,
-    /// The accelerator was lost or broke.
+    /// The GPU was lost or failed.
     DeviceLost,
     /// The trainer ended without a result, or with one that is not valid.
     NoResult,
     /// The trainer was killed or its node was lost.
     Lost,
-    /// A Job of somebody else has the name that this attempt's Job would have.
+    /// A Job of another owner has the name of this attempt's Job.
     Conflict,
     /// Anything else.
     Internal,
@@ -154,16 +154,16 @@ pub enum FailureReason {
 /// How a failure is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureClass {
-    /// The configuration's own: recorded as infeasible, and the surrogate learns it.
+    /// Caused by the configuration: recorded as infeasible, an observation for the surrogate.
     Infeasible,
-    /// The surroundings': tried again, never an observation.
+    /// Caused by the infrastructure: retried, never an observation.
     Infrastructure,
-    /// The user's: the search ends.
+    /// Caused by the input: the search ends.
     Fatal,
 }
 
 impl FailureReason {
-    /// The word of a status, a journal and a result.
+    /// As statuses, journals and results write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OutOfMemory => "OutOfMemory",
@@ -237,8 +237,8 @@ pub struct TrialMeasurements {
     pub metric: Metric,
     /// The epoch of the best score, from 1.
     pub best_epoch: u32,
-    /// One entry an epoch that was trained, in order. Where they would not fit into the document,
-    /// the oldest are left out, never the best.
+    /// One entry per trained epoch, in order. Where they would not fit into the document, the oldest are left
+    /// out, never the best.
     pub epochs: Vec<EpochMeasurements>,
     /// Parameters that were trained, head and reparametrisation included.
     pub trained_parameters: u64,
@@ -248,8 +248,7 @@ pub struct TrialMeasurements {
     pub train_seconds: f64,
     /// Seconds from the start of the process, or from the end of the trial before in the same run.
     pub total_seconds: f64,
-    /// The most of the machine's memory that the process held at once, bytes; a GPU's own memory is
-    /// not part of it.
+    /// The process's peak memory, bytes, without GPU memory.
     pub peak_memory_bytes: u64,
     /// `cpu` or `cuda:0`.
     pub device: String,
@@ -261,7 +260,7 @@ pub struct TrialMeasurements {
     pub validation_examples: u64,
     /// The seeds of the streams, by name (`init`, `order`, `dropout`, `sample`).
     pub seeds: BTreeMap<String, u64>,
-    /// Versions of what it was made with, by name (`peft-trainer`, `libtorch`).
+    /// Versions of the software, by name (`peft-trainer`, `libtorch`).
     pub versions: BTreeMap<String, String>,
 }
 
@@ -277,7 +276,7 @@ pub struct EpochMeasurements {
     pub metrics: BTreeMap<Metric, f64>,
 }
 
-/// Why a result document is refused.
+/// Why a result document is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ResultError {
     /// There is none.
@@ -300,7 +299,7 @@ pub enum ResultError {
         expected: String,
     },
     /// A value is impossible.
-    #[error("the result's {field} is {found}, which cannot be")]
+    #[error("the result's {field} is {found}, which is impossible")]
     Impossible {
         /// The field.
         field: &'static str,
@@ -315,7 +314,7 @@ pub enum ResultError {
     },
 }
 
-/// Reads a result document and checks it against what was asked for.
+/// Reads a result document and checks it against the request.
 ///
 /// Numbers are finite (JSON has no NaN, and 1e400 is refused), the score lies in its metric's
 /// range, and the identity is the expected one.
@@ -332,7 +331,7 @@ pub fn parse_result(
     Ok(result)
 }
 
-/// Holds the identity in a result against the expected one.
+/// Compares the identity in a result with the expected one.
 pub(crate) fn check_identity(
     found: &TrialIdentity,
     expected: &TrialIdentity,
@@ -353,7 +352,7 @@ pub(crate) fn check_identity(
     )
 }
 
-/// Whether an outcome can be, for a trial whose score is `metric`.
+/// Checks the outcome of a trial whose score is `metric`.
 pub(crate) fn check_outcome(outcome: &TrialOutcome, metric: Metric) -> Result<(), ResultError> {
     match outcome {
         TrialOutcome::Succeeded(measured) => check_measurements(measured, metric),
@@ -367,7 +366,7 @@ pub(crate) fn check_outcome(outcome: &TrialOutcome, metric: Metric) -> Result<()
     }
 }
 
-/// Reads a bounded document of the trainer's.
+/// Reads a document of the trainer, of bounded size.
 pub(crate) fn read_document<T: serde::de::DeserializeOwned>(
     bytes: &[u8],
 ) -> Result<T, ResultError> {
@@ -380,7 +379,7 @@ pub(crate) fn read_document<T: serde::de::DeserializeOwned>(
     serde_json::from_slice(bytes).map_err(|error| ResultError::Malformed(error.to_string()))
 }
 
-/// Holds a field of a document against what was asked for.
+/// Compares a field of a document with its expected value.
 pub(crate) fn same(
     field: &'static str,
     found: String,
@@ -397,13 +396,13 @@ pub(crate) fn same(
     }
 }
 
-/// Holds a score to the range of its metric.
+/// Checks that a score is in the range of its metric.
 pub(crate) fn check_score(
     field: &'static str,
     score: f64,
     metric: Metric,
 ) -> Result<(), ResultError> {
-    // The rounding of a correlation may carry it just past 1.
+    // Rounding may carry a correlation just past 1.
     const ROUNDING: f64 = 1e-9;
     let (least, most) = metric.range().into_inner();
     if (least - ROUNDING..=most + ROUNDING).contains(&score) {

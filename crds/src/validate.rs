@@ -1,5 +1,5 @@
-//! Everything that must hold for a spec before anything is started, so that a search without an API
-//! server is as strict as one with it: the schema (`schema`), and the rules (`rules`).
+//! Validation of a spec before anything is started, as strict without an API server as with one: the schema
+//! (`schema`), and the rules (`rules`).
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::peft_search::PeftSearchSpec;
 use crate::rules;
 use crate::schema::{self, FieldError};
 
-/// Every error of a spec; empty where it can be searched.
+/// Every error of a spec; empty if it is valid.
 pub fn validate(spec: &PeftSearchSpec) -> Vec<FieldError> {
     match as_json(spec) {
         Ok(value) => {
@@ -19,7 +19,7 @@ pub fn validate(spec: &PeftSearchSpec) -> Vec<FieldError> {
     }
 }
 
-/// The rules alone, for a spec whose text the schema has been held against.
+/// The rules alone, for a spec that was checked against the schema.
 pub fn rules(spec: &PeftSearchSpec) -> Vec<FieldError> {
     match as_json(spec) {
         Ok(value) => rules::errors(&value),
@@ -38,7 +38,7 @@ fn as_json(spec: &PeftSearchSpec) -> Result<Value, FieldError> {
     })
 }
 
-/// What may be written and is hardly meant.
+/// Warnings about valid specs that are probably mistakes.
 pub fn advice(spec: &PeftSearchSpec) -> Vec<FieldError> {
     let initial = spec.algorithm.initial_trials;
     let mut found = Vec::new();
@@ -55,7 +55,7 @@ pub fn advice(spec: &PeftSearchSpec) -> Vec<FieldError> {
     found
 }
 
-/// What a cluster refuses or passes over, and `peft-operator run` does not.
+/// Warnings about what a cluster rejects or ignores, unlike `peft-operator run`.
 pub fn advice_for_a_cluster(spec: &PeftSearchSpec) -> Vec<FieldError> {
     let mut found = Vec::new();
     for (field, source) in [
@@ -73,7 +73,7 @@ pub fn advice_for_a_cluster(spec: &PeftSearchSpec) -> Vec<FieldError> {
     if spec.max_gpu_seconds.is_some() && spec.trainer.resources.gpus == 0 {
         found.push(FieldError::new(
             "spec.maxGpuSeconds",
-            "in a cluster it never takes effect: trials ask for no GPU",
+            "in a cluster it never takes effect: trials request no GPU",
             "set spec.trainer.resources.gpus to 1, or give activeDeadlineSeconds instead",
         ));
     }

@@ -1,5 +1,5 @@
-//! What must hold for a spec beyond types and ranges: a rule a row. The API server reads a rule's CEL
-//! from the schema (`crd.rs`); `validate` runs its predicate, which may see more than its own place.
+//! Rules for a spec beyond types and ranges, one per row. The API server reads a rule's CEL from the schema
+//! (`crd.rs`); `validate` runs its predicate, which may look beyond its own place.
 //!
 //! A new rule is a row here and a row in `crds/tests/crds/bad_inputs/` (docs/extending.md).
 
@@ -18,7 +18,7 @@ use crate::tasks;
 struct Rule {
     /// Where it holds: fields behind `spec`, `[]` for every entry of a list.
     places: &'static [&'static str],
-    /// The same in CEL, of `self`; none where CEL cannot say it.
+    /// The rule in CEL, of `self`; `None` where CEL cannot express it.
     cel: Option<String>,
     /// What would be right: the API server's message, and the remedy of `validate`.
     message: String,
@@ -67,7 +67,7 @@ pub fn in_schema() -> impl Iterator<Item = SchemaRule<'static>> {
     })
 }
 
-/// Calls `found` with every value at a place, and where it stands.
+/// Calls `found` with every value at a place, and its path.
 fn visit(spec: &Value, place: &str, found: &mut dyn FnMut(&Value, &str)) {
     let parts: Vec<&str> = place.split('.').skip(1).collect();
     visit_parts(spec, &parts, "spec".to_owned(), found);
@@ -90,8 +90,7 @@ fn visit_parts(value: &Value, parts: &[&str], path: String, found: &mut dyn FnMu
     }
 }
 
-/// The fields of a spec that past trials depend on, which is why they change only while no trial has
-/// been planned.
+/// The fields of a spec that past trials depend on: immutable once a trial is planned.
 pub const FIXED: [&str; 7] = [
     "model",
     "task",
@@ -102,7 +101,7 @@ pub const FIXED: [&str; 7] = [
     "objectives",
 ];
 
-/// Rules over the whole object: CEL and message. They see name, spec and status, and what these were.
+/// Rules over the whole object: CEL and message. They see name, spec and status, old and new.
 pub fn of_the_object() -> Vec<(String, String)> {
     let longest = limits::SEARCH_NAME;
     let mut rules = vec![
@@ -112,7 +111,7 @@ pub fn of_the_object() -> Vec<(String, String)> {
                 "a name of at most {longest} characters leaves room for the names of the trials' Jobs"
             ),
         ),
-        // One that is taken away has the default in its place, without the time of the start.
+        // A removed status is replaced by its default, which has no start time.
         (
             "!has(oldSelf.status) || !has(oldSelf.status.startTime) || \
              (has(self.status) && has(self.status.startTime))"
@@ -142,7 +141,7 @@ const TOLERATIONS: &[&str] = &["spec.trainer.tolerations[]"];
 
 const SOURCES: &[&str] = &["spec.model.source", "spec.task.source"];
 
-/// Paths that must not lead out of where they begin.
+/// Paths that must stay inside their source.
 const INNER_PATHS: &[&str] = &[
     "spec.model.source.claim.path",
     "spec.model.source.image.path",
@@ -177,9 +176,9 @@ fn rule(
     }
 }
 
-/// A rule that CEL cannot say, or that a search of an earlier version may break: it is told by a
-/// condition.
-fn told_later(
+/// A rule that CEL cannot express, or that a search of an earlier version may break: a condition reports it
+/// instead of admission.
+fn not_at_admission(
     places: &'static [&'static str],
     message: impl Into<String>,
     check: fn(&Seen<'_>) -> Vec<Problem>,
@@ -214,7 +213,7 @@ fn sources_and_tasks() -> Vec<Rule> {
             "custom describes the files, columns and labels of the task named custom; leave custom out of any other",
             predicates::custom_is_described,
         ),
-        told_later(
+        not_at_admission(
             &["spec.task.metric"],
             "write a metric of the task's kind",
             predicates::metric_fits,
@@ -414,11 +413,11 @@ mod tests {
     }
 
     #[test]
-    fn a_new_row_is_told_by_validate_and_carried_by_the_schema() {
+    fn a_new_row_is_in_validate_and_in_the_schema() {
         let spec = json!({"algorithm": {"nuts": {"warmup": 333}}});
-        let told = errors(&spec);
-        assert_eq!(told.len(), 1, "{told:?}");
-        let words = told[0].to_string();
+        let found = errors(&spec);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let words = found[0].to_string();
         let expected = "spec.algorithm.nuts.warmup: 333 is the tests'; write any other number";
         assert_eq!(words, expected);
         let mut carried = in_schema().filter(|rule| rule.cel == "self != 333");

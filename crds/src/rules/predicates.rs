@@ -1,5 +1,4 @@
-//! What is wrong with a value, rule by rule. A value of the wrong type is told by the schema and passes
-//! here.
+//! What is wrong with a value, rule by rule. Values of the wrong type pass here: the schema reports them.
 
 use kube_quantity::ParsedQuantity;
 use serde_json::Value;
@@ -92,7 +91,7 @@ pub(super) fn custom_is_described(seen: &Seen<'_>) -> Vec<Problem> {
     )
 }
 
-/// Whether a task predicts a number, where that can be told.
+/// Whether a task predicts a number, if known.
 fn is_regression(task: &Value) -> Option<bool> {
     match TaskName::from_name(text(&task["name"]))?.facts() {
         Some(facts) => Some(facts.is_regression()),
@@ -192,7 +191,7 @@ pub(super) fn reference(seen: &Seen<'_>) -> Vec<Problem> {
     coordinate(seen, "reference")
 }
 
-/// A score lies in the range of the task's metric, which CEL does not see from there.
+/// A score must be in the range of the task's metric, which CEL cannot see from there.
 fn coordinate(seen: &Seen<'_>, part: &str) -> Vec<Problem> {
     let Some(value) = decimal(&seen.value[part]) else {
         return Vec::new();
@@ -254,7 +253,7 @@ pub(super) fn draws_fit(seen: &Seen<'_>) -> Vec<Problem> {
     })
 }
 
-/// Steps after warm-up, and every how many of them one is kept.
+/// Steps after warm-up, and the thinning.
 fn samples_and_thinning(seen: &Seen<'_>) -> Option<(u64, u64)> {
     Some((
         count(&seen.value["samples"])?,
@@ -288,7 +287,7 @@ pub(super) fn in_range(value: &Value, range: Real) -> Vec<Problem> {
     })
 }
 
-/// "0", "0.0" and "0m" all are none; what is no quantity is told by the schema.
+/// "0", "0.0" and "0m" all are none; the schema reports what is no quantity.
 pub(super) fn some_core(seen: &Seen<'_>) -> Vec<Problem> {
     let cpu = text(seen.value);
     let is_none = cpu.starts_with('0') && !cpu.contains(|c| matches!(c, '1'..='9'));
@@ -321,7 +320,7 @@ pub(super) fn at_least(value: &Value, least: u32) -> Vec<Problem> {
 pub(super) fn no_system_class(seen: &Seen<'_>) -> Vec<Problem> {
     let class = text(seen.value);
     problem(class.starts_with("system-"), "", || {
-        format!("{class:?} is the system's own")
+        format!("{class:?} is a system priority class")
     })
 }
 
@@ -333,7 +332,7 @@ pub(super) fn one_taint(seen: &Seen<'_>) -> Vec<Problem> {
 pub(super) fn no_value_of_any(seen: &Seen<'_>) -> Vec<Problem> {
     let is_any = text(&seen.value["operator"]) == "Exists";
     problem(is_any && is_given(&seen.value["value"]), ".value", || {
-        "operator Exists has no value".into()
+        "operator Exists takes no value".into()
     })
 }
 
@@ -341,7 +340,7 @@ pub(super) fn seconds_until_eviction(seen: &Seen<'_>) -> Vec<Problem> {
     let evicts = text(&seen.value["effect"]) == "NoExecute";
     let seconds = &seen.value["tolerationSeconds"];
     problem(is_given(seconds) && !evicts, ".tolerationSeconds", || {
-        "a pod of another effect is not evicted".into()
+        "only the effect NoExecute evicts".into()
     })
 }
 

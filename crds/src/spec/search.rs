@@ -28,12 +28,12 @@ impl ObjectiveName {
 pub struct ObjectiveSpec {
     /// Which objective.
     pub name: ObjectiveName,
-    /// The least score, or the most parameters (in percent of the backbone's) that are of use.
-    /// A configuration over the parameter bound is never trained.
+    /// The lowest acceptable score, or the highest acceptable cost in percent of the backbone's parameters. A
+    /// configuration over the parameter bound is never trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<Decimal>,
-    /// This objective's coordinate of the reference point of the hypervolume (a score, or percent).
-    /// Left out for both, it is inferred from the front; give both or neither.
+    /// This objective's coordinate of the reference point of the hypervolume (a score, or percent). Give both
+    /// coordinates or neither; by default it is inferred from the front.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Decimal>,
 }
@@ -42,10 +42,10 @@ pub struct ObjectiveSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AlgorithmSpec {
-    /// Every random choice of the search follows from this seed.
+    /// The seed of every random choice of the search.
     #[schemars(range(min = limits::SEED.least, max = limits::SEED.most))]
     pub seed: u64,
-    /// The number of trials of the initial design, before the surrogate is asked.
+    /// The number of trials of the initial design, before the surrogate is used.
     #[schemars(range(min = limits::TRIALS.least, max = limits::TRIALS.most))]
     pub initial_trials: u32,
     /// How the initial design is drawn.
@@ -54,14 +54,14 @@ pub struct AlgorithmSpec {
     pub nuts: NutsSpec,
     /// The acquisition function.
     pub acquisition: AcquisitionSpec,
-    /// The search for the acquisition's maximum.
+    /// The local search that maximises the acquisition function.
     pub local_search: LocalSearchSpec,
 }
 
 /// How the initial design is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum InitialDesign {
-    /// Uniform over the distinct configurations (the paper's).
+    /// Uniform over the distinct configurations, as in the paper.
     #[default]
     Random,
     /// A scrambled Sobol sequence.
@@ -78,7 +78,7 @@ pub struct NutsSpec {
     /// Steps after warm-up.
     #[schemars(range(min = limits::NUTS_SAMPLES.least, max = limits::NUTS_SAMPLES.most))]
     pub samples: u32,
-    /// Every how many of them one is kept.
+    /// One in this many steps is kept as a sample.
     #[schemars(range(min = limits::NUTS_THINNING.least, max = limits::NUTS_THINNING.most))]
     pub thinning: u32,
     /// The largest tree depth.
@@ -107,7 +107,7 @@ pub enum ScoreScale {
     Copula,
 }
 
-/// The settings of the local search for the acquisition's maximum.
+/// The settings of the local search that maximises the acquisition function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LocalSearchSpec {
@@ -123,10 +123,10 @@ pub struct LocalSearchSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConvergenceSpec {
-    /// The number of finished trials, after the initial design, to look back on.
+    /// The window: this many finished trials after the initial design.
     #[schemars(range(min = limits::CONVERGENCE_TRIALS.least, max = limits::CONVERGENCE_TRIALS.most))]
     pub trials: u32,
-    /// The search ends when the hypervolume has grown by less than this share over those trials.
+    /// The search ends when the hypervolume has grown by less than this share over the window.
     #[serde(default = "defaults::tolerance")]
     pub tolerance: Decimal,
 }

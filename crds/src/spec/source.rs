@@ -32,7 +32,7 @@ pub struct Source {
     /// nodes must support it: Kubernetes 1.35 with a container runtime that does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageSource>,
-    /// A repository of the Hugging Face hub, fetched by the trainer.
+    /// A repository of the Hugging Face hub, downloaded by the trainer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hub: Option<HubSource>,
 }
@@ -57,7 +57,7 @@ pub struct ClaimSource {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImageSource {
-    /// The image, best by digest. It is pulled with the trainer's `imagePullSecrets`.
+    /// The image, preferably by digest. It is pulled with the trainer's `imagePullSecrets`.
     #[schemars(
         length(min = limits::IMAGE.least, max = limits::IMAGE.most),
         regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$")

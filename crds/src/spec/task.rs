@@ -17,16 +17,15 @@ pub struct TaskSpec {
     /// The directory with the data: a GLUE task in its standard layout (`train.tsv` and `dev.tsv`,
     /// or the hub's parquet files), or the files that `custom` names.
     pub source: Source,
-    /// The files, columns, labels and metric of a task of the user's own.
+    /// The files, columns and labels of a user-defined task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom: Option<CustomTask>,
-    /// The metric that is the score; the task's own by default.
+    /// The metric that is the score; by default the task's standard metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<Metric>,
 }
 
-/// A task of the user's own. Files end in `.jsonl`, `.csv`, `.tsv` or `.parquet` and
-/// name their columns.
+/// A user-defined task. Files end in `.jsonl`, `.csv`, `.tsv` or `.parquet` and name their columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CustomTask {
@@ -48,7 +47,7 @@ pub struct CustomTask {
     #[serde(default = "defaults::label_column")]
     #[schemars(length(min = limits::COLUMN_NAME.least, max = limits::COLUMN_NAME.most))]
     pub label_column: String,
-    /// The classes, in order. Left out, the distinct values of the training file, sorted.
+    /// The classes, in order. By default the distinct values of the training file, sorted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = limits::CLASSES.least, max = limits::CLASSES.most), inner(length(min = limits::COLUMN_NAME.least, max = limits::COLUMN_NAME.most)), extend("x-kubernetes-list-type" = "set"))]
     pub labels: Option<Vec<String>>,

@@ -1,5 +1,5 @@
-//! The pods that train: an allow-list, not a pod template, so that whoever may create a search gains
-//! nothing more than a restricted pod in that namespace.
+//! The trainer's pods: an allow-list, not a pod template, so that whoever may create a search gains no more
+//! than a restricted pod in that namespace.
 
 use std::collections::BTreeMap;
 
@@ -9,42 +9,42 @@ use serde::{Deserialize, Serialize};
 use super::source::ClaimSource;
 use crate::limits;
 
-/// The pods that train, in a cluster. `peft-operator run` does not read it.
+/// The trainer's pods, in a cluster. `peft-operator run` does not read it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TrainerSpec {
-    /// The trainer's image; the operator's own choice where it is left out.
+    /// The trainer's image; by default the one that the operator is configured with.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = limits::IMAGE.least, max = limits::IMAGE.most),
         regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$")
     )]
     pub image: Option<String>,
-    /// What one trial is given, as request and as limit.
+    /// The resources of one trial, as request and as limit.
     pub resources: TrainerResources,
     /// Labels that a node must have.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = limits::NODE_LABELS))]
     pub node_selector: BTreeMap<String, String>,
-    /// Taints that trials may be scheduled in spite of.
+    /// The tolerations of the pods.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::TOLERATIONS))]
     pub tolerations: Vec<TrainerToleration>,
-    /// The pods' priority class; the system's classes are refused.
+    /// The pods' priority class; system classes are rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = limits::OBJECT_NAME.least, max = limits::OBJECT_NAME.most),
         regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
     )]
     pub priority_class_name: Option<String>,
-    /// The container runtime's class.
+    /// The pods' runtime class.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = limits::OBJECT_NAME.least, max = limits::OBJECT_NAME.most),
         regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
     )]
     pub runtime_class_name: Option<String>,
-    /// Secrets of the same namespace with which the image is pulled.
+    /// Secrets in the same namespace for pulling the image.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = limits::PULL_SECRETS),
@@ -54,11 +54,11 @@ pub struct TrainerSpec {
         )
     )]
     pub image_pull_secrets: Vec<String>,
-    /// A claim on which the adapter of every trial with a score is kept, in the folder `trial-NUMBER`
-    /// of the one that `status.artifacts` names. The pods' group, 65532, must be able to write it.
+    /// The claim on which the adapter of every trial with a score is stored, as `trial-NUMBER` in the folder
+    /// that `status.artifacts` names. The pods' group, 65532, must be able to write to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artifacts_claim: Option<ClaimSource>,
-    /// Kueue's queue: trials then start suspended, and Kueue admits them.
+    /// The Kueue queue: trials' Jobs are created suspended, and Kueue admits them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = limits::LABEL_VALUE),
@@ -67,7 +67,7 @@ pub struct TrainerSpec {
     pub queue_name: Option<String>,
 }
 
-/// What one trial is given, as request and as limit.
+/// The resources of one trial, as request and as limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TrainerResources {
@@ -83,13 +83,13 @@ pub struct TrainerResources {
         regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$")
     )]
     pub memory: String,
-    /// Room for temporary files, such as `2Gi`; at least `1Mi`.
+    /// Disk space for temporary files, such as `2Gi`; at least `1Mi`.
     #[schemars(
         length(min = limits::QUANTITY.least, max = limits::QUANTITY.most),
         regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$")
     )]
     pub ephemeral_storage: String,
-    /// GPUs (`nvidia.com/gpu`); 0 trains on the processor.
+    /// GPUs (`nvidia.com/gpu`); 0 trains on the CPU.
     #[schemars(range(min = limits::GPUS.least, max = limits::GPUS.most))]
     pub gpus: u32,
 }
@@ -105,27 +105,27 @@ impl Default for TrainerResources {
     }
 }
 
-/// A taint that trials may be scheduled in spite of, in Kubernetes' own form.
+/// A toleration, in Kubernetes' own form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrainerToleration {
-    /// The taint's key; every taint at once cannot be tolerated.
+    /// The taint's key. It is required: a toleration of every taint is rejected.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = limits::OBJECT_NAME.most))]
     pub key: String,
-    /// `Exists` for any value of the taint, `Equal` for the one that is given. Left out, it is `Equal`
-    /// where there is a value, else `Exists`.
+    /// `Exists` matches any value of the taint, `Equal` the given one. By default `Equal` if there is a
+    /// value, else `Exists`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<TolerationOperator>,
-    /// The taint's value; any where it is left out.
+    /// The taint's value; by default any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::LABEL_VALUE))]
     pub value: Option<String>,
-    /// The taint's effect; any where it is left out.
+    /// The taint's effect; by default any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<TaintEffect>,
-    /// With effect `NoExecute`: how long a trial stays on a node that gets the taint; for ever where it
-    /// is left out.
+    /// With effect `NoExecute`: how long a trial stays on a node after the taint is added; by default for
+    /// ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = limits::TOLERATION_SECONDS.least, max = limits::TOLERATION_SECONDS.most))]
     pub toleration_seconds: Option<u64>,
@@ -136,12 +136,12 @@ pub struct TrainerToleration {
 pub enum TolerationOperator {
     /// Any value.
     Exists,
-    /// The value that is given.
+    /// The given value.
     Equal,
 }
 
 impl TrainerToleration {
-    /// The operator, where none is written too.
+    /// The operator, or its default.
     pub fn operator(&self) -> TolerationOperator {
         self.operator.unwrap_or(if self.value.is_some() {
             TolerationOperator::Equal
@@ -152,7 +152,7 @@ impl TrainerToleration {
 }
 
 impl TolerationOperator {
-    /// The word of Kubernetes.
+    /// As Kubernetes writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Exists => "Exists",
@@ -164,16 +164,16 @@ impl TolerationOperator {
 /// What a taint does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TaintEffect {
-    /// Nothing new is scheduled.
+    /// New pods are not scheduled.
     NoSchedule,
-    /// Other nodes come first.
+    /// Other nodes are preferred.
     PreferNoSchedule,
-    /// What runs is evicted.
+    /// Running pods are evicted.
     NoExecute,
 }
 
 impl TaintEffect {
-    /// The word of Kubernetes.
+    /// As Kubernetes writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NoSchedule => "NoSchedule",

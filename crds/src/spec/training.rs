@@ -7,15 +7,14 @@ use super::defaults;
 use crate::decimal::Decimal;
 use crate::limits;
 
-/// How much training a search trial gets. Whatever it is, the learning rate runs through its
-/// complete schedule.
+/// How much training a search trial gets. The learning-rate schedule always runs to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct FidelitySpec {
     /// Passes over the training set.
     #[schemars(range(min = limits::EPOCHS.least, max = limits::EPOCHS.most))]
     pub epochs: u32,
-    /// The share of the steps that is taken, in percent.
+    /// The share of the steps that is run, in percent.
     #[schemars(range(min = limits::STEPS_PERCENT.least, max = limits::STEPS_PERCENT.most))]
     pub steps_percent: u32,
     /// Train on a sample of this many examples, the same one for every trial.
@@ -37,22 +36,22 @@ pub struct TrainingSpec {
     /// Examples per step.
     #[schemars(range(min = limits::BATCH_SIZE.least, max = limits::BATCH_SIZE.most))]
     pub batch_size: u32,
-    /// Tokens per example, special tokens included; longer texts are cut, the longest first.
+    /// Tokens per example, special tokens included; longer examples are truncated, the longest text first.
     #[schemars(range(min = limits::TOKENS.least, max = limits::TOKENS.most))]
     pub max_length: u32,
-    /// Pad to the longest example of a batch, or to `maxLength` as the authors did.
+    /// Pad to the longest example of a batch, or to `maxLength` as the paper's authors did.
     pub padding: Padding,
-    /// Weight decay of AdamW; biases and layer norms are left out of it.
+    /// Weight decay of AdamW; biases and layer norms are exempt.
     pub weight_decay: Decimal,
-    /// The share of the steps over which the learning rate rises, in percent.
+    /// The warm-up of the learning rate, in percent of the steps.
     #[schemars(range(min = limits::WARMUP_PERCENT.least, max = limits::WARMUP_PERCENT.most))]
     pub warmup_percent: u32,
-    /// Number format of the frozen part.
+    /// Number format of the frozen weights.
     pub precision: Precision,
     /// Stop after this many epochs without a better score.
     #[schemars(range(min = limits::PATIENCE.least, max = limits::PATIENCE.most))]
     pub patience: u32,
-    /// Seed of initialisation, order and dropout, each in a stream of its own.
+    /// Seed of initialisation, data order and dropout, each with a random stream of its own.
     #[schemars(range(min = limits::SEED.least, max = limits::SEED.most))]
     pub seed: u64,
 }
@@ -60,17 +59,17 @@ pub struct TrainingSpec {
 /// How batches are padded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Padding {
-    /// To the longest example of the batch, with examples of like length put together.
+    /// To the longest example of the batch; examples of similar length are batched together.
     #[default]
     Longest,
     /// To `maxLength`.
     MaxLength,
 }
 
-/// Number format of the frozen part.
+/// Number format of the frozen weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Precision {
-    /// BFloat16 on a GPU, Float32 on the processor.
+    /// BFloat16 on a GPU, Float32 on the CPU.
     #[default]
     Auto,
     /// 32-bit floats.

@@ -126,7 +126,7 @@ fn the_score_of_a_constant_predictor_is_within_its_metrics_range() {
         let error = parsed(score, metric).expect_err("impossible").to_string();
         assert_eq!(
             error,
-            format!("the result's constantScore is {score}, which cannot be")
+            format!("the result's constantScore is {score}, which is impossible")
         );
     }
 }

@@ -146,7 +146,7 @@ fn types_and_names() -> Vec<BadInput> {
             "/model",
             json!("bert"),
             "model",
-            "write an object with fields of source",
+            "write an object with the fields source",
         ),
         refused(
             "a flag as text",
@@ -167,7 +167,7 @@ fn types_and_names() -> Vec<BadInput> {
             "/zebra",
             json!(5),
             "zebra",
-            "known are",
+            "use one of",
         ),
         refused(
             "an unknown field below",

@@ -27,7 +27,7 @@ fn resources() -> Vec<BadInput> {
         case("gpus", json!(2), "gpus", "from 0 to 1"),
         case("gpus", json!(0.5), "gpus", "write a whole number"),
         // Told once, by the schema.
-        case("memory", json!("much"), "memory", "characters or a shape"),
+        case("memory", json!("much"), "memory", "invalid form"),
         case(
             "memory",
             json!("2"),
