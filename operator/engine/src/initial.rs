@@ -1,4 +1,4 @@
-//! The initial design: what is trained before there is a surrogate.
+//! The initial design: the trials before the surrogate is used.
 //!
 //! Uniform random canonical configurations (the paper's), or a scrambled Sobol sequence in the d
 //! free dimensions: a layer is on from ½, and a list of k sizes is cut into k equal parts. Configurations

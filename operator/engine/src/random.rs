@@ -19,7 +19,7 @@ pub(crate) enum Stream {
     Acquisition = 4,
     /// The starting points of the local search and the order of its neighbours.
     LocalSearch = 5,
-    /// The random choice where there is none by the acquisition function.
+    /// The random choice if the acquisition function gives none.
     Fallback = 6,
 }
 

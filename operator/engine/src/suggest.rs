@@ -1,16 +1,16 @@
 //! What to train next.
 //!
-//! A suggestion is a pure function of the problem (with its seed), the observations in their
-//! order, and the set of pending configurations: the same inputs give the same bits. It is the
-//! next of the initial design while there are fewer trials than that has, and then the maximum of the
-//! acquisition function over the space:
+//! A suggestion is a pure function of the problem (with its seed), the observations in their order, and the
+//! set of pending configurations: the same inputs give the same bits. While there are fewer trials than the
+//! initial design has, it is the next of that design; after that, it is the maximum of the acquisition
+//! function over the space:
 //!
 //! 1. the surrogate is fitted to the encoded configurations and the scores, on its own scale
 //!    (`surrogate`);
 //! 2. the acquisition function is prepared over the observed and pending configurations (`acquisition`);
-//! 3. its maximum is searched for (`maximise`).
+//! 3. it is maximised (`maximise`).
 //!
-//! Where a step fails, the choice is uniform among the configurations left, and the suggestion holds the
+//! Where a step fails, the choice is uniform among the configurations left, and the suggestion has the
 //! reason. Several suggestions at once are made one after another, each pending for the next.
 //!
 //! *Infeasible configurations* have no score. They join the surrogate's data with the worst observed
@@ -81,7 +81,7 @@ pub struct Predicted {
 /// Why there is no suggestion.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SuggestError {
-    /// Nothing is left to train.
+    /// No configuration is left to train.
     #[error(
         "all {configurations} configurations within the budget have been trained or are being trained"
     )]
@@ -106,8 +106,8 @@ pub fn suggest(
     suggest_cancellable(problem, observations, pending, &|| false)
 }
 
-/// `suggest`, which ends with `Cancelled` soon after `cancelled` answers true. Answers of false have no
-/// influence on the suggestion.
+/// `suggest`, which ends with `Cancelled` soon after `cancelled` returns true. It does not otherwise
+/// influence the suggestion.
 pub fn suggest_cancellable(
     problem: &Problem,
     observations: &[Observation],

@@ -1,9 +1,9 @@
 //! Local search for the best candidate: hill climbing over neighbours.
 //!
-//! From each start the search moves to the best neighbour until none is better, or the start's
-//! evaluations are spent. A value known from an earlier start costs nothing. Observed and pending
-//! configurations may be passed through, never chosen: the winner is the best of all candidates
-//! evaluated, wherever a climb ended.
+//! From each start the search moves to the best neighbour until none is better, or the start's evaluations
+//! are spent. A value known from an earlier start is not evaluated again. Observed and pending configurations
+//! may be passed through, never chosen: the winner is the best of all candidates evaluated, wherever a climb
+//! ended.
 
 use std::collections::HashMap;
 

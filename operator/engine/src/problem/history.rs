@@ -1,4 +1,4 @@
-//! The inputs of a suggestion, checked; and what they give the surrogate and the acquisition function.
+//! The inputs of a suggestion, checked, and the data for the surrogate and the acquisition function.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -9,7 +9,7 @@ use super::{Observation, Outcome, Problem};
 use crate::acquisition::InSamplePoint;
 use crate::objectives::pareto::log_cost;
 
-/// Why nothing can be computed from the inputs.
+/// Why the inputs are invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {
     /// A configuration of another space.

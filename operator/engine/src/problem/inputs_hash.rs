@@ -81,7 +81,7 @@ impl Text {
         }
         for (module, sizes) in Module::ALL.into_iter().zip(sizes) {
             if !module.facts().is_of_the_paper {
-                // Versions that did not know the module wrote nothing of it.
+                // Versions that did not know the module did not hash it.
                 if *sizes == [0] {
                     continue;
                 }

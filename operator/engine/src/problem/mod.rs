@@ -1,4 +1,4 @@
-//! What a search is, and what it has seen: the data model of the engine.
+//! The data model of the engine: a search, and its observations.
 //!
 //! Two objectives: the score, measured with noise, larger is better; and the cost, the exact
 //! number of trainable parameters, smaller is better.
@@ -16,7 +16,7 @@ use crate::acquisition::nehvi::NEHVI;
 use crate::surrogate::settings::NutsSettings;
 use crate::surrogate::transform::ScoreTransform;
 
-/// A search: everything but its trials that a suggestion depends on.
+/// A search: everything that a suggestion depends on, except its trials.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
     /// What may be chosen.
@@ -28,14 +28,14 @@ pub struct Problem {
     /// A bound on the cost: a configuration with more parameters is never suggested, nor on the
     /// front.
     pub max_parameters: Option<u64>,
-    /// A bound on the score: what scores less is not on the front, and the reference point's score
-    /// is at least this.
+    /// A bound on the score: trials that score less are not on the front, and the reference point's score is
+    /// at least this.
     pub min_score: Option<f64>,
     /// The reference point of the hypervolume; left out, it is inferred from the observations.
     pub reference: Option<ReferencePoint>,
 }
 
-/// The reference point: only what is better in both objectives has hypervolume.
+/// The reference point: only points that are better in both objectives have hypervolume.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReferencePoint {
     /// The score, in its natural unit.

@@ -24,7 +24,7 @@ pub struct FrontPoint {
     pub parameters: u64,
 }
 
-/// The reference point of the hypervolume, and where it stands.
+/// The reference point of the hypervolume, and its origin.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reference {
     /// The point, its score at least the bound on the score.
@@ -66,8 +66,7 @@ pub fn reference_point(problem: &Problem, observations: &[Observation]) -> Optio
     let mut point = match problem.reference {
         Some(given) => given,
         None => {
-            // While nothing reaches the bound on the score, what does not reach it shows at least
-            // the range of costs.
+            // While no trial reaches the bound on the score, the others at least give the range of costs.
             let all = affordable(problem, observations);
             let all: Vec<Point> = all.into_iter().map(|found| found.1).collect();
             let inferred = infer(if points.is_empty() { &all } else { &points })?;

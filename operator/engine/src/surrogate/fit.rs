@@ -1,4 +1,4 @@
-//! Fitting the surrogate: hyperparameter samples from data, whatever the data.
+//! Fitting the surrogate: hyperparameter samples from any data.
 //!
 //! The No-U-Turn sampler first (`nuts`); if it fails, the mode of the same density (`map`); if that
 //! fails too, no samples, and the caller chooses at random. The diagnostics hold the reasons. Nothing
@@ -87,7 +87,7 @@ pub fn fit(
     fit_cancellable(inputs, values, extra_noise, settings, seed, &|| false)
 }
 
-/// `fit`, without samples once `cancelled` answers true.
+/// `fit`, but without samples once `cancelled` returns true.
 pub(crate) fn fit_cancellable(
     inputs: MatRef<'_, f64>,
     values: &[f64],

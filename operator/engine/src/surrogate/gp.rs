@@ -60,7 +60,7 @@ pub enum GpError {
     Shape {
         /// Which length.
         what: &'static str,
-        /// The length that the inputs ask for.
+        /// The length that the inputs require.
         expected: usize,
         /// The length that was given.
         found: usize,
@@ -154,8 +154,7 @@ impl Gp {
         self.inputs.ncols()
     }
 
-    /// What had to be added to the diagonal before the Cholesky factorisation went through; 0
-    /// in the ordinary case.
+    /// What had to be added to the diagonal for the Cholesky factorisation to succeed; usually 0.
     pub fn jitter(&self) -> f64 {
         self.jitter
     }

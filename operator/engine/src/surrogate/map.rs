@@ -1,9 +1,9 @@
 //! The mode of the SAAS density by L-BFGS (`argmin`), for data on which the sampler fails.
 //!
-//! The density is that of the logarithms, Jacobians included: the mode is a point of high
-//! posterior mass in the parameters that the sampler works in. It has several modes (a dimension
-//! matters or does not), so the search runs from several starts and the best position that any of
-//! them evaluated is kept, even if its line search gave up later.
+//! The density is that of the logarithms, Jacobians included: the mode is a point of high posterior mass in
+//! the parameters that the sampler works in. It has several modes (a dimension matters or does not), so the
+//! search runs from several starts and the best position that any of them evaluated is kept, even if its line
+//! search failed later.
 
 use std::cell::RefCell;
 

@@ -39,7 +39,7 @@ pub(super) enum NutsError {
     Cancelled,
 }
 
-/// Draws `settings.samples` positions after `settings.warmup`. `cancelled` is asked before each draw.
+/// Draws `settings.samples` positions after `settings.warmup`. `cancelled` is called before each draw.
 pub(super) fn sample(
     saas: &Saas,
     settings: &NutsSettings,
@@ -80,7 +80,7 @@ pub(super) fn sample(
     Ok(trace)
 }
 
-/// The density in the form that `nuts-rs` asks for.
+/// The density in the form that `nuts-rs` requires.
 struct Posterior<'a> {
     saas: &'a Saas,
     workspace: Workspace,

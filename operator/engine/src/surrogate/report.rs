@@ -1,4 +1,4 @@
-//! What is reported of a fit: its quality, and which dimensions it found relevant.
+//! The report of a fit: its quality, and the relevance of dimensions.
 
 use super::fit::{Fit, FitMethod};
 

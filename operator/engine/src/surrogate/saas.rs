@@ -13,11 +13,10 @@
 //! The position is `(m, ln σ², ln g, ln τ², ln λ_1 … ln λ_d)`, d + 4 values; the density includes
 //! the Jacobians of the logarithms and every constant.
 //!
-//! Gradient of the likelihood (Rasmussen and Williams, equation 5.9): with `α = Σ⁻¹ (y − m)` and
-//! `W = α αᵀ − Σ⁻¹`, `∂/∂θ = ½ tr(W ∂Σ/∂θ)`. For `ln ρ_i` that is
-//! `σ² ρ_i Σ_{a>b} W_ab k'(s_ab) (x_ai − x_bi)²`, summed in this form rather than expanded, so
-//! that nothing cancels. For `ln σ²` the kernel is what the noise leaves of `Σ`, which needs the
-//! diagonal of `Σ⁻¹` only.
+//! Gradient of the likelihood (Rasmussen and Williams, equation 5.9): with `α = Σ⁻¹ (y − m)` and `W = α αᵀ −
+//! Σ⁻¹`, `∂/∂θ = ½ tr(W ∂Σ/∂θ)`. For `ln ρ_i` that is `σ² ρ_i Σ_{a>b} W_ab k'(s_ab) (x_ai − x_bi)²`, summed
+//! in this form rather than expanded, so that nothing cancels. For `ln σ²` the kernel is `Σ` minus the noise,
+//! which needs only the diagonal of `Σ⁻¹`.
 
 use faer::linalg::triangular_solve::{
     solve_lower_triangular_in_place, solve_upper_triangular_in_place,

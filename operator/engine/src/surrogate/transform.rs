@@ -1,9 +1,9 @@
 //! The monotone map between scores in their natural unit and the scale of the surrogate.
 //!
-//! Notation: y a natural score, z the surrogate's; larger is better on both scales. Standardising
-//! is z = (y − mean) / deviation. The copula takes a score of mid-rank r among n to the normal
-//! quantile of (r − ½)/n; it is linear between neighbouring scores, and beyond the outermost goes
-//! on with the average slope, so that it can be undone everywhere.
+//! Notation: y a natural score, z the surrogate's; larger is better on both scales. Standardising is z = (y −
+//! mean) / deviation. The copula takes a score of mid-rank r among n to the normal quantile of (r − ½)/n; it
+//! is linear between neighbouring scores, and beyond the outermost has the average slope, so that it is
+//! invertible everywhere.
 
 use crate::normal::quantile;
 
@@ -16,7 +16,7 @@ pub enum ScoreTransform {
     Copula,
 }
 
-/// A strictly increasing map that can be undone.
+/// A strictly increasing, invertible map.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transform {
     /// (y, z), both strictly ascending, never empty.
