@@ -1,5 +1,5 @@
-//! What a search has in a cluster: what its Jobs and pods look like, and what they amount to. No client, no I/O, no
-//! clock: the controller creates what is built here, and reads what is judged here.
+//! The Jobs and pods of a search: how they are built, and how their state is judged. No client, no I/O, no
+//! clock: the controller creates what is built here, and acts on what is judged here.
 
 pub mod build;
 pub mod judge;

@@ -1,9 +1,9 @@
-//! Asks the engine for the next configuration: translates spec and ledger into its words, and its
-//! answer into a plan of a trial. No I/O.
+//! Asks the engine for the next configuration: from spec and ledger to the engine's types, and from its
+//! suggestion to a planned trial. No I/O.
 //!
-//! Observations and pending trials are given in the order of planning, whatever the order in which
-//! results arrived: a suggestion depends on what is known, not on when it became known. A trial that
-//! failed is counted and not suggested again, but is not among the surrogate's data.
+//! Observations and pending trials are given in the order of planning, so that a suggestion does not depend
+//! on the order in which results arrived. A failed trial counts and is not suggested again, but is not in the
+//! surrogate's data.
 
 use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::limits::MESSAGE;
@@ -24,21 +24,21 @@ use autopeft_engine::{
 
 use crate::ledger::{Ledger, Planned};
 
-/// Why the engine has no answer.
+/// Why the engine failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the engine cannot suggest a configuration: {0}")]
 pub struct AskError(#[from] SuggestError);
 
-/// The engine's answer.
+/// The engine's suggestion, if any is left.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Asked {
     /// What to train next.
     Suggestion(Box<Planned>),
-    /// Nothing is left.
+    /// No configuration is left.
     Exhausted,
 }
 
-/// The engine's view of a search, its trials left out.
+/// The engine's view of a search, without its trials.
 pub fn problem(spec: &PeftSearchSpec, space: &SearchSpace, model: &Inspection) -> Problem {
     let AlgorithmSpec {
         seed,
@@ -97,7 +97,7 @@ pub fn problem(spec: &PeftSearchSpec, space: &SearchSpace, model: &Inspection) -
     }
 }
 
-/// What the engine is told of a trial; `None` while it has no result.
+/// A trial as the engine sees it; `None` while it has no result.
 pub fn observation(entry: &LedgerEntry, metric: Metric) -> Option<Observation> {
     let outcome = match entry.state {
         TrialState::Succeeded => {
@@ -117,8 +117,8 @@ pub fn observation(entry: &LedgerEntry, metric: Metric) -> Option<Observation> {
     })
 }
 
-/// The variance of a score that comes from the finite validation set, where it is known: p(1 − p)/n
-/// for an accuracy p on n examples, with p kept an example away from 0 and 1.
+/// The variance of a score that comes from the finite validation set, where it is known: p(1 − p)/n for an
+/// accuracy p on n examples, with p at least one example away from 0 and 1.
 fn validation_noise(score: f64, metric: Metric, examples: Option<u64>) -> Option<f64> {
     let examples = examples.filter(|examples| *examples > 1)? as f64;
     (metric == Metric::Accuracy).then(|| {
@@ -127,8 +127,8 @@ fn validation_noise(score: f64, metric: Metric, examples: Option<u64>) -> Option
     })
 }
 
-/// Asks for the next trial of a search whose score is `metric`; fails with `SuggestError::Cancelled`
-/// soon after `cancelled` answers true.
+/// Asks for the next trial of a search whose score is `metric`; fails with `SuggestError::Cancelled` soon
+/// after `cancelled` returns true.
 pub fn ask(
     problem: &Problem,
     metric: Metric,
@@ -137,8 +137,8 @@ pub fn ask(
 ) -> Result<Asked, AskError> {
     let mut observations = Vec::new();
     let mut pending: Vec<PeftConfiguration> = Vec::new();
-    // The initial design depends on what was chosen before, not on what came of it, so that it can
-    // be drawn ahead of results.
+    // The initial design depends on the configurations chosen before, not on their results, so that it can be
+    // drawn ahead of them.
     let draws = ledger.search_trials().count() < problem.settings.initial_trials;
     for entry in ledger.search_trials() {
         match observation(entry, metric).filter(|_| !draws) {
@@ -234,7 +234,7 @@ fn not_fitted(reason: &str) -> SurrogateStatus {
     }
 }
 
-/// As long as the status may hold.
+/// Truncated to what the status may hold.
 fn shortened(text: &str) -> String {
     text.chars().take(MESSAGE).collect()
 }

@@ -1,6 +1,6 @@
-//! When what came to nothing is tried again, and what is told meanwhile. No clock: the time is an argument.
+//! When failed work is retried, and what is reported meanwhile. No clock: the time is an argument.
 //!
-//! None of it outlives the process: another one tries again at once.
+//! Nothing here outlives the process: a new one retries at once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::trouble::Trouble;
 /// What a Job carries out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Work {
-    /// It looks at model and data before the search begins.
+    /// It inspects model and data before the search begins.
     Inspection,
     /// It trains a trial.
     Trial(u32),
@@ -29,25 +29,25 @@ pub enum Interruption {
     Rejected(String),
 }
 
-/// A trial that was evicted more often than this is started again after a pause, and told.
+/// A trial that was evicted more often than this backs off, and is reported.
 const EVICTED_OFTEN: u32 = 3;
 
-/// An attempt that was interrupted, and after which the next is not started at once.
+/// An interrupted attempt after which the next is not started at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setback {
-    /// What came to nothing.
+    /// What was interrupted.
     pub work: Work,
     /// The UID of its Job.
     pub job: String,
-    /// What is to be told.
+    /// What to report.
     pub trouble: Trouble,
-    /// How many there were in a row, at least.
+    /// How many in a row there were at least.
     pub at_least: u32,
 }
 
 impl Setback {
-    /// What the interruption of a trial's due attempt means for the next one; `None` where it is started at once.
-    /// `job` is the name and the UID of the attempt's Job.
+    /// What the interruption of a trial's current attempt means for the next; `None` if that is started at
+    /// once. `job` is the name and the UID of the attempt's Job.
     pub fn of(
         entry: &LedgerEntry,
         (name, uid): (&str, &str),
@@ -55,7 +55,7 @@ impl Setback {
     ) -> Option<Self> {
         let (trouble, at_least) = match interruption {
             Interruption::Evicted(why) => {
-                // Once or twice is as it should be.
+                // A few evictions are normal.
                 let before = (entry.attempt - 1).saturating_sub(entry.failed_attempts);
                 let at_least = before.checked_sub(EVICTED_OFTEN)? + 1;
                 let message = format!(
@@ -79,7 +79,7 @@ impl Setback {
     }
 }
 
-/// The pause after failures in a row.
+/// The back-off after failures in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Backoff {
     count: u32,
@@ -88,7 +88,7 @@ struct Backoff {
 }
 
 impl Backoff {
-    /// How much of it is left. The clock may have been set back.
+    /// The remaining time. The clock may have been set back.
     fn left(&self, now: Timestamp) -> Option<Duration> {
         let elapsed = now.duration_since(self.since).unsigned_abs();
         self.length
@@ -97,7 +97,7 @@ impl Backoff {
     }
 }
 
-/// Work of one kind and one spec that came to nothing in a row through what is around it.
+/// The latest setback of one kind of work under one spec.
 #[derive(Clone, Debug)]
 struct LastSetback {
     trouble: Trouble,
@@ -108,7 +108,7 @@ struct LastSetback {
     generation: Option<i64>,
 }
 
-/// The pauses of one search.
+/// The back-offs of one search.
 #[derive(Clone, Debug)]
 pub struct Backoffs {
     patience: Patience,
@@ -143,18 +143,18 @@ impl Backoffs {
         }
     }
 
-    /// Notes that a Job may not be created.
+    /// Records that the API server refused to create a Job.
     pub fn creation_refused(&mut self, trouble: Trouble, now: Timestamp) {
         let before = self.refusal.as_ref().map(|(_, backoff)| backoff.count);
         self.refusal = Some((trouble, self.backoff(before, 0, now)));
     }
 
-    /// Notes that a Job was created, or that nothing is created any more.
+    /// Records that a Job was created, or that none is to be created any more.
     pub fn creation_allowed(&mut self) {
         self.refusal = None;
     }
 
-    /// Notes that a Job came to nothing, once for each.
+    /// Records a setback, once for each Job.
     pub fn add_setback(&mut self, setback: &Setback, generation: Option<i64>, now: Timestamp) {
         let Setback {
             work,
@@ -176,25 +176,25 @@ impl Backoffs {
         self.setbacks.insert(*work, latest);
     }
 
-    /// Keeps the setbacks of this spec alone: another may be mended, and is tried at once.
+    /// Keeps only the setbacks of this spec: a changed one may be fixed, and is tried at once.
     pub fn keep_setbacks_of(&mut self, generation: Option<i64>) {
         self.setbacks
             .retain(|_, last| last.generation == generation);
     }
 
-    /// Keeps the setbacks of open trials alone.
+    /// Keeps only the setbacks of open trials.
     pub fn keep_setbacks_while(&mut self, is_open: impl Fn(u32) -> bool) {
         self.setbacks
             .retain(|work, _| matches!(work, Work::Trial(trial) if is_open(*trial)));
     }
 
-    /// Takes in that a Job's container has begun: where an earlier one came to nothing, that is over.
+    /// Records that a Job's container has started: setbacks of earlier Jobs are over.
     pub fn has_begun(&mut self, work: Work, job: &str) {
         self.setbacks
             .retain(|of, last| *of != work || last.job == job);
     }
 
-    /// What the engine, the API server and the nodes refuse, for the user to know.
+    /// The troubles with the engine, the API server and the nodes, for the user.
     pub fn troubles(&self) -> Vec<Trouble> {
         let engine = self.engine.iter().map(|(trouble, _)| trouble);
         let refusal = self.refusal.iter().map(|(trouble, _)| trouble);
@@ -212,7 +212,7 @@ impl Backoffs {
             .max()
     }
 
-    /// How long until something may be done that may not now: a Job be created, the engine be asked.
+    /// How long until the first back-off ends.
     pub fn shortest(&self, now: Timestamp) -> Option<Duration> {
         let refusal = self.refusal.iter().map(|(_, backoff)| backoff);
         let setbacks = self.setbacks.values().map(|last| &last.backoff);
@@ -224,25 +224,25 @@ impl Backoffs {
             .min()
     }
 
-    /// Notes that the engine failed.
+    /// Records that the engine failed.
     pub fn engine_failed(&mut self, trouble: Trouble, now: Timestamp) {
         let before = self.engine.as_ref().map(|(_, backoff)| backoff.count);
         self.engine = Some((trouble, self.backoff(before, 0, now)));
     }
 
-    /// Notes that the engine answered.
+    /// Records that the engine succeeded.
     pub fn engine_succeeded(&mut self) {
         self.engine = None;
     }
 
-    /// Whether the engine failed and the pause after that is over.
+    /// Whether the engine failed and its back-off is over.
     pub fn engine_may_retry(&self, now: Timestamp) -> bool {
         let mut failed = self.engine.iter();
         failed.any(|(_, backoff)| backoff.left(now).is_none())
     }
 
-    /// Notes that the shell came to nothing, and gives the pause, of `most` at most. What is tried during a pause,
-    /// because something has changed, does not make it longer.
+    /// Records that the shell failed, and returns its back-off, at most `most`. A retry during a back-off,
+    /// because something has changed, does not extend it.
     pub fn shell_failed(&mut self, most: Duration, now: Timestamp) -> Duration {
         if let Some(last) = &self.shell
             && let Some(left) = last.left(now)
@@ -255,12 +255,12 @@ impl Backoffs {
         backoff.length
     }
 
-    /// Whether the shell failed since it last came through.
+    /// Whether the shell failed since it last succeeded.
     pub fn is_failing(&self) -> bool {
         self.shell.is_some()
     }
 
-    /// Notes that the shell came through.
+    /// Records that the shell succeeded.
     pub fn shell_succeeded(&mut self) {
         self.shell = None;
     }

@@ -1,7 +1,7 @@
 //! Which fields of a spec may change while a search is under way. No I/O.
 //!
-//! A field may change where no past decision and no past result depends on it: the search goes on as
-//! if it had been so from now on. Everything else would make the trials incomparable.
+//! A field may change where no past decision and no past result depends on it: the search continues with the
+//! new value. Any other change would make the trials incomparable.
 
 use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::rules::FIXED;

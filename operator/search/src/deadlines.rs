@@ -1,24 +1,23 @@
-//! What ends a search from outside of its trials: time, room, and how long its object is kept after. No clock.
+//! Limits of a whole search: its deadline, the size of its object, and its time to live. No clock.
 
 use autopeft_crds::PeftSearch;
 use autopeft_crds::PeftSearchSpec;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-/// The size of an object, bytes of JSON, from which on it takes no more trials: etcd takes no request of more
-/// than 1.5 MiB.
+/// The size of an object, bytes of JSON, from which on no trial is added: etcd's request limit is 1.5 MiB.
 const FULL: usize = 600_000;
 
-/// Whether an object has grown so large that no more trials should be added.
+/// Whether an object is too large for more trials.
 pub fn is_full(search: &PeftSearch) -> bool {
     serde_json::to_vec(search).is_ok_and(|object| object.len() >= FULL)
 }
 
-/// When a search that began at `start` has to end; `None` where it may take as long as it takes.
+/// The deadline of a search that began at `start`, if it has one.
 pub fn deadline(spec: &PeftSearchSpec, start: Timestamp) -> Option<Timestamp> {
     Some(after(start, spec.active_deadline_seconds?))
 }
 
-/// When the object of a search that ended at `end` is deleted; `None` where it is kept.
+/// When the object of a search that ended at `end` is deleted, if at all.
 pub fn expiry(spec: &PeftSearchSpec, end: Timestamp) -> Option<Timestamp> {
     Some(after(end, spec.ttl_seconds_after_finished?))
 }

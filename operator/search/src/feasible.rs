@@ -5,7 +5,7 @@ use autopeft_crds::{Decimal, FieldError};
 
 use crate::measures::Subject;
 
-/// Rejects a bound that no configuration of the space is within.
+/// Rejects a bound that excludes every configuration of the space.
 pub fn check(subject: &Subject) -> Result<(), FieldError> {
     let least = subject.problem.space.least_parameters();
     let of_cost = |name| name == ObjectiveName::TrainableParameters;
@@ -22,7 +22,7 @@ pub fn check(subject: &Subject) -> Result<(), FieldError> {
                 format!(
                     "{bound} % of the backbone is {most} parameters, and the smallest configuration of the search space has {least} ({percent} %)"
                 ),
-                "raise the bound, or let spec.searchSpace have smaller ones",
+                "raise the bound, or add smaller sizes to spec.searchSpace",
             ))
         }
         _ => Ok(()),

@@ -1,25 +1,25 @@
-//! Whether a fit of the surrogate can be believed. No I/O.
+//! Whether a fit of the surrogate can be trusted. No I/O.
 
 use autopeft_crds::Decimal;
 use autopeft_crds::status::SurrogateStatus;
 
-/// Chains have not mixed above this split R-hat. The usual limit for estimates is 1.01 (Vehtari et
-/// al., Bayesian Analysis 2021); a suggestion bears more, and a chain of 128 draws shows less.
-pub const MOST_R_HAT: f64 = 1.2;
+/// Chains have not mixed above this split R-hat. The usual limit for estimates is 1.01 (Vehtari et al.,
+/// Bayesian Analysis 2021); a suggestion tolerates more, and 128 draws measure it less precisely.
+pub const MAX_R_HAT: f64 = 1.2;
 
-/// A chain with fewer effective samples than this knows little more than a single position.
-pub const LEAST_EFFECTIVE_SAMPLES: f64 = 10.0;
+/// A chain with fewer effective samples than this is little better than a single sample.
+pub const MIN_EFFECTIVE_SAMPLES: f64 = 10.0;
 
-/// What a fit is worth.
+/// The quality of a fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// The sampler's samples can be believed.
+    /// The sampler's samples can be trusted.
     Fitted,
-    /// The sampler was given up, or the acquisition could not be used.
+    /// The sampler failed, or the acquisition function could not be used.
     FellBack,
-    /// The largest R-hat is above `MOST_R_HAT`.
+    /// The largest R-hat is above `MAX_R_HAT`.
     NotMixed,
-    /// The smallest effective sample size is below `LEAST_EFFECTIVE_SAMPLES`.
+    /// The smallest effective sample size is below `MIN_EFFECTIVE_SAMPLES`.
     FewEffectiveSamples,
 }
 
@@ -34,7 +34,7 @@ impl Health {
         }
     }
 
-    /// Whether the search is healthy.
+    /// Whether the surrogate is healthy.
     pub fn is_well(self) -> bool {
         self == Self::Fitted
     }
@@ -47,10 +47,10 @@ pub fn of(fit: &SurrogateStatus) -> Health {
     };
     if fit.method != "Nuts" || fit.reason.is_some() {
         Health::FellBack
-    } else if beyond(fit.max_r_hat, &|r_hat| r_hat > MOST_R_HAT) {
+    } else if beyond(fit.max_r_hat, &|r_hat| r_hat > MAX_R_HAT) {
         Health::NotMixed
     } else if beyond(fit.min_effective_samples, &|size| {
-        size < LEAST_EFFECTIVE_SAMPLES
+        size < MIN_EFFECTIVE_SAMPLES
     }) {
         Health::FewEffectiveSamples
     } else {

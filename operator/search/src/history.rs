@@ -10,7 +10,7 @@ use crate::ledger::{Event, Ledger, LedgerError};
 /// The version of the journal's format.
 pub const FORMAT: u32 = 1;
 
-/// What a search is: the journal's first line.
+/// The journal's first line: the identity of the search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Header {
@@ -26,7 +26,7 @@ pub struct Header {
     pub at: Timestamp,
     /// The spec that the search began with.
     pub spec: PeftSearchSpec,
-    /// What the model and the data turned out to be.
+    /// Facts about the model and the data.
     pub inspection: Inspection,
 }
 
@@ -61,13 +61,13 @@ pub struct Stamped {
 /// What was read from a journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct History {
-    /// What the search is.
+    /// The journal's first line.
     pub header: Header,
     /// What happened, in order.
     pub events: Vec<Stamped>,
     /// Whether a torn last line was dropped.
     pub torn: bool,
-    /// The bytes that are whole.
+    /// The number of bytes in complete lines.
     pub length: u64,
 }
 
@@ -98,10 +98,10 @@ impl History {
     }
 }
 
-/// Why a line is none of a journal.
+/// Why a line of a journal is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
-    /// It is not what was written.
+    /// It is damaged.
     #[error("{0}")]
     Damaged(String),
     /// The first line names another format.
@@ -121,7 +121,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Takes the next line, its end included.
+    /// Takes the next line, with its line ending.
     pub fn line(&mut self, bytes: &[u8]) -> Result<(), LineError> {
         let Some((history, ledger)) = &mut self.read else {
             let header = header(bytes)?;
@@ -154,7 +154,7 @@ impl Reader {
         Ok(())
     }
 
-    /// What was read; `None` without a first line. `torn` tells that a line without its end was left out.
+    /// What was read; `None` without a first line. `torn`: a last line without its line ending was dropped.
     pub fn end(self, torn: bool) -> Option<History> {
         let (history, _) = self.read?;
         Some(History { torn, ..history })
@@ -173,8 +173,8 @@ fn header(bytes: &[u8]) -> Result<Header, LineError> {
     }
 }
 
-/// What is wrong with a document of one line, and at which byte of it. The parser counts lines within the
-/// document, which would be taken for lines of the file.
+/// What is wrong with a one-line document, and at which byte. The parser's line number is dropped: it would
+/// be mistaken for the file's.
 fn damaged(error: &serde_json::Error) -> LineError {
     let text = error.to_string();
     let suffix = format!(" at line {} column {}", error.line(), error.column());

@@ -1,5 +1,5 @@
-//! The step before a search: the trainer inspects model and data. What is made of it, and the status until the
-//! first trial. No I/O, no clock.
+//! The step before a search: the trainer inspects model and data. Decisions about it, and the status until
+//! the first trial. No I/O, no clock.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::object;
 use crate::status::NOT_WAITING;
 use crate::trouble::Trouble;
 
-/// Where the run of an inspection stands.
+/// The state of an inspection's run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Run {
     /// There is none.
@@ -38,9 +38,9 @@ pub struct Situation<'a> {
     pub search: &'a PeftSearch,
     /// The run.
     pub run: &'a Run,
-    /// How long until one may be started again.
+    /// How long until the next may be started.
     pub pause: Option<Duration>,
-    /// What is told of those before.
+    /// Why earlier ones failed.
     pub troubles: &'a [Trouble],
     /// The time.
     pub now: Timestamp,
@@ -49,24 +49,24 @@ pub struct Situation<'a> {
 /// What to do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    /// Where the search stands; what is to be written.
+    /// The state of the search, to be written to its status.
     pub early: Early,
-    /// What is done with the run.
+    /// What to do with the run.
     pub step: Step,
-    /// When to ask again if nothing happens before.
+    /// When to decide again if nothing happens before.
     pub wake: Option<Timestamp>,
 }
 
-/// What is done with an inspection's run.
+/// What to do with an inspection's run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// Nothing; a trouble to be told where it waits.
+    /// Nothing; with the trouble to report if it is stuck.
     Wait(Option<Trouble>),
-    /// It is started.
+    /// Start it.
     Start,
-    /// It is cleared away.
+    /// Remove it.
     Clear,
-    /// It is cleared away, and the next begins after a pause: it came to nothing.
+    /// Remove it, and start the next after a back-off: it failed.
     Retry(Trouble),
 }
 
@@ -139,27 +139,27 @@ fn spec_hash(spec: &PeftSearchSpec) -> String {
     hex_prefix(looked_at.to_string().as_bytes())
 }
 
-/// The inspection that a search goes by. One of a spec that has changed since counts for nothing; once a
-/// trial is planned, nobody can change what was looked at.
+/// The inspection that a search uses. One of an earlier spec is ignored; once a trial is planned, the
+/// inspected fields are immutable.
 pub fn known(search: &PeftSearch) -> Option<&Inspection> {
     let status = search.status.as_ref()?;
     let found = status.inspection.as_ref()?;
     let is_current = match &found.spec_hash {
         Some(hash) => *hash == spec_hash(&search.spec),
-        // 0.1.0 wrote none, and let nothing change.
+        // 0.1.0 wrote none; its specs were immutable.
         None => status.observed_generation == search.metadata.generation,
     };
     (is_current || !status.ledger.is_empty()).then_some(found)
 }
 
-/// Where a search stands before its first trial.
+/// The state of a search before its first trial.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Early {
-    /// The trainer looks at model and data.
+    /// The trainer inspects model and data.
     Inspecting,
-    /// The spec cannot be searched; one sentence for each error.
+    /// The spec is invalid; one sentence for each error.
     Invalid(Vec<String>),
-    /// The trainer refuses model or data.
+    /// The trainer rejects model or data.
     BadInput(String),
     /// `activeDeadlineSeconds` have passed.
     Late(String),
@@ -168,7 +168,7 @@ pub enum Early {
 }
 
 impl Early {
-    /// What there is to know of the input.
+    /// The facts about the input.
     fn found(&self) -> Option<&Inspection> {
         match self {
             Self::Found(found) => Some(found),
@@ -276,7 +276,7 @@ pub fn status(search: &PeftSearch, early: &Early, now: Timestamp) -> PeftSearchS
             }),
             None => known(search).cloned(),
         },
-        // What was found is kept.
+        // The rest is kept.
         ..before
     }
 }

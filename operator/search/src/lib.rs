@@ -1,7 +1,7 @@
-//! What a search is and does next: the rules of both shells, as functions over plain data.
+//! The state of a search and the decisions about it, shared by both shells: functions over plain data.
 //!
-//! A shell reads, writes and waits; everything it writes and everything it waits for is decided here. There is
-//! no client, no file, no task and no clock in this crate: the time is an argument.
+//! A shell reads, writes and waits; what it writes and what it waits for is decided here. There is no client,
+//! no file, no task and no clock in this crate: the time is an argument.
 
 pub mod ask;
 pub mod backoff;

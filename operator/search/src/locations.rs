@@ -1,4 +1,4 @@
-//! Where a source is: a directory or a repository of the hub. Looks at nothing itself.
+//! Where a source is: a directory or a repository of the hub. No I/O.
 
 use std::path::{Path, PathBuf};
 
@@ -13,14 +13,14 @@ pub enum Location {
         path: PathBuf,
         /// The manifest's field, or the flag, that says so.
         field: String,
-        /// What would help where it is missing.
+        /// What to do if it is missing.
         remedy: &'static str,
     },
     /// `hf://owner/name@revision`.
     Hub(String),
 }
 
-/// Why a source is nowhere on this machine.
+/// Why a source is not on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
     /// The claim has no directory on this machine.
@@ -32,27 +32,27 @@ pub enum LocationError {
         field: String,
         /// The claim.
         name: String,
-        /// The flag that takes the source's place.
+        /// The flag that overrides the source.
         flag: &'static str,
     },
-    /// Nobody mounts images here.
+    /// Images cannot be mounted here.
     #[error(
         "{field}: an image volume is mounted by a cluster's kubelet, not on this machine; give {flag} DIR"
     )]
     Image {
         /// The field.
         field: String,
-        /// The flag that takes the source's place.
+        /// The flag that overrides the source.
         flag: &'static str,
     },
-    /// The source names no place.
+    /// The source names no location.
     #[error(
         "{field}: it names no location of the files; give one of path, claim and hub, or give {flag} DIR"
     )]
     Nowhere {
         /// The field.
         field: String,
-        /// The flag that takes the source's place.
+        /// The flag that overrides the source.
         flag: &'static str,
     },
 }
@@ -60,9 +60,9 @@ pub enum LocationError {
 /// Which source of a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner {
-    /// The field that has it.
+    /// Its field.
     pub field: &'static str,
-    /// The flag that takes its place.
+    /// The flag that overrides it.
     pub flag: &'static str,
 }
 
@@ -77,8 +77,8 @@ pub const DATA: Owner = Owner {
     flag: "--data",
 };
 
-/// Where a source is, with the directory that `taken` puts in its place, if any. Relative paths are taken from
-/// `base`, and `claims` has the directories that stand for claims, by name.
+/// Where a source is; `taken` overrides it, if given. Relative paths are relative to `base`, and `claims` has
+/// the directories of claims, by name.
 pub fn locate(
     source: &Source,
     owner: Owner,

@@ -1,4 +1,4 @@
-//! What people are told of a search as it goes: a line an event, and at the end what would make it go on. No I/O.
+//! The log lines of a search, one per event, and what would make an ended search continue. No I/O.
 
 use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::status::{LedgerEntry, PeftSearchStatus, TrialState};
@@ -9,11 +9,11 @@ use crate::ledger::{ConclusionReason, Event, RetryCause};
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// For who looks for a fault.
+    /// For debugging.
     Detail,
-    /// For everybody.
+    /// For every user.
     Normal,
-    /// Something to see to.
+    /// Something that needs attention.
     Warning,
 }
 
@@ -57,13 +57,13 @@ impl Line {
     }
 }
 
-/// What is told of a trial that is stopped because the search ends.
+/// The line of a trial that is stopped because the search ends.
 pub fn stopped(trial: u32) -> Line {
     let text = format!("trial {trial} is stopped because the search has ended");
     Line::new(Level::Normal, trial, text)
 }
 
-/// What is told of an event that was written down; `status` is the search with it.
+/// The line of a recorded event; `status` includes the event.
 pub fn line(event: &Event, status: &PeftSearchStatus) -> Option<Line> {
     Some(match event {
         Event::Planned(planned) => {
@@ -132,7 +132,7 @@ pub fn line(event: &Event, status: &PeftSearchStatus) -> Option<Line> {
     })
 }
 
-/// `attempt` is the one that is due.
+/// `attempt` is the next one.
 fn retry(trial: u32, attempt: u32, cause: &RetryCause) -> Line {
     let ended = attempt.saturating_sub(1);
     match cause {
@@ -192,7 +192,7 @@ fn result(entry: &LedgerEntry, status: &PeftSearchStatus) -> Line {
     }
 }
 
-/// What would make a search go on that has ended for this reason.
+/// What would make a search continue that has ended for this reason.
 pub fn remedy(reason: ConclusionReason, spec: &PeftSearchSpec) -> String {
     match reason {
         ConclusionReason::MaxTrialsReached => format!(

@@ -1,4 +1,4 @@
-//! What the ledger's scores amount to: the front, its hypervolume, whether it still grows. No I/O.
+//! Measures of the ledger's scores: the front, its hypervolume, convergence. No I/O.
 
 use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::spec::ConvergenceSpec;
@@ -10,19 +10,19 @@ use autopeft_engine::{FrontPoint, Observation, Outcome, Problem, Reference};
 use crate::ask;
 use crate::ledger::Ledger;
 
-/// What a search is about: the spec, and what it means for the model.
+/// The spec, resolved against the model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subject {
-    /// What the user asked for.
+    /// The spec.
     pub spec: PeftSearchSpec,
     /// The model and the data.
     pub model: Inspection,
-    /// The same for the engine.
+    /// The engine's view of both.
     pub problem: Problem,
 }
 
 impl Subject {
-    /// Puts a spec and a model together.
+    /// Resolves a spec against a model.
     pub fn new(spec: &PeftSearchSpec, space: &SearchSpace, model: &Inspection) -> Self {
         Self {
             spec: spec.clone(),
@@ -38,7 +38,7 @@ impl Subject {
     }
 }
 
-/// What the trials with a score amount to.
+/// The measures of the trials with a score.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Measures {
     /// The best score.
@@ -53,9 +53,9 @@ pub struct Measures {
     pub dominated: bool,
 }
 
-/// The problem with the reference point that progress is measured against, and from how many trials that one was
-/// inferred. A point that is not given is inferred when the initial design has ended (or the search has) from the
-/// results until then, and stays: what is shown as progress never falls because the point moves. `None` before.
+/// The problem with the reference point that progress is measured against, and from how many trials that one
+/// was inferred. A point that is not given is inferred once, when the initial design (or the search) has
+/// ended, and then kept, so that the hypervolume never falls because the point moves. `None` before.
 fn scale(subject: &Subject, ledger: &Ledger) -> Option<(Problem, Option<u32>)> {
     let problem = &subject.problem;
     if problem.reference.is_some() {
@@ -101,15 +101,15 @@ pub fn measure(subject: &Subject, ledger: &Ledger) -> Measures {
             .into_iter()
             .filter_map(|point| member(point, &entries, subject))
             .collect(),
-        // Whether it still grows is judged by the trace below.
+        // Convergence is judged by the trace below.
         hypervolume: volume.and_then(|volume| Decimal::new(six_decimals(volume)).ok()),
         reference: reference.and_then(|(reference, trials)| point(reference, trials, subject)),
         dominated: reference.is_some_and(|(reference, _)| reference.dominated),
     }
 }
 
-/// Whether no trial has a higher score than a model that gives every example the same answer; that score. `None` where
-/// one has, none has a score, or the inspection has not told.
+/// The constant predictor's score, if no trial scores more. `None` if one does, if none has a score, or if
+/// the constant score is unknown.
 pub fn unbeaten_constant(subject: &Subject, best: Option<Decimal>) -> Option<Decimal> {
     let ConstantScore { metric, score } = subject.model.constant_score.as_ref()?;
     let is_comparable = *metric == subject.spec.task.score_metric();
@@ -127,8 +127,8 @@ pub fn beats_reference(subject: &Subject, entry: &LedgerEntry) -> bool {
             .is_some_and(|reference| reference.dominated)
 }
 
-/// Whether the hypervolume has grown by less than the tolerance over the last trials, the initial
-/// design left out. It is measured against one reference point.
+/// Whether the hypervolume has grown by less than the tolerance over the last trials, the initial design left
+/// out. Both values are against the same reference point.
 pub fn has_converged(subject: &Subject, ledger: &Ledger) -> bool {
     let Some(ConvergenceSpec { trials, tolerance }) = &subject.spec.convergence else {
         return false;
@@ -136,7 +136,7 @@ pub fn has_converged(subject: &Subject, ledger: &Ledger) -> bool {
     let initial = subject.problem.settings.initial_trials;
     let window = *trials as usize;
     let (_, mut observations) = observed(subject, ledger);
-    // A trial that was given up says nothing about the front.
+    // A failed trial says nothing about the front.
     observations.retain(|observation| observation.outcome != Outcome::Failed);
     if observations.len() < initial.saturating_add(window) {
         return false;
@@ -167,7 +167,7 @@ pub fn trace(subject: &Subject, ledger: &Ledger) -> Vec<(u32, f64)> {
     entries.iter().map(|entry| entry.trial).zip(trace).collect()
 }
 
-/// The trials that the engine has seen the end of.
+/// The finished trials, as the engine sees them.
 fn observed<'a>(subject: &Subject, ledger: &'a Ledger) -> (Vec<&'a LedgerEntry>, Vec<Observation>) {
     let metric = subject.spec.task.score_metric();
     ledger
@@ -192,7 +192,7 @@ fn member(point: FrontPoint, entries: &[&LedgerEntry], subject: &Subject) -> Opt
     })
 }
 
-/// What is for people alone is told no more finely.
+/// Rounding for people.
 fn six_decimals(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }

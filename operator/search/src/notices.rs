@@ -1,4 +1,4 @@
-//! What a search's user is notified of: each becomes a Kubernetes event. No I/O.
+//! Notices for the user of a search: each becomes a Kubernetes event. No I/O.
 //!
 //! A reason is one of the list in docs/failures.md.
 
@@ -10,12 +10,12 @@ use crate::ledger::{Event, Ledger, Recorded, RetryCause};
 use crate::log::{self, Line};
 use crate::object;
 
-/// One thing that a user is notified of.
+/// A notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// Whether somebody may want to look at it.
+    /// Whether it is a warning.
     pub is_warning: bool,
-    /// The trial and the attempt that it is about.
+    /// The trial and the attempt it is about.
     pub about: Option<(u32, u32)>,
     /// Why, in one word.
     pub reason: String,
@@ -24,7 +24,7 @@ pub struct Notice {
 }
 
 impl Notice {
-    /// Something that went as it should.
+    /// A notice of type Normal.
     pub fn normal(reason: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             is_warning: false,
@@ -34,7 +34,7 @@ impl Notice {
         }
     }
 
-    /// Something that somebody may want to look at.
+    /// A notice of type Warning.
     pub fn warning(reason: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             is_warning: true,
@@ -43,8 +43,8 @@ impl Notice {
     }
 }
 
-/// The line about an event that was written down, and the notice where there is one. `ledger` and `status` are those
-/// after it; the end of a search is noticed in its status.
+/// The log line of a recorded event, and its notice, if any. `ledger` and `status` are those after the event;
+/// the notice of a search's end comes from its status.
 pub fn of_event(
     event: &Event,
     ledger: &Ledger,
@@ -82,7 +82,7 @@ pub fn of_event(
     Some((line, Some(notice)))
 }
 
-/// What is new in a search whose status was `before` and has become `after`.
+/// The notices of a status that changed from `before` to `after`.
 pub fn of_change(
     search: &PeftSearch,
     before: Option<&PeftSearchStatus>,
@@ -126,7 +126,7 @@ fn begun(spec: &PeftSearchSpec) -> String {
     )
 }
 
-/// A front with a configuration that the one before has not.
+/// The notice of a front with a new configuration.
 fn better_front(before: Option<&PeftSearchStatus>, after: &PeftSearchStatus) -> Option<Notice> {
     let known = before.map_or(&[][..], |before| &before.pareto_front);
     let is_known = |trial: u32| known.iter().any(|member| member.trial == trial);
@@ -146,7 +146,7 @@ fn better_front(before: Option<&PeftSearchStatus>, after: &PeftSearchStatus) -> 
     ))
 }
 
-/// The end of the search, or another end than before.
+/// The notice of the search's end, or of another end than before.
 fn end(before: Option<&PeftSearchStatus>, after: &PeftSearchStatus) -> Option<Notice> {
     let now = object::find(&after.conditions, "Succeeded")?;
     let then = before.and_then(|before| object::find(&before.conditions, "Succeeded"));

@@ -1,5 +1,5 @@
-//! Between an object and a ledger: what a status says has happened, and the status that says so. No
-//! I/O, no clock.
+//! Between an object and a ledger: the ledger that a status stores, and the status of a ledger. No I/O, no
+//! clock.
 
 use autopeft_crds::PeftSearch;
 use autopeft_crds::status::{PeftSearchStatus, UNSEEN};
@@ -9,8 +9,8 @@ use k8s_openapi::jiff::Timestamp;
 use crate::ledger::{BadInput, Conclusion, ConclusionReason, Ledger, RestoreError, Restored};
 use crate::trouble::Trouble;
 
-/// The ledger that an object's status holds. A search that had ended is judged anew where its spec
-/// has changed since.
+/// The ledger that an object's status holds. A search that had ended is judged again if its spec has changed
+/// since.
 pub fn ledger(
     search: &PeftSearch,
     bad_input: Option<BadInput>,
@@ -70,15 +70,14 @@ pub fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition
     conditions.iter().find(|condition| condition.type_ == kind)
 }
 
-/// Adds to a fresh status what only the cluster knows: troubles, and since when each condition has
-/// been what it is.
+/// Adds to a new status what only the cluster knows: troubles, and the conditions' transition times.
 pub fn settle(
     mut status: PeftSearchStatus,
     before: Option<&PeftSearchStatus>,
     troubles: &[Trouble],
     now: Timestamp,
 ) -> PeftSearchStatus {
-    // A queue is waited for; what stands beside it has to be seen to.
+    // Waiting in a queue is normal; any other trouble needs attention and comes first.
     let pressing = troubles.iter().find(|trouble| trouble.reason != "Queued");
     if let Some(trouble) = pressing.or(troubles.first()) {
         let degraded = status
@@ -93,7 +92,7 @@ pub fn settle(
         }
     }
     status.other = before.map_or_else(Default::default, |before| before.other.clone());
-    // An edit that gives nothing more to do is no new end.
+    // An edit of the spec that adds no work keeps the completion time.
     if let Some(before) = before
         && let (Some(at), Some(_)) = (&before.completion_time, &status.completion_time)
         && before.ledger == status.ledger
@@ -110,8 +109,7 @@ pub fn settle(
     status
 }
 
-/// The Degraded condition of a status, where the one before did not say it: it has turned true, or is so
-/// for another reason.
+/// The Degraded condition of a status, if it has become true or has another reason than before.
 pub fn newly_degraded<'a>(
     before: Option<&PeftSearchStatus>,
     status: &'a PeftSearchStatus,
@@ -125,7 +123,7 @@ pub fn newly_degraded<'a>(
     })
 }
 
-/// The status as it is, with a place for what is wrong.
+/// The current status, with a Degraded condition to fill in.
 pub fn with_degraded(search: &PeftSearch, now: Timestamp) -> PeftSearchStatus {
     let mut status = search.status.clone().unwrap_or_default();
     if find(&status.conditions, "Degraded").is_none() {

@@ -1,58 +1,58 @@
-//! How long is waited, and for what: one value, so that a test can have all of it shorter. No clock.
+//! Timeouts, intervals and back-offs in one value, so that tests can scale all of them. No clock.
 
 use std::time::Duration;
 
-/// How long each thing is waited for. `Patience::default()` is what a cluster needs.
+/// How long to wait for each thing. `Patience::default()` is what a cluster needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
     /// For the termination message of a pod that ended well.
     pub message: Duration,
     /// For the end of the pods of a Job that ended.
     pub pods: Duration,
-    /// For the end of a pod that is being deleted, beyond its grace period. A kubelet that is there needs seconds.
+    /// For the end of a pod that is being deleted, beyond its grace period. A live kubelet needs seconds.
     pub deletion: Duration,
-    /// For a Job or a pod that waits, before its user is told.
+    /// For a Job or a pod that waits, before it is reported.
     pub waiting: Duration,
-    /// For the start of a pod that has a node: the first time, a node fetches the image meanwhile.
+    /// For the start of a scheduled pod: the node may have to pull the image first.
     pub start: Duration,
-    /// How much shorter than its Job's deadline a container that the deadline ended may have run: its pod was found a
-    /// node, and it was given time to end.
+    /// How much shorter than its Job's deadline a container that the deadline ended may have run: scheduling
+    /// and the grace period take time.
     pub slack: Duration,
-    /// For a Job that was created to be in the cache, before it is looked for.
+    /// For a created Job to be in the cache, before the API server is asked for it.
     pub cached: Duration,
-    /// For a removal that was asked for to show in the caches, before it is asked for again.
+    /// For a requested deletion to show in the caches, before it is requested again.
     pub removal: Duration,
-    /// The pause after a first failure. It doubles with each that follows.
+    /// The back-off after a first failure. It doubles with each further one.
     pub first_pause: Duration,
-    /// The longest pause after a failure.
+    /// The longest back-off after a failure.
     pub longest_pause: Duration,
-    /// The longest pause while the API server is away: it comes back without a word.
+    /// The longest back-off while the API server is unreachable: nothing announces its return.
     pub away: Duration,
-    /// Until what should have changed by itself is looked at again.
+    /// Until something that should have changed by itself is checked again.
     pub look: Duration,
-    /// Until a Job that runs is looked at again: that a pod does not start is no event.
+    /// Until a running Job is checked again: a pod that does not start causes no watch event.
     pub look_at_jobs: Duration,
     /// The same for an inspection.
     pub look_at_inspection: Duration,
-    /// The longest that a watch lives: a dead one is noticed soon after.
+    /// The longest life of a watch: a dead one is noticed soon after.
     pub watch: Duration,
-    /// The pause before a watch that could not be begun is begun again. It doubles, three times at most.
+    /// The back-off before a watch that could not be started is retried. It doubles, three times at most.
     pub watch_pause: Duration,
-    /// How long a watch that was denied is told: one that is allowed again says nothing until something changes.
+    /// How long a denied watch is reported: one that is allowed again sends nothing until something changes.
     pub watch_denied: Duration,
-    /// For the caches to fill, before it is said that they do not.
+    /// For the caches to fill, before it is reported that they do not.
     pub caches: Duration,
-    /// For pods that are being deleted, at the end of the process.
+    /// For pods that are being deleted, when the process terminates.
     pub linger: Duration,
     /// For the deletion of a namespace to reach all of its pods.
     pub notice: Duration,
-    /// Between two looks for Jobs and pods whose search is gone.
+    /// Between two sweeps for Jobs and pods whose search is gone.
     pub sweep: Duration,
-    /// Until Jobs and pods that have lost their labels are looked for; the API server is asked for every Job in reach.
+    /// Until the sweep for Jobs and pods that have lost their labels, which lists every Job within reach.
     pub sweep_unlabelled: Duration,
-    /// The same after a search has gone: the garbage collector may be about to see to what it leaves behind.
+    /// The same after a search was deleted: the garbage collector may be about to delete its Jobs.
     pub sweep_after_deletion: Duration,
-    /// The longest pause between two such looks; it doubles while nothing is found.
+    /// The longest interval between two such sweeps; it doubles while nothing is found.
     pub longest_sweep: Duration,
 }
 
@@ -95,8 +95,8 @@ impl Default for Patience {
 pub const SMALLEST_SCALE: f64 = 0.01;
 
 impl Patience {
-    /// All of it times `factor`, which is between `SMALLEST_SCALE` and 1 (what is beyond is taken as the nearest). A
-    /// watch lives for a second at least, the least that the API server can be asked for.
+    /// Everything times `factor`, clamped to `SMALLEST_SCALE` to 1. A watch lives for at least a second, the
+    /// API server's minimum.
     pub fn scaled(self, factor: f64) -> Self {
         let factor = factor.clamp(SMALLEST_SCALE, 1.0);
         let scaled = |duration: Duration| duration.mul_f64(factor);
@@ -128,7 +128,7 @@ impl Patience {
         }
     }
 
-    /// The pause after the `count`-th failure in a row, from 1: 2, 4, 8 … seconds, at last 5 minutes.
+    /// The back-off after the `count`-th failure in a row, from 1: 2, 4, 8 … seconds, at last 5 minutes.
     pub fn pause(&self, count: u32) -> Duration {
         let doubled = self
             .first_pause
@@ -136,8 +136,8 @@ impl Patience {
         doubled.min(self.longest_pause)
     }
 
-    /// How long a watch that could not be begun pauses the `count`-th time in a row, from 0: 0.5 s, doubled up to 4.
-    /// It is the longest that a search waits for an API server that is back.
+    /// The back-off of a watch that could not be started for the `count`-th time in a row, from 0: 0.5 s,
+    /// doubled up to 4 s. It bounds how long a search waits for an API server that is back.
     pub fn pause_of_watch(&self, count: u32) -> Duration {
         self.watch_pause * (1 << count.min(3))
     }
@@ -148,7 +148,7 @@ impl Patience {
     }
 }
 
-/// A duration as it is said in a sentence.
+/// A duration in words.
 fn in_words(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if seconds >= 120.0 && seconds % 60.0 == 0.0 {

@@ -1,4 +1,4 @@
-//! What becomes of the trials of a run that was a process on this machine. No I/O.
+//! The outcomes of a run that was a process on this machine. No I/O.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::planner::{End, Run, RunState, StopReason};
 
 /// The exit code of a trainer that cannot use its request.
 const BAD_INPUT: i32 = 2;
-/// The signal that nothing can catch.
+/// SIGKILL.
 const KILLED: i32 = 9;
 
 /// How a process ended.
@@ -22,7 +22,7 @@ pub enum Exit {
     Code(i32),
     /// By this signal.
     Signal(i32),
-    /// The system does not tell, in one sentence.
+    /// It could not be determined: why, in one sentence.
     Unknown(String),
 }
 
@@ -31,7 +31,7 @@ pub fn name_of(run: Attempt) -> String {
     format!("{:04}-{}", run.trial, run.attempt)
 }
 
-/// What a run's result document says of each trial, or why there is no valid outcome; `document` is the file's
+/// The outcome of each trial in a run's result document, or why it is not valid; `document` is the file's
 /// content, or why it cannot be read, and `file` its name for messages.
 pub fn results(
     document: Result<&[u8], String>,
@@ -50,24 +50,24 @@ pub fn results(
     }
 }
 
-/// A run that has ended: what it has left, and how it went.
+/// A run that has ended: its results, and how its process ended.
 #[derive(Clone, Debug)]
 pub struct Ended<'a> {
     /// The run.
     pub run: Attempt,
     /// Its trials.
     pub expected: &'a [Expected],
-    /// What its document says of each.
+    /// Their outcomes in its document.
     pub results: Vec<Result<TrialOutcome, String>>,
     /// Why it was stopped, where it was.
     pub stopped: Option<StopReason>,
     /// How its process ended.
     pub exit: &'a Exit,
-    /// The end of what it said.
-    pub last_words: &'a str,
+    /// The end of its output.
+    pub output_end: &'a str,
 }
 
-/// What came of each trial of a run that has ended. `killed` keeps the trials at which a process was killed by
+/// The outcome of each trial of a run that has ended. `killed` remembers trials whose process was killed by
 /// signal 9, and not by the operator.
 pub fn judge(ended: Ended<'_>, killed: &mut BTreeSet<u32>) -> RunState {
     let Ended {
@@ -76,9 +76,9 @@ pub fn judge(ended: Ended<'_>, killed: &mut BTreeSet<u32>) -> RunState {
         results,
         stopped,
         exit,
-        last_words,
+        output_end,
     } = ended;
-    // The trial that was at work when the run ended.
+    // The trial that was running when the run ended.
     let at = results.iter().position(Result::is_err).unwrap_or(0);
     let trial = expected
         .get(at)
@@ -94,8 +94,8 @@ pub fn judge(ended: Ended<'_>, killed: &mut BTreeSet<u32>) -> RunState {
                 FailureReason::Lost,
                 format!("waiting for the trainer failed: {error}"),
             ),
-            (None, Exit::Code(BAD_INPUT)) => (FailureReason::BadInput, last_words.to_owned()),
-            // The kernel takes memory back in this way. Once may be chance, or another's doing.
+            (None, Exit::Code(BAD_INPUT)) => (FailureReason::BadInput, output_end.to_owned()),
+            // The kernel's OOM killer does this. Once may also be somebody else's kill.
             (None, Exit::Signal(KILLED)) if !killed.insert(trial) => (
                 FailureReason::OutOfMemory,
                 "the trainer was killed by signal 9 twice, most likely because the machine ran out of memory"
@@ -120,7 +120,7 @@ pub fn judge(ended: Ended<'_>, killed: &mut BTreeSet<u32>) -> RunState {
     })
 }
 
-/// A run as the planner sees it. Only a result tells on what it was computed.
+/// A run as the planner sees it. Only a result says on which device it was computed.
 pub fn seen(id: Attempt, expected: &[Expected], state: RunState) -> Run {
     let seconds_of = |end: &End| match end {
         End::Outcome(TrialOutcome::Succeeded(measured)) if measured.device.starts_with("cuda") => {
@@ -130,7 +130,7 @@ pub fn seen(id: Attempt, expected: &[Expected], state: RunState) -> Run {
     };
     let gpu_seconds = match &state {
         RunState::Running { since: _ } => None,
-        // Each tells the seconds since the start of the process.
+        // Each has the seconds since the start of the process.
         RunState::Ended(ends) => ends.iter().filter_map(seconds_of).reduce(f64::max),
     };
     let attempt_of = |Expected { identity, .. }: &Expected| Attempt {
@@ -145,8 +145,8 @@ pub fn seen(id: Attempt, expected: &[Expected], state: RunState) -> Run {
     }
 }
 
-/// The end of what a program said, short enough for a message.
-pub fn last_words(output: &[u8]) -> String {
+/// The end of a program's output, short enough for a message.
+pub fn output_end(output: &[u8]) -> String {
     let text = String::from_utf8_lossy(output);
     let lines: Vec<&str> = text
         .lines()

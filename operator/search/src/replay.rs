@@ -1,4 +1,4 @@
-//! Recomputes every suggestion of a journal from what was known when it was made. No I/O.
+//! Recomputes every suggestion of a journal from its recorded inputs. No I/O.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::ledger::{Event, LedgerError, Planned};
 /// Why a suggestion cannot be recomputed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// The engine refuses.
+    /// The engine failed.
     #[error("trial {trial} cannot be recomputed: {source}")]
     Ask {
         /// The trial.
@@ -34,7 +34,7 @@ pub enum ReplayError {
 pub struct Step {
     /// The trial.
     pub trial: u32,
-    /// What is not the same, in words; empty where everything is.
+    /// The differences, in words; empty if there are none.
     pub differences: Vec<String>,
 }
 
@@ -53,7 +53,7 @@ impl fmt::Display for Step {
     }
 }
 
-/// How many suggestions were the same.
+/// How many suggestions were reproduced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Bit for bit the same.

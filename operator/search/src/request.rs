@@ -1,4 +1,4 @@
-//! The request that starts a run, from spec and ledger, and the outcomes that are expected of it. No I/O.
+//! The request of a run, from spec and ledger, and the outcomes expected of it. No I/O.
 
 use std::collections::BTreeMap;
 
@@ -21,14 +21,14 @@ pub struct Locations {
     pub data: String,
     /// The data of trials that have a task of their own.
     pub others: BTreeMap<u32, String>,
-    /// The directory under which each trial's adapter is kept.
+    /// The directory under which each trial's adapter is stored.
     pub artifacts: Option<String>,
 }
 
 /// Why a run has no request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// Where the data is.
+    /// The location of its data is unknown.
     #[error("trial {0} has a task of its own, and this version does not know where its data is")]
     Data(u32),
     /// Its trials cannot be one run.
@@ -36,7 +36,7 @@ pub enum RequestError {
     Run(#[from] RunError),
 }
 
-/// Who a trial's due attempt is.
+/// The identity of a trial's current attempt.
 pub fn identity(uid: &str, entry: &LedgerEntry) -> TrialIdentity {
     TrialIdentity {
         search_uid: uid.into(),
@@ -54,7 +54,7 @@ fn task<'a>(spec: &'a PeftSearchSpec, entry: &'a LedgerEntry) -> &'a TaskSpec {
         .unwrap_or(&spec.task)
 }
 
-/// Whose outcome a run's document should hold for a trial's due attempt.
+/// What a run's document should contain for a trial's current attempt.
 pub fn expected(spec: &PeftSearchSpec, uid: &str, entry: &LedgerEntry) -> Expected {
     Expected {
         identity: identity(uid, entry),
@@ -77,7 +77,7 @@ pub fn run(
     Ok(RunRequest::new(trials?)?)
 }
 
-/// The request of a trial's due attempt.
+/// The request of a trial's current attempt.
 fn trial(
     spec: &PeftSearchSpec,
     locations: &Locations,
@@ -112,8 +112,8 @@ fn trial(
     })
 }
 
-/// The request by which the trainer inspects model and data before the search begins. Its
-/// configuration is a placeholder: how many layers there are is what is asked.
+/// The request by which the trainer inspects model and data before the search begins. Its configuration is a
+/// placeholder: the number of layers is not known yet.
 pub fn inspection(
     spec: &PeftSearchSpec,
     locations: &Locations,

@@ -1,4 +1,4 @@
-//! Whether a search may go on with the manifest, the model and the data that are there now. No I/O.
+//! Whether a search may continue with the current manifest, model and data. No I/O.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::history::History;
 use crate::ledger::{Conclusion, ConclusionReason, Event, Ledger};
 use crate::request::Locations;
 
-/// Why a search may not go on: its trials could not be compared with those to come.
+/// Why a search may not continue: new trials would not be comparable with its own.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// It is another search.
@@ -21,7 +21,7 @@ pub enum Refusal {
         /// The manifest's name.
         expected: String,
     },
-    /// The manifest was changed in a way that past trials do not allow.
+    /// Fields of the manifest have changed that past trials depend on.
     #[error("{}", Words(.0))]
     Manifest(Vec<Change>),
     /// The model or the data are of another kind or size.
@@ -50,7 +50,7 @@ pub enum Refusal {
     },
 }
 
-/// What may not change, a line each.
+/// The changes that are not allowed, one per line.
 struct Words<'a>(&'a [Change]);
 
 impl fmt::Display for Words<'_> {
@@ -75,15 +75,15 @@ impl fmt::Display for Words<'_> {
     }
 }
 
-/// Whether nothing has followed yet from what the journal of the search `name` says: it may as well begin anew,
-/// with another model, task or space too.
+/// Whether the journal of the search `name` has no trial and no end yet: the search may begin again, even
+/// with another model, task or space.
 pub fn is_blank(history: &History, name: &str) -> bool {
     let mut events = history.events.iter();
     let follows = |event: &Event| matches!(event, Event::Planned(_) | Event::Concluded(_));
     history.header.name == name && !events.any(|stamped| follows(&stamped.event))
 }
 
-/// Whether the manifest of the search `name` differs from what the search went by.
+/// Whether the manifest of the search `name` differs from the search's spec.
 pub fn manifest(history: &History, name: &str, spec: &PeftSearchSpec) -> Result<bool, Refusal> {
     if history.header.name != name {
         return Err(Refusal::Name {
@@ -130,7 +130,7 @@ pub fn inputs(before: &Inspection, now: &Inspection, locations: &Locations) -> R
     Ok(())
 }
 
-/// The facts of an inspection in words; two are about the same kind of input where these are equal.
+/// The facts of an inspection in words; equal for the same kind of input.
 fn describe(inspection: &Inspection) -> String {
     let Inspection {
         architecture,
@@ -150,14 +150,14 @@ fn describe(inspection: &Inspection) -> String {
     )
 }
 
-/// How the search ended, where nothing can make it go on but another manifest. After bad input the model and the
-/// data are looked at again.
+/// How the search ended, if only a changed manifest can make it continue. After bad input, model and data are
+/// inspected again instead.
 pub fn ended(ledger: &Ledger) -> Option<&Conclusion> {
     let (conclusion, _) = ledger.conclusion()?;
     (conclusion.reason != ConclusionReason::BadInput).then_some(conclusion)
 }
 
-/// What is written down before a search goes on whose model and data are good now.
+/// The events to record before a search continues whose model and data are valid now.
 pub fn events(ledger: &Ledger, changed: Option<&PeftSearchSpec>) -> Vec<Event> {
     let changed = changed.map(|spec| Event::SpecChanged(Box::new(spec.clone())));
     let bad = ledger.bad_input().is_some()

@@ -13,10 +13,10 @@ use crate::history::Header;
 use crate::ledger::Ledger;
 use crate::measures::{self, Measures, Subject};
 
-/// The most points of a front that the status shows.
+/// The most front members in the status.
 const FRONT_MOST: usize = limits::FRONT as usize;
 
-/// Who a search is.
+/// The metadata of a search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metadata(ObjectMeta);
 
@@ -98,7 +98,7 @@ fn counts(spec: &PeftSearchSpec, ledger: &Ledger) -> TrialCounts {
     };
     let ended = succeeded + infeasible + failed;
     TrialCounts {
-        // The budget may have been lowered below what was done.
+        // maxTrials may have been lowered below the number of finished trials.
         progress: format!("{ended}/{}", spec.max_trials.max(ended)),
         running,
         succeeded,
@@ -134,15 +134,15 @@ fn baselines(subject: &Subject, ledger: &Ledger) -> Vec<BaselineResult> {
         .collect()
 }
 
-/// What the condition Degraded says of a search that has failed.
+/// The message of the condition Degraded for a search that has failed.
 pub const NOT_WAITING: &str =
     "the search is not waiting; the condition Succeeded says why it failed";
 
-/// What would help a search in which nothing was learned.
+/// Advice for a search in which nothing was learned.
 pub const WOULD_HELP: &str =
     "more epochs, another learning rate or more training examples may help";
 
-/// What a condition says.
+/// The content of a condition.
 struct Verdict {
     status: &'static str,
     reason: String,

@@ -1,9 +1,9 @@
-//! What a person should know of a search while it waits or goes on. No I/O.
+//! Problems of a search for the condition Degraded. No I/O.
 
 /// The longest message of a trouble, characters: an object's size is limited.
 const LONGEST: usize = 600;
 
-/// Something that a person should know.
+/// A problem that the user should know of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     /// One of the reasons in docs/failures.md.
@@ -15,7 +15,7 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// A trouble. What is too long of its message is cut off.
+    /// A trouble; its message is truncated.
     pub fn new(reason: &'static str, message: impl AsRef<str>) -> Self {
         Self {
             reason,

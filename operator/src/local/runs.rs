@@ -234,7 +234,7 @@ impl Runs {
             results: self.results(run, &running.expected),
             stopped: running.stopped,
             exit,
-            last_words: &processes::last_words(&log),
+            output_end: &processes::output_end(&log),
         };
         let state = processes::judge(ended, &mut self.killed);
         if let Some(running) = self.children.get_mut(&run) {

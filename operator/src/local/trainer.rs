@@ -108,7 +108,7 @@ pub async fn inspect(
     let output = child.wait_with_output().await.map_err(refused)?;
     drop(lifeline);
     if !output.status.success() {
-        let message = processes::last_words(&output.stderr);
+        let message = processes::output_end(&output.stderr);
         return Err(TrainerError::Refused(if message.is_empty() {
             format!("{} inspect ended with {}", trainer.display(), output.status)
         } else {

@@ -1,7 +1,7 @@
 //! The Job of a trial. No I/O.
 //!
-//! Its name and its content follow from the search and the request, and it carries a hash of them, so that
-//! a Job found in its place can be compared.
+//! Its name and content are a function of the search and the request, and it carries a hash of its spec, so
+//! that an existing Job of that name can be compared with it.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ use kube_core::Resource;
 use super::names::{self, FINALIZER, Work};
 use super::pod::{Defaults, pod};
 
-/// The Job of a run. `request` is the document that its trainer reads, and `trials` how many it trains: each has
-/// the time that a trial may take.
+/// The Job of a run. `request` is the document that its trainer reads, and `trials` how many it trains: the
+/// deadline is that of a trial for each.
 pub fn job(
     search: &PeftSearch,
     work: Work,
@@ -67,7 +67,7 @@ fn job_spec(
         backoff_limit: Some(0),
         completions: Some(1),
         parallelism: Some(1),
-        // A pod that still runs is never doubled.
+        // A pod is never replaced while it still runs.
         pod_replacement_policy: Some("Failed".into()),
         active_deadline_seconds: search
             .spec
@@ -89,7 +89,7 @@ fn job_spec(
     }
 }
 
-/// What tells one Job's content from another's.
+/// The hash of a Job's spec.
 fn hash(spec: &JobSpec) -> String {
     // A JobSpec is plain data: it always has a JSON form.
     hex_prefix(&serde_json::to_vec(spec).unwrap_or_default())
@@ -105,8 +105,8 @@ pub fn label<'a>(job: &'a Job, name: &str) -> Option<&'a String> {
     job.metadata.labels.as_ref()?.get(name)
 }
 
-/// Whether a Job was made from another spec than the wanted one. What admission or Kueue have changed
-/// in it does not count: where the search names no queue, Kueue may have put the Job into its default one.
+/// Whether a Job was created from another spec than the wanted one. Changes by admission or Kueue do not
+/// count: if the search names no queue, Kueue may have set its default one.
 pub fn is_outdated(found: &Job, wanted: &Job) -> bool {
     let queue = label(wanted, names::QUEUE);
     let is_in_another = queue.is_some() && label(found, names::QUEUE) != queue;
@@ -116,8 +116,8 @@ pub fn is_outdated(found: &Job, wanted: &Job) -> bool {
     }
 }
 
-/// Whether a Job that was found is the wanted one: made by the same search, of the same spec, for the
-/// same request. What the API server, admission or Kueue have changed in it does not count.
+/// Whether an existing Job is the wanted one: of the same search, spec and request. Changes by the API
+/// server, admission or Kueue do not count.
 pub fn is_the_same(found: &Job, wanted: &Job) -> bool {
     let request = |job: &Job| {
         let template = job.spec.as_ref()?.template.metadata.as_ref()?;

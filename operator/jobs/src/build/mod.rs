@@ -1,4 +1,4 @@
-//! What is created in the cluster: Jobs with their pods and volumes, and what they are called. No client, no I/O.
+//! Jobs with their pods and volumes, and their names. No client, no I/O.
 
 pub mod job;
 pub mod names;

@@ -1,4 +1,4 @@
-//! What our Jobs and pods are called and how they are marked. No I/O.
+//! Names, labels and annotations of our Jobs and pods. No I/O.
 
 use autopeft_crds::configuration::hex_prefix;
 use autopeft_crds::trial::TrialIdentity;
@@ -8,7 +8,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde::Deserialize;
 
-/// The label of everything that we create.
+/// The label of every object that we create.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of that label.
 pub const MANAGER: &str = "autopeft";
@@ -22,20 +22,21 @@ pub const TRIAL: &str = "autopeft.dev/trial";
 pub const ATTEMPT: &str = "autopeft.dev/attempt";
 /// The annotation with the request that the trainer reads.
 pub const REQUEST: &str = "autopeft.dev/request";
-/// Held on a trial's pod until its result is recorded.
+/// The finalizer that keeps a trial's pod until its result is recorded.
 pub const FINALIZER: &str = "autopeft.dev/result";
 /// Kueue's label for the queue that admits a Job.
 pub const QUEUE: &str = "kueue.x-k8s.io/queue-name";
-/// The resource that GPUs are asked for by.
+/// The resource name of GPUs.
 pub const GPU: &str = "nvidia.com/gpu";
-/// The annotation with the hash of the Job as we made it: admission may change the Job, never this.
+/// The annotation with the hash of the Job's spec as we created it: admission may change the spec, but not
+/// this.
 pub const SPEC_HASH: &str = "autopeft.dev/made";
 /// The label by which the Job controller marks a Job's pods.
 pub const JOB_UID: &str = "batch.kubernetes.io/controller-uid";
 /// The container of a trial's pod.
 pub const CONTAINER: &str = "trainer";
 
-/// What a Job carries out, as a label's value.
+/// The work of a Job, as a label's value.
 pub fn label_of(work: Work) -> String {
     match work {
         Work::Inspection => "inspection".into(),
@@ -43,8 +44,8 @@ pub fn label_of(work: Work) -> String {
     }
 }
 
-/// The Job of an attempt: the same name for the same search, trial and attempt, whoever asks. At
-/// most 62 characters for a search's name of at most 46.
+/// The name of an attempt's Job, a function of search, trial and attempt. At most 62 characters for a
+/// search's name of at most 46.
 pub fn job_name(search: &str, uid: &str, work: Work, attempt: u32) -> String {
     let part = match work {
         Work::Inspection => "i".into(),
@@ -53,7 +54,7 @@ pub fn job_name(search: &str, uid: &str, work: Work, attempt: u32) -> String {
     format!("{}-{part}-{attempt}", mark(search, uid))
 }
 
-/// What tells a search from all others, in one word: its name and a mark of its UID.
+/// A unique name of a search: its name and a hash of its UID.
 pub fn search_mark(search: &PeftSearch) -> String {
     let metadata = &search.metadata;
     mark(
@@ -70,15 +71,15 @@ fn mark(search: &str, uid: &str) -> String {
     format!("{name}-{mark}")
 }
 
-/// The attempt that a Job of this name is for; `None` where it is not the name of one of the search's. A
-/// name stays whatever becomes of an object's marks.
+/// The attempt of the Job with this name; `None` if it is not a name of the search's Jobs. Unlike labels, a
+/// name cannot change.
 pub fn attempt_of_job(name: &str, search: &str, uid: &str) -> Option<(Work, u32)> {
     let rest = name.strip_prefix(&mark(search, uid))?.strip_prefix('-')?;
     let (work, attempt) = numbers(rest)?;
     (job_name(search, uid, work, attempt) == name).then_some((work, attempt))
 }
 
-/// Whether a Job's name is of the kind that `job_name` makes, for whatever search.
+/// Whether `job_name` makes such a name for any search.
 pub fn is_job_name(name: &str) -> bool {
     let mut parts = name.rsplitn(3, '-');
     let (attempt, part, rest) = (parts.next(), parts.next(), parts.next());
@@ -101,7 +102,7 @@ fn numbers(end: &str) -> Option<(Work, u32)> {
     Some((work, attempt.parse().ok()?))
 }
 
-/// Which attempt an object says it is of; `None` where it is not marked as ours.
+/// The attempt in an object's labels; `None` without our labels.
 pub fn attempt_of(metadata: &ObjectMeta) -> Option<(Work, u32)> {
     let labels = metadata.labels.as_ref()?;
     let work = match labels.get(TRIAL)?.as_str() {
@@ -133,9 +134,9 @@ pub fn is_held(metadata: &ObjectMeta) -> bool {
     finalizers.into_iter().any(|name| name == FINALIZER)
 }
 
-/// Whether a Job is one of a search's: by its name, its owner, and the marks and the request of its
-/// template, which nobody can change. Its own labels anybody can write and take off, and whoever deletes a
-/// search without its Jobs takes their owner off.
+/// Whether a Job belongs to a search: by its name, its owner, and the labels and the request of its template,
+/// which is immutable. Its own labels are mutable, and deleting a search without its Jobs removes their
+/// owner.
 pub fn is_our_job(job: &Job, search: &str, uid: &str) -> bool {
     let name = job.metadata.name.as_deref().unwrap_or_default();
     let owner = controller_uid(&job.metadata);
@@ -161,8 +162,9 @@ fn template_of(job: &Job) -> Option<&ObjectMeta> {
     job.spec.as_ref()?.template.metadata.as_ref()
 }
 
-/// Which attempt of a search a pod is of: by the Job that controls it, where the Job controller says so
-/// too or the pod bears every mark; by its marks alone where its Job was deleted without its pods.
+/// Which attempt of a search a pod belongs to: by the Job that controls it, if the Job controller's label
+/// agrees or the pod has all our labels and the request; by these alone if its Job was deleted without its
+/// pods.
 pub fn attempt_of_pod(metadata: &ObjectMeta, search: &str, uid: &str) -> Option<(Work, u32)> {
     let Some(owner) = controller(metadata) else {
         return attempt_of(metadata).filter(|attempt| is_marked(metadata, uid, *attempt));
@@ -172,7 +174,7 @@ pub fn attempt_of_pod(metadata: &ObjectMeta, search: &str, uid: &str) -> Option<
     (is_pod_of(metadata, &owner.uid) || is_marked(metadata, uid, attempt)).then_some(attempt)
 }
 
-/// Whether a pod is one of the Job with this UID: its owner says so, and the Job controller.
+/// Whether a pod belongs to the Job with this UID, by its owner and the Job controller's label.
 pub fn is_pod_of(metadata: &ObjectMeta, job_uid: &str) -> bool {
     let labels = metadata.labels.as_ref();
     let label = labels.and_then(|labels| labels.get(JOB_UID));
@@ -188,7 +190,7 @@ pub fn is_made_for_us(metadata: &ObjectMeta) -> bool {
         && uid.is_some_and(|uid| is_pod_of(metadata, uid))
 }
 
-/// Whether an object bears every mark of an attempt: labels, and the request to its trainer.
+/// Whether an object has all labels of an attempt and the request to its trainer.
 fn is_marked(metadata: &ObjectMeta, uid: &str, attempt: (Work, u32)) -> bool {
     let labels = metadata.labels.as_ref();
     let is = |key: &str, value: &str| {
@@ -219,7 +221,7 @@ fn has_request_of(metadata: &ObjectMeta, uid: &str, work: Work, attempt: u32) ->
     let document = text.and_then(|text| serde_json::from_str::<Document>(text).ok());
     let request = document.and_then(|document| match document {
         Document::One(request) => Some(request),
-        // A run is named by the first of its trials.
+        // A run is named by its first trial.
         Document::Several { trials } => trials.into_iter().next(),
     });
     request.is_some_and(|Request { identity }| {

@@ -1,5 +1,5 @@
-//! The pod of a trainer: it asks for nothing that the restricted Pod Security profile refuses and holds no
-//! token. No I/O.
+//! The pod of a trainer: it meets the restricted Pod Security profile and has no service account token. No
+//! I/O.
 
 use std::collections::BTreeMap;
 
@@ -20,14 +20,14 @@ use super::volumes::{REQUEST_FILE, REQUEST_FOLDER, volumes};
 
 /// The variable with the hub's token.
 const TOKEN: &str = "HF_TOKEN";
-/// The variable with that of the data, where the model has another.
+/// The variable with the data's token, if the model has another.
 const DATA_TOKEN: &str = "HF_TOKEN_DATA";
 /// Where a trainer leaves its result: the kubelet reads it when the container ends.
 const RESULT: &str = "/dev/termination-log";
-/// The user that trainers run as: nobody on the node.
+/// The user that trainers run as, which does not exist on nodes.
 const USER: i64 = 65_532;
 
-/// What the operator adds to every trainer.
+/// Defaults for every trainer.
 #[derive(Clone, Debug)]
 pub struct Defaults {
     /// The trainer's image, where the search names none.
@@ -57,7 +57,7 @@ pub(super) fn pod(spec: &PeftSearchSpec, work: Work, defaults: &Defaults) -> Pod
             run_as_non_root: Some(true),
             run_as_user: Some(USER),
             run_as_group: Some(USER),
-            // Whatever is kept on a claim can be written by this group.
+            // This group can write to the claim for adapters.
             fs_group: artifacts_claim.as_ref().map(|_| USER),
             fs_group_change_policy: artifacts_claim.as_ref().map(|_| "OnRootMismatch".into()),
             seccomp_profile: Some(SeccompProfile {
@@ -155,7 +155,7 @@ fn container(
         &request,
         "--result",
         RESULT,
-        // A GPU that is paid for is used; one that is not is left to others.
+        // A requested GPU must be used; without a request none may be.
         "--device",
         if spec.trainer.resources.gpus > 0 {
             "cuda"
@@ -187,7 +187,7 @@ fn container(
     }
 }
 
-/// What is requested is what is the limit.
+/// Requests equal limits.
 fn resources(spec: &PeftSearchSpec) -> ResourceRequirements {
     let given = &spec.trainer.resources;
     let mut amounts = BTreeMap::from([
@@ -214,21 +214,21 @@ fn environment(spec: &PeftSearchSpec) -> Vec<EnvVar> {
         value: Some(value.into()),
         value_from: None,
     };
-    // Else libtorch takes a thread for each core of the node, which then wait for one another's share of
-    // the limit; and the score, which depends on their number, would depend on the node.
+    // Otherwise libtorch starts a thread per core of the node: they would be throttled by the CPU limit, and
+    // the score, which depends on their number, would depend on the node.
     let threads = threads(&spec.trainer.resources.cpu).to_string();
     let mut variables = vec![
         plain("HOME", "/tmp"),
         plain("HF_HOME", "/tmp/huggingface"),
         plain("OMP_NUM_THREADS", &threads),
     ];
-    // A trainer that misses them loads libtorch twice.
+    // A trainer without them executes itself again, and loads libtorch twice.
     variables.extend(TRAINER_ENVIRONMENT.map(|(name, value)| plain(name, value)));
     variables.extend(tokens(spec));
     variables
 }
 
-/// The hub's tokens. One that is given once is for both sources: the other may be of the same owner.
+/// The hub's tokens. A single one is used for both sources: they may have the same owner.
 fn tokens(spec: &PeftSearchSpec) -> Vec<EnvVar> {
     let given = |source: &Source| source.hub.as_ref()?.token_secret_ref.clone();
     let (model, data) = (given(&spec.model.source), given(&spec.task.source));
@@ -258,13 +258,13 @@ fn token(name: &str, secret: SecretKeyRef) -> EnvVar {
     }
 }
 
-/// The threads of a trainer with so many cores: these, rounded up.
+/// The threads of a trainer: its cores, rounded up.
 fn threads(cpu: &str) -> u32 {
     let cores: f64 = match cpu.strip_suffix('m') {
         Some(thousandths) => thousandths.parse().unwrap_or(0.0) / 1000.0,
         None => cpu.parse().unwrap_or(0.0),
     };
-    // More would take all the processes that a pod is allowed.
+    // More would exceed the pod's PID limit.
     cores
         .ceil()
         .clamp(THREADS.least as f64, THREADS.most as f64) as u32

@@ -1,4 +1,4 @@
-//! What a trainer's pod mounts, and where: its request, model, data and the claim for adapters. No I/O.
+//! The volumes of a trainer's pod: its request, model, data and the claim for adapters. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ pub(super) const REQUEST_FOLDER: &str = "/etc/autopeft";
 /// Its file there.
 pub(super) const REQUEST_FILE: &str = "request.json";
 
-/// Why a search cannot be carried out in a cluster.
+/// Why a search cannot run in a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
     /// A path on somebody's machine.
@@ -37,7 +37,7 @@ pub enum LocationError {
     Nothing(&'static str),
 }
 
-/// Where the trainer's pod finds model and data, and where it leaves adapters.
+/// Where the trainer's pod finds model and data, and where it stores adapters.
 pub fn locations(search: &PeftSearch) -> Result<Locations, LocationError> {
     let spec = &search.spec;
     let artifacts = spec.trainer.artifacts_claim.as_ref();
@@ -52,7 +52,7 @@ pub fn locations(search: &PeftSearch) -> Result<Locations, LocationError> {
     })
 }
 
-/// Where adapters are kept, for people: the claim and the folder on it.
+/// Where adapters are stored, for people: the claim and the folder on it.
 pub fn artifacts(search: &PeftSearch) -> Option<String> {
     let ClaimSource { name, path } = search.spec.trainer.artifacts_claim.as_ref()?;
     let folder = names::search_mark(search);
@@ -94,7 +94,7 @@ fn inside(directory: &str, path: &str) -> String {
         path => format!("{directory}/{path}"),
     }
 }
-/// The request, room for temporary files, every claim once, and images.
+/// The request, a directory for temporary files, every claim once, and images.
 pub(super) fn volumes(spec: &PeftSearchSpec) -> (Vec<Volume>, Vec<VolumeMount>) {
     let mut volumes = vec![
         Volume {
@@ -136,7 +136,7 @@ pub(super) fn volumes(spec: &PeftSearchSpec) -> (Vec<Volume>, Vec<VolumeMount>) 
         .collect();
     let written = spec.trainer.artifacts_claim.as_ref();
     let written = written.map(|claim| claim.name.as_str());
-    // Some storage drivers refuse a pod that names one claim in two volumes.
+    // Some storage drivers reject a pod with one claim in two volumes.
     let claims: BTreeSet<&str> = read.iter().copied().chain(written).collect();
     for (index, claim) in claims.into_iter().enumerate() {
         let name = format!("claim-{index}");

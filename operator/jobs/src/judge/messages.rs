@@ -1,11 +1,10 @@
-//! What a trainer says, in the words of its search. A trainer knows its files only by where they are
-//! mounted in its pod. No I/O.
+//! A trainer's messages in terms of its search. A trainer knows its files only by their mount paths. No I/O.
 
 use autopeft_crds::PeftSearchSpec;
 
 use crate::build::volumes::{ARTIFACTS, CLAIMS, DATA, IMAGES, MODEL};
 
-/// A trainer's message, with claims and images for the places where they are mounted.
+/// A trainer's message, with claims and images in place of their mount paths.
 pub fn in_words(message: &str, spec: &PeftSearchSpec) -> String {
     let sources = [&spec.model.source, &spec.task.source];
     let read = sources.iter().filter_map(|source| source.claim.as_ref());
@@ -15,7 +14,7 @@ pub fn in_words(message: &str, spec: &PeftSearchSpec) -> String {
             (format!("{CLAIMS}/{name}"), format!("claim {name}"))
         })
         .collect();
-    // `data` is not the beginning of `data-2`.
+    // Longest first: `data` is a prefix of `data-2`.
     places.sort_by_key(|(place, _)| std::cmp::Reverse(place.len()));
     if let Some(claim) = &spec.trainer.artifacts_claim {
         places.push((ARTIFACTS.into(), format!("claim {}", claim.name)));

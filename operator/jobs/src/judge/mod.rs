@@ -1,4 +1,4 @@
-//! What a search's Jobs and pods amount to.
+//! The state of a search's runs, from its Jobs and pods.
 
 pub mod inspection;
 pub mod messages;

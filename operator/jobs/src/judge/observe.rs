@@ -1,5 +1,5 @@
-//! What a search's Jobs and pods amount to, in the planner's words. No I/O: it is given what the
-//! caches hold.
+//! The state of a search's runs for the planner, from its Jobs and pods. No I/O: the objects come from the
+//! caches.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,66 +25,66 @@ use autopeft_search::planner::{End, Run, RunState};
 use autopeft_search::request;
 use autopeft_search::trouble::Trouble;
 
-/// What a run has in the cluster.
+/// The objects of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Objects {
     /// Name and UID of its Job.
     pub job: Option<(String, String)>,
-    /// The pods that our finalizer holds.
+    /// The pods with our finalizer.
     pub held: Vec<String>,
 }
 
-/// What is seen of a search.
+/// The observed state of a search.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
-    /// For the planner.
+    /// The runs, for the planner.
     pub runs: Vec<Run>,
-    /// Jobs that are ours but not in the ledger yet: with their UIDs.
+    /// Jobs of the search that are not in the ledger yet, with their UIDs.
     pub adopted: Vec<(Attempt, String)>,
-    /// Runs whose Job is in the ledger and not in the cache: the caller asks the API server.
+    /// Runs whose Job is in the ledger but not in the cache: the caller asks the API server.
     pub missing: Vec<Attempt>,
-    /// What waits for something that is not there.
+    /// Why runs are waiting.
     pub troubles: Vec<Trouble>,
-    /// Attempts that came to nothing through what is around them, and whose successor is not started at once.
+    /// Interrupted attempts after which the next is not started at once.
     pub setbacks: Vec<Setback>,
-    /// Trials and the UIDs of their Jobs whose container has begun.
+    /// Trials whose container has started, with the UIDs of their Jobs.
     pub begun: Vec<(u32, String)>,
-    /// Runs whose end is not clear.
+    /// Runs whose end is unclear.
     pub unclear: BTreeSet<Attempt>,
-    /// Those of them whose patience is over: the caller asks the API server for their pods.
+    /// Those that have been unclear for too long: the caller asks the API server for their pods.
     pub unconfirmed: Vec<Attempt>,
-    /// When the next patience is over.
+    /// When the next timeout passes.
     pub wake: Option<Timestamp>,
-    /// What each run has.
+    /// The objects of each run.
     pub objects: BTreeMap<Attempt, Objects>,
 }
 
-/// What is looked at.
+/// The input of `observe`.
 #[derive(Debug)]
 pub struct View<'a> {
     /// The search's name.
     pub name: &'a str,
     /// The search's UID.
     pub uid: &'a str,
-    /// What has happened.
+    /// The ledger.
     pub ledger: &'a Ledger,
     /// Its spec.
     pub spec: &'a PeftSearchSpec,
-    /// The Jobs of the namespace that are labelled or named as this search's.
+    /// The Jobs of the namespace with this search's labels or names.
     pub jobs: &'a [Arc<Job>],
     /// This search's pods.
     pub pods: &'a [Arc<Pod>],
     /// UIDs of Jobs that were created a moment ago and may not be in the cache yet.
     pub created: &'a BTreeMap<String, Timestamp>,
-    /// Runs whose Job the API server says is gone.
+    /// Runs whose Job is gone, according to the API server.
     pub gone: &'a BTreeSet<Attempt>,
-    /// Runs whose Job's name somebody else's Job has.
+    /// Runs whose Job's name is taken by another owner's Job.
     pub conflicts: &'a BTreeSet<Attempt>,
-    /// Since when the end of a run has not been clear.
+    /// Since when the end of each unclear run has been so.
     pub unclear: &'a BTreeMap<Attempt, Timestamp>,
-    /// Attempts whose pods are as the API server has them, not as a cache does.
+    /// Attempts whose pods were read from the API server, not from a cache.
     pub confirmed: &'a BTreeSet<(Work, u32)>,
-    /// How long is waited.
+    /// The timeouts.
     pub patience: &'a Patience,
     /// The time.
     pub now: Timestamp,
@@ -97,7 +97,7 @@ impl View<'_> {
     }
 }
 
-/// Looks at a search. `wanted` is the Job that a run would be given.
+/// Observes a search. `wanted` gives the Job that a run should have.
 pub fn observe(view: &View<'_>, wanted: impl Fn(Attempt) -> Job) -> Observed {
     let mut observed = Observed {
         objects: objects(view),
@@ -120,13 +120,17 @@ pub fn observe(view: &View<'_>, wanted: impl Fn(Attempt) -> Job) -> Observed {
             }
             observed.runs.push(Run {
                 id: run,
-                members: members.entries.iter().map(|entry| entry.due()).collect(),
+                members: members
+                    .entries
+                    .iter()
+                    .map(|entry| entry.current_attempt())
+                    .collect(),
                 state,
                 gpu_seconds: pod::gpu_seconds(&pods, view.now),
             });
         }
     }
-    // What is left over belongs to nothing that is open; the planner has it cleared away.
+    // Objects of runs that are not open; the planner removes them.
     let seen: BTreeSet<Attempt> = observed.runs.iter().map(|run| run.id).collect();
     for run in observed.objects.keys().filter(|key| !seen.contains(key)) {
         observed.runs.push(Run {
@@ -152,7 +156,7 @@ impl<'a> Members<'a> {
         self.entries.iter().copied().filter(open)
     }
 
-    /// The UID of the run's Job, once it is noted.
+    /// The UID of the run's Job, once it is recorded.
     fn job_uid(&self) -> Option<&'a String> {
         self.open().find_map(|entry| entry.job_uid.as_ref())
     }
@@ -162,7 +166,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// Every run that has a Job of the right name and owner, or a pod that is held.
+/// Every run that has a Job of the right name and owner, or a pod with our finalizer.
 fn objects(view: &View<'_>) -> BTreeMap<Attempt, Objects> {
     let mut found: BTreeMap<Attempt, Objects> = BTreeMap::new();
     for job in view.jobs {
@@ -193,7 +197,7 @@ fn objects(view: &View<'_>) -> BTreeMap<Attempt, Objects> {
     found
 }
 
-/// Where a run stands; `None` where nothing of it exists.
+/// The state of a run; `None` if it has no objects.
 fn state_of(
     view: &View<'_>,
     members: &Members<'_>,
@@ -226,7 +230,7 @@ fn state_of(
             let is_it = view.created.contains_key(&uid) || job::is_the_same(job, &wanted(run));
             match (is_ours, is_it) {
                 (true, true) => observed.adopted.push((run, uid)),
-                // The spec has changed before the Job could be noted.
+                // The spec has changed before the Job could be recorded.
                 (true, false) => return Some(members.interrupted()),
                 (false, _) => return Some(conflict(&name, members)),
             }
@@ -251,7 +255,7 @@ fn state_of(
             }
         }
     };
-    // What it waits for may be what its user has mended since.
+    // The user may have fixed what it waits for.
     let is_outdated = || job.is_some_and(|job| job::is_outdated(job, &wanted(run)));
     if matches!(seen, Seen::Waiting(_)) && is_outdated() {
         return Some(members.interrupted());
@@ -259,7 +263,7 @@ fn state_of(
     Some(judged(view, members, (&name, job), seen, observed))
 }
 
-/// What the planner makes of what is seen of a run and its Job.
+/// The state of a run from what was seen of its Job and pods.
 fn judged(
     view: &View<'_>,
     members: &Members<'_>,
@@ -303,7 +307,7 @@ fn judged(
     }
 }
 
-/// A run that was interrupted through no fault of its own.
+/// A run that was interrupted.
 fn interrupted(
     members: &Members<'_>,
     name: &str,
@@ -339,7 +343,7 @@ fn ended(view: &View<'_>, members: &Members<'_>, ending: outcome::Ending) -> Run
     }
 }
 
-/// A Job of somebody else stands where ours belongs: the attempt is lost, the next has another name.
+/// Another owner's Job has our Job's name: the attempt is lost, the next has another name.
 fn conflict(name: &str, members: &Members<'_>) -> RunState {
     let outcomes = members.entries.iter().map(|_| Err(())).collect();
     RunState::ended(outcomes, |()| {

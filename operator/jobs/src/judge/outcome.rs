@@ -1,9 +1,9 @@
-//! What a Job and its pods say of an attempt. No I/O.
+//! The state of an attempt from its Job and pods. No I/O.
 //!
-//! A result is believed only where it is the termination message of the trainer's container in a pod
-//! that the Job controls, and names the search, the trial, the attempt and the configuration. Where a
-//! pod ended without one, its end tells whether the configuration was at fault (out of memory, out of
-//! time), the node (evicted, preempted, lost), or nobody knows.
+//! A result is accepted only as the termination message of the trainer's container in a pod that the Job
+//! controls, and if it names the search, the trial, the attempt and the configuration. For a pod that ended
+//! without one, its status says whether the cause was the configuration (out of memory, out of time), the
+//! node (evicted, preempted, lost), or is unknown.
 
 use std::time::Duration;
 
@@ -24,40 +24,40 @@ use super::pod::{
 use super::waiting::{unstarted, waiting};
 use crate::build::names::CONTAINER;
 
-/// What is seen of an attempt.
+/// The state of an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
     /// It runs, or is about to.
     Running,
-    /// It waits for something that is not there; no time of its budget passes.
+    /// It waits for something that is missing; its time budget does not run.
     Waiting(Trouble),
-    /// It has ended, and what is seen does not say how.
+    /// It has ended, but how is not known yet.
     Unclear {
         /// How long to wait for more, from when this was first seen. Clocks are never compared.
         patience: Duration,
-        /// How it is judged when the API server itself then says no more; `None`: it still runs.
+        /// How it is judged if the API server then knows no more; `None`: it still runs.
         then: Option<Ending>,
     },
     /// It ended.
     Ended(Ending),
-    /// It was evicted, preempted or suspended through no fault of its own.
+    /// It was evicted, preempted or suspended.
     Evicted(String),
     /// Its pod ended before its container began: the node rejected it.
     Rejected(String),
 }
 
-/// What is to be done about an end that is not clear.
+/// What to do about an unclear end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnclearEnd {
-    /// It is waited for, until then.
+    /// Wait for more until then.
     Wait(Timestamp),
-    /// The API server itself is asked for the pods: a cache may lag behind.
+    /// Read the pods from the API server: a cache may lag behind.
     Confirm,
-    /// Nothing more will be known.
+    /// Decide: no more will be known.
     Settled,
 }
 
-/// What is to be done about an end that has not been clear since a time.
+/// What to do about an end that has been unclear since a time.
 pub fn unclear_end(
     since: Timestamp,
     patience: Duration,
@@ -74,7 +74,7 @@ pub fn unclear_end(
     }
 }
 
-/// How an attempt ended: what the trainer wrote, or what can be told without it.
+/// How an attempt ended: what the trainer wrote, or what is known without it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ending {
     /// The trainer's document, as it came.
@@ -83,7 +83,7 @@ pub enum Ending {
     Without(FailureReason, String),
 }
 
-/// What came of each trial of a run that ended, in the order of `expected`.
+/// The outcome of each trial of a run that ended, in the order of `expected`.
 pub fn outcomes(ending: Ending, expected: &[Expected]) -> RunState {
     let (outcomes, reason) = match ending {
         Ending::Document(text) => (
@@ -108,7 +108,7 @@ pub fn outcomes(ending: Ending, expected: &[Expected]) -> RunState {
 
 /// Judges a Job by itself and the pods that it controls.
 pub fn see(job: &Job, pods: &[&Pod], patience: &Patience, now: Timestamp) -> Seen {
-    // One pod may have ended well and another be lost: whoever left a document counts.
+    // One pod may have succeeded and another be lost: the one with a document counts.
     let documents = pods.iter().filter_map(|pod| document(pod));
     if let Some(text) = documents.into_iter().next() {
         return Seen::Ended(Ending::Document(text));
@@ -130,7 +130,7 @@ pub fn see(job: &Job, pods: &[&Pod], patience: &Patience, now: Timestamp) -> See
             None => Seen::Running,
         };
     }
-    // Whoever suspends a running Job (Kueue, to preempt it) takes its pod away.
+    // Suspending a running Job (Kueue does, to preempt it) deletes its pod.
     if !pods.is_empty()
         && job
             .spec
@@ -140,7 +140,7 @@ pub fn see(job: &Job, pods: &[&Pod], patience: &Patience, now: Timestamp) -> See
         return Seen::Evicted("its Job was suspended".into());
     }
     if exceeded_deadline(job, pods) {
-        // Time that passed before the container started says nothing of the configuration.
+        // Time that passed before the container started is not the configuration's fault.
         return if pods
             .iter()
             .any(|pod| used_deadline(pod, job, patience.slack))
@@ -150,10 +150,7 @@ pub fn see(job: &Job, pods: &[&Pod], patience: &Patience, now: Timestamp) -> See
                 "it took longer than trialDeadlineSeconds",
             )
         } else {
-            Seen::Evicted(
-                "trialDeadlineSeconds passed, for the most part before the container started"
-                    .into(),
-            )
+            Seen::Evicted("trialDeadlineSeconds passed, mostly before the container started".into())
         };
     }
     let last = pods.iter().max_by_key(|pod| {
@@ -173,8 +170,8 @@ pub fn see(job: &Job, pods: &[&Pod], patience: &Patience, now: Timestamp) -> See
     }
 }
 
-/// A pod that is being deleted and has not ended. Where nobody is there to stop it, its node is gone or
-/// somebody has forced the deletion: nothing that it may still say is read.
+/// A pod that is being deleted and has not ended. After the timeout its node is gone or the deletion was
+/// forced: its result is no longer read.
 fn terminating(pod: &Pod, patience: &Patience) -> Seen {
     let grace = pod
         .metadata
@@ -188,8 +185,8 @@ fn terminating(pod: &Pod, patience: &Patience) -> Seen {
     }
 }
 
-/// Whether the Job's activeDeadlineSeconds ended it. The Job controller first says so by
-/// `FailureTarget`, then stops the pods, then says `Failed`; its word may arrive after the pod's end.
+/// Whether the Job's activeDeadlineSeconds ended it. The Job controller first sets `FailureTarget`, then
+/// stops the pods, then sets `Failed`; the condition may arrive after the pod's end.
 fn exceeded_deadline(job: &Job, pods: &[&Pod]) -> bool {
     let said = condition(job, "Failed").or_else(|| condition(job, "FailureTarget"));
     if let Some(end) = said {
@@ -212,13 +209,13 @@ fn exceeded_deadline(job: &Job, pods: &[&Pod]) -> bool {
         let Some(deletion) = metadata.deletion_timestamp.as_ref() else {
             return false;
         };
-        // It is the time by which the pod has to be gone.
+        // The deletion timestamp includes the grace period.
         let grace = metadata.deletion_grace_period_seconds.unwrap_or(0).max(0);
         deletion.0 >= later(due, Duration::from_secs(grace.unsigned_abs()))
     })
 }
 
-/// Whether a pod's container has run for as long as its Job may, all but for `slack`. By the node's clock alone.
+/// Whether a pod's container has used its Job's deadline, up to `slack`, by the node's clock alone.
 fn used_deadline(pod: &Pod, job: &Job, slack: Duration) -> bool {
     if !has_started(pod) {
         return false;
@@ -242,15 +239,15 @@ pub fn see_orphan(pods: &[&Pod], patience: &Patience, now: Timestamp) -> Seen {
     see(&Job::default(), pods, patience, now)
 }
 
-/// What the end of a pod without a document tells.
+/// The state of an attempt whose pod ended without a document.
 fn ended(pod: &Pod, patience: &Patience) -> Seen {
     let status = pod.status.as_ref();
     let message = status.and_then(|status| status.message.as_deref());
     let reason = status.and_then(|status| status.reason.as_deref());
     if reason == Some("Evicted") || is_disrupted(pod) {
         let message = message.unwrap_or("the pod was evicted");
-        // The node evicts a pod that has used more disk than it may, and, as it says, one that is in the way where the
-        // node itself is short of it.
+        // The node evicts a pod that exceeds its disk limit, but also others when the node itself is short of
+        // disk.
         let is_about_disk = ["ephemeral", "emptyDir", "EmptyDir"]
             .iter()
             .any(|word| message.contains(word));
@@ -316,7 +313,7 @@ fn ended(pod: &Pod, patience: &Patience) -> Seen {
     }
 }
 
-/// A container that is not ours (a webhook has put it into the pod) and failed, so that ours never began.
+/// A failed container that is not ours (injected by a webhook), because of which ours never began.
 fn another_failed(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let before = status.init_container_statuses.iter().flatten();

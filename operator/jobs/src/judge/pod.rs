@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::build::names::{CONTAINER, GPU};
 
-/// What a kubelet says of a container whose end it has not seen.
+/// The kubelet's reason for a container whose end it has not seen.
 pub(super) const NO_STATUS: &str = "ContainerStatusUnknown";
 
 pub(super) fn is_terminating(pod: &Pod) -> bool {
@@ -21,8 +21,8 @@ pub(super) fn has_node(pod: &Pod) -> bool {
     spec.is_some_and(|spec| spec.node_name.is_some())
 }
 
-/// GPU seconds that a Job's pods have used until now: for as long as a trainer's container ran, the GPUs
-/// that it was given. `None` where they have none, or none has started.
+/// GPU seconds that a Job's pods have used until now: the GPUs of a trainer's container times its running
+/// time. `None` without GPUs, or if none has started.
 pub fn gpu_seconds(pods: &[&Pod], now: Timestamp) -> Option<Decimal> {
     let used: Vec<f64> = pods.iter().filter_map(|pod| used_by(pod, now)).collect();
     (!used.is_empty()).then(|| Decimal::new(used.iter().sum()).ok())?
@@ -66,7 +66,7 @@ pub(super) fn terminated(pod: &Pod) -> Option<&ContainerStateTerminated> {
     state(pod)?.terminated.as_ref()
 }
 
-/// Whether the pod's container has begun.
+/// Whether the pod's container has started.
 pub fn has_started(pod: &Pod) -> bool {
     state(pod).is_some_and(|state| match &state.terminated {
         Some(end) => !never_ran(end),
@@ -74,7 +74,7 @@ pub fn has_started(pod: &Pod) -> bool {
     })
 }
 
-/// Whether a container ended without having begun: the runtime could not start its program.
+/// Whether a container ended without having started: the runtime could not start its program.
 pub(super) fn never_ran(end: &ContainerStateTerminated) -> bool {
     matches!(
         end.reason.as_deref(),
@@ -83,14 +83,14 @@ pub(super) fn never_ran(end: &ContainerStateTerminated) -> bool {
         && end.started_at.as_ref().is_some_and(|at| is_no_time(at.0)))
 }
 
-/// Whether a runtime had no time to tell, and told the epoch.
+/// Whether a time is the epoch, which runtimes report for an unknown time.
 fn is_no_time(time: Timestamp) -> bool {
     time.as_second() <= 0
 }
 
 pub(super) fn document(pod: &Pod) -> Option<String> {
     let end = terminated(pod)?;
-    // The runtime and the kubelet speak in the same place of a container that never ran or was lost.
+    // For a container that never ran or was lost, the message is the runtime's or the kubelet's.
     if never_ran(end) || end.reason.as_deref() == Some(NO_STATUS) {
         return None;
     }

@@ -13,7 +13,7 @@ use crate::build::names::QUEUE;
 
 /// Why a Job has no pod.
 pub(super) fn unstarted(job: &Job, patience: &Patience, now: Timestamp) -> Option<Trouble> {
-    // It has one, and somebody has taken our label off it.
+    // It has one that has lost our label.
     if job.status.as_ref().and_then(|status| status.active) > Some(0) {
         return None;
     }
@@ -79,12 +79,12 @@ pub(super) fn waiting(pod: &Pod, patience: &Patience, now: Timestamp) -> Option<
         .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
     if let Some(condition) = unscheduled.filter(|_| old_enough) {
         let message = condition.message.as_deref().unwrap_or("no node fits");
-        let told = match condition.reason.as_deref() {
+        let message = match condition.reason.as_deref() {
             // Such as SchedulingGated and SchedulerError.
             Some(reason) if reason != "Unschedulable" => format!("{reason}: {message}"),
             _ => message.into(),
         };
-        return Some(Trouble::new("Unschedulable", told));
+        return Some(Trouble::new("Unschedulable", message));
     }
     let Some(state) = state(pod) else {
         return not_started(pod, patience, now);
@@ -102,19 +102,19 @@ pub(super) fn waiting(pod: &Pod, patience: &Patience, now: Timestamp) -> Option<
     }
 }
 
-/// A pod that was given a node long ago and whose container has not begun. Why is in the pod's events
-/// alone, which this operator may not read.
+/// A pod that was scheduled long ago and whose container has not started. The reason is only in the pod's
+/// events, which this operator may not read.
 fn not_started(pod: &Pod, patience: &Patience, now: Timestamp) -> Option<Trouble> {
     let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let Some(scheduled) = conditions.find(|condition| condition.type_ == "PodScheduled") else {
         let created = pod.metadata.creation_timestamp.as_ref()?.0;
         return (!has_node(pod) && now >= later(created, patience.start)).then(|| {
-            let told = format!(
+            let message = format!(
                 "no scheduler has handled the pod {name} for {}; is the one named by its schedulerName running?",
                 patience.start_in_words()
             );
-            Trouble::new("Unschedulable", told)
+            Trouble::new("Unschedulable", message)
         });
     };
     let since = scheduled.last_transition_time.as_ref()?.0;

@@ -14,7 +14,7 @@ use super::state::{BadInput, Ledger, purpose_problem};
 use crate::health;
 
 impl Ledger {
-    /// Notes the Job of a run for its trials that are open: from now on no other Job's result is read of them.
+    /// Records the Job of a run for its open trials: from now on no other Job's result is read for them.
     pub fn note_job(&mut self, run: Attempt, uid: &str) -> Result<(), LedgerError> {
         let mut noted = false;
         for entry in &mut self.entries {
@@ -30,7 +30,7 @@ impl Ledger {
         }
     }
 
-    /// Adds what happened at `at`. On an error nothing has changed.
+    /// Applies an event of time `at`. On an error nothing has changed.
     pub fn apply(&mut self, event: &Event, at: Timestamp) -> Result<(), LedgerError> {
         let opens = matches!(event, Event::SpecChanged(_) | Event::Reopened);
         if self.conclusion.is_some() && !opens {
@@ -72,7 +72,7 @@ impl Ledger {
                 }
                 self.open_again(at);
             }
-            // A search that had ended is judged anew under its changed spec.
+            // A search that had ended is judged again under its changed spec.
             Event::SpecChanged(spec) => {
                 self.open_again(at);
                 self.spec_changes += 1;
@@ -97,7 +97,7 @@ impl Ledger {
         self.suspend && self.search_trials().all(|entry| entry.state.is_final())
     }
 
-    /// Takes an end back, where there is one.
+    /// Revokes the end of the search, if it has ended.
     fn open_again(&mut self, at: Timestamp) {
         if self.conclusion.take().is_some() {
             self.since.open = at;
@@ -120,8 +120,8 @@ impl Ledger {
         if self.started.contains_key(&run.trial) || self.started.contains_key(&trial) {
             return Err(refused("it was started before"));
         }
-        let due = Attempt { trial, attempt };
-        let is_a_run = self.members(due).count() > 1;
+        let current = Attempt { trial, attempt };
+        let is_a_run = self.members(current).count() > 1;
         let entry = self.open_at(trial, attempt)?;
         if entry.run.is_some() || is_a_run {
             return Err(refused("it is in a run already"));
@@ -247,7 +247,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// The entry of an open trial whose due attempt is `attempt`.
+    /// The entry of an open trial whose current attempt is `attempt`.
     fn open_at(&mut self, trial: u32, attempt: u32) -> Result<&mut LedgerEntry, LedgerError> {
         let entry = self.open_entry(trial)?;
         expect_attempt(trial, entry.attempt, attempt)?;
@@ -268,11 +268,11 @@ impl Ledger {
     }
 }
 
-/// Adds what an attempt has used to its trial's sum.
+/// Adds the GPU seconds of an attempt to its trial's sum.
 fn add_gpu_seconds(entry: &mut LedgerEntry, used: Option<Decimal>) {
     let Some(used) = used else { return };
     let before = entry.gpu_seconds.map_or(0.0, Decimal::get);
-    // A sum that is not finite cannot come from a clock; what was known stays.
+    // A sum that is not finite cannot come from a clock; the old one stays.
     entry.gpu_seconds = Decimal::new(before + used.get()).ok().or(entry.gpu_seconds);
 }
 

@@ -1,6 +1,6 @@
-//! Why a ledger is not what happened. No I/O.
+//! Why an event or a stored ledger is rejected. No I/O.
 
-/// Why an event cannot be what happened next.
+/// Why an event cannot follow those before it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
     /// Trials are numbered in the order of planning.
@@ -22,7 +22,7 @@ pub enum LedgerError {
     Attempt {
         /// The trial.
         trial: u32,
-        /// The attempt that is due.
+        /// The current attempt.
         expected: u32,
         /// The event's.
         found: u32,
@@ -45,7 +45,7 @@ pub enum LedgerError {
         /// What is wrong.
         problem: &'static str,
     },
-    /// A trial's purpose and what it is planned with do not fit.
+    /// A trial's purpose does not fit what it is planned with.
     #[error("trial {trial}: {problem}")]
     Inconsistent {
         /// The trial.
@@ -56,12 +56,12 @@ pub enum LedgerError {
     /// Nothing happens after the end.
     #[error("the search had ended before")]
     Concluded,
-    /// Only bad input is taken back.
+    /// Only an end by bad input can be revoked.
     #[error("the search is reopened where no bad input was found")]
     NotEnded,
 }
 
-/// Why a ledger that a status keeps cannot be gone on with: somebody else has written it.
+/// Why a search cannot continue from the ledger in its status: something else has written it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
     /// Entries were taken away.
@@ -84,7 +84,7 @@ pub enum RestoreError {
         /// The entry's.
         found: u32,
     },
-    /// Attempts are counted from 1, and each that failed was one of them.
+    /// Attempts are numbered from 1, and failed ones are among them.
     #[error(
         "trial {trial} of status.ledger is at attempt {attempt} with {failed} failed attempts, which is impossible"
     )]
@@ -96,7 +96,7 @@ pub enum RestoreError {
         /// Those that failed.
         failed: u32,
     },
-    /// What an entry says does not fit together.
+    /// An entry contradicts itself.
     #[error("trial {trial} of status.ledger: {problem}")]
     Inconsistent {
         /// The trial.

@@ -1,4 +1,4 @@
-//! What can happen in a search: the events that a journal keeps. No I/O, no clock.
+//! The events of a search, as a journal keeps them. No I/O, no clock.
 
 use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::spec::BaselineName;
@@ -17,13 +17,13 @@ use serde::{Deserialize, Serialize};
 pub enum Event {
     /// A trial was decided on.
     Planned(Box<Planned>),
-    /// The due attempt of a trial will be carried out by another trial's run, after that one's trials.
+    /// The current attempt of a trial becomes part of another trial's run, after that run's trials.
     Joined {
         /// The trial.
         trial: u32,
-        /// The attempt that is due.
+        /// The current attempt.
         attempt: u32,
-        /// The run, by its first trial and that trial's due attempt.
+        /// The run, by its first trial and that trial's current attempt.
         run: Attempt,
     },
     /// A run is about to be started, with all trials that have joined it; its process may or may not exist.
@@ -33,13 +33,13 @@ pub enum Event {
         /// That trial's attempt, from 1.
         attempt: u32,
     },
-    /// An attempt came to nothing, and another is due.
+    /// An attempt ended without a result, and another follows.
     Retried {
         /// The trial.
         trial: u32,
-        /// The attempt that is due.
+        /// The next attempt.
         attempt: u32,
-        /// Why the one before came to nothing.
+        /// Why the one before had no result.
         cause: RetryCause,
         /// GPU seconds that the one before used, where they are known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,7 +57,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         gpu_seconds: Option<Decimal>,
     },
-    /// After bad input, the model and the data were looked at again and are good.
+    /// After bad input, the model and the data were inspected again and are valid.
     Reopened,
     /// The user changed fields of the spec that do not touch past decisions.
     SpecChanged(Box<PeftSearchSpec>),
@@ -65,7 +65,7 @@ pub enum Event {
     Concluded(Conclusion),
 }
 
-/// What is written down of a trial before it exists.
+/// A trial's plan, recorded before its process exists.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Planned {
@@ -83,29 +83,29 @@ pub struct Planned {
     /// The trial of the search whose configuration this is, of a promotion or a transfer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of_trial: Option<u32>,
-    /// What it is trained with in the place of what the spec says.
+    /// The trial's deviations from the spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<Box<TrialTerms>>,
-    /// The number of events that were written when the suggestion was begun: what it could know.
+    /// The number of events when the suggestion was started: what it was computed from.
     pub basis: u64,
-    /// The engine's hash of what it was given.
+    /// The engine's hash of its inputs.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub inputs_hash: String,
     /// The logarithm of the acquisition value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acquisition: Option<Decimal>,
-    /// The score that the surrogate expects.
+    /// The score that the surrogate predicts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted_mean: Option<Decimal>,
-    /// The deviation of that expectation.
+    /// The standard deviation of that prediction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted_deviation: Option<Decimal>,
-    /// What the fit behind the suggestion says, where there was one.
+    /// The fit behind the suggestion, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub surrogate: Option<SurrogateStatus>,
 }
 
-/// Why an attempt came to nothing.
+/// Why an attempt ended without a result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
     rename_all = "camelCase",
@@ -113,11 +113,10 @@ pub struct Planned {
     deny_unknown_fields
 )]
 pub enum RetryCause {
-    /// The search itself was interrupted and the attempt with it; this costs no retry.
+    /// The attempt was interrupted (evicted, or stopped with the operator); this costs no retry.
     Interrupted,
-    /// It failed. Where the surroundings did, this costs a retry; where the model or the data cannot
-    /// be used (`FailureClass::Fatal`), the search ends, and the attempt that is due waits until the
-    /// search is reopened.
+    /// It failed. A failure of the infrastructure costs a retry; if the model or the data cannot be used
+    /// (`FailureClass::Fatal`), the search ends, and the next attempt waits until the search is reopened.
     Failed {
         /// How.
         reason: FailureReason,
@@ -146,7 +145,7 @@ pub enum Recorded {
         deployed_parameters: u64,
         /// Seconds of training and validation.
         train_seconds: Decimal,
-        /// The most memory held, bytes.
+        /// Peak memory, bytes.
         peak_memory_bytes: u64,
         /// Validation examples behind the score.
         validation_examples: u64,
@@ -158,7 +157,7 @@ pub enum Recorded {
         /// In one sentence.
         message: String,
     },
-    /// It was given up.
+    /// It failed after all retries.
     Failed {
         /// Why.
         reason: FailureReason,
@@ -199,7 +198,7 @@ impl Recorded {
 pub struct Conclusion {
     /// Why.
     pub reason: ConclusionReason,
-    /// Whether the search has a front to show.
+    /// Whether the search has a front.
     pub succeeded: bool,
     /// In one sentence.
     pub message: String,
@@ -222,15 +221,15 @@ pub enum ConclusionReason {
     StatusFull,
     /// More than `maxFailedTrials` trials have failed.
     TooManyFailedTrials,
-    /// The model or the data cannot be used. This end alone is taken back without a change of the
-    /// spec, by `Event::Reopened`.
+    /// The model or the data cannot be used. Only this end can be revoked without a change of the spec, by
+    /// `Event::Reopened`.
     BadInput,
     /// All trials are done and none has a score.
     NoTrialSucceeded,
 }
 
 impl ConclusionReason {
-    /// The reason of the condition Succeeded, as a status and a journal write it.
+    /// The reason of the condition Succeeded, as statuses and journals write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::MaxTrialsReached => "MaxTrialsReached",

@@ -1,8 +1,8 @@
 //! The ledger: what happened in a search, folded from events. No I/O, no clock.
 //!
-//! Events arrive in the order in which they were written down. A trial is planned, started (perhaps
-//! more than once, each start a new attempt) and gets one result, which never changes. An event that
-//! breaks these rules is refused, so that a ledger that was read back can be believed.
+//! Events are applied in the order in which they were written. A trial is planned, started (perhaps more than
+//! once, each time as a new attempt) and gets one result, which never changes. An event that breaks these
+//! rules is rejected, so that a ledger that was read back can be trusted.
 
 mod apply;
 mod error;

@@ -1,4 +1,4 @@
-//! What a search remembers, and what can be asked of it. No I/O, no clock.
+//! The ledger and its queries. No I/O, no clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::error::RestoreError;
 use super::event::Conclusion;
 
-/// The attempt by which it was found that the model or the data cannot be used.
+/// The attempt that found that the model or the data cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadInput {
     /// The trial.
@@ -24,28 +24,28 @@ pub struct BadInput {
     pub message: String,
 }
 
-/// Since when things are as they are; the times of the status's conditions.
+/// The transition times of the status's conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Since {
-    /// Since when the search goes on or, after its end, has gone on.
+    /// When the search began or was last reopened.
     pub open: Timestamp,
-    /// Since when the spec suspends the search or does not.
+    /// When the search was last suspended or resumed.
     pub suspended: Timestamp,
-    /// Since when the surrogate is as healthy as it is.
+    /// When the surrogate's health last changed.
     pub surrogate: Timestamp,
-    /// Since when the search progresses or does not.
+    /// When the search last began or ceased to progress.
     pub progressing: Timestamp,
 }
 
-/// What a search remembers. Made from events alone.
+/// The state of a search, a function of its events.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ledger {
     pub(super) entries: Vec<LedgerEntry>,
-    /// When the due attempt of an open trial was started. Entries leave with the attempt.
+    /// When the current attempt of each open trial was started; removed when the attempt ends.
     pub(super) started: BTreeMap<u32, Timestamp>,
     pub(super) surrogate: Option<SurrogateStatus>,
     pub(super) start_time: Timestamp,
-    /// What was found of the input since the search was opened last.
+    /// Bad input found since the search was last opened.
     pub(super) bad_input: Option<BadInput>,
     pub(super) conclusion: Option<(Conclusion, Timestamp)>,
     pub(super) spec_changes: u32,
@@ -55,12 +55,12 @@ pub struct Ledger {
     pub(super) events: u64,
 }
 
-/// What a status keeps of a ledger.
+/// The part of a ledger that a status stores.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Restored {
     /// One entry per trial, in the order of planning.
     pub entries: Vec<LedgerEntry>,
-    /// What the latest fit says.
+    /// The latest fit of the surrogate.
     pub surrogate: Option<SurrogateStatus>,
     /// When the search began.
     pub start_time: Timestamp,
@@ -70,7 +70,7 @@ pub struct Restored {
     pub generation: i64,
     /// Whether its spec suspends it.
     pub suspend: bool,
-    /// What was found of the input.
+    /// Bad input, if found.
     pub bad_input: Option<BadInput>,
 }
 
@@ -97,7 +97,7 @@ impl Ledger {
         }
     }
 
-    /// A ledger as a status keeps it, with the generation of the spec that it speaks of.
+    /// A ledger from what a status stores.
     pub fn restore(restored: Restored) -> Result<Self, RestoreError> {
         let Restored {
             entries,
@@ -123,7 +123,7 @@ impl Ledger {
         })
     }
 
-    /// The same for a search whose first spec suspends it, or not (as `new` has it).
+    /// The same with the suspension of the search's first spec.
     #[must_use]
     pub fn suspended(self, suspend: bool) -> Self {
         Self {
@@ -148,12 +148,12 @@ impl Ledger {
         u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
     }
 
-    /// When the due attempt of an open trial was started; `None` before that.
+    /// When the current attempt of an open trial was started; `None` before that.
     pub fn started(&self, trial: u32) -> Option<Timestamp> {
         self.started.get(&trial).copied()
     }
 
-    /// What the latest fit of the surrogate says.
+    /// The latest fit of the surrogate.
     pub fn surrogate(&self) -> Option<&SurrogateStatus> {
         self.surrogate.as_ref()
     }
@@ -163,7 +163,7 @@ impl Ledger {
         self.start_time
     }
 
-    /// What was found to be wrong with the model or the data, until the search is reopened.
+    /// Why the model or the data cannot be used, until the search is reopened.
     pub fn bad_input(&self) -> Option<&BadInput> {
         self.bad_input.as_ref()
     }
@@ -173,12 +173,12 @@ impl Ledger {
         self.conclusion.as_ref()
     }
 
-    /// The generation of the spec, from 1: how Kubernetes counts its changes.
+    /// The generation of the spec, from 1, as Kubernetes counts it.
     pub fn generation(&self) -> i64 {
         i64::from(self.spec_changes) + 1
     }
 
-    /// Since when things are as they are.
+    /// The transition times of the conditions.
     pub fn since(&self) -> &Since {
         &self.since
     }
@@ -188,7 +188,7 @@ impl Ledger {
         self.events
     }
 
-    /// The trials by which the search is made: all that the surrogate, the counts and the front know of.
+    /// The trials of purpose `Search`: only these enter the surrogate, the counts and the front.
     pub fn search_trials(&self) -> impl Iterator<Item = &LedgerEntry> {
         self.entries
             .iter()
@@ -220,7 +220,7 @@ impl Ledger {
         Some(last.run_id())
     }
 
-    /// The UID of a run's Job, once it is noted.
+    /// The UID of a run's Job, once it is recorded.
     pub fn job_uid(&self, run: Attempt) -> Option<&String> {
         let mut open = self.members(run).filter(|entry| !entry.state.is_final());
         open.find_map(|entry| entry.job_uid.as_ref())
@@ -238,7 +238,7 @@ impl Ledger {
     }
 }
 
-/// Whether an entry can stand where it stands.
+/// Whether an entry is valid at its position.
 fn check(expected: u32, entry: &LedgerEntry) -> Result<(), RestoreError> {
     let (trial, attempt, failed) = (entry.trial, entry.attempt, entry.failed_attempts);
     if trial != expected {
@@ -263,7 +263,7 @@ fn check(expected: u32, entry: &LedgerEntry) -> Result<(), RestoreError> {
     }
 }
 
-/// What is wrong with the way in which a trial's purpose is written down.
+/// What is inconsistent about a trial's purpose, if anything.
 pub(super) fn purpose_problem(
     origin: TrialOrigin,
     of_trial: Option<u32>,

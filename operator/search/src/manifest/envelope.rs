@@ -1,4 +1,4 @@
-//! What surrounds the spec: apiVersion, kind, metadata.
+//! The fields around the spec: apiVersion, kind, metadata.
 
 use autopeft_crds::NAME_MAX;
 use autopeft_crds::peft_search::{api_version, kind};
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 const NAME_REMEDY: &str =
     "give the search a name of lower-case letters, digits and -, such as my-search";
-/// DNS labels with points between them, as Kubernetes wants it.
+/// A DNS subdomain, as Kubernetes requires.
 const NAME_PATTERN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 /// The fields of metadata, as Kubernetes has them; most are the API server's to write.
 const METADATA: [&str; 15] = [
@@ -28,7 +28,7 @@ const METADATA: [&str; 15] = [
     "selfLink",
 ];
 
-/// What the document's fields are, so far as words without quotes can be mistaken.
+/// The schema of the document, as far as unquoted words can be misread.
 pub(super) fn schema() -> Value {
     json!({ "properties": {
         "apiVersion": { "type": "string", "enum": [api_version()] },
@@ -47,12 +47,12 @@ fn name_schema() -> Value {
     json!({ "type": "string", "maxLength": NAME_MAX, "pattern": NAME_PATTERN })
 }
 
-/// Names and texts of the user's own.
+/// A map of free names to strings.
 fn texts() -> Value {
     json!({ "type": "object", "additionalProperties": { "type": "string" } })
 }
 
-/// apiVersion, kind and metadata, and that there is nothing else beside spec and status.
+/// Checks apiVersion, kind and metadata, and that there are no other fields than spec and status.
 pub(super) fn check(value: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let Some(fields) = value.as_object() else {
@@ -149,7 +149,7 @@ fn check_name(name: Option<&Value>, errors: &mut Vec<FieldError>) {
     errors.push(FieldError::new("metadata.name", problem, remedy));
 }
 
-/// As Kubernetes wants it, and no longer than the CRD wants it.
+/// Whether Kubernetes accepts the name, and the CRD its length.
 fn is_name(name: &str) -> bool {
     schema::check(&name.into(), &name_schema(), "metadata.name").is_empty()
 }

@@ -54,7 +54,7 @@ pub enum ManifestError {
         /// Where the second begins.
         line: Line,
     },
-    /// The document is a PeftSearch with errors, or none.
+    /// The document is not a valid PeftSearch.
     #[error("{}", Report(.path, .errors))]
     Invalid {
         /// The file.
@@ -80,7 +80,7 @@ impl fmt::Display for Line {
 /// Something about a field, with the field's line.
 pub type Located = (Line, FieldError);
 
-/// Findings, a line each, to be shown to a person.
+/// Findings, one per line, for people.
 #[derive(Debug)]
 pub struct Report<'a>(pub &'a Path, pub &'a [Located]);
 
@@ -101,13 +101,13 @@ impl fmt::Display for Report<'_> {
 pub struct Manifest {
     /// The search.
     pub search: PeftSearch,
-    /// What is read as meant here, and otherwise by kubectl.
+    /// Values that are read as intended here, but not by kubectl.
     warnings: Vec<FieldError>,
     lines: BTreeMap<String, u64>,
 }
 
 impl Manifest {
-    /// What may be written so and is hardly meant, and `more` of the kind, in the order of their lines.
+    /// Warnings about probable mistakes, and `more` of them, in the order of their lines.
     pub fn advice(&self, more: &[FieldError]) -> Vec<Located> {
         let of_spec = validate::advice(&self.search.spec);
         located([&self.warnings, &of_spec, more].concat(), &self.lines)
@@ -136,7 +136,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Manifest, ManifestError> {
     let is_right = |error: &FieldError| errors.iter().all(|other| other.field != error.field);
     let (quote, both): (Vec<_>, Vec<_>) = unquoted.into_iter().partition(is_right);
     errors.extend(quote);
-    // Where quotes alone do not help, the field's own error tells what would be right.
+    // Where quotes alone do not help, the field's own error gives the remedy.
     errors.extend(both.into_iter().map(|error| FieldError {
         remedy: "write this value in quotes".into(),
         ..error
@@ -159,7 +159,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Manifest, ManifestError> {
     }
 }
 
-/// The object. Where it cannot be made, the schema has mostly told why, and better.
+/// The object. If it cannot be deserialised, the schema usually has the better error.
 fn object(value: &Value) -> Result<PeftSearch, FieldError> {
     Ok(PeftSearch {
         metadata: part(value, "metadata")?,

@@ -1,5 +1,5 @@
-//! What an unquoted YAML word means to `kubectl`: the rules of sigs.k8s.io/yaml (go-yaml 2), by which every
-//! manifest becomes JSON on its way to the API server.
+//! What an unquoted YAML word means to `kubectl`: the rules of sigs.k8s.io/yaml (go-yaml 2), by which kubectl
+//! turns a manifest into JSON.
 
 use serde_json::Number;
 
@@ -37,7 +37,7 @@ pub(super) fn meaning(word: &str) -> Plain {
     if !word.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {
         return Plain::Text;
     }
-    // Digits may be grouped, as in 1_000; where a point comes first, between digits alone.
+    // Digits may be grouped, as in 1_000; after a leading point only between digits.
     let badly = ["._", "__"].iter().any(|part| word.contains(part)) || word.ends_with('_');
     if word.starts_with('.') && badly {
         return Plain::Text;

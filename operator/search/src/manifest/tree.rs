@@ -9,7 +9,7 @@ use super::plain::{self, Plain};
 
 /// How deep a document may be nested; a search needs a tenth of it.
 const DEPTH_MAX: usize = 64;
-/// How many values a document may have, those that aliases repeat included.
+/// How many values a document may have, with aliases expanded.
 const NODES_MAX: usize = 100_000;
 
 /// A value of the document.
@@ -49,7 +49,7 @@ pub(super) struct Field {
 /// Why a text is not one document.
 #[derive(Debug)]
 pub(super) enum TreeError {
-    /// It is not YAML, or says too much.
+    /// It is not YAML, or too large.
     Syntax(Option<u64>, String),
     /// A field stands twice in one object.
     Twice(u64, String),
@@ -63,8 +63,8 @@ impl From<ScanError> for TreeError {
     }
 }
 
-/// Reads the one document of `text`; `None` where nothing is in it. As kubectl does it, documents without
-/// content, such as what follows a last `---`, are passed over.
+/// Reads the only document of `text`; `None` if it is empty. Like kubectl, empty documents, such as after a
+/// last `---`, are skipped.
 pub(super) fn document(text: &str) -> Result<Option<Node>, TreeError> {
     let options = options! {
         emit_comments: false,
@@ -101,7 +101,7 @@ fn line_of(span: &Span) -> u64 {
 
 struct Builder<'a> {
     events: Peekable<Parser<'a, StrInput<'a>>>,
-    /// What aliases stand for, by the parser's number.
+    /// The anchors' values, by the parser's number.
     anchors: HashMap<usize, Node>,
     /// How many values may still come.
     left: usize,
@@ -210,7 +210,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// How many values a value is, itself included.
+/// The number of values in a value, itself included.
 fn size(node: &Node) -> usize {
     1 + match &node.content {
         Content::Scalar(_) => 0,
@@ -235,7 +235,7 @@ fn is_merge(event: &Event<'_>) -> bool {
     event.tag().is_none() && event.scalar() == Some(("<<", ScalarStyle::Plain))
 }
 
-/// The fields that `<<` brings in: those of one object, or of several, of which the first counts.
+/// The fields that `<<` merges in: those of one object, or of several, of which the first wins.
 fn merge(value: Node) -> Result<Vec<Field>, TreeError> {
     match value.content {
         Content::Fields(fields) => Ok(fields),
@@ -245,7 +245,7 @@ fn merge(value: Node) -> Result<Vec<Field>, TreeError> {
         }
         Content::Scalar(_) => Err(TreeError::Syntax(
             Some(value.line),
-            "<< brings in the fields of an object, and this is none".to_owned(),
+            "<< merges the fields of an object, and this is not one".to_owned(),
         )),
     }
 }

@@ -1,5 +1,5 @@
-//! From the tree of a document to the JSON that the API server would get, by the types of the schema. Says
-//! where an unquoted word is read as something else than the schema wants there.
+//! From the tree of a document to the JSON that the API server would get, by the types of the schema. Reports
+//! unquoted words that YAML reads as another type than the schema's.
 
 use std::collections::BTreeMap;
 
@@ -13,19 +13,19 @@ use super::tree::{Content, Field, Node, Scalar};
 /// Doubles hold every whole number up to here.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// What is found on the way.
+/// What is found along the way.
 #[derive(Debug, Default)]
 pub(super) struct Typed {
     /// Where each field stands.
     pub lines: BTreeMap<String, u64>,
-    /// Words that have to be quoted. Their text stands in the value all the same, so that the rest is checked.
+    /// Words that must be quoted. The value has their text all the same, so that the rest is checked.
     pub unquoted: Vec<FieldError>,
-    /// Words that this program reads as meant, and kubectl does not.
+    /// Words that this program reads as intended, but kubectl does not.
     pub warnings: Vec<FieldError>,
 }
 
 impl Typed {
-    /// The value of `node`, which stands at `field`, where `schema` tells what is wanted.
+    /// The value of `node` at `field`, of the type in `schema`.
     pub fn value(&mut self, node: &Node, schema: &Value, field: &str) -> Value {
         self.lines.entry(field.to_owned()).or_insert(node.line);
         match &node.content {
@@ -61,7 +61,7 @@ impl Typed {
         Value::Object(object)
     }
 
-    /// Warns of a field's name that kubectl makes another of. It makes text of every name.
+    /// Warns of a field's name that kubectl converts to another one (it converts every name to text).
     fn name(&mut self, name: &Scalar, path: &str) {
         let read = match &name.meaning {
             Plain::YesNo(flag) | Plain::Bool(flag) => flag.to_string(),
@@ -92,7 +92,7 @@ impl Typed {
                 ));
                 Value::String(text.clone())
             }
-            // The schema's own words fit a value that was left out.
+            // For a value that was left out, the schema's error fits.
             (Some("string"), Plain::Null) if text.is_empty() => Value::Null,
             (Some("string"), _) => Value::String(self.unquoted(scalar, schema, field)),
             (_, Plain::Null) => Value::Null,
@@ -125,7 +125,8 @@ impl Typed {
         }
     }
 
-    /// The text that a word should have been, and says so; where quotes are not what helps, the word as it is.
+    /// The text that a word should have been, with an error that says so; where quotes do not help, the word
+    /// as it is.
     fn unquoted(&mut self, scalar: &Scalar, schema: &Value, field: &str) -> String {
         let Scalar { text, meaning } = scalar;
         let is_right =
@@ -160,7 +161,7 @@ fn digits(text: &str, meaning: &Plain) -> Option<String> {
         .then(|| format!("{number:.0}"))
 }
 
-/// A word that was unquoted, and so has nothing in it that quotes would change.
+/// Puts an unquoted word in quotes; it has nothing to escape.
 fn quoted(word: &str) -> String {
     format!("\"{word}\"")
 }

@@ -1,9 +1,9 @@
 //! Decides what a search does next: spec, ledger, observed runs and the time in, actions out. No
 //! I/O, no clock, no randomness.
 //!
-//! What ended is written down before anything new is decided: while a plan writes down results or
-//! retries, it starts nothing. The shell carries a plan out, observes, and asks again until a plan is
-//! empty; then it waits for a run, for the engine, or until `Plan::wake`.
+//! Results are recorded before anything new is decided: a plan that records results or retries starts
+//! nothing. The shell executes a plan, observes, and plans again until the plan is empty; then it waits for a
+//! run, for the engine, or until `Plan::wake`.
 
 mod next;
 mod run;
@@ -23,9 +23,9 @@ pub use run::{End, Run, RunState};
 /// Everything that a decision depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
-    /// What the user asked for.
+    /// The spec.
     pub spec: &'a PeftSearchSpec,
-    /// The model that is searched.
+    /// The facts about model and data.
     pub inspection: &'a Inspection,
     /// What has happened.
     pub ledger: &'a Ledger,
@@ -33,23 +33,23 @@ pub struct Situation<'a> {
     pub runs: &'a [Run],
     /// The most trials of the search that one run carries out; at least 1.
     pub trials_per_run: usize,
-    /// Where the engine stands.
+    /// The state of the engine.
     pub engine: &'a Engine,
     /// Whether the hypervolume has stopped growing, by `measures::has_converged`.
     pub converged: bool,
-    /// Whether the next trial is chosen before there is room for it, where it can be: worth it where a
-    /// start takes round trips.
+    /// Whether to choose the next trial before one may start, where possible: worth it where a start takes
+    /// round trips.
     pub ahead: bool,
-    /// Whether what keeps the ledger can hold no more trials.
+    /// Whether the ledger's storage is full.
     pub full: bool,
     /// The time.
     pub now: Timestamp,
 }
 
-/// Where the engine stands with the next suggestion.
+/// The state of the next suggestion.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Engine {
-    /// It was not asked.
+    /// Nothing was requested.
     Idle,
     /// It computes.
     Busy,
@@ -59,17 +59,17 @@ pub enum Engine {
     Exhausted,
 }
 
-/// One thing to do.
+/// An action of the shell.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Write down a decision or a result, so that it outlives everything.
+    /// Record a decision or a result durably.
     Write(Event),
     /// Ask the engine for this trial's configuration.
     Suggest {
         /// The number that the trial will get.
         trial: u32,
     },
-    /// Write down `Event::Started`, then start the run.
+    /// Record `Event::Started`, then start the run.
     Start {
         /// The run, by its first trial and that trial's attempt.
         run: Attempt,
@@ -81,7 +81,7 @@ pub enum Action {
         /// Why.
         why: StopReason,
     },
-    /// Clear away a run that ended and is no longer needed.
+    /// Remove a run that ended and is no longer needed.
     Remove {
         /// The run.
         run: Attempt,
@@ -91,14 +91,14 @@ pub enum Action {
 /// Why a run is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
-    /// `trialDeadlineSeconds` have passed for each of its trials; the one that was at work ends as
+    /// `trialDeadlineSeconds` have passed for each of its trials; the one that was running ends as
     /// `DeadlineExceeded`.
     TrialDeadline,
     /// The search ends, or the run belongs to nothing that is open.
     NotNeeded,
 }
 
-/// What to do, and when to ask again if nothing happens before.
+/// What to do, and when to plan again if nothing happens before.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// The actions, in order.
@@ -157,7 +157,7 @@ fn clear_away(situation: &Situation<'_>, plan: &mut Plan) {
     plan.actions.extend(situation.runs.iter().map(unneeded));
 }
 
-/// What becomes of a run that nobody waits for.
+/// What to do with a run that is no longer needed.
 fn unneeded(run: &Run) -> Action {
     match run.state {
         RunState::Running { since: _ } => Action::Stop {
@@ -168,17 +168,17 @@ fn unneeded(run: &Run) -> Action {
     }
 }
 
-/// Judges every run: writes down results and retries, stops what is late, removes what is done.
+/// Judges every run: records results and retries, stops those over their deadline, removes finished ones.
 fn take_in(situation: &Situation<'_>, plan: &mut Plan) {
-    // What is stopped at the end of the search has not failed.
+    // Runs that are stopped because the search ends have not failed.
     let is_ending = verdict::early_end(situation).is_some();
     for run in situation.runs {
-        let due = |attempt: &Attempt| {
+        let current = |attempt: &Attempt| {
             let entry = situation.ledger.entry(attempt.trial)?;
-            let waits = entry.state == TrialState::Planned && entry.due() == *attempt;
+            let waits = entry.state == TrialState::Planned && entry.current_attempt() == *attempt;
             (waits && entry.run_id() == run.id).then_some(entry)
         };
-        let waited_for = run.members.iter().filter_map(due).count();
+        let waited_for = run.members.iter().filter_map(current).count();
         if waited_for == 0 {
             plan.actions.push(unneeded(run));
             continue;
@@ -200,7 +200,7 @@ fn take_in(situation: &Situation<'_>, plan: &mut Plan) {
             RunState::Ended(outcomes) => {
                 let used = share(run.gpu_seconds, waited_for);
                 for (attempt, end) in run.members.iter().zip(outcomes) {
-                    if let Some(entry) = due(attempt) {
+                    if let Some(entry) = current(attempt) {
                         let event = match end {
                             End::Interrupted => retry(entry, RetryCause::Interrupted, used),
                             End::Outcome(TrialOutcome::Failed { reason, .. })
@@ -220,7 +220,7 @@ fn take_in(situation: &Situation<'_>, plan: &mut Plan) {
     }
 }
 
-/// What each of `count` trials of a run is counted as having used.
+/// The share of each of `count` trials in what their run used.
 fn share(used: Option<Decimal>, count: usize) -> Option<Decimal> {
     match count {
         1 => used,
@@ -254,7 +254,7 @@ fn judge(
         },
         TrialOutcome::Failed { reason, message } => (*reason, message.clone()),
     };
-    // What fills a disk seldom goes away by itself.
+    // A full disk seldom recovers by itself.
     let retries = match reason {
         FailureReason::DiskFull => max_retries.min(1),
         _ => max_retries,
@@ -264,8 +264,8 @@ fn judge(
         FailureClass::Infrastructure if entry.failed_attempts < retries => {
             retry(entry, RetryCause::Failed { reason, message }, used)
         }
-        // The user can mend the input, so it says nothing final of a trial of the search or of its configuration. A
-        // baseline may be what does not fit the model, and a transfer has a task of its own.
+        // The user can fix the input, so a trial of the search gets no result by it. A baseline may itself
+        // not fit the model, and a transfer has a task of its own.
         FailureClass::Fatal
             if matches!(
                 entry.purpose(),
@@ -289,7 +289,7 @@ fn recorded(entry: &LedgerEntry, outcome: Recorded, gpu_seconds: Option<Decimal>
     }
 }
 
-/// Whether `maxGpuSeconds` are used, by what has ended and what runs: then nothing more starts.
+/// Whether finished and running trials have used `maxGpuSeconds`: then nothing more starts.
 fn gpu_budget_is_spent(situation: &Situation<'_>) -> bool {
     let Some(most) = situation.spec.max_gpu_seconds else {
         return false;

@@ -6,7 +6,7 @@ use autopeft_crds::status::{Attempt, LedgerEntry, TrialOrigin, TrialPurpose};
 use super::{Action, Engine, Plan, RunState, Situation, gpu_budget_is_spent};
 use crate::ledger::{Event, Planned};
 
-/// Starts trials that are written down and have no run, the oldest first, as far as `parallelism` allows.
+/// Starts planned trials that have no run, the oldest first, as far as `parallelism` allows.
 pub(super) fn start_planned(situation: &Situation<'_>, plan: &mut Plan) {
     if situation.spec.suspend || gpu_budget_is_spent(situation) {
         return;
@@ -33,15 +33,15 @@ pub(super) fn start_planned(situation: &Situation<'_>, plan: &mut Plan) {
                 run: first,
             })
         }));
-        // Who is in it is written down before it exists.
+        // A run's members are recorded before it exists.
         if plan.actions.len() == before {
             plan.actions.push(Action::Start { run: first });
         }
     }
 }
 
-/// The runs that carry waiting trials out: each by its first trial, and the others. Trials of the search share a
-/// run, as far as `trials_per_run` allows; one that is not full waits for those that are planned next.
+/// The runs for waiting trials: each by its first trial, with the others. Trials of the search share a run,
+/// as far as `trials_per_run` allows; one that is not full waits for the next trials.
 fn runs_of<'a>(
     situation: &Situation<'_>,
     waiting: &[&'a LedgerEntry],
@@ -55,7 +55,9 @@ fn runs_of<'a>(
             continue;
         }
         let is_shared = entry.purpose() == TrialPurpose::Search && most > 1;
-        let is_joined = waiting.iter().any(|other| other.run == Some(entry.due()));
+        let is_joined = waiting
+            .iter()
+            .any(|other| other.run == Some(entry.current_attempt()));
         if is_shared && !is_joined {
             if let Some((_, others)) = filling.and_then(|index| runs.get_mut(index)) {
                 others.push(entry);
@@ -106,7 +108,7 @@ pub(super) fn plan_more(situation: &Situation<'_>, plan: &mut Plan) {
             Engine::Ready(planned) if planned.trial == trial => plan
                 .actions
                 .push(Action::Write(Event::Planned(planned.clone()))),
-            // Its number went to a baseline in the meantime.
+            // Its number was taken by a baseline in the meantime.
             Engine::Ready(_) => plan.actions.push(Action::Suggest { trial }),
             Engine::Busy | Engine::Exhausted => {}
         }
@@ -118,9 +120,9 @@ pub(super) fn plan_more(situation: &Situation<'_>, plan: &mut Plan) {
     }
 }
 
-/// Whether the next trial is chosen before there is room for it. The initial design does not depend on
-/// results. Later, where several trials run, all of them are pending for the next one, so that no GPU waits
-/// for the surrogate; where one runs, its result is what the next one is chosen by.
+/// Whether the next trial is chosen before one may start. The initial design does not depend on results.
+/// Later, with several parallel trials, the next one is chosen while they are pending, so that no GPU waits
+/// for the surrogate; with one, its result comes first.
 fn draws_ahead(situation: &Situation<'_>) -> bool {
     let planned = situation.ledger.search_trials().count();
     situation.ahead

@@ -1,24 +1,25 @@
-//! What the planner sees of a process or a Job: one or several trials, and what came of each. No I/O, no clock.
+//! A process or a Job as the planner sees it: one or several trials, and the outcome of each. No I/O, no
+//! clock.
 
 use autopeft_crds::Decimal;
 use autopeft_crds::status::Attempt;
 use autopeft_crds::trial::TrialOutcome;
 use k8s_openapi::jiff::Timestamp;
 
-/// What a process or a Job carries out: one or several trials.
+/// One or several trials, carried out by one process or Job.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
-    /// Its first trial and that trial's attempt: what it is named by.
+    /// Its first trial and that trial's attempt, by which it is named.
     pub id: Attempt,
-    /// Its trials that are of interest still, in the order in which they are trained.
+    /// Its trials that are still needed, in the order of training.
     pub members: Vec<Attempt>,
-    /// Where it stands.
+    /// Its state.
     pub state: RunState,
     /// GPU seconds that it has used so far, where they are known.
     pub gpu_seconds: Option<Decimal>,
 }
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RunState {
     /// It runs.
@@ -26,29 +27,27 @@ pub enum RunState {
         /// Since when.
         since: Timestamp,
     },
-    /// It ended, or nothing is left of it: what came of each of its `members`, in their order.
+    /// It ended or is gone: the outcome of each of its `members`, in their order.
     Ended(Vec<End>),
 }
 
-/// What came of one trial of a run.
+/// How one trial of a run ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum End {
-    /// It ended; `TrialOutcome::Failed` also where the shell knows it better than the trainer.
+    /// With an outcome: the trainer's, or a failure that the shell has determined.
     Outcome(TrialOutcome),
-    /// It has no result, through nothing of its own: it went away together with the operator, was evicted, or had not
-    /// begun.
+    /// Without a result and without a failure: it was stopped with the operator, evicted, or had not begun.
     Interrupted,
 }
 
 impl RunState {
-    /// A run that went away with its `count` trials.
+    /// A run of `count` trials that was interrupted.
     pub fn interrupted(count: usize) -> Self {
         Self::Ended(vec![End::Interrupted; count])
     }
 
-    /// A run that ended with what its document says of each trial. Trials are trained one after another: where some
-    /// have no outcome, the first of them is the one by which the run ended, and how is `cause`; the others had not
-    /// begun.
+    /// A run that ended with these outcomes. Trials are trained one after another: the first without an
+    /// outcome was running when the run ended, of `cause`; those after it had not begun.
     pub fn ended<E>(outcomes: Vec<Result<TrialOutcome, E>>, cause: impl FnOnce(E) -> End) -> Self {
         let mut cause = Some(cause);
         let end = |outcome: Result<TrialOutcome, E>| match outcome {
@@ -62,7 +61,7 @@ impl RunState {
 }
 
 impl Run {
-    /// Whether it carries a trial out.
+    /// Whether it contains a trial.
     pub fn holds(&self, trial: u32) -> bool {
         self.members.iter().any(|member| member.trial == trial)
     }

@@ -5,7 +5,7 @@ use autopeft_crds::status::TrialState;
 use super::{Engine, Plan, Situation, active_deadline, gpu_budget_is_spent, next};
 use crate::ledger::{BadInput, Conclusion, ConclusionReason};
 
-/// A reason to end at once, whatever runs.
+/// A reason to end at once, even if trials run.
 pub(super) fn early_end(situation: &Situation<'_>) -> Option<Conclusion> {
     let trials = || situation.ledger.search_trials();
     if let Some(BadInput {
@@ -22,8 +22,8 @@ pub(super) fn early_end(situation: &Situation<'_>) -> Option<Conclusion> {
         });
     }
     let count = |state| trials().filter(|entry| entry.state == state).count();
-    // Infeasible trials teach the surrogate what to avoid, so they count as failed only while
-    // nothing has ever worked.
+    // Infeasible trials teach the surrogate what to avoid, so they count as failed only while no trial has
+    // succeeded.
     let failed = count(TrialState::Failed)
         + match count(TrialState::Succeeded) {
             0 => count(TrialState::Infeasible),
@@ -41,7 +41,7 @@ pub(super) fn early_end(situation: &Situation<'_>) -> Option<Conclusion> {
         });
     }
     let is_late = active_deadline(situation).is_some_and(|end| situation.now >= end);
-    // A search that had everything in time is not late.
+    // A search that completed in time is not late.
     if is_late && !is_complete(situation) {
         let succeeded = count(TrialState::Succeeded);
         return Some(Conclusion {
@@ -57,7 +57,7 @@ pub(super) fn early_end(situation: &Situation<'_>) -> Option<Conclusion> {
     None
 }
 
-/// The regular end: nothing is open, nothing is to come.
+/// The regular end: no trial is open or to come.
 pub(super) fn end(situation: &Situation<'_>, plan: &Plan) -> Option<Conclusion> {
     if !plan.actions.is_empty() || !situation.runs.is_empty() {
         return None;
@@ -108,7 +108,7 @@ pub(super) fn end(situation: &Situation<'_>, plan: &Plan) -> Option<Conclusion> 
     })
 }
 
-/// The end of a search that would go on and may not: its GPU seconds are used, or its ledger is full.
+/// The end of a search that has used its GPU seconds or whose ledger is full.
 fn end_of_room(situation: &Situation<'_>) -> Option<Conclusion> {
     let trials = situation.ledger.search_trials();
     let scored = trials.filter(|entry| entry.state == TrialState::Succeeded);
@@ -145,7 +145,7 @@ fn is_complete(situation: &Situation<'_>) -> bool {
         && next::next_baseline(situation).is_none()
 }
 
-/// The trial that failed last, and why, to be put behind a sentence.
+/// The last failed trial and its reason, to append to a sentence.
 fn last_failure(situation: &Situation<'_>) -> String {
     let last = situation
         .ledger

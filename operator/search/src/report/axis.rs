@@ -1,15 +1,15 @@
-//! Axes: the range that is shown, and where the ticks stand.
+//! Axes: their ranges and ticks.
 
 use super::text;
 
 /// One axis of a figure.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Axis {
-    /// What it shows, with its unit.
+    /// Its quantity, with the unit.
     pub name: String,
-    /// The first position that is shown.
+    /// The lower end.
     pub least: f64,
-    /// The last one.
+    /// The upper end.
     pub most: f64,
     /// Positions with their labels, ascending.
     pub ticks: Vec<(f64, String)>,
@@ -55,8 +55,7 @@ impl Axis {
     }
 }
 
-/// The logarithmic axis of parameters. Zero, which has no logarithm, has a place of its own at the
-/// left, past a break.
+/// The logarithmic axis of parameters. Zero, which has no logarithm, is at the left, beyond a break.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ParameterAxis {
     /// The axis; positions are log10 of the parameters.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::ReportError;
 use super::view;
 
-/// The columns and what they hold, in their order. Cells of what is not known are empty.
+/// The columns and what they hold, in their order. Cells of unknown values are empty.
 pub(super) fn columns() -> Vec<(&'static str, &'static str)> {
     let sizes = MODULES.iter().map(|module| (module.name, module.size));
     let outer = BEFORE_SIZES.into_iter().chain(sizes);
@@ -81,7 +81,7 @@ pub(super) fn trials_csv(status: &PeftSearchStatus) -> Result<String, ReportErro
     String::from_utf8(bytes).map_err(|error| refused(&error))
 }
 
-/// One row. The entry is taken apart whole, so that a new field cannot be forgotten here.
+/// One row. The entry is destructured, so that a new field cannot be forgotten here.
 fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> Vec<String> {
     let LedgerEntry {
         trial,

@@ -12,7 +12,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::ReportError;
 use super::axis::Axis;
 
-/// The ground that a figure is drawn on.
+/// The drawing area of a figure.
 pub(super) type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Why plotters stopped.
@@ -23,9 +23,9 @@ pub(super) type Pixel = (i32, i32);
 
 /// Axes, names of axes and all text.
 pub(super) const INK: RGBColor = RGBColor(0x1f, 0x29, 0x37);
-/// What stands back: grid lines and the trials of the initial design.
+/// The background: grid lines and the trials of the initial design.
 pub(super) const GREY: RGBColor = RGBColor(0x6b, 0x72, 0x80);
-/// Trials that the acquisition chose.
+/// Trials that the acquisition function chose.
 pub(super) const BLUE: RGBColor = RGBColor(0x25, 0x63, 0xeb);
 /// The front.
 pub(super) const RED: RGBColor = RGBColor(0xb9, 0x1c, 0x1c);
@@ -33,11 +33,11 @@ pub(super) const RED: RGBColor = RGBColor(0xb9, 0x1c, 0x1c);
 /// The size of ordinary text as plotters counts it: a line, of which letters are 1 / 1.24.
 const TEXT: i32 = 18;
 
-/// The room above the plot of a figure with a title, and of a legend's row.
+/// The space above the plot of a figure with a title, and of a legend's row.
 const TITLE_ROOM: i32 = 36;
 const LEGEND_ROOM: i32 = 28;
 
-/// Draws a figure on a white ground of the given size and returns its SVG.
+/// Draws a figure of the given size on white and returns its SVG.
 pub(super) fn draw(
     figure: &'static str,
     size: (u32, u32),
@@ -122,7 +122,7 @@ impl ValueFormatter<f64> for Ticked {
     }
 }
 
-/// What stands above a plot.
+/// The title and legend above a plot.
 pub(super) struct Heading<'t> {
     /// The title, where the figure has one.
     pub title: Option<&'t str>,
@@ -226,7 +226,7 @@ pub(super) fn dashes(canvas: &Canvas<'_>, from: Pixel, to: Pixel) -> Result<(), 
     ))
 }
 
-/// On which side of its place a text stands.
+/// On which side of its position a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     /// It ends there.

@@ -14,7 +14,7 @@ const SIZE: (u32, u32) = (900, 560);
 /// The longest title, characters.
 const TITLE_MOST: usize = 80;
 
-/// One thing to mark.
+/// A point to mark.
 struct Dot {
     parameters: u64,
     score: f64,
@@ -133,7 +133,7 @@ fn draw_shown(
     let compared: Vec<Pixel> = shown.baselines.iter().map(|(_, dot)| at(dot)).collect();
     let steps = steps(&front, frame);
 
-    // Labels stand on a veil over the trials, and under the front and the baselines' marks.
+    // Labels are on a translucent ground over the trials, and under the front and the baselines' marks.
     let mut taken: Vec<Area> = front.iter().chain(&compared).map(mark_area).collect();
     taken.extend(steps.array_windows().map(line_area));
     let mut labels = Vec::with_capacity(compared.len());
@@ -190,7 +190,7 @@ fn steps(front: &[Pixel], frame: &Frame) -> Vec<Pixel> {
     line
 }
 
-/// Two strokes through the axis, where zero is parted from the logarithmic scale.
+/// Two strokes through the axis, where zero is separated from the logarithmic scale.
 fn axis_break(canvas: &Canvas<'_>, frame: &Frame, (x, y): Pixel) -> Result<(), DrawError> {
     let ink = figure::INK.stroke_width(1);
     canvas.draw(&Rectangle::new(
@@ -207,8 +207,8 @@ fn axis_break(canvas: &Canvas<'_>, frame: &Frame, (x, y): Pixel) -> Result<(), D
 /// A rectangle in pixels: left, top, right, bottom.
 type Area = (i32, i32, i32, i32);
 
-/// The place beside a mark where its label covers the least: nothing that is taken, then no trial. It
-/// moves away from the mark's own height only for what is taken.
+/// The place beside a mark where its label covers the least: first no taken area, then no trial. It leaves
+/// the mark's own height only to avoid taken areas.
 fn place_label(
     name: &str,
     (x, y): Pixel,

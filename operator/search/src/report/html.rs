@@ -1,5 +1,5 @@
 //! The report as one HTML page: inline style, inline figures, no script. Every text from a search goes
-//! through maud, which escapes it; the only markup that is put in as it is are our own figures.
+//! through maud, which escapes it; only our own figures are inserted as markup.
 
 use autopeft_crds::PeftSearch;
 use maud::{DOCTYPE, Markup, PreEscaped, html};

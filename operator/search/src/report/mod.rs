@@ -1,8 +1,8 @@
 //! What a search reports to people, as text: the front as a table, every trial as CSV, the front as a
 //! figure, and a page with all of it.
 //!
-//! Pure functions of the spec and the status. No I/O, no clock: the same search gives the same bytes.
-//! Nothing in a search makes them panic; texts from outside are escaped where they are put in.
+//! Pure functions of the spec and the status. No I/O, no clock: the same search gives the same bytes. No
+//! input makes them panic; external texts are escaped.
 //!
 //! | function | what it makes |
 //! | --- | --- |
@@ -57,7 +57,7 @@ pub fn trials_csv(status: &PeftSearchStatus) -> Result<String, ReportError> {
     csv::trials_csv(status)
 }
 
-/// The front, all trials and the baselines as an SVG figure on a white ground.
+/// The front, all trials and the baselines as an SVG figure on white.
 pub fn front_svg(search: &PeftSearch) -> Result<String, ReportError> {
     let status = search.status.clone().unwrap_or_default();
     front_svg::front_svg(&View::new(name(search), &search.spec, &status))

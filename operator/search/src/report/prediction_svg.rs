@@ -1,4 +1,4 @@
-//! What the surrogate expected of a trial against what was measured.
+//! Predicted against measured scores.
 
 use autopeft_crds::status::TrialOrigin;
 use plotters::prelude::{Color, PathElement};
@@ -13,15 +13,15 @@ const SIZE: (u32, u32) = (900, 480);
 /// A Bayesian trial that has ended with a score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Prediction {
-    /// The score that was expected.
+    /// The predicted score.
     pub mean: f64,
-    /// The deviation of that expectation.
+    /// The standard deviation of that prediction.
     pub deviation: f64,
-    /// The score that was measured.
+    /// The measured score.
     pub measured: f64,
 }
 
-/// The predictions of a search that came to be measured.
+/// The predictions of a search that were measured.
 pub(super) fn predictions(view: &View<'_>) -> Vec<Prediction> {
     view.trials()
         .filter(|entry| entry.origin == TrialOrigin::Bayesian)

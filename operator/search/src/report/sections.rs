@@ -10,7 +10,7 @@ use super::table;
 use super::text::{self, DASH, optional_score, score, significant, thousands, visible};
 use super::view::View;
 
-/// What was asked and what came out.
+/// The spec and the result in brief.
 pub(super) fn summary(view: &View<'_>) -> Markup {
     let status = view.status;
     let spec = view.spec;
@@ -195,8 +195,7 @@ fn configuration_cells(configuration: &PeftConfiguration) -> Markup {
     }
 }
 
-/// One dimension of the space: how much the surrogate finds that it matters, and how much of the front
-/// uses it.
+/// One dimension of the space: its relevance to the surrogate, and the share of the front that uses it.
 struct Dimension {
     name: String,
     relevance: Option<f64>,
@@ -306,7 +305,7 @@ pub(super) fn relevance(view: &View<'_>) -> Markup {
     }
 }
 
-/// A bar of the given share of its full length; nothing where there is none.
+/// A bar of the given share of its full length; none without a share.
 fn bar(share: Option<f64>, front: bool) -> Markup {
     let percent = share.filter(|share| share.is_finite());
     html! {

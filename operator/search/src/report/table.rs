@@ -86,7 +86,7 @@ fn baseline_row(view: &View<'_>, result: &BaselineResult) -> Vec<String> {
     cells
 }
 
-/// What the search came to, in a few lines.
+/// A summary in a few lines.
 fn summary(view: &View<'_>) -> Vec<String> {
     let status = view.status;
     let counts = &status.trials;
@@ -131,7 +131,7 @@ fn summary(view: &View<'_>) -> Vec<String> {
     lines
 }
 
-/// What a model scores that gives every example the same answer, and what it means where no trial is better.
+/// The score of a constant predictor, and what it means if no trial is better.
 pub(super) fn constant_line(view: &View<'_>, constant: f64) -> String {
     let mut line = format!(
         "always giving the same answer: {} {}",
@@ -147,7 +147,7 @@ pub(super) fn constant_line(view: &View<'_>, constant: f64) -> String {
     line
 }
 
-/// The hypervolume with the point that it is measured from.
+/// The hypervolume with its reference point.
 pub(super) fn hypervolume(view: &View<'_>) -> Option<String> {
     let mut text = score(view.status.hypervolume?.get());
     if let Some(reference) = &view.status.reference_point {

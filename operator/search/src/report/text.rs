@@ -38,7 +38,7 @@ pub(super) fn optional_score(value: Option<Decimal>) -> String {
     value.map_or_else(|| DASH.into(), |value| score(value.get()))
 }
 
-/// What stands where there is nothing to say.
+/// Stands for a missing value.
 pub(super) const DASH: &str = "–";
 
 /// A text of one line for a figure: control characters become spaces, and what is past `most`

@@ -1,14 +1,14 @@
-//! A search as the report sees it: the spec and the status, and what both together say.
+//! A search as the report sees it: the spec, the status, and what follows from both.
 
 use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::status::{FrontMember, TrialPurpose};
 use autopeft_crds::{LedgerEntry, PeftSearchStatus};
 
-/// The parameter budgets, in percent of the backbone's, for which the best score is told.
+/// The parameter budgets, in percent of the backbone's, for which the best score is reported.
 const BUDGETS: [f64; 3] = [0.1, 1.0, 10.0];
 
-/// Metrics stay within −1 and 1. A status that says otherwise is shown in tables, and its wild
-/// numbers are left out of figures, where they would flatten everything else.
+/// Metrics stay within −1 and 1. Values beyond that are shown in tables only: in figures they would flatten
+/// everything else.
 const DRAWABLE: f64 = 1e3;
 
 /// What a report is made from.
@@ -16,9 +16,9 @@ const DRAWABLE: f64 = 1e3;
 pub(super) struct View<'a> {
     /// The search's name.
     pub name: &'a str,
-    /// What was asked.
+    /// The spec.
     pub spec: &'a PeftSearchSpec,
-    /// What was found.
+    /// The status.
     pub status: &'a PeftSearchStatus,
 }
 
@@ -43,7 +43,7 @@ impl<'a> View<'a> {
         format!("validation {} ({range})", self.metric())
     }
 
-    /// The backbone's parameters, where the model has been looked at.
+    /// The backbone's parameters, if the model has been inspected.
     pub(super) fn backbone(&self) -> Option<u64> {
         backbone(self.status)
     }
@@ -61,7 +61,7 @@ impl<'a> View<'a> {
             .filter(|entry| entry.purpose() == TrialPurpose::Search)
     }
 
-    /// What a model scores that gives every example the same answer, where the inspection has found it.
+    /// The score of a constant predictor, if the inspection has it.
     pub(super) fn constant(&self) -> Option<f64> {
         let found = self.status.inspection.as_ref()?.constant_score.as_ref()?;
         (found.metric == self.spec.task.score_metric()).then(|| found.score.get())
@@ -114,7 +114,7 @@ fn backbone(status: &PeftSearchStatus) -> Option<u64> {
     (inspection.backbone_parameters > 0).then_some(inspection.backbone_parameters)
 }
 
-/// A count of parameters in percent of the backbone's, where the model has been looked at.
+/// A count of parameters in percent of the backbone's, if the model has been inspected.
 pub(super) fn percent(status: &PeftSearchStatus, parameters: u64) -> Option<f64> {
     Some(100.0 * parameters as f64 / backbone(status)? as f64)
 }

@@ -133,7 +133,7 @@ fn judged(exit: &Exit, stopped: Option<StopReason>, killed: &mut BTreeSet<u32>) 
         results: processes::results(Err("gone".into()), &expected, "result.json"),
         stopped,
         exit,
-        last_words: "the last words",
+        output_end: "the last words",
     };
     let RunState::Ended(ends) = processes::judge(ended, killed) else {
         panic!("it runs");

@@ -151,7 +151,7 @@ fn fields_are_named_with_their_line() {
     check(
         "    source: { path: data }",
         "",
-        "search.yaml:8: spec.task.source: the field is missing; it says: the directory with the data: a GLUE task in its standard layout (`train.tsv` and `dev.tsv`, or the hub's parquet files), or the files that `custom` names",
+        "search.yaml:8: spec.task.source: the field is missing; add it: the directory with the data: a GLUE task in its standard layout (`train.tsv` and `dev.tsv`, or the hub's parquet files), or the files that `custom` names",
     );
 }
 
@@ -236,7 +236,7 @@ fn metadata_is_checked_too() {
     check(
         "metadata:\n  name: my-search",
         "metadata: []",
-        "search.yaml:3: metadata: it is a list; write an object with fields of ",
+        "search.yaml:3: metadata: it is a list; write an object with the fields ",
     );
     check(
         "  name: my-search",

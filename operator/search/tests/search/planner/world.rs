@@ -123,7 +123,11 @@ impl World {
             if self.ledger.started(entry.trial).is_none() || runs.iter().any(|run| run.id == id) {
                 continue;
             }
-            let members: Vec<Attempt> = self.ledger.members(id).map(|entry| entry.due()).collect();
+            let members: Vec<Attempt> = self
+                .ledger
+                .members(id)
+                .map(|entry| entry.current_attempt())
+                .collect();
             let state = match self.children.get(&id) {
                 Some(child) => child.state(),
                 None => RunState::ended(self.results(&members), |()| End::Interrupted),
@@ -235,8 +239,11 @@ impl World {
             Action::Start { run } => {
                 let Attempt { trial, attempt } = run;
                 self.write(Event::Started { trial, attempt })?;
-                let members: Vec<Attempt> =
-                    self.ledger.members(run).map(|entry| entry.due()).collect();
+                let members: Vec<Attempt> = self
+                    .ledger
+                    .members(run)
+                    .map(|entry| entry.current_attempt())
+                    .collect();
                 self.starts.extend(&members);
                 self.children.insert(
                     run,
@@ -312,7 +319,7 @@ impl World {
     /// one, which ends its run.
     pub fn end(&mut self, trial: u32, outcome: TrialOutcome) {
         let entry = self.ledger.entry(trial).expect("a trial");
-        let (run, due) = (entry.run_id(), entry.due());
+        let (run, due) = (entry.run_id(), entry.current_attempt());
         let leaves_a_result = match &outcome {
             TrialOutcome::Succeeded(_) => true,
             TrialOutcome::Failed { reason, .. } => {
