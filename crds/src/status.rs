@@ -320,7 +320,7 @@ impl LedgerEntry {
     }
 
     /// The current attempt, or the one that ended the trial.
-    pub fn due(&self) -> Attempt {
+    pub fn current_attempt(&self) -> Attempt {
         Attempt {
             trial: self.trial,
             attempt: self.attempt,
