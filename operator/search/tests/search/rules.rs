@@ -65,7 +65,7 @@ fn a_bound_that_nothing_is_within() {
     let refused = check(json!({"excludeEmpty": true}), "0.0001").expect_err("rejected");
     assert_eq!(
         refused,
-        "spec.objectives[1].bound: 0.0001 % of the backbone is 1 parameters, and the smallest configuration of the search space has 128 (0.0128 %); raise the bound, or let spec.searchSpace have smaller ones"
+        "spec.objectives[1].bound: 0.0001 % of the backbone is 1 parameters, and the smallest configuration of the search space has 128 (0.0128 %); raise the bound, or add smaller sizes to spec.searchSpace"
     );
     assert_eq!(check(json!({"excludeEmpty": true}), "0.0128"), Ok(()));
 }
