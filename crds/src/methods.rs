@@ -138,8 +138,8 @@ impl BaselineName {
         }
     }
 
-    /// Its configuration in a model of so many layers and hidden size H, and its exact cost; the cost
-    /// of full fine-tuning is the backbone's. `None` for a model without layers.
+    /// Its configuration in a model with this number of layers and hidden size H, and its exact cost; the
+    /// cost of full fine-tuning is the backbone's. `None` for a model without layers.
     pub fn configuration(
         self,
         layers: usize,

@@ -44,9 +44,9 @@ pub struct ModuleFacts {
     pub cost_formula: &'static str,
     /// The sizes to choose from, of H, where a manifest gives none: strictly ascending.
     pub default_sizes: fn(u32) -> Vec<u32>,
-    /// Whether it is one of the paper's three: written down even where it is left out, and searched
-    /// where a manifest names no dimension. Any other is absent at size 0, so that configurations,
-    /// hashes and spaces of versions that did not know it stay equal.
+    /// Whether it is one of the paper's three: serialised even at size 0, and searched where a manifest names
+    /// no dimension. Any other is absent at size 0, so that configurations, hashes and spaces of versions
+    /// that did not know it stay equal.
     pub is_of_the_paper: bool,
 }
 
@@ -137,7 +137,7 @@ impl Module {
         (self.facts().cost)(size.into(), hidden_size.into())
     }
 
-    /// Whether its size is written down: always where it is the paper's, else from 1 on.
+    /// Whether this size is serialised: always for the paper's modules, else from 1 on.
     pub fn is_written_at(self, size: u32) -> bool {
         size > 0 || self.facts().is_of_the_paper
     }

@@ -25,7 +25,7 @@ pub const RESULT_MAX_BYTES: usize = 4096;
 /// - OpenMP's waiting threads spin by default. On shared cores (parallel trials, a CPU limit, a busy machine)
 ///   they starve the thread that they wait for: a trial of 7 seconds took 44, and one of a tiny model 11
 ///   instead of 1. Passive waiting has no measurable cost.
-/// - cuDNN's attention, which libtorch prefers on a Hopper GPU, plans anew for every shape: with batches
+/// - cuDNN's attention, which libtorch prefers on a Hopper GPU, plans again for every shape: with batches
 ///   padded to their longest text a training of 1.7 seconds took 21 (docs/measurements.md).
 pub const TRAINER_ENVIRONMENT: [(&str, &str); 2] = [
     ("OMP_WAIT_POLICY", "passive"),

@@ -119,7 +119,7 @@ pub fn of_the_object() -> Vec<(String, String)> {
             "a status is never removed: it is the state of the search".to_owned(),
         ),
     ];
-    // 0.1.0 wrote no count: its search may have trials once it has begun.
+    // 0.1.0 wrote no count: a started search of it may have trials.
     let unplanned = "!has(oldSelf.status) || (has(oldSelf.status.ledgerEntries) ? \
                      oldSelf.status.ledgerEntries == 0 : !has(oldSelf.status.startTime))";
     rules.extend(FIXED.map(|field| {

@@ -294,7 +294,7 @@ pub(super) fn some_core(seen: &Seen<'_>) -> Vec<Problem> {
     problem(is_none, "", || format!("{cpu:?} is not above 0"))
 }
 
-/// A quantity of at least so many MiB.
+/// A quantity of at least `least` MiB.
 pub(super) fn at_least(value: &Value, least: u32) -> Vec<Problem> {
     let quantity = text(value);
     let parsed = ParsedQuantity::try_from(quantity).ok();

@@ -95,7 +95,7 @@ pub fn judge(ended: Ended<'_>, killed: &mut BTreeSet<u32>) -> RunState {
                 format!("waiting for the trainer failed: {error}"),
             ),
             (None, Exit::Code(BAD_INPUT)) => (FailureReason::BadInput, output_end.to_owned()),
-            // The kernel's OOM killer does this. Once may also be somebody else's kill.
+            // The kernel's OOM killer does this. A single kill may have another cause.
             (None, Exit::Signal(KILLED)) if !killed.insert(trial) => (
                 FailureReason::OutOfMemory,
                 "the trainer was killed by signal 9 twice, most likely because the machine ran out of memory"

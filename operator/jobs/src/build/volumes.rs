@@ -27,7 +27,7 @@ pub(super) const REQUEST_FILE: &str = "request.json";
 /// Why a search cannot run in a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
-    /// A path on somebody's machine.
+    /// A path on a local machine.
     #[error(
         "{0}.source.path: a path on a machine is for `peft-operator run` only; in a cluster give claim, image or hub"
     )]

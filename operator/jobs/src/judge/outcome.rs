@@ -77,7 +77,7 @@ pub fn unclear_end(
 /// How an attempt ended: what the trainer wrote, or what is known without it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ending {
-    /// The trainer's document, as it came.
+    /// The trainer's document, unparsed.
     Document(String),
     /// No document: why.
     Without(FailureReason, String),
