@@ -26,7 +26,7 @@ pub fn crd() -> CustomResourceDefinition {
         if let Some(root) = schema.open_api_v3_schema.as_mut() {
             normalise(root);
             if let Some(spec) = at(root, "spec") {
-                quoted(spec);
+                describe_decimals(spec);
             }
             for rule in rules::in_schema() {
                 if let Some(place) = at(root, rule.place) {
@@ -121,18 +121,18 @@ fn normalise(schema: &mut JSONSchemaProps) {
     }
 }
 
-/// Says of each decimal that it is in quotes: the API machinery's numbers hold no decimal exactly.
-fn quoted(schema: &mut JSONSchemaProps) {
+/// Adds to the description of each decimal that it is in quotes: JSON numbers hold no decimal exactly.
+fn describe_decimals(schema: &mut JSONSchemaProps) {
     if schema.pattern.as_deref() == Some(DECIMAL_PATTERN) {
-        let told = schema.description.get_or_insert_default();
-        told.push_str(" A decimal in quotes.");
+        let description = schema.description.get_or_insert_default();
+        description.push_str(" A decimal in quotes.");
     }
     let properties = schema.properties.iter_mut();
     properties
         .flat_map(|properties| properties.values_mut())
-        .for_each(quoted);
+        .for_each(describe_decimals);
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
-        quoted(items);
+        describe_decimals(items);
     }
 }
 
