@@ -109,7 +109,7 @@ enum Created {
     Made(String),
     /// Another owner's Job has its name.
     Conflict,
-    /// The API server rejects it; the pauses have the reason and the time to retry.
+    /// The API server rejects it; the back-offs have the reason and the time to retry.
     Refused,
 }
 
