@@ -170,8 +170,8 @@ async fn read_pods(
     Ok(())
 }
 
-/// Puts the API server's words into what is told of a Job without a pod. They are read now and then: events are in no
-/// cache of the API server's.
+/// Adds the API server's message to the report of a Job without a pod. Events are listed at intervals: the operator has no
+/// watch of them.
 pub async fn explain(pass: &mut Pass<'_>, troubles: &mut [Trouble]) {
     let mut untold = troubles.iter_mut();
     let Some((trouble, uid)) =

@@ -128,7 +128,7 @@ fn fields_that_trials_depend_on_are_mutable_until_one_is_planned() {
         let searches = Searches::of(&client, namespace);
         let columns = |column: &str| json!({"task": {"custom": {"textColumns": [column]}}});
         searches.submit("typo", &columns(ABSENT_COLUMN)).await;
-        eventually("the typo is told", async || {
+        eventually("the typo is reported", async || {
             searches.condition("typo", "Succeeded").await == ("False".into(), "BadInput".into())
         })
         .await;

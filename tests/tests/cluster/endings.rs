@@ -144,7 +144,7 @@ fn a_pod_that_its_node_rejects_is_retried_with_back_off() {
         })
         .await;
         let searches = &stage.searches;
-        eventually("it is told", async || {
+        eventually("it is reported", async || {
             searches.condition("one", "Degraded").await == ("True".into(), "PodRejected".into())
         })
         .await;
@@ -394,7 +394,7 @@ async fn stopped_and_resumed(
     searches.patch("one", &mend).await.expect("it may change");
     within(
         SHORT * 900,
-        &format!("{namespace} has gone on"),
+        &format!("{namespace} has continued"),
         async || {
             let status = searches.status("one").await;
             outcome(&status) == ("True".into(), "MaxTrialsReached".into())

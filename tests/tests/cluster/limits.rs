@@ -73,7 +73,7 @@ fn an_engine_that_panics_degrades_its_search_and_no_other() {
         }
         let good = searches.ended("good").await;
         assert_eq!(good.trials.succeeded, 6);
-        eventually("the breakdown is told", async || {
+        eventually("the breakdown is reported", async || {
             let status = searches.status("bad").await;
             condition(&status, "Degraded") == ("True".into(), "EngineFailed".into())
         })
@@ -165,7 +165,7 @@ fn a_failing_inspection_is_retried_with_back_off() {
         let _operator = cluster().operator("nothing", "a");
         let searches = Searches::of(&client, "nothing");
         searches.submit("one", &json!({"maxTrials": 4})).await;
-        eventually("it is told", async || {
+        eventually("it is reported", async || {
             searches.condition("one", "Degraded").await
                 == ("True".into(), "InspectionFailed".into())
         })
@@ -235,7 +235,7 @@ fn a_search_whose_inspection_fails_ends_at_its_deadline() {
         kubelet.miss(None);
         let more = json!({"activeDeadlineSeconds": 600});
         searches.patch("one", &more).await.expect("it may change");
-        eventually("it goes on", async || {
+        eventually("it continues", async || {
             searches.condition("one", "Succeeded").await.0 != "False"
         })
         .await;

@@ -191,7 +191,7 @@ fn jobs_that_users_delete_create_or_block_cost_at_most_one_attempt() {
         searches.finished("one", 1).await;
         delete(1).await;
         searches.finished("one", 2).await;
-        eventually("the missing image is told", async || {
+        eventually("the missing image is reported", async || {
             let degraded = searches.condition("one", "Degraded").await;
             degraded == ("True".into(), "ImageNotPulled".into())
         })
@@ -281,7 +281,7 @@ fn a_running_search_can_be_suspended_narrowed_and_given_more_trials() {
             .patch("one", &json!({"maxTrials": 9}))
             .await
             .expect("it may change");
-        eventually("the search has gone on", async || {
+        eventually("the search has continued", async || {
             let status = searches.status("one").await;
             status.trials.succeeded == 9 && status.completion_time.is_some()
         })
@@ -327,7 +327,7 @@ fn what_a_quota_rejects_is_reported_and_retried() {
             .await
             .expect("valid for run");
         searches.submit("good", &json!({})).await;
-        eventually("the quota is told", async || {
+        eventually("the quota is reported", async || {
             let degraded = searches.condition("good", "Degraded").await;
             degraded == ("True".into(), "QuotaExceeded".into())
         })
@@ -365,7 +365,7 @@ fn a_rejected_job_does_not_degrade_a_search_that_has_ended() {
         searches.submit("one", &brief).await;
         searches.finished("one", 1).await;
         no_jobs(&client, "late").await;
-        eventually("the quota is told", async || {
+        eventually("the quota is reported", async || {
             searches.condition("one", "Degraded").await.1 == "QuotaExceeded"
         })
         .await;
@@ -388,7 +388,7 @@ fn a_queued_search_waits_until_its_jobs_are_admitted_and_survives_preemption() {
         let queued = json!({"maxTrials": 2, "trainer": {"queueName": "team"}});
         searches.submit("one", &queued).await;
         let jobs: Api<Job> = Api::namespaced(client.clone(), "queued");
-        eventually("the wait is told", async || {
+        eventually("the wait is reported", async || {
             searches.condition("one", "Degraded").await.1 == "Queued"
         })
         .await;

@@ -20,7 +20,7 @@ use serde_json::json;
 
 const SHORT: Duration = Duration::from_millis(100);
 
-/// How a missing right is told.
+/// How a missing permission is reported.
 #[derive(Debug, PartialEq)]
 enum Told {
     /// By the Degraded condition, with this reason; by the log and the metrics too.
@@ -44,7 +44,7 @@ fn told(right: &Right) -> Told {
             Told::Log
         }
         (_, "list" | "watch") => Told::Condition("NotWatching"),
-        // What is added later is told by a condition too.
+        // What is added later is reported by a condition too.
         _ => Told::Condition("Forbidden"),
     }
 }
@@ -90,7 +90,7 @@ async fn demanding_search(client: &Client, searches: &Searches, namespace: &str,
         .expect("it may change");
 }
 
-/// Waits until a missing right is told as it has to be.
+/// Waits until a missing permission is reported as expected.
 async fn is_told(expected: &Told, what: &str, searches: &Searches, operator: &Operator) {
     match expected {
         Told::Condition(reason) => {
@@ -241,7 +241,7 @@ fn a_dead_webhook_on_jobs_is_reported_and_survived() {
         // A webhook's configuration takes a moment to hold.
         tokio::time::sleep(SHORT * 20).await;
         searches.submit("one", &short).await;
-        eventually("the webhook is told", async || {
+        eventually("the webhook is reported", async || {
             let status = searches.status("one").await;
             status.conditions.iter().any(|condition| {
                 condition.type_ == "Degraded"
@@ -273,7 +273,7 @@ fn a_dead_webhook_on_the_status_is_reported_by_an_event_and_survived() {
         searches.submit("one", &calm).await;
         searches.finished("one", 1).await;
         dead_webhook(&client, namespace, "autopeft.dev", "peftsearches/status").await;
-        eventually("it is told by an event", async || {
+        eventually("it is reported by an event", async || {
             !searches.events(&["StatusNotWritten"]).await.is_empty()
         })
         .await;

@@ -201,7 +201,7 @@ fn a_job_without_a_pod_is_told_in_the_api_servers_words() {
                 .await;
             }
             searches.submit(name, &changes).await;
-            eventually(&format!("{name}: it is told"), async || {
+            eventually(&format!("{name}: it is reported"), async || {
                 let status = searches.status(name).await;
                 let degraded = status
                     .conditions

@@ -368,7 +368,7 @@ fn an_inconsistent_ledger_is_reported_and_not_touched() {
                 .patch(name, &json!({"suspend": false, "maxTrials": 5}))
                 .await
                 .expect("it may change");
-            eventually(&format!("{name}: it is told"), async || {
+            eventually(&format!("{name}: it is reported"), async || {
                 let status = searches.status(name).await;
                 condition(&status, "Degraded") == ("True".into(), "Unreadable".into())
             })
@@ -427,7 +427,7 @@ fn recorded_results_cannot_be_removed() {
             .await;
         let more = json!({"maxTrials": 5});
         searches.patch("one", &more).await.expect("it may change");
-        eventually("it is told", async || {
+        eventually("it is reported", async || {
             searches.condition("one", "Degraded").await == ("True".into(), "Unreadable".into())
         })
         .await;
@@ -435,7 +435,7 @@ fn recorded_results_cannot_be_removed() {
         searches
             .patch_status("one", &json!({"status": {"ledger": ledger}}))
             .await;
-        eventually("it goes on", async || {
+        eventually("it continues", async || {
             searches.status("one").await.trials.succeeded == 5
         })
         .await;

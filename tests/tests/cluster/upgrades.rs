@@ -274,7 +274,7 @@ fn a_rollback_to_0_1_0_and_back_loses_no_trial() {
 }
 
 async fn is_told_unreadable(searches: &Searches, name: &str) {
-    eventually(&format!("{name} is told"), async || {
+    eventually(&format!("{name} is reported"), async || {
         let events = searches.events(&["Unreadable"]).await;
         let mut about = events.iter().filter_map(|event| event.regarding.as_ref());
         about.any(|object| object.name.as_deref() == Some(name))

@@ -57,7 +57,7 @@ fn an_api_server_outage_with_a_compaction_only_delays_a_search() {
 
         // Not the next result: the Job controller, too, was without an API server, and pauses longer.
         let back = Instant::now();
-        within(LIMIT, "the search goes on", async || writes() > known).await;
+        within(LIMIT, "the search continues", async || writes() > known).await;
         let resumed = back.elapsed();
         assert!(
             resumed < Duration::from_secs(30),

@@ -55,7 +55,7 @@ fn searches_end_the_same_under_any_fault_plan() {
         for _ in 0..AT_ONCE {
             threads.spawn(|| {
                 while let Some(plan) = next() {
-                    // The others go on, so that all plans that fail are told.
+                    // The others continue, so that all failing plans are reported.
                     let once = AssertUnwindSafe(|| runtime().block_on(run(&plan)));
                     let end = std::panic::catch_unwind(once).ok();
                     ended.lock().expect("a list").push((plan, end));
