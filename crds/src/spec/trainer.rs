@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use kube_quantity::ParsedQuantity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +93,15 @@ pub struct TrainerResources {
     /// GPUs (`nvidia.com/gpu`); 0 trains on the CPU.
     #[schemars(range(min = limits::GPUS.least, max = limits::GPUS.most))]
     pub gpus: u32,
+}
+
+impl TrainerResources {
+    /// The memory in bytes; `None` where it is no quantity.
+    pub fn memory_bytes(&self) -> Option<f64> {
+        ParsedQuantity::try_from(self.memory.as_str())
+            .ok()?
+            .to_bytes_f64()
+    }
 }
 
 impl Default for TrainerResources {

@@ -17,6 +17,7 @@ pub mod locations;
 pub mod log;
 pub mod manifest;
 pub mod measures;
+pub mod memory;
 pub mod needs;
 pub mod notices;
 pub mod object;

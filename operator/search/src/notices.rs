@@ -8,6 +8,7 @@ use autopeft_crds::{PeftSearch, PeftSearchSpec};
 
 use crate::ledger::{Event, Ledger, Recorded, RetryCause};
 use crate::log::{self, Line};
+use crate::memory;
 use crate::object;
 
 /// A notice.
@@ -92,6 +93,8 @@ pub fn of_change(
     let had_inspection = before.is_some_and(|before| before.inspection.is_some());
     if let Some(found) = after.inspection.as_ref().filter(|_| !had_inspection) {
         notices.push(Notice::normal("InspectionSucceeded", inspected(found)));
+        let shortage = memory::shortage(&search.spec, found);
+        notices.extend(shortage.map(|told| Notice::warning("MemoryTooSmall", told)));
     }
     let had_trials = before.is_some_and(|before| !before.ledger.is_empty());
     if !had_trials && !after.ledger.is_empty() {

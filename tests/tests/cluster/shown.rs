@@ -215,3 +215,28 @@ fn a_job_without_a_pod_is_told_in_the_api_servers_words() {
         }
     });
 }
+
+#[test]
+fn memory_that_cannot_hold_the_backbone_is_told_before_a_trial_is_lost_to_it() {
+    runtime().block_on(async {
+        let namespace = "starving";
+        let client = cluster().namespace(namespace).await;
+        let time = Duration::from_millis(100);
+        let _kubelet = Kubelet::play(client.clone(), namespace, time, |_| Act::Succeed);
+        let _operator = cluster().operator(namespace, "a");
+        let searches = Searches::of(&client, namespace);
+        let memory =
+            |memory: &str| json!({"maxTrials": 1, "trainer": {"resources": {"memory": memory}}});
+        searches.submit("little", &memory("280Mi")).await;
+        searches.submit("enough", &memory("1Gi")).await;
+        for name in ["little", "enough"] {
+            searches.ended(name).await;
+        }
+        let told = searches.events(&["MemoryTooSmall"]).await;
+        let about: Vec<_> = told
+            .iter()
+            .filter_map(|event| event.regarding.clone()?.name)
+            .collect();
+        assert_eq!(about, ["little"], "{told:?}");
+    });
+}
