@@ -381,6 +381,7 @@ mod tests {
     fn a_circle_between_folders_is_found_where_their_files_have_none() {
         let tree = crate_of(&[
             ("", "mod a; mod b;"),
+            ("a", "mod first; mod third;"),
             ("a/first", "use crate::b::Second;"),
             ("a/third", "pub struct Third;"),
             ("b", "use crate::a::third::Third;"),
