@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::limits;
 use crate::modules::{Module, ModuleFacts};
+use crate::shape::Shape;
 use crate::named::Named;
 
 /// The largest number of Transformer layers that a mask can name.
@@ -207,17 +208,16 @@ impl PeftConfiguration {
 
     /// The exact cost: trainable parameters as the paper counts them (head, biases and the prefix
     /// reparametrisation left out), the modules' cost in one layer times |l|. For the paper's three
-    /// `2·(D_SA + D_PA + L_PT)·H·|l|`.
-    pub fn parameters(&self, hidden_size: u32) -> u64 {
-        let of_a_layer = self
-            .sizes()
-            .map(|(module, size)| module.cost(size, hidden_size));
+    /// `2·(D_SA + D_PA + L_PT)·H·|l|`. A number is the shape of most encoders of that hidden size.
+    pub fn parameters(&self, shape: impl Into<Shape>) -> u64 {
+        let shape = shape.into();
+        let of_a_layer = self.sizes().map(|(module, size)| module.cost(size, &shape));
         of_a_layer.sum::<u64>() * self.layers.active() as u64
     }
 
     /// `parameters` as a percentage of the backbone's.
-    pub fn parameters_percent(&self, hidden_size: u32, backbone_parameters: u64) -> f64 {
-        100.0 * self.parameters(hidden_size) as f64 / backbone_parameters as f64
+    pub fn parameters_percent(&self, shape: impl Into<Shape>, backbone_parameters: u64) -> f64 {
+        100.0 * self.parameters(shape) as f64 / backbone_parameters as f64
     }
 
     /// The hash of the canonical form, 16 hexadecimal digits: what names a configuration in Jobs,

@@ -144,6 +144,14 @@ pub const WARMUP_PERCENT: Whole = Whole::new(0, 100);
 /// Epochs without a better score.
 pub const PATIENCE: Whole = Whole::new(1, 1000);
 
+/// Matrices of attention that LoRA updates.
+pub const LORA_MATRICES: Whole = Whole::new(1, 4);
+/// α of LoRA.
+pub const LORA_ALPHA: Whole = Whole::new(1, 1024);
+
+/// The width of the prefix's network; 0 for none.
+pub const PREFIX_WIDTH: Whole = Whole::new(0, 8192);
+
 /// Transformer layers of a model.
 pub const LAYERS: Whole = Whole::new(1, 64);
 /// Sizes of a module.

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::configuration::{LayerMask, PeftConfiguration};
 use crate::decimal::Decimal;
 use crate::modules::Module;
+use crate::shape::Shape;
 use crate::named::{Named, written_by_name};
+use crate::options::{ModuleOptions, PrefixOptions};
 
 /// What a trial trains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +32,18 @@ pub enum BaselineName {
     ParallelAdapter,
     /// A prefix in every layer.
     Prefix,
+    /// LoRA on queries and values of every layer.
+    Lora,
+    /// A prefix and a parallel adapter in every layer.
+    Mam,
+    /// LoRA, prefix and serial adapter in every layer, each behind a gate.
+    UniPelt,
+    /// A serial adapter in the upper layers.
+    AdapterDrop,
+    /// (IA)³ in every layer.
+    Ia3,
+    /// The biases of every layer.
+    BitFit,
 }
 
 /// A module's size, of H.
@@ -43,8 +57,24 @@ pub enum Recipe {
         /// The learning rate, as a decimal string.
         learning_rate: &'static str,
     },
-    /// Modules in every layer; each with its size, of H.
-    Modules(&'static [(Module, SizeOf)]),
+    /// Modules in the layers from one on; each with its size, of H.
+    Modules {
+        /// The modules.
+        modules: &'static [(Module, SizeOf)],
+        /// The first layer that carries them, of the number of layers.
+        first_layer: fn(usize) -> usize,
+        /// How they are built.
+        options: fn() -> ModuleOptions,
+    },
+}
+
+/// Modules in every layer, built as is usual.
+const fn everywhere(modules: &'static [(Module, SizeOf)]) -> Recipe {
+    Recipe::Modules {
+        modules,
+        first_layer: |_| 0,
+        options: ModuleOptions::default,
+    }
 }
 
 /// The facts about a baseline.
@@ -80,7 +110,7 @@ pub const BASELINES: &[BaselineFacts] = &[
         baseline: BaselineName::SerialAdapter,
         name: "SerialAdapter",
         title: "serial adapter",
-        recipe: Recipe::Modules(&[(Module::SerialAdapter, |hidden| hidden / 16)]),
+        recipe: everywhere(&[(Module::SerialAdapter, |hidden| hidden / 16)]),
         what: "a serial adapter of bottleneck H/16 in every layer",
         citation: "Pfeiffer et al. 2021, arXiv:2005.00247",
     },
@@ -88,7 +118,7 @@ pub const BASELINES: &[BaselineFacts] = &[
         baseline: BaselineName::ParallelAdapter,
         name: "ParallelAdapter",
         title: "parallel adapter",
-        recipe: Recipe::Modules(&[(Module::ParallelAdapter, |hidden| hidden / 2)]),
+        recipe: everywhere(&[(Module::ParallelAdapter, |hidden| hidden / 2)]),
         what: "a parallel adapter of bottleneck H/2 in every layer",
         citation: "He et al. 2022, arXiv:2110.04366",
     },
@@ -96,9 +126,76 @@ pub const BASELINES: &[BaselineFacts] = &[
         baseline: BaselineName::Prefix,
         name: "Prefix",
         title: "prefix",
-        recipe: Recipe::Modules(&[(Module::Prefix, |_| 10)]),
+        recipe: everywhere(&[(Module::Prefix, |_| 10)]),
         what: "a prefix of 10 positions in every layer",
         citation: "Li and Liang 2021, arXiv:2101.00190",
+    },
+    BaselineFacts {
+        baseline: BaselineName::Lora,
+        name: "LoRA",
+        title: "LoRA",
+        recipe: everywhere(&[(Module::Lora, |_| 8)]),
+        what: "LoRA of rank 8 and alpha 8 on queries and values in every layer",
+        citation: "Hu et al. 2022, arXiv:2106.09685",
+    },
+    BaselineFacts {
+        baseline: BaselineName::Mam,
+        name: "MAM",
+        title: "mix-and-match adapter",
+        recipe: everywhere(&[
+            (Module::Prefix, |_| 30),
+            (Module::ParallelAdapter, |hidden| hidden / 2),
+        ]),
+        what: "a prefix of 30 positions and a parallel adapter of bottleneck H/2 in every layer",
+        citation: "He et al. 2022, arXiv:2110.04366",
+    },
+    BaselineFacts {
+        baseline: BaselineName::UniPelt,
+        name: "UniPELT",
+        title: "UniPELT",
+        recipe: Recipe::Modules {
+            modules: &[
+                (Module::Lora, |_| 8),
+                (Module::Prefix, |_| 10),
+                (Module::SerialAdapter, |hidden| hidden / 16),
+            ],
+            first_layer: |_| 0,
+            options: || ModuleOptions {
+                prefix: PrefixOptions { width: 512 },
+                gated: true,
+                ..ModuleOptions::default()
+            },
+        },
+        what: "LoRA of rank 8, a prefix of 10 positions and a serial adapter of bottleneck H/16 in every layer, each behind a gate",
+        citation: "Mao et al. 2022, arXiv:2110.07577",
+    },
+    BaselineFacts {
+        baseline: BaselineName::AdapterDrop,
+        name: "AdapterDrop",
+        title: "specialised AdapterDrop",
+        recipe: Recipe::Modules {
+            modules: &[(Module::SerialAdapter, |hidden| hidden / 16)],
+            first_layer: |layers| 5 * layers / 12,
+            options: ModuleOptions::default,
+        },
+        what: "a serial adapter of bottleneck H/16 in every layer but the first 5 of 12",
+        citation: "Rücklé et al. 2021, arXiv:2010.11918",
+    },
+    BaselineFacts {
+        baseline: BaselineName::Ia3,
+        name: "IA3",
+        title: "(IA)³",
+        recipe: everywhere(&[(Module::Ia3, |_| 1)]),
+        what: "scales of keys, values and the feed-forward block's activation in every layer",
+        citation: "Liu et al. 2022, arXiv:2205.05638",
+    },
+    BaselineFacts {
+        baseline: BaselineName::BitFit,
+        name: "BitFit",
+        title: "BitFit",
+        recipe: everywhere(&[(Module::BitFit, |_| 1)]),
+        what: "the biases of every layer",
+        citation: "Ben Zaken et al. 2022, arXiv:2106.10199",
     },
 ];
 
@@ -126,7 +223,7 @@ impl BaselineName {
     pub fn method(self) -> Method {
         match self.facts().recipe {
             Recipe::EveryWeight { .. } => Method::FullFineTuning,
-            Recipe::Modules(_) => Method::Peft,
+            Recipe::Modules { .. } => Method::Peft,
         }
     }
 
@@ -134,7 +231,15 @@ impl BaselineName {
     pub fn learning_rate(self) -> Option<Decimal> {
         match self.facts().recipe {
             Recipe::EveryWeight { learning_rate } => learning_rate.parse().ok(),
-            Recipe::Modules(_) => None,
+            Recipe::Modules { .. } => None,
+        }
+    }
+
+    /// How its modules are built.
+    pub fn options(self) -> ModuleOptions {
+        match self.facts().recipe {
+            Recipe::EveryWeight { .. } => ModuleOptions::default(),
+            Recipe::Modules { options, .. } => options(),
         }
     }
 
@@ -143,20 +248,27 @@ impl BaselineName {
     pub fn configuration(
         self,
         layers: usize,
-        hidden_size: u32,
+        shape: impl Into<Shape>,
         backbone_parameters: u64,
     ) -> Option<(PeftConfiguration, u64)> {
         match self.facts().recipe {
             Recipe::EveryWeight { .. } => {
                 Some((PeftConfiguration::empty(layers).ok()?, backbone_parameters))
             }
-            Recipe::Modules(modules) => {
-                let mask = LayerMask::from_bits(vec![true; layers]).ok()?;
-                let mut configuration = PeftConfiguration::new(mask, &[]);
+            Recipe::Modules {
+                modules,
+                first_layer,
+                options,
+            } => {
+                let shape = options().shape(shape.into());
+                let first = first_layer(layers);
+                let bits = (0..layers).map(|layer| layer >= first).collect();
+                let mut configuration =
+                    PeftConfiguration::new(LayerMask::from_bits(bits).ok()?, &[]);
                 for (module, size) in modules {
-                    configuration = configuration.with_size(*module, size(hidden_size).max(1));
+                    configuration = configuration.with_size(*module, size(shape.hidden).max(1));
                 }
-                let parameters = configuration.parameters(hidden_size);
+                let parameters = configuration.parameters(shape);
                 Some((configuration, parameters))
             }
         }
@@ -215,5 +327,30 @@ mod tests {
             (sizes("SA 0, PA 0, prefix 10"), prefix)
         );
         assert_eq!(BaselineName::Prefix.configuration(0, 768, 1000), None);
+    }
+
+    /// The paper's column: percent of BERT-base's 109,482,240 parameters (Table 1).
+    #[test]
+    fn the_baselines_cost_what_the_paper_says() {
+        let percent = |baseline: BaselineName| {
+            let (_, parameters) = baseline
+                .configuration(12, 768, 109_482_240)
+                .expect("layers");
+            format!("{:.2}", 100.0 * parameters as f64 / 109_482_240.0)
+        };
+        for (baseline, expected) in [
+            (BaselineName::FullFineTuning, "100.00"),
+            (BaselineName::Prefix, "0.17"),
+            (BaselineName::Lora, "0.27"),
+            (BaselineName::SerialAdapter, "0.81"),
+            (BaselineName::UniPelt, "1.25"),
+            (BaselineName::ParallelAdapter, "6.46"),
+            (BaselineName::Mam, "6.97"),
+            (BaselineName::AdapterDrop, "0.47"),
+            (BaselineName::Ia3, "0.05"),
+            (BaselineName::BitFit, "0.09"),
+        ] {
+            assert_eq!(percent(baseline), expected, "{baseline:?}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! A new module is a variant and a row, and a file in `trainer/src/peft/` (docs/extending.md).
 
 use crate::named::Named;
+use crate::shape::Shape;
 
 /// A PEFT module. The order is that of the surrogate's dimensions, of columns and of hashes: a new
 /// one comes last.
@@ -15,12 +16,18 @@ pub enum Module {
     ParallelAdapter,
     /// The prefix.
     Prefix,
+    /// Low-rank updates of attention's matrices.
+    Lora,
+    /// Scales of keys, values and the feed-forward block's activation.
+    Ia3,
+    /// The encoder's own biases.
+    BitFit,
     /// In this crate's own tests: a module that 0.1.0 did not know.
     #[cfg(test)]
     Test,
 }
 
-/// The facts about a module. Notation: H, the model's hidden size; D, the module's size.
+/// The facts about a module. Notation: H, I and M of `Shape`; D, the module's size.
 #[derive(Clone, Copy, Debug)]
 pub struct ModuleFacts {
     /// Which module.
@@ -37,13 +44,15 @@ pub struct ModuleFacts {
     pub size: &'static str,
     /// Where it acts.
     pub site: &'static str,
-    /// Its trainable parameters in one active layer, of D and H, as the paper counts them: biases and
-    /// reparametrisation left out. Increasing in D, and 0 for D = 0.
-    pub cost: fn(u64, u64) -> u64,
+    /// Its trainable parameters in one active layer, of D and the shape, as the paper counts them: an
+    /// adapter's biases and the prefix's reparametrisation left out. Increasing in D, and 0 for D = 0.
+    pub cost: fn(u64, &Shape) -> u64,
     /// The same as a formula.
     pub cost_formula: &'static str,
     /// The sizes to choose from, of H, where a manifest gives none: strictly ascending.
     pub default_sizes: fn(u32) -> Vec<u32>,
+    /// Whether it has no size of its own: 0 leaves it out, 1 inserts it.
+    pub is_switch: bool,
     /// Whether it is one of the paper's three: serialised even at size 0, and searched where a manifest names
     /// no dimension. Any other is absent at size 0, so that configurations, hashes and spaces of versions
     /// that did not know it stay equal.
@@ -63,6 +72,7 @@ pub const MODULES: &[ModuleFacts] = &[
         cost: two_matrices,
         cost_formula: "2·D·H",
         default_sizes: halved,
+        is_switch: false,
         is_of_the_paper: true,
     },
     ModuleFacts {
@@ -76,6 +86,7 @@ pub const MODULES: &[ModuleFacts] = &[
         cost: two_matrices,
         cost_formula: "2·D·H",
         default_sizes: halved,
+        is_switch: false,
         is_of_the_paper: true,
     },
     ModuleFacts {
@@ -89,7 +100,50 @@ pub const MODULES: &[ModuleFacts] = &[
         cost: two_matrices,
         cost_formula: "2·D·H",
         default_sizes: halved,
+        is_switch: false,
         is_of_the_paper: true,
+    },
+    ModuleFacts {
+        module: Module::Lora,
+        name: "lora",
+        title: "LoRA",
+        symbol: "LoRA",
+        notation: "r",
+        size: "the rank of LoRA",
+        site: "on attention's queries and values, or the matrices of `searchSpace.options.lora`",
+        cost: |rank, shape| 2 * rank * u64::from(shape.hidden) * u64::from(shape.lora_matrices),
+        cost_formula: "2·D·H·M, 4·D·H on queries and values",
+        default_sizes: |_| vec![0, 1, 2, 4, 8, 16, 32, 64],
+        is_switch: false,
+        is_of_the_paper: false,
+    },
+    ModuleFacts {
+        module: Module::Ia3,
+        name: "ia3",
+        title: "(IA)³",
+        symbol: "IA3",
+        notation: "on",
+        size: "1 for (IA)³, 0 without",
+        site: "on keys, values and the activation of the feed-forward block",
+        cost: |on, shape| on * (2 * u64::from(shape.hidden) + u64::from(shape.feed_forward)),
+        cost_formula: "2·H + I",
+        default_sizes: switched,
+        is_switch: true,
+        is_of_the_paper: false,
+    },
+    ModuleFacts {
+        module: Module::BitFit,
+        name: "bitFit",
+        title: "BitFit",
+        symbol: "BitFit",
+        notation: "on",
+        size: "1 for BitFit, 0 without",
+        site: "on the layer's own biases",
+        cost: |on, shape| on * (7 * u64::from(shape.hidden) + u64::from(shape.feed_forward)),
+        cost_formula: "7·H + I",
+        default_sizes: switched,
+        is_switch: true,
+        is_of_the_paper: false,
     },
     #[cfg(test)]
     ModuleFacts {
@@ -100,9 +154,10 @@ pub const MODULES: &[ModuleFacts] = &[
         notation: "r",
         size: "the rank of the test module",
         site: "nowhere",
-        cost: |size, hidden| 4 * size * hidden,
+        cost: |size, shape| 4 * size * u64::from(shape.hidden),
         cost_formula: "4·D·H",
         default_sizes: halved,
+        is_switch: false,
         is_of_the_paper: false,
     },
 ];
@@ -133,8 +188,8 @@ impl Module {
     }
 
     /// Its trainable parameters in one active layer.
-    pub fn cost(self, size: u32, hidden_size: u32) -> u64 {
-        (self.facts().cost)(size.into(), hidden_size.into())
+    pub fn cost(self, size: u32, shape: &Shape) -> u64 {
+        (self.facts().cost)(size.into(), shape)
     }
 
     /// Whether this size is serialised: always for the paper's modules, else from 1 on.
@@ -152,8 +207,13 @@ impl Named for Module {
 }
 
 /// Two matrices of D rows and H columns: both projections of an adapter, keys and values of a prefix.
-fn two_matrices(size: u64, hidden_size: u64) -> u64 {
-    2 * size * hidden_size
+fn two_matrices(size: u64, shape: &Shape) -> u64 {
+    2 * size * u64::from(shape.hidden)
+}
+
+/// Off and on.
+fn switched(_: u32) -> Vec<u32> {
+    vec![0, 1]
 }
 
 /// The paper's list: 0, then H halved (rounding down) until 1, ascending. For 768: 0, 1, 3, 6, 12, 24,
@@ -184,8 +244,9 @@ mod tests {
     #[test]
     fn a_cost_grows_with_the_size_from_nothing() {
         for module in Module::ALL {
-            assert_eq!(module.cost(0, 768), 0, "{module:?}");
-            let costs: Vec<u64> = (0..100).map(|size| module.cost(size, 768)).collect();
+            let shape = Shape::from(768);
+            assert_eq!(module.cost(0, &shape), 0, "{module:?}");
+            let costs: Vec<u64> = (0..100).map(|size| module.cost(size, &shape)).collect();
             assert!(costs.windows(2).all(|pair| pair[0] < pair[1]), "{module:?}");
             let sizes = (module.facts().default_sizes)(768);
             assert!(sizes.windows(2).all(|pair| pair[0] < pair[1]), "{module:?}");

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::configuration::{LayerMask, MAX_LAYERS, PeftConfiguration};
 use crate::limits;
 use crate::modules::Module;
+use crate::shape::Shape;
 use crate::named::{Named, written_by_name};
+use crate::options::ModuleOptions;
 
 /// A dimension of the search space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,6 +90,9 @@ pub struct SearchSpaceSpec {
     /// Leave out the empty model (no module anywhere: the head alone is trained).
     #[serde(default)]
     pub exclude_empty: bool,
+    /// How modules are built, the same in every trial.
+    #[serde(default, skip_serializing_if = "ModuleOptions::is_default")]
+    pub options: ModuleOptions,
 }
 
 /// Why a search space cannot be used with a model.
@@ -149,19 +154,23 @@ pub struct SearchSpace {
     pub sizes: [Vec<u32>; Module::COUNT],
     /// Whether the empty model is left out.
     pub exclude_empty: bool,
-    /// H, for the exact cost.
-    pub hidden_size: u32,
+    /// What costs depend on.
+    pub shape: Shape,
 }
 
 impl SearchSpace {
     /// A space in which modules have the values listed, each list strictly ascending and not empty; a
     /// module that is not named is left out. The empty model belongs to it.
-    pub fn new(layers: Vec<LayerChoice>, sizes: &[(Module, &[u32])], hidden_size: u32) -> Self {
+    pub fn new(
+        layers: Vec<LayerChoice>,
+        sizes: &[(Module, &[u32])],
+        shape: impl Into<Shape>,
+    ) -> Self {
         let mut space = Self {
             layers,
             sizes: Module::ALL.map(|_| vec![0]),
             exclude_empty: false,
-            hidden_size,
+            shape: shape.into(),
         };
         for (module, values) in sizes {
             space.sizes[*module as usize] = values.to_vec();
@@ -169,13 +178,15 @@ impl SearchSpace {
         space
     }
 
-    /// Fills in the defaults and checks the space against a model of `layers` layers and hidden
-    /// size `hidden_size`.
+    /// Fills in the defaults and checks the space against a model of `layers` layers and a shape, in which
+    /// the spec's own number of LoRA matrices counts.
     pub fn resolve(
         spec: &SearchSpaceSpec,
         layers: usize,
-        hidden_size: u32,
+        shape: impl Into<Shape>,
     ) -> Result<Self, SpaceError> {
+        let shape = spec.options.shape(shape.into());
+        let hidden_size = shape.hidden;
         if layers == 0 || layers > MAX_LAYERS {
             return Err(SpaceError::Depth(layers));
         }
@@ -185,7 +196,7 @@ impl SearchSpace {
         } else {
             LayerChoice::Free
         };
-        let mut space = Self::new(vec![choice; layers], &[], hidden_size);
+        let mut space = Self::new(vec![choice; layers], &[], shape);
         space.exclude_empty = spec.exclude_empty;
         if !is_listed {
             for module in Module::ALL.into_iter().map(Module::facts) {
@@ -287,7 +298,7 @@ impl SearchSpace {
             .iter()
             .filter(|layer| **layer == LayerChoice::On);
         let active = active.count().max(1) as u64;
-        let cost = |module: Module, size: u32| module.cost(size, self.hidden_size);
+        let cost = |module: Module, size: u32| module.cost(size, &self.shape);
         let of_a_layer: u64 = Module::ALL
             .into_iter()
             .map(|module| cost(module, self.sizes(module).first().copied().unwrap_or(0)))
@@ -407,6 +418,9 @@ fn resolve_sizes(
                 pair[0], pair[1]
             ),
         ));
+    }
+    if module.facts().is_switch && sizes.iter().any(|size| *size > 1) {
+        return Err(field("sizes", "it is left out (0) or inserted (1)".into()));
     }
     let limit = 4 * hidden_size.max(256);
     if let Some(size) = sizes.iter().find(|size| **size > limit) {

@@ -13,6 +13,8 @@ use crate::configuration::PeftConfiguration;
 use crate::decimal::Decimal;
 use crate::limits;
 pub use crate::methods::Method;
+use crate::shape::Shape;
+use crate::options::ModuleOptions;
 use crate::other_fields::OtherFields;
 use crate::spec::{FidelitySpec, Metric, TaskSpec, TrainingSpec};
 
@@ -56,6 +58,9 @@ pub struct TrialRequest {
     pub fidelity: FidelitySpec,
     /// The recipe.
     pub training: TrainingSpec,
+    /// How modules are built.
+    #[serde(default, skip_serializing_if = "ModuleOptions::is_default")]
+    pub options: ModuleOptions,
     /// The directory for the trained adapter; if left out, it is not stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifacts: Option<String>,
@@ -85,6 +90,9 @@ pub struct Inspection {
     pub layers: u32,
     /// H, the hidden size.
     pub hidden_size: u32,
+    /// I, the width of the feed-forward block, where it is not 4·H.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feed_forward_size: Option<u32>,
     /// The backbone's parameters, pooler included: the denominator of the parameter percentage.
     pub backbone_parameters: u64,
     /// Training examples.
@@ -111,6 +119,17 @@ pub struct Inspection {
     #[serde(flatten)]
     #[schemars(skip)]
     pub other: OtherFields,
+}
+
+impl Inspection {
+    /// What costs depend on in this model, with LoRA on queries and values.
+    pub fn shape(&self) -> Shape {
+        let usual = Shape::from(self.hidden_size);
+        Shape {
+            feed_forward: self.feed_forward_size.unwrap_or(usual.feed_forward),
+            ..usual
+        }
+    }
 }
 
 /// The score of a constant predictor, which gives every example the same answer: a trial that is no better

@@ -77,6 +77,7 @@ pub fn inspection() -> Inspection {
         architecture: "bert".into(),
         layers: 6,
         hidden_size: 384,
+        feed_forward_size: None,
         backbone_parameters: 22_713_216,
         train_examples: 1000,
         validation_examples: 500,

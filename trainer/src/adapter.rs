@@ -10,13 +10,14 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use autopeft_crds::PeftConfiguration;
 use autopeft_crds::spec::{FidelitySpec, Metric, TaskSpec, TrainingSpec};
 use autopeft_crds::trial::Method;
+use autopeft_crds::{ModuleOptions, PeftConfiguration};
 use serde::{Deserialize, Serialize};
 
 use crate::encoder::ModelConfig;
 use crate::model::{Backbone, Model, ModelError};
+use crate::peft::Inserted;
 use crate::tensor_file::{self, TensorFile, TensorFileError};
 
 /// The description's file name.
@@ -34,6 +35,9 @@ pub struct AdapterDescription {
     pub version: u32,
     /// The modules.
     pub configuration: PeftConfiguration,
+    /// How they are built.
+    #[serde(default, skip_serializing_if = "ModuleOptions::is_default")]
+    pub options: ModuleOptions,
     /// Modules, or the whole model.
     pub method: Method,
     /// The model that the adapter belongs to.
@@ -52,6 +56,16 @@ pub struct AdapterDescription {
     pub score: f64,
     /// Versions of the software, by name.
     pub versions: BTreeMap<String, String>,
+}
+
+impl AdapterDescription {
+    /// What is inserted into the model.
+    pub fn inserted(&self) -> Inserted<'_> {
+        Inserted {
+            configuration: &self.configuration,
+            options: &self.options,
+        }
+    }
 }
 
 /// The properties that a model must share with an adapter's.
@@ -197,7 +211,7 @@ impl Adapter {
     /// fit; the error names what differs.
     pub fn attach(&self, backbone: &Backbone, outputs: i64) -> Result<Model, AdapterError> {
         self.check_shape(&ModelShape::from(backbone.config()))?;
-        let mut model = Model::new(backbone, &self.description.configuration, outputs, 0)?;
+        let mut model = Model::new(backbone, self.description.inserted(), outputs, 0)?;
         model.deploy();
         let mut file = TensorFile::open(&self.directory.join(TENSORS_FILE))?;
         for (name, mut tensor) in model.trainable() {

@@ -45,6 +45,8 @@ pub fn inspect(request: &TrialRequest) -> Result<(Inspection, Vec<String>), Tria
         architecture: config.name.into(),
         layers: config.layers as u32,
         hidden_size: config.hidden_size as u32,
+        feed_forward_size: (config.feed_forward_size != 4 * config.hidden_size)
+            .then_some(config.feed_forward_size as u32),
         backbone_parameters: config.backbone_parameters(),
         train_examples: train_examples as u64,
         validation_examples: validation_examples as u64,

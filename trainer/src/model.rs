@@ -15,7 +15,7 @@ use crate::encoder::sites::{Attention, Pass};
 use crate::encoder::{Encoder, ModelConfig};
 use crate::head::Head;
 use crate::nn::NamedTensors;
-use crate::peft::{ModuleRow, Modules, REGISTRY};
+use crate::peft::{Inserted, ModuleRow, Modules, REGISTRY};
 
 /// The prefix of the names of the encoder's own tensors.
 const BACKBONE: &str = "backbone.";
@@ -43,26 +43,28 @@ impl Model {
     /// # Errors
     /// The configuration is for another depth or, in full fine-tuning, not empty; or there are no
     /// outputs.
-    pub fn new(
+    pub fn new<'a>(
         backbone: &Backbone,
-        configuration: &PeftConfiguration,
+        inserted: impl Into<Inserted<'a>>,
         outputs: i64,
         init_seed: i64,
     ) -> Result<Self, ModelError> {
-        Self::with_registry(REGISTRY, backbone, configuration, outputs, init_seed)
+        Self::with_registry(REGISTRY, backbone, inserted, outputs, init_seed)
     }
 
     /// The same with modules of another registry.
     ///
     /// # Errors
     /// As `new`.
-    pub fn with_registry(
+    pub fn with_registry<'a>(
         registry: &[ModuleRow],
         backbone: &Backbone,
-        configuration: &PeftConfiguration,
+        inserted: impl Into<Inserted<'a>>,
         outputs: i64,
         init_seed: i64,
     ) -> Result<Self, ModelError> {
+        let inserted = inserted.into();
+        let configuration = inserted.configuration;
         let config = backbone.config();
         let method = backbone.method();
         if configuration.layers.len() != config.layers {
@@ -80,7 +82,7 @@ impl Model {
         tch::manual_seed(init_seed);
         // The head first: its values follow from `init_seed` and not from the modules.
         let head = Head::new(config, outputs, backbone.device());
-        let modules = Modules::new(registry, configuration, config, backbone.device());
+        let modules = Modules::new(registry, inserted, config, backbone.device());
         let (encoder, unfrozen) = match method {
             Method::Peft => backbone.unfrozen(|tensor| modules.trains(tensor))?,
             Method::FullFineTuning => backbone.unfrozen(|_| true)?,

@@ -75,7 +75,7 @@ fn the_written_form_and_the_hash_are_those_of_0_1_0() {
 fn a_field_that_is_unknown_missing_or_there_twice_is_refused() {
     let whole = r#""layers":"01","serialAdapter":1,"parallelAdapter":0,"prefix":0"#;
     for (text, words) in [
-        (format!("{{{whole},\"lora\":8}}"), "unknown field `lora`"),
+        (format!("{{{whole},\"dora\":8}}"), "unknown field `dora`"),
         (
             format!("{{{whole},\"prefix\":0}}"),
             "duplicate field `prefix`",

@@ -19,6 +19,7 @@ fn spec(dimensions: Vec<DimensionSpec>) -> SearchSpaceSpec {
     SearchSpaceSpec {
         dimensions: Some(dimensions),
         exclude_empty: false,
+        options: Default::default(),
     }
 }
 
@@ -138,6 +139,7 @@ proptest! {
                 dimension(DimensionName::Size(Module::Prefix), Some(prefix.clone()), None),
             ]),
             exclude_empty,
+            options: Default::default(),
         };
         let Ok(space) = SearchSpace::resolve(&written, mask.len(), 8) else { return Ok(()) };
         let fits = |bits: usize| mask.bytes().enumerate().all(|(layer, choice)| {
@@ -204,6 +206,7 @@ fn the_least_cost_is_that_of_the_smallest_configuration() {
         let spec = SearchSpaceSpec {
             dimensions,
             exclude_empty,
+            options: Default::default(),
         };
         let space = SearchSpace::resolve(&spec, 3, 8).expect("a space");
         assert_eq!(space.least_parameters(), expected, "{space:?}");

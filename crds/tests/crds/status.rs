@@ -95,7 +95,7 @@ fn an_entry_that_is_no_json_or_of_another_type_is_refused_by_its_index() {
 #[test]
 fn values_of_a_newer_version_are_refused() {
     let mut module = entry();
-    module["configuration"]["lora"] = json!(8);
+    module["configuration"]["dora"] = json!(8);
     for newer in [with(entry(), "state", json!("Sleeping")), module] {
         assert!(serde_json::from_value::<LedgerEntry>(newer).is_err());
     }

@@ -172,7 +172,7 @@ fn planned(suggestion: Suggestion, problem: &Problem, ledger: &Ledger) -> Planne
     };
     Planned {
         trial: ledger.next_trial(),
-        parameters: configuration.parameters(problem.space.hidden_size),
+        parameters: configuration.parameters(problem.space.shape),
         configuration,
         origin,
         baseline: None,

@@ -106,7 +106,7 @@ pub fn replay(history: &History) -> impl Iterator<Item = Result<Step, ReplayErro
 fn step(history: &History, planned: &Planned) -> Result<Step, ReplayError> {
     let spec = history.spec_at(planned.basis);
     let model = &history.header.inspection;
-    let space = SearchSpace::resolve(&spec.search_space, model.layers as usize, model.hidden_size)?;
+    let space = SearchSpace::resolve(&spec.search_space, model.layers as usize, model.shape())?;
     let ledger = history.ledger_at(planned.basis)?;
     let trial = planned.trial;
     let asked = ask::ask(

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use autopeft_crds::PeftConfiguration;
-use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::configuration::LayerMaskError;
 use autopeft_crds::run::{Expected, RunError, RunRequest};
 use autopeft_crds::spec::{BaselineName, TaskSpec};
 use autopeft_crds::status::{Attempt, LedgerEntry, TrialTerms};
 use autopeft_crds::trial::{Method, TrialIdentity, TrialRequest};
+use autopeft_crds::{ModuleOptions, PeftConfiguration, PeftSearchSpec};
 
 use crate::ledger::Ledger;
 
@@ -108,8 +107,14 @@ fn trial(
         task: own_task.unwrap_or_else(|| spec.task.clone()),
         fidelity: fidelity.unwrap_or_else(|| spec.fidelity.clone()),
         training,
+        options: options(spec, entry.baseline),
         artifacts: artifacts.map(|folder| format!("{folder}/trial-{}", entry.trial)),
     })
+}
+
+/// How a trial's modules are built: as its baseline says, or the search space.
+fn options(spec: &PeftSearchSpec, baseline: Option<BaselineName>) -> ModuleOptions {
+    baseline.map_or_else(|| spec.search_space.options.clone(), BaselineName::options)
 }
 
 /// The request by which the trainer inspects model and data before the search begins. Its configuration is a
@@ -134,6 +139,7 @@ pub fn inspection(
         task: spec.task.clone(),
         fidelity: spec.fidelity.clone(),
         training: spec.training.clone(),
+        options: options(spec, None),
         artifacts: None,
     })
 }

@@ -136,6 +136,7 @@ fn describe(inspection: &Inspection) -> String {
         architecture,
         layers,
         hidden_size,
+        feed_forward_size: _,
         backbone_parameters,
         train_examples,
         validation_examples,

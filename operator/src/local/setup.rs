@@ -205,7 +205,7 @@ fn has_trials(workdir: &Path) -> bool {
 }
 
 fn subject(spec: &PeftSearchSpec, model: &Inspection) -> Result<Subject, SpaceError> {
-    let space = SearchSpace::resolve(&spec.search_space, model.layers as usize, model.hidden_size)?;
+    let space = SearchSpace::resolve(&spec.search_space, model.layers as usize, model.shape())?;
     Ok(Subject::new(spec, &space, model))
 }
 

@@ -39,6 +39,7 @@ fn header() -> Header {
             architecture: "bert".into(),
             layers: 2,
             hidden_size: 8,
+            feed_forward_size: None,
             backbone_parameters: 1000,
             train_examples: 10,
             validation_examples: 5,

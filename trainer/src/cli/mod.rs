@@ -10,6 +10,7 @@ mod failure;
 mod flags;
 mod inspect;
 mod machine;
+mod options;
 mod parent;
 mod progress;
 mod sizes;

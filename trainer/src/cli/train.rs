@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use autopeft_crds::spec::{BaselineName, FidelitySpec, Padding, Precision, TrainingSpec};
 use autopeft_crds::trial::{Method, TrialIdentity, TrialRequest};
-use autopeft_crds::{Decimal, LayerMask, PeftConfiguration};
+use autopeft_crds::{Decimal, LayerMask, ModuleOptions, PeftConfiguration};
 use clap::Args;
 
 use super::documents::{print_json, read_document};
 use super::failure::Failure;
 use super::flags::{TaskArguments, named};
 use super::machine::Machine;
+use super::options::OptionArguments;
 use super::progress::Progress;
 use super::sizes::Sizes;
 use crate::encoder::ModelConfig;
@@ -56,6 +57,8 @@ struct ModuleArguments {
     layers: Option<LayerMask>,
     #[command(flatten)]
     sizes: Sizes,
+    #[command(flatten)]
+    options: OptionArguments,
     /// Full fine-tuning instead, by default at learning rate 2e-5.
     #[arg(long, conflicts_with = "layers")]
     full_fine_tuning: bool,
@@ -144,7 +147,7 @@ fn request(arguments: TrainArguments) -> Result<TrialRequest, Failure> {
     } else {
         Method::Peft
     };
-    let configuration = arguments.modules.configuration(&model)?;
+    let (configuration, options) = arguments.modules.inserted(&model)?;
     let (fidelity, training) = arguments.recipe.spec(method);
     Ok(TrialRequest {
         identity: TrialIdentity {
@@ -161,12 +164,13 @@ fn request(arguments: TrainArguments) -> Result<TrialRequest, Failure> {
         task: arguments.task.spec()?,
         fidelity,
         training,
+        options,
         artifacts: None,
     })
 }
 
 impl ModuleArguments {
-    fn configuration(self, model: &str) -> Result<PeftConfiguration, Failure> {
+    fn inserted(self, model: &str) -> Result<(PeftConfiguration, ModuleOptions), Failure> {
         let layers = match self.layers {
             Some(layers) => layers,
             None => {
@@ -178,7 +182,8 @@ impl ModuleArguments {
                     .map_err(|error| Failure::BadInput(error.to_string()))?
             }
         };
-        Ok(PeftConfiguration::new(layers, &self.sizes.0).canonical())
+        let configuration = PeftConfiguration::new(layers, &self.sizes.0).canonical();
+        Ok((configuration, self.options.options()))
     }
 }
 

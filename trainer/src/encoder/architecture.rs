@@ -42,6 +42,8 @@ pub struct ModelConfig {
     pub vocabulary_size: i64,
     /// H, the width of the residual stream.
     pub hidden_size: i64,
+    /// I, the width of the feed-forward block.
+    pub feed_forward_size: i64,
     /// L, the number of Transformer layers.
     pub layers: usize,
     /// Attention heads a layer; they divide H.
@@ -70,6 +72,11 @@ impl ModelConfig {
 pub trait Architecture: Debug {
     /// The tensors that the encoder computes with, in the order of the forward pass.
     fn tensors(&self) -> Vec<Expected>;
+
+    /// What the names of a layer's tensors begin with.
+    fn layer_prefix(&self, layer: usize) -> String {
+        format!("encoder.layer.{layer}.")
+    }
 
     /// Whether a tensor is a dense layer's: frozen, it is stored in the number format of matrix products.
     fn is_dense(&self, tensor: &str) -> bool;

@@ -104,6 +104,7 @@ impl PostNorm {
             name,
             vocabulary_size: self.vocabulary_size,
             hidden_size: self.hidden_size,
+            feed_forward_size: self.intermediate_size,
             layers: self.layers,
             heads: self.heads,
             pad_id: self.pad_id,

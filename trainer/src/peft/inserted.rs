@@ -1,8 +1,9 @@
 //! The modules of a configuration, inserted into an encoder.
 
 use std::rc::Rc;
+use std::sync::LazyLock;
 
-use autopeft_crds::PeftConfiguration;
+use autopeft_crds::{ModuleOptions, PeftConfiguration};
 use tch::{Device, Tensor};
 
 use super::module::{Insertion, LayerCall, ModuleRow, PeftModule, Scope};
@@ -19,6 +20,26 @@ pub struct Modules {
     first_active: Option<usize>,
 }
 
+/// What is inserted into a model.
+#[derive(Clone, Copy, Debug)]
+pub struct Inserted<'a> {
+    /// Layers and sizes.
+    pub configuration: &'a PeftConfiguration,
+    /// How modules are built.
+    pub options: &'a ModuleOptions,
+}
+
+/// Modules that are built as is usual.
+impl<'a> From<&'a PeftConfiguration> for Inserted<'a> {
+    fn from(configuration: &'a PeftConfiguration) -> Self {
+        static USUAL: LazyLock<ModuleOptions> = LazyLock::new(ModuleOptions::default);
+        Self {
+            configuration,
+            options: &USUAL,
+        }
+    }
+}
+
 /// A module and the layers that it serves.
 #[derive(Clone, Debug)]
 struct Part {
@@ -33,11 +54,12 @@ impl Modules {
     /// those that serve the whole model last. The configuration's mask has to have a bit for each of the model's layers.
     pub fn new(
         registry: &[ModuleRow],
-        configuration: &PeftConfiguration,
+        inserted: Inserted<'_>,
         model: &ModelConfig,
         device: Device,
     ) -> Self {
-        let configuration = configuration.clone().canonical();
+        let options = inserted.options;
+        let configuration = inserted.configuration.clone().canonical();
         let layers: Vec<usize> = configuration.layers.active_layers().collect();
         let present = |scope: Scope| {
             let rows = registry.iter().filter(move |row| row.scope == scope);
@@ -51,6 +73,7 @@ impl Modules {
             module: (row.init)(&Insertion {
                 size: *size,
                 layers,
+                options,
                 model,
                 device,
             }),

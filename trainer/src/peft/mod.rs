@@ -6,13 +6,17 @@
 //! (AutoPEFT, arXiv:2301.12132, section 3.1, in the form of its authors' code). A prefix acts on
 //! attention, independently of both.
 
+pub mod bitfit;
+pub mod gate;
+pub mod ia3;
 pub mod inserted;
+pub mod lora;
 pub mod module;
 pub mod parallel_adapter;
 pub mod prefix;
 pub mod registry;
 pub mod serial_adapter;
 
-pub use inserted::Modules;
+pub use inserted::{Inserted, Modules};
 pub use module::{Insertion, LayerCall, ModuleRow, PeftModule, Scope};
 pub use registry::REGISTRY;

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::rc::Rc;
 
-use autopeft_crds::Module;
+use autopeft_crds::{Module, ModuleOptions};
 use tch::{Device, Tensor};
 
 use crate::encoder::ModelConfig;
@@ -39,6 +39,8 @@ pub struct Insertion<'a> {
     pub size: i64,
     /// The layers that the module serves, ascending.
     pub layers: &'a [usize],
+    /// How modules are built.
+    pub options: &'a ModuleOptions,
     /// The encoder's shape.
     pub model: &'a ModelConfig,
     /// The device that computes.

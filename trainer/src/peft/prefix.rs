@@ -3,21 +3,19 @@
 //!
 //! While training they come from one small network, shared by the layers: an embedding
 //! E `[L, H]` ~ N(0, 1), a dense layer to m = 800 with tanh, and a dense layer to 2·n·H, both with
-//! default initialisation. Of the 2n slots of width H, the i-th active layer takes slot 2i as keys
-//! and slot 2i + 1 as values. An adapter checkpoint has the network's output, the deployed
-//! form.
+//! default initialisation; with m = 0 they are trained directly, from N(0, 1). Of the 2n slots of
+//! width H, the i-th active layer takes slot 2i as keys and slot 2i + 1 as values. An adapter
+//! checkpoint has the network's output, the deployed form.
 
 use std::rc::Rc;
 
 use autopeft_crds::Module;
 use tch::{Kind, Tensor};
 
+use super::gate::Gate;
 use super::module::{Insertion, LayerCall, ModuleRow, PeftModule, Scope};
 use crate::encoder::sites::KeyValue;
 use crate::nn::{Linear, NamedTensors, default_bound, normal, trainable, uniform};
-
-/// m, the width of the reparametrisation (AutoPEFT and MAM).
-pub const REPARAMETRISATION: i64 = 800;
 
 /// The module.
 pub const PREFIX: ModuleRow = ModuleRow {
@@ -35,6 +33,8 @@ struct Prefix {
     hidden_size: i64,
     heads: i64,
     form: Form,
+    /// One a layer, where modules are gated.
+    gates: Rc<[Gate]>,
 }
 
 #[derive(Debug)]
@@ -52,6 +52,26 @@ enum Form {
     Ejected(Tensor),
 }
 
+impl Form {
+    fn named(&self) -> NamedTensors {
+        match self {
+            Form::Reparametrised {
+                embedding,
+                hidden,
+                output,
+            } => {
+                let mut tensors = vec![("embedding".to_owned(), embedding.shallow_clone())];
+                tensors.extend(hidden.named("hidden"));
+                tensors.extend(output.named("output"));
+                tensors
+            }
+            Form::Ejected(key_values) => {
+                vec![("key_values".to_owned(), key_values.shallow_clone())]
+            }
+        }
+    }
+}
+
 impl Prefix {
     /// A prefix of L positions for n layers of width H, with its initial values.
     fn new(insertion: &Insertion<'_>) -> Self {
@@ -62,15 +82,24 @@ impl Prefix {
             weight: uniform(&[to, from], default_bound(from), device),
             bias: uniform(&[to], default_bound(from), device),
         };
+        let form = match i64::from(insertion.options.prefix.width) {
+            0 => Form::Ejected(normal(&[positions, 2 * layers * hidden_size], 1.0, device)),
+            width => Form::Reparametrised {
+                embedding: normal(&[positions, hidden_size], 1.0, device),
+                hidden: dense(hidden_size, width),
+                output: dense(width, 2 * layers * hidden_size),
+            },
+        };
         Self {
             positions,
             hidden_size,
             heads: insertion.model.heads,
-            form: Form::Reparametrised {
-                embedding: normal(&[positions, hidden_size], 1.0, device),
-                hidden: dense(hidden_size, REPARAMETRISATION),
-                output: dense(REPARAMETRISATION, 2 * layers * hidden_size),
-            },
+            form,
+            gates: insertion
+                .layers
+                .iter()
+                .filter_map(|_| Gate::of(insertion))
+                .collect(),
         }
     }
 
@@ -92,21 +121,11 @@ impl Prefix {
 
 impl PeftModule for Prefix {
     fn named(&self) -> NamedTensors {
-        match &self.form {
-            Form::Reparametrised {
-                embedding,
-                hidden,
-                output,
-            } => {
-                let mut tensors = vec![("embedding".to_owned(), embedding.shallow_clone())];
-                tensors.extend(hidden.named("hidden"));
-                tensors.extend(output.named("output"));
-                tensors
-            }
-            Form::Ejected(key_values) => {
-                vec![("key_values".to_owned(), key_values.shallow_clone())]
-            }
+        let mut tensors = self.form.named();
+        for (slot, gate) in self.gates.iter().enumerate() {
+            tensors.extend(gate.named(&format!("gate.{slot}")));
         }
+        tensors
     }
 
     // The deployed form: the network is evaluated once. It has 2·L·H·n parameters.
@@ -115,6 +134,7 @@ impl PeftModule for Prefix {
         let device = values.device();
         Some(Rc::new(Self {
             form: Form::Ejected(trainable(values, device)),
+            gates: self.gates.clone(),
             ..*self
         }))
     }
@@ -132,12 +152,22 @@ impl PeftModule for Prefix {
         self.positions
     }
 
-    fn key_values(&self, call: &LayerCall<'_>, _input: &Tensor) -> Option<KeyValue> {
+    // Behind a gate, g·K and g·V of each text: `[B, heads, L, d]`.
+    fn key_values(&self, call: &LayerCall<'_>, input: &Tensor) -> Option<KeyValue> {
         let by_slot = call.precomputed?;
         let slot = 2 * call.slot as i64;
+        // [B, 1, 1] -> [B, 1, 1, 1]
+        let gate = self
+            .gates
+            .get(call.slot)
+            .map(|gate| gate.value(input).unsqueeze(-1));
+        let gated = |values: Tensor| match &gate {
+            Some(gate) => gate * values,
+            None => values,
+        };
         Some(KeyValue {
-            key: by_slot.get(slot),
-            value: by_slot.get(slot + 1),
+            key: gated(by_slot.get(slot)),
+            value: gated(by_slot.get(slot + 1)),
         })
     }
 }

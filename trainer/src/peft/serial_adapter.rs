@@ -2,13 +2,15 @@
 //!
 //! Its input u is LN(h + x): the layer's output norm is applied before it and, to the sum with its
 //! output, a second time. Both matrices are initialised from N(0, 0.02²) (BERT's scheme) and biases
-//! with 0, so that an untrained adapter is close to the identity, but not equal to it.
+//! with 0, so that an untrained adapter is close to the identity, but not equal to it. Behind a
+//! gate (UniPELT), the output of Up is multiplied by it.
 
 use std::rc::Rc;
 
 use autopeft_crds::Module;
 use tch::Tensor;
 
+use super::gate::Gate;
 use super::module::{Insertion, LayerCall, ModuleRow, PeftModule, Scope};
 use crate::encoder::sites::{Sublayer, SublayerEnd};
 use crate::nn::{Linear, NamedTensors, normal, zeros};
@@ -31,6 +33,7 @@ struct SerialAdapter {
     down: Linear,
     /// D to H.
     up: Linear,
+    gate: Option<Gate>,
 }
 
 impl SerialAdapter {
@@ -47,6 +50,7 @@ impl SerialAdapter {
                 weight: normal(&[hidden, bottleneck], DEVIATION, device),
                 bias: zeros(&[hidden], device),
             },
+            gate: Gate::of(insertion),
         }
     }
 }
@@ -54,7 +58,8 @@ impl SerialAdapter {
 impl PeftModule for SerialAdapter {
     fn named(&self) -> NamedTensors {
         let down = self.down.named("down").into_iter();
-        down.chain(self.up.named("up")).collect()
+        let gate = self.gate.iter().flat_map(|gate| gate.named("gate"));
+        down.chain(self.up.named("up")).chain(gate).collect()
     }
 
     // SA(u) with u = LN(h + x), [.., H] to [.., H].
@@ -64,6 +69,10 @@ impl PeftModule for SerialAdapter {
         }
         let u = (end.norm)(end.sum);
         let inner = self.down.forward(&u, end.kind).relu();
-        Some(self.up.forward(&inner, end.kind))
+        let term = self.up.forward(&inner, end.kind);
+        Some(match &self.gate {
+            Some(gate) => term * gate.value(&u),
+            None => term,
+        })
     }
 }

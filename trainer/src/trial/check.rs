@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use autopeft_crds::ModuleOptions;
 use autopeft_crds::limits::{self, Real, Whole};
 use autopeft_crds::spec::{FidelitySpec, TrainingSpec};
 use autopeft_crds::trial::TrialRequest;
@@ -22,8 +23,31 @@ pub(super) fn check(request: &TrialRequest) -> Result<(), TrialError> {
         let field = format!("configuration.{}", module.name());
         whole(field, size.into(), limits::MODULE_SIZE)?;
     }
+    options(&request.options)?;
     recipe(&request.training)?;
     fidelity(&request.fidelity)
+}
+
+fn options(options: &ModuleOptions) -> Result<(), TrialError> {
+    let ModuleOptions {
+        lora,
+        ia3: _,
+        prefix,
+        gated: _,
+    } = options;
+    for (field, value, range) in [
+        (
+            "lora.matrices",
+            lora.matrices.count(),
+            limits::LORA_MATRICES,
+        ),
+        ("lora.alpha", lora.alpha, limits::LORA_ALPHA),
+        ("prefix.width", prefix.width, limits::PREFIX_WIDTH),
+    ] {
+        let field = format!("spec.searchSpace.options.{field}");
+        whole(field, value.into(), range)?;
+    }
+    Ok(())
 }
 
 fn recipe(training: &TrainingSpec) -> Result<(), TrialError> {

@@ -15,6 +15,7 @@ use crate::adapter::{ADAPTER_VERSION, AdapterDescription, ModelShape};
 use crate::device;
 use crate::encoder::ModelConfig;
 use crate::model::Model;
+use crate::peft::Inserted;
 use crate::task::{self, Kind};
 use crate::train::batches::DataSet;
 use crate::train::sample::{Part, subsample};
@@ -62,7 +63,10 @@ pub fn prepare_with(inputs: &mut Inputs, request: &TrialRequest) -> Result<Prepa
     let backbone = inputs.backbone(request, &places)?;
     let model = Model::new(
         &backbone,
-        &request.configuration,
+        Inserted {
+            configuration: &request.configuration,
+            options: &request.options,
+        },
         data.kind.outputs() as i64,
         // 53 bits: never negative as i64.
         recipe.seeds.init as i64,
@@ -126,6 +130,7 @@ pub fn describe(request: &TrialRequest, prepared: &Prepared, score: f64) -> Adap
     AdapterDescription {
         version: ADAPTER_VERSION,
         configuration: request.configuration.clone().canonical(),
+        options: request.options.clone(),
         method: request.method,
         model: ModelShape::from(prepared.model.config()),
         task: request.task.clone(),

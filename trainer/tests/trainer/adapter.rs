@@ -17,6 +17,7 @@ fn description(backbone: &Backbone, configuration: &PeftConfiguration) -> Adapte
     AdapterDescription {
         version: ADAPTER_VERSION,
         configuration: configuration.clone(),
+        options: Default::default(),
         method: backbone.method(),
         model: ModelShape::from(backbone.config()),
         task: serde_json::from_value(

@@ -4,7 +4,6 @@ use crate::common::*;
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::trial::Method;
 use autopeft_trainer::model::{Backbone, Model};
-use autopeft_trainer::peft::prefix::REPARAMETRISATION;
 use tch::Tensor;
 
 const OUTPUTS: i64 = 3;
@@ -78,7 +77,7 @@ fn initial_values_have_the_distributions_of_the_methods() {
     let model = model(&backbone, &configuration("111", 200, 200, 100));
     let uniform = |bound: f64| (bound / 3.0_f64.sqrt(), bound);
     let h = uniform(1.0 / (HIDDEN as f64).sqrt());
-    let m = uniform(1.0 / (REPARAMETRISATION as f64).sqrt());
+    let m = uniform(1.0 / (800_f64).sqrt());
     for (name, tensor) in model.trainable() {
         let module = name.rsplitn(3, '.').collect::<Vec<_>>();
         let (deviation, bound) = match name.as_str() {

@@ -52,7 +52,7 @@ impl Task {
     pub fn point(&self, configuration: &PeftConfiguration) -> Point {
         Point {
             score: Self::score(configuration),
-            cost: log_cost(configuration.parameters(self.space.hidden_size) as f64),
+            cost: log_cost(configuration.parameters(self.space.shape) as f64),
         }
     }
 

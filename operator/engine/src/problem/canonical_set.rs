@@ -63,9 +63,8 @@ impl CanonicalSet {
         }
         let mut end = 0;
         for sizes in combinations(space) {
-            let cost_of_a_layer = with_sizes(&one_layer, sizes).map_or(0, |configuration| {
-                configuration.parameters(space.hidden_size)
-            });
+            let cost_of_a_layer = with_sizes(&one_layer, sizes)
+                .map_or(0, |configuration| configuration.parameters(space.shape));
             if cost_of_a_layer == 0 {
                 continue;
             }

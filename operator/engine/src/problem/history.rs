@@ -104,7 +104,7 @@ impl<'a> History<'a> {
 
     /// The cost of a configuration, log10(1 + parameters).
     pub(crate) fn cost(&self, configuration: &PeftConfiguration) -> f64 {
-        log_cost(configuration.parameters(self.problem.space.hidden_size) as f64)
+        log_cost(configuration.parameters(self.problem.space.shape) as f64)
     }
 
     /// The scored and the pending configurations within the budget, each once.
@@ -119,10 +119,10 @@ impl<'a> History<'a> {
             .map(|observation| &observation.configuration);
         let distinct: BTreeSet<&PeftConfiguration> = scored.chain(&self.pending).collect();
         let most = self.problem.max_parameters.unwrap_or(u64::MAX);
-        let hidden_size = self.problem.space.hidden_size;
+        let shape = self.problem.space.shape;
         distinct
             .into_iter()
-            .filter(|configuration| configuration.parameters(hidden_size) <= most)
+            .filter(|configuration| configuration.parameters(shape) <= most)
             .map(|configuration| InSamplePoint {
                 input: encode(configuration),
                 cost: self.cost(configuration),

@@ -5,7 +5,7 @@
 //! field fails to compile until it is part of the hash.
 
 use autopeft_crds::configuration::hex_prefix;
-use autopeft_crds::{Module, PeftConfiguration, SearchSpace};
+use autopeft_crds::{Module, PeftConfiguration, SearchSpace, Shape};
 
 use super::{Observation, Outcome, Problem, Settings};
 use crate::acquisition::nehvi::NEHVI;
@@ -73,7 +73,7 @@ impl Text {
             layers,
             sizes,
             exclude_empty,
-            hidden_size,
+            shape,
         } = space;
         self.length(layers.len());
         for choice in layers {
@@ -93,7 +93,12 @@ impl Text {
             }
         }
         self.integer(u64::from(*exclude_empty));
-        self.integer(u64::from(*hidden_size));
+        self.integer(u64::from(shape.hidden));
+        // Versions that knew the usual shape only wrote nothing more of it.
+        if *shape != Shape::from(shape.hidden) {
+            self.integer(u64::from(shape.feed_forward));
+            self.integer(u64::from(shape.lora_matrices));
+        }
     }
 
     fn settings(&mut self, settings: &Settings) {

@@ -50,7 +50,7 @@ pub fn front(problem: &Problem, observations: &[Observation]) -> Vec<FrontPoint>
         {
             listed.push(FrontPoint {
                 trial,
-                parameters: configuration.parameters(problem.space.hidden_size),
+                parameters: configuration.parameters(problem.space.shape),
                 configuration,
                 score: point.score,
             });
@@ -144,9 +144,7 @@ fn affordable(problem: &Problem, observations: &[Observation]) -> Vec<(usize, Po
             let Outcome::Scored { score, .. } = observation.outcome else {
                 return None;
             };
-            let parameters = observation
-                .configuration
-                .parameters(problem.space.hidden_size);
+            let parameters = observation.configuration.parameters(problem.space.shape);
             let within = problem.max_parameters.is_none_or(|most| parameters <= most);
             (within && score.is_finite()).then(|| {
                 let cost = log_cost(parameters as f64);

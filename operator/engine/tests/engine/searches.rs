@@ -89,7 +89,7 @@ pub fn check(problem: &Problem, suggestion: &Suggestion, used: &HashSet<PeftConf
     assert_eq!(c, &c.clone().canonical());
     assert!(problem.space.contains(c), "{c}");
     assert!(!used.contains(c), "{c} again");
-    let cost = c.parameters(problem.space.hidden_size);
+    let cost = c.parameters(problem.space.shape);
     assert!(
         problem.max_parameters.is_none_or(|most| cost <= most),
         "{cost}"

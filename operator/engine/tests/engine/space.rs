@@ -82,7 +82,7 @@ fn canonical(space: &SearchSpace, most: Option<u64>) -> BTreeSet<PeftConfigurati
         .into_iter()
         .map(PeftConfiguration::canonical)
         .filter(|c| !(space.exclude_empty && c.is_empty_model()))
-        .filter(|c| most.is_none_or(|most| c.parameters(space.hidden_size) <= most))
+        .filter(|c| most.is_none_or(|most| c.parameters(space.shape) <= most))
         .collect()
 }
 

@@ -155,7 +155,7 @@ fn plan_baseline(situation: &Situation<'_>, name: BaselineName) -> Option<Planne
     let model = situation.inspection;
     let (configuration, parameters) = name.configuration(
         model.layers as usize,
-        model.hidden_size,
+        model.shape(),
         model.backbone_parameters,
     )?;
     Some(Planned {

@@ -1,7 +1,7 @@
 //! Every trial as one row of CSV.
 
 use autopeft_crds::modules::MODULES;
-use autopeft_crds::{Decimal, LedgerEntry, PeftSearchStatus};
+use autopeft_crds::{Decimal, LedgerEntry, PeftConfiguration, PeftSearchStatus};
 use serde::Serialize;
 
 use super::ReportError;
@@ -9,9 +9,15 @@ use super::view;
 
 /// The columns and what they hold, in their order. Cells of unknown values are empty.
 pub(super) fn columns() -> Vec<(&'static str, &'static str)> {
-    let sizes = MODULES.iter().map(|module| (module.name, module.size));
-    let outer = BEFORE_SIZES.into_iter().chain(sizes);
-    outer.chain(AFTER_SIZES).collect()
+    // Modules that 0.1.0 did not know come last: the places of the others stay.
+    let sizes = |of_the_paper: bool| {
+        let modules = MODULES.iter();
+        modules
+            .filter(move |module| module.is_of_the_paper == of_the_paper)
+            .map(|module| (module.name, module.size))
+    };
+    let outer = BEFORE_SIZES.into_iter().chain(sizes(true));
+    outer.chain(AFTER_SIZES).chain(sizes(false)).collect()
 }
 
 const BEFORE_SIZES: [(&str, &str); 7] = [
@@ -128,7 +134,7 @@ fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> Vec<String> {
         configuration.layers.to_string(),
         configuration.layers.active().to_string(),
     ];
-    cells.extend(configuration.sizes().map(|(_, size)| size.to_string()));
+    cells.extend(sizes(configuration, true));
     cells.extend([
         parameters.to_string(),
         known(&percent),
@@ -157,7 +163,19 @@ fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> Vec<String> {
             .map(|time| time.0.to_string())
             .unwrap_or_default(),
     ]);
+    cells.extend(sizes(configuration, false));
     cells
+}
+
+/// The cells of the paper's modules, or of the others.
+fn sizes(
+    configuration: &PeftConfiguration,
+    of_the_paper: bool,
+) -> impl Iterator<Item = String> + '_ {
+    let sizes = configuration.sizes();
+    sizes
+        .filter(move |(module, _)| module.facts().is_of_the_paper == of_the_paper)
+        .map(|(_, size)| size.to_string())
 }
 
 fn known<T: ToString>(value: &Option<T>) -> String {

@@ -1,6 +1,5 @@
 //! The sections of the page that are tables.
 
-use autopeft_crds::modules::{MODULES, Module};
 use autopeft_crds::status::{FrontMember, TrialState};
 use autopeft_crds::{Decimal, PeftConfiguration};
 use maud::{Markup, html};
@@ -105,11 +104,11 @@ pub(super) fn front(view: &View<'_>) -> Markup {
                     thead {
                         tr {
                             th.number { "Trial" }
-                            (configuration_head())
+                            (configuration_head(view))
                             (measured_head(view))
                         }
                     }
-                    tbody { @for member in &members { (member_row(member)) } }
+                    tbody { @for member in &members { (member_row(view, member)) } }
                     caption { (members.len()) " of " (text::counted(view.status.front_size as usize, "member")) ", fewest parameters first" }
                 }
             }
@@ -150,11 +149,11 @@ pub(super) fn front(view: &View<'_>) -> Markup {
     }
 }
 
-fn member_row(member: &FrontMember) -> Markup {
+fn member_row(view: &View<'_>, member: &FrontMember) -> Markup {
     html! {
         tr {
             td.number { (member.trial) }
-            (configuration_cells(&member.configuration))
+            (configuration_cells(view, &member.configuration))
             (measured_cells(member.parameters, Some(member.parameters_percent.get()), Some(member.score)))
         }
     }
@@ -177,20 +176,20 @@ fn measured_cells(parameters: u64, percent: Option<f64>, score: Option<Decimal>)
     }
 }
 
-fn configuration_head() -> Markup {
+fn configuration_head(view: &View<'_>) -> Markup {
     html! {
         th { "Layers" }
-        @for module in MODULES {
+        @for module in view.modules() {
             th.number { (module.symbol) }
         }
     }
 }
 
-fn configuration_cells(configuration: &PeftConfiguration) -> Markup {
+fn configuration_cells(view: &View<'_>, configuration: &PeftConfiguration) -> Markup {
     html! {
         td.mask { (configuration.layers) }
-        @for (_, size) in configuration.sizes() {
-            td.number { (size) }
+        @for module in view.modules() {
+            td.number { (configuration.size(module.module)) }
         }
     }
 }
@@ -217,11 +216,11 @@ fn dimensions(view: &View<'_>) -> Vec<Dimension> {
         })
         .collect();
     if !front.is_empty() {
-        for module in Module::ALL {
+        for facts in view.modules() {
             dimensions.push(Dimension {
-                name: module.name().to_owned(),
+                name: facts.name.to_owned(),
                 relevance: None,
-                used: share(&|found| found.size(module) > 0),
+                used: share(&|found| found.size(facts.module) > 0),
             });
         }
     }
@@ -328,7 +327,7 @@ pub(super) fn trials(view: &View<'_>) -> Markup {
                             th.number { "Trial" }
                             th { "State" }
                             th { "Origin" }
-                            (configuration_head())
+                            (configuration_head(view))
                             (measured_head(view))
                             th.number { "Predicted" }
                             th.number { "Seconds" }
@@ -344,7 +343,7 @@ pub(super) fn trials(view: &View<'_>) -> Markup {
                                     (csv::word(&entry.origin))
                                     @if let Some(name) = entry.baseline { ": " (name.facts().title) }
                                 }
-                                (configuration_cells(&entry.configuration))
+                                (configuration_cells(view, &entry.configuration))
                                 (measured_cells(entry.parameters, view.percent(entry.parameters), entry.score))
                                 td.number {
                                     @if let Some(mean) = entry.predicted_mean {

@@ -1,7 +1,7 @@
 //! The front as plain text.
 
 use autopeft_crds::Decimal;
-use autopeft_crds::modules::{MODULES, Module};
+use autopeft_crds::modules::ModuleFacts;
 use autopeft_crds::status::{BaselineResult, FrontMember};
 
 use super::columns::{self, Align};
@@ -17,7 +17,7 @@ pub(super) fn front_table(view: &View<'_>) -> String {
         text.push_str("no trial has a score, so there is no front\n");
     } else {
         let mut rows = vec![header(view)];
-        rows.extend(front.iter().map(|member| member_row(member)));
+        rows.extend(front.iter().map(|member| member_row(view, member)));
         rows.extend(
             view.status
                 .baselines
@@ -25,7 +25,7 @@ pub(super) fn front_table(view: &View<'_>) -> String {
                 .map(|result| baseline_row(view, result)),
         );
         let mut columns = vec![Align::Right, Align::Left];
-        columns.extend(MODULES.iter().map(|_| Align::Right));
+        columns.extend(view.modules().map(|_| Align::Right));
         columns.extend([Align::Right, Align::Right, Align::Right, Align::Left]);
         let table = columns::aligned(&columns, &rows);
         for (index, line) in table.lines().enumerate() {
@@ -46,15 +46,16 @@ pub(super) fn front_table(view: &View<'_>) -> String {
 
 fn header(view: &View<'_>) -> Vec<String> {
     let mut names = vec!["trial", "layers"];
-    names.extend(MODULES.iter().map(|module| module.symbol));
+    names.extend(view.modules().map(|module| module.symbol));
     names.extend(["parameters", "% of backbone", view.metric()]);
     names.into_iter().map(str::to_owned).collect()
 }
 
-fn member_row(member: &FrontMember) -> Vec<String> {
+fn member_row(view: &View<'_>, member: &FrontMember) -> Vec<String> {
     let configuration = &member.configuration;
     let mut cells = vec![member.trial.to_string(), configuration.layers.to_string()];
-    cells.extend(configuration.sizes().map(|(_, size)| size.to_string()));
+    let sizes = view.modules().map(|facts| configuration.size(facts.module));
+    cells.extend(sizes.map(|size| size.to_string()));
     cells.extend([
         thousands(member.parameters),
         significant(member.parameters_percent.get()),
@@ -74,8 +75,10 @@ fn baseline_row(view: &View<'_>, result: &BaselineResult) -> Vec<String> {
         result.trial.to_string(),
         shown(configuration.map(|found| found.layers.to_string())),
     ];
+    let size = |facts: &ModuleFacts| configuration.map(|found| found.size(facts.module));
     cells.extend(
-        Module::ALL.map(|module| shown(configuration.map(|found| found.size(module).to_string()))),
+        view.modules()
+            .map(|facts| shown(size(facts).map(|size| size.to_string()))),
     );
     cells.extend([
         thousands(result.parameters),

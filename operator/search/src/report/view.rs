@@ -1,8 +1,9 @@
 //! A search as the report sees it: the spec, the status, and what follows from both.
 
-use autopeft_crds::PeftSearchSpec;
+use autopeft_crds::modules::{MODULES, ModuleFacts};
+use autopeft_crds::space::DimensionName;
 use autopeft_crds::status::{FrontMember, TrialPurpose};
-use autopeft_crds::{LedgerEntry, PeftSearchStatus};
+use autopeft_crds::{LedgerEntry, Module, PeftSearchSpec, PeftSearchStatus};
 
 /// The parameter budgets, in percent of the backbone's, for which the best score is reported.
 const BUDGETS: [f64; 3] = [0.1, 1.0, 10.0];
@@ -65,6 +66,29 @@ impl<'a> View<'a> {
     pub(super) fn constant(&self) -> Option<f64> {
         let found = self.status.inspection.as_ref()?.constant_score.as_ref()?;
         (found.metric == self.spec.task.score_metric()).then(|| found.score.get())
+    }
+
+    /// The modules that are shown: the paper's, those that are searched, and those that some trial has.
+    pub(super) fn modules(&self) -> impl Iterator<Item = &'static ModuleFacts> {
+        let searched = self.spec.search_space.dimensions.iter().flatten();
+        let mut shown = [false; Module::COUNT];
+        for dimension in searched {
+            if let DimensionName::Size(module) = dimension.name {
+                shown[module as usize] = true;
+            }
+        }
+        for (module, size) in self
+            .status
+            .ledger
+            .iter()
+            .flat_map(|entry| entry.configuration.sizes())
+        {
+            shown[module as usize] |= size > 0;
+        }
+        let modules = MODULES.iter().zip(shown);
+        modules
+            .filter(|(module, shown)| *shown || module.is_of_the_paper)
+            .map(|(module, _)| module)
     }
 
     /// The ledger's entry of a trial.

@@ -71,7 +71,7 @@ fn searching(pass: &Pass<'_>, locations: Locations, found: &Inspection) -> Stage
     let space = SearchSpace::resolve(
         &search.spec.search_space,
         found.layers as usize,
-        found.hidden_size,
+        found.shape(),
     );
     let space = match space {
         Ok(space) => space,

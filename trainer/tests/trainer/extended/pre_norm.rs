@@ -29,6 +29,7 @@ fn read(fields: &Fields<'_>) -> Result<ModelConfig, ConfigError> {
         name: PRE_NORM.name,
         vocabulary_size: numbers.vocabulary,
         hidden_size: numbers.hidden,
+        feed_forward_size: 4 * numbers.hidden,
         layers: numbers.layers,
         heads: numbers.heads,
         pad_id: fields.id("pad_token_id", 0)?,

@@ -88,6 +88,7 @@ impl World {
                 architecture: "bert".into(),
                 layers: 4,
                 hidden_size: 64,
+                feed_forward_size: None,
                 backbone_parameters: 1_000_000,
                 train_examples: 100,
                 validation_examples: 50,

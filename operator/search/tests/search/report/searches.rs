@@ -104,6 +104,7 @@ pub fn with_ledger(
             architecture: "bert".into(),
             layers: 6,
             hidden_size: HIDDEN,
+            feed_forward_size: None,
             backbone_parameters: BACKBONE,
             train_examples: 2000,
             validation_examples: 1000,
