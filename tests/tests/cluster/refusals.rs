@@ -343,7 +343,7 @@ async fn doomed(namespace: &str, lease_namespace: &str, operator_goes: bool) {
         assert!(operator.wait().success());
     }
     within(
-        Duration::from_secs(60),
+        Duration::from_secs(180),
         &format!("{namespace} is gone"),
         async || matches!(namespaces.get_opt(namespace).await, Ok(None)),
     )
