@@ -16,6 +16,7 @@ use autopeft_crds::trial::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::encoder::ModelConfig;
+use crate::files;
 use crate::model::{Backbone, Model, ModelError};
 use crate::tensor_file::{self, TensorFile, TensorFileError};
 
@@ -163,7 +164,7 @@ impl Adapter {
     /// `adapter.json` is missing, malformed or of another version.
     pub fn open(directory: &Path) -> Result<Self, AdapterError> {
         let path = directory.join(DESCRIPTION_FILE);
-        let text = std::fs::read_to_string(&path).map_err(|source| AdapterError::Read {
+        let text = files::read_json(&path).map_err(|source| AdapterError::Read {
             path: path.clone(),
             source,
         })?;

@@ -226,7 +226,7 @@ fn progressing(spec: &PeftSearchSpec, ledger: &Ledger, counts: &TrialCounts) -> 
     } else if spec.suspend && counts.running == 0 {
         Verdict::new("False", "Suspended", "spec.suspend is true", since)
     } else {
-        let message = format!("{} trials are planned or running", counts.running);
+        let message = format!("trials planned or running: {}", counts.running);
         Verdict::new("True", "TrialsRunning", message, since)
     }
 }
@@ -288,7 +288,7 @@ fn degraded(
         return Verdict::new("True", "NothingLearned", message, since);
     }
     if counts.failed > 0 {
-        let message = format!("{} trials failed after retries", counts.failed);
+        let message = format!("trials that failed after retries: {}", counts.failed);
         return Verdict::new("True", "TrialsFailed", message, since);
     }
     let message = match ledger.conclusion() {
