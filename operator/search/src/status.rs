@@ -246,7 +246,9 @@ fn surrogate(ledger: &Ledger) -> Verdict {
         let message = "the surrogate is fitted after the initial design";
         return Verdict::new("Unknown", "NotFitted", message, since);
     };
-    let shown = |value: Option<Decimal>| value.map_or("unknown".into(), |value| value.to_string());
+    let shown = |value: Option<Decimal>| {
+        value.map_or("unknown".into(), |value| format!("{:.2}", value.get()))
+    };
     let message = format!(
         "method {}, {} divergences, largest R-hat {}, smallest effective sample size {}{}",
         fit.method,

@@ -119,7 +119,7 @@ fn a_suggestion_is_cancelled_when_its_search_is_deleted() {
         );
         searches.delete("long").await;
         // Sooner than a step has to make room for others.
-        within(Duration::from_secs(15), "the engine is free", async || {
+        within(Duration::from_secs(25), "the engine is free", async || {
             !searches.status("next").await.ledger.is_empty()
         })
         .await;
