@@ -84,7 +84,7 @@ pub struct PeftSearchSpec {
     pub trial_deadline_seconds: u64,
     /// No trial starts once this many GPU seconds are used. Running trials finish, and the search then ends
     /// with what it has found. A GPU second is one GPU held by a trial's container for one second, whatever
-    /// the trial's result.
+    /// the trial's result; on one machine, only trials with a score count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = limits::GPU_SECONDS.least, max = limits::GPU_SECONDS.most))]
     pub max_gpu_seconds: Option<u64>,

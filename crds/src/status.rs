@@ -79,7 +79,7 @@ pub struct PeftSearchStatus {
     /// The latest fit of the surrogate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub surrogate: Option<SurrogateStatus>,
-    /// The number of entries of the ledger, which the schema's rules cannot count: they see no field without a type.
+    /// The number of entries of the ledger. It never falls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger_entries: Option<u32>,
     /// One entry per trial, in the order of planning, as text: JSON, whose fields are in docs/manifest.md.
@@ -120,7 +120,7 @@ pub enum TrialOrigin {
     Initial,
     /// The maximum of the acquisition function.
     Bayesian,
-    /// Drawn at random because the surrogate could not be fitted.
+    /// Drawn at random: the surrogate could not be fitted, or expects no configuration to improve the front.
     Random,
     /// A baseline, named in `baseline`.
     Baseline,
@@ -388,6 +388,9 @@ pub struct SurrogateStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::MESSAGE))]
     pub reason: Option<String>,
+    /// The fit expects no configuration to improve the front, and the suggestion was drawn at random.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_improvement: bool,
     /// Divergent transitions.
     pub divergences: u32,
     /// The largest split R-hat over the hyperparameters.

@@ -14,7 +14,7 @@ const MANIFEST_INTRODUCTION: &str = "\
 # The manifest, field by field
 
 A `PeftSearch` says what to search and how. `peft-operator run` and the operator read the same
-manifest. Examples are in [examples/](examples/). Fields that are not listed here are refused.
+manifest. Examples are in [examples/](examples/). Fields that are not listed here are rejected.
 ";
 
 /// The repository's root.

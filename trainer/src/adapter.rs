@@ -16,6 +16,7 @@ use autopeft_crds::{ModuleOptions, PeftConfiguration};
 use serde::{Deserialize, Serialize};
 
 use crate::encoder::ModelConfig;
+use crate::files;
 use crate::model::{Backbone, Model, ModelError};
 use crate::peft::Inserted;
 use crate::tensor_file::{self, TensorFile, TensorFileError};
@@ -177,7 +178,7 @@ impl Adapter {
     /// `adapter.json` is missing, malformed or of another version.
     pub fn open(directory: &Path) -> Result<Self, AdapterError> {
         let path = directory.join(DESCRIPTION_FILE);
-        let text = std::fs::read_to_string(&path).map_err(|source| AdapterError::Read {
+        let text = files::read_json(&path).map_err(|source| AdapterError::Read {
             path: path.clone(),
             source,
         })?;

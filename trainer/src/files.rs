@@ -8,6 +8,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use rustix::io::Errno;
+
 /// The number of bytes that are checked at a file's beginning.
 pub const HEAD_BYTES: usize = 512;
 
@@ -176,11 +178,14 @@ fn as_text(bytes: &[u8]) -> Option<&str> {
 /// Opens a file.
 ///
 /// # Errors
-/// As `File::open`. A dangling link is reported as one; a directory, a pipe or a device, which would block, is
-/// `InvalidData`.
+/// As `File::open`. A dangling link is reported as one; a loop of links, a directory, and a pipe or a device, which
+/// would block, are `InvalidData`.
 pub fn open(path: &Path) -> io::Result<File> {
     let found = std::fs::metadata(path).map_err(|error| match dangling(path) {
         Some(said) => io::Error::new(error.kind(), said),
+        None if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+            invalid("its symbolic links form a loop")
+        }
         None => error,
     })?;
     if found.is_dir() {

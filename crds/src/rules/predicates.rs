@@ -304,8 +304,10 @@ pub(super) fn at_least(value: &Value, least: u32) -> Vec<Problem> {
     if bytes >= f64::from(least) * 1_048_576.0 {
         return Vec::new();
     }
-    let has_unit = quantity.parse::<f64>().is_err();
-    let remedy = if !has_unit && bytes < 1024.0 {
+    // With a unit only a whole number above 0 is a quantity of this field.
+    let is_whole =
+        quantity.parse::<u64>().is_ok() && quantity.starts_with(|c| matches!(c, '1'..='9'));
+    let remedy = if is_whole && bytes < 1024.0 {
         format!("a number without a unit is bytes: did you mean {quantity}Gi?")
     } else {
         format!("give at least {least}Mi")

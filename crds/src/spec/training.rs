@@ -19,11 +19,11 @@ pub struct FidelitySpec {
     pub steps_percent: u32,
     /// Train on a sample of this many examples, the same one for every trial.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = limits::EXAMPLES.least))]
+    #[schemars(range(min = limits::EXAMPLES.least, max = limits::EXAMPLES.most))]
     pub train_examples: Option<u32>,
     /// Validate on a sample of this many examples, the same one for every trial.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = limits::EXAMPLES.least))]
+    #[schemars(range(min = limits::EXAMPLES.least, max = limits::EXAMPLES.most))]
     pub validation_examples: Option<u32>,
 }
 

@@ -63,10 +63,24 @@ pub enum Origin {
     /// As the maximum of the acquisition function.
     Bayesian,
     /// Uniformly among the configurations left.
-    Random {
-        /// Why not by the acquisition function.
-        reason: String,
-    },
+    Random(NoMaximum),
+}
+
+/// Why a suggestion is not the maximum of the acquisition function.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoMaximum {
+    /// The surrogate is sound, and every configuration's acquisition value is 0.
+    #[error("no configuration is expected to improve the front")]
+    NoImprovement,
+    /// The surrogate or the acquisition function failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<String> for NoMaximum {
+    fn from(reason: String) -> Self {
+        Self::Failed(reason)
+    }
 }
 
 /// A prediction of the noise-free score, in its natural unit.
@@ -148,9 +162,9 @@ pub fn suggest_cancellable(
             surrogate: report,
             ..suggestion(configuration, Origin::Bayesian)
         }),
-        Err(reason) => Ok(Suggestion {
+        Err(cause) => Ok(Suggestion {
             surrogate: report,
-            ..suggestion(fallback, Origin::Random { reason })
+            ..suggestion(fallback, Origin::Random(cause))
         }),
     }
 }
@@ -161,12 +175,13 @@ fn bayesian(
     set: &CanonicalSet,
     report: &mut Option<SurrogateReport>,
     cancelled: &dyn Fn() -> bool,
-) -> Result<(PeftConfiguration, f64, Predicted), String> {
+) -> Result<(PeftConfiguration, f64, Predicted), NoMaximum> {
     let problem = history.problem;
     let settings = &problem.settings;
-    let data = TrainingData::new(&history.observations).ok_or("no trial has a score yet")?;
+    let data = TrainingData::new(&history.observations)
+        .ok_or_else(|| "no trial has a score yet".to_owned())?;
     let reference = reference_point(problem, &history.observations)
-        .ok_or("no trial within the budget has a score yet")?;
+        .ok_or_else(|| "no trial within the budget has a score yet".to_owned())?;
 
     let coordinates = Coordinate::of(&problem.space);
     let encoded =
@@ -193,7 +208,7 @@ fn bayesian(
         }
         acquisition.value(&encoded(configuration), history.cost(configuration))
     })
-    .ok_or("no configuration is expected to improve the front")?;
+    .ok_or(NoMaximum::NoImprovement)?;
     let predicted = predict(acquisition.as_ref(), &encoded(&chosen), &transform)?;
     Ok((chosen, value, predicted))
 }

@@ -66,6 +66,7 @@ mod tests {
         SurrogateStatus {
             method: method.into(),
             reason: reason.map(str::to_owned),
+            no_improvement: reason.is_none(),
             divergences: 0,
             max_r_hat: Decimal::new(r_hat).ok(),
             min_effective_samples: Decimal::new(samples).ok(),
@@ -80,7 +81,7 @@ mod tests {
         assert_eq!(health("Nuts", None, 1.21, 10.0), Health::NotMixed);
         assert_eq!(health("Nuts", None, 1.2, 9.9), Health::FewEffectiveSamples);
         assert_eq!(health("Map", None, 1.0, 90.0), Health::FellBack);
-        let reason = Some("no configuration is expected to improve the front");
+        let reason = Some("the surrogate cannot predict");
         assert_eq!(health("Nuts", reason, 1.0, 90.0), Health::FellBack);
     }
 }

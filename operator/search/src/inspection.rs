@@ -105,7 +105,7 @@ pub fn decide(situation: &Situation<'_>) -> Decision {
             return decision(Early::Found(found.clone()), Step::Clear);
         }
         Run::Ended(Ok(InspectionOutcome::Refused { message })) => {
-            return decision(Early::BadInput(message.clone()), Step::Clear);
+            return decision(Early::BadInput(format!("{message}{EDITABLE}")), Step::Clear);
         }
         Run::Ended(Ok(InspectionOutcome::Unavailable { message }) | Err(message)) => {
             Step::Retry(Trouble::new("InspectionFailed", message))
@@ -113,6 +113,10 @@ pub fn decide(situation: &Situation<'_>) -> Decision {
     };
     decision(Early::Inspecting, step)
 }
+
+/// What a user may do about bad input, to append to a message.
+const EDITABLE: &str =
+    "; spec.model, spec.task and spec.searchSpace can be edited until a trial is planned";
 
 fn late(search: &PeftSearch, troubles: &[Trouble]) -> String {
     let seconds = search.spec.active_deadline_seconds.unwrap_or(0);
@@ -353,7 +357,8 @@ mod tests {
         let refused = ended(Ok(InspectionOutcome::Refused {
             message: message.clone(),
         }));
-        assert_eq!(refused.early, Early::BadInput(message.clone()));
+        let advice = "no label; spec.model, spec.task and spec.searchSpace can be edited until a trial is planned";
+        assert_eq!(refused.early, Early::BadInput(advice.into()));
         let retry = Step::Retry(Trouble::new("InspectionFailed", &message));
         for outcome in [
             Ok(InspectionOutcome::Unavailable {

@@ -1,10 +1,12 @@
 //! The log lines of a search, one per event, and what would make an ended search continue. No I/O.
 
 use autopeft_crds::PeftSearchSpec;
-use autopeft_crds::status::{LedgerEntry, PeftSearchStatus, TrialState};
+use autopeft_crds::status::{
+    LedgerEntry, PeftSearchStatus, SurrogateStatus, TrialOrigin, TrialState,
+};
 use autopeft_crds::trial::FailureClass;
 
-use crate::ledger::{ConclusionReason, Event, RetryCause};
+use crate::ledger::{ConclusionReason, Event, Planned, RetryCause};
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,9 +76,10 @@ pub fn line(event: &Event, status: &PeftSearchStatus) -> Option<Line> {
                     format!(", predicted {:.4} ± {:.4}", mean.get(), deviation.get())
                 });
             let text = format!(
-                "trial {} planned ({}): {}{expectation}",
+                "trial {} planned ({}{}): {}{expectation}",
                 planned.trial,
                 planned.origin.as_str(),
+                why_random(planned),
                 planned.configuration
             );
             Line::new(Level::Normal, planned.trial, text)
@@ -132,6 +135,24 @@ pub fn line(event: &Event, status: &PeftSearchStatus) -> Option<Line> {
     })
 }
 
+/// Why a configuration was drawn at random, to append to its origin.
+fn why_random(planned: &Planned) -> String {
+    let fit = planned
+        .surrogate
+        .as_ref()
+        .filter(|_| planned.origin == TrialOrigin::Random);
+    match fit {
+        Some(fit) if fit.no_improvement => {
+            ", no configuration is expected to improve the front".to_owned()
+        }
+        Some(SurrogateStatus {
+            reason: Some(reason),
+            ..
+        }) => format!(", {reason}"),
+        _ => String::new(),
+    }
+}
+
 /// `attempt` is the next one.
 fn retry(trial: u32, attempt: u32, cause: &RetryCause) -> Line {
     let ended = attempt.saturating_sub(1);
@@ -168,7 +189,7 @@ fn result(entry: &LedgerEntry, status: &PeftSearchStatus) -> Line {
     match (entry.state, entry.score) {
         (TrialState::Succeeded, Some(score)) => {
             let text = format!(
-                "trial {trial} finished: score {:.4}, {} parameters, {:.1} s; {} trials done, best score {:.4}, front of {}",
+                "trial {trial} finished: score {:.4}, {} parameters, {:.1} s; {} trials ended, best score {:.4}, front of {}",
                 score.get(),
                 entry.parameters,
                 entry.train_seconds.map_or(0.0, |seconds| seconds.get()),

@@ -143,7 +143,7 @@ fn better_front(before: Option<&PeftSearchStatus>, after: &PeftSearchStatus) -> 
     Some(Notice::normal(
         "FrontImproved",
         format!(
-            "{} configurations are on the front after {} trials{best}",
+            "a front of {} after {} trials{best}",
             after.front_size, after.trials.progress
         ),
     ))

@@ -88,7 +88,7 @@ pub fn judge(ended: Ended<'_>, killed: &mut BTreeSet<u32>) -> RunState {
             (Some(StopReason::NotNeeded), _) => return End::Interrupted,
             (Some(StopReason::TrialDeadline), _) => (
                 FailureReason::DeadlineExceeded,
-                "it took longer than trialDeadlineSeconds".to_owned(),
+                "it took longer than spec.trialDeadlineSeconds".to_owned(),
             ),
             (None, Exit::Unknown(error)) => (
                 FailureReason::Lost,

@@ -226,7 +226,7 @@ fn progressing(spec: &PeftSearchSpec, ledger: &Ledger, counts: &TrialCounts) -> 
     } else if spec.suspend && counts.running == 0 {
         Verdict::new("False", "Suspended", "spec.suspend is true", since)
     } else {
-        let message = format!("{} trials are planned or running", counts.running);
+        let message = format!("trials planned or running: {}", counts.running);
         Verdict::new("True", "TrialsRunning", message, since)
     }
 }
@@ -246,7 +246,9 @@ fn surrogate(ledger: &Ledger) -> Verdict {
         let message = "the surrogate is fitted after the initial design";
         return Verdict::new("Unknown", "NotFitted", message, since);
     };
-    let shown = |value: Option<Decimal>| value.map_or("unknown".into(), |value| value.to_string());
+    let shown = |value: Option<Decimal>| {
+        value.map_or("unknown".into(), |value| format!("{:.2}", value.get()))
+    };
     let message = format!(
         "method {}, {} divergences, largest R-hat {}, smallest effective sample size {}{}",
         fit.method,
@@ -288,7 +290,7 @@ fn degraded(
         return Verdict::new("True", "NothingLearned", message, since);
     }
     if counts.failed > 0 {
-        let message = format!("{} trials failed after retries", counts.failed);
+        let message = format!("trials that failed after retries: {}", counts.failed);
         return Verdict::new("True", "TrialsFailed", message, since);
     }
     let message = match ledger.conclusion() {

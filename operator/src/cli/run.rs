@@ -77,15 +77,19 @@ fn report_end(end: &End, search: &Search, found: &PeftSearchStatus) -> Result<Ex
             let files = search.workdir.display();
             if conclusion.succeeded {
                 print(format!(
-                    "{table}\nfiles: {files}\nthe search has ended: {}",
-                    conclusion.message
+                    "{table}\nfiles: {files}\nthe search has ended: {}\n{}",
+                    conclusion.message,
+                    log::remedy(conclusion.reason, search.spec())
                 ))?;
                 return Ok(ExitCode::SUCCESS);
             }
             let printed = print(format!("{table}\nfiles: {files}"));
             say(format!("the search has failed: {}", conclusion.message));
             if let Some(log) = search.last_failure() {
-                say(format!("its log: {}", log.display()));
+                say(format!(
+                    "the log of the last failed trial: {}",
+                    log.display()
+                ));
             }
             if conclusion.reason == ConclusionReason::BadInput {
                 say(

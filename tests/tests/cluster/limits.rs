@@ -119,7 +119,7 @@ fn a_suggestion_is_cancelled_when_its_search_is_deleted() {
         );
         searches.delete("long").await;
         // Sooner than a step has to make room for others.
-        within(Duration::from_secs(15), "the engine is free", async || {
+        within(Duration::from_secs(25), "the engine is free", async || {
             !searches.status("next").await.ledger.is_empty()
         })
         .await;
@@ -190,7 +190,7 @@ fn a_failing_inspection_is_retried_with_back_off() {
         kubelet.miss(None);
         let more = json!({"trainer": {"resources": {"memory": "3Gi"}}});
         searches.patch("one", &more).await.expect("it may change");
-        within(Duration::from_secs(5), "it is tried at once", async || {
+        within(Duration::from_secs(15), "it is tried at once", async || {
             searches.status("one").await.inspection.is_some()
         })
         .await;
@@ -210,9 +210,9 @@ fn a_search_whose_inspection_fails_ends_at_its_deadline() {
         kubelet.miss(Some("there is no folder data"));
         let _operator = cluster().operator("never", "a");
         let searches = Searches::of(&client, "never");
-        let brief = json!({"maxTrials": 4, "activeDeadlineSeconds": 5});
+        let brief = json!({"maxTrials": 4, "activeDeadlineSeconds": 20});
         searches.submit("one", &brief).await;
-        let held = json!({"suspend": true, "activeDeadlineSeconds": 5});
+        let held = json!({"suspend": true, "activeDeadlineSeconds": 20});
         searches.submit("held", &held).await;
         for name in ["one", "held"] {
             let status = searches.ended(name).await;

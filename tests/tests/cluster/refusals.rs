@@ -343,14 +343,14 @@ async fn doomed(namespace: &str, lease_namespace: &str, operator_goes: bool) {
         assert!(operator.wait().success());
     }
     within(
-        Duration::from_secs(60),
+        Duration::from_secs(180),
         &format!("{namespace} is gone"),
         async || matches!(namespaces.get_opt(namespace).await, Ok(None)),
     )
     .await;
     // It is refused, and tried again after longer and longer pauses.
     let more = asked(&cluster().audit) - before;
-    assert!(more <= 6, "{more} Jobs were asked for after that");
+    assert!(more <= 9, "{more} Jobs were asked for after that");
 }
 
 /// Row 33.

@@ -248,21 +248,18 @@ fn a_rollback_to_0_1_0_and_back_loses_no_trial() {
         let before = raw(&searches, "one").await["status"]["ledger"].clone();
         let folder = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
         apply(&client, &crd_of_0_1_0().to_string(), folder).await;
-        // It is served once it refuses what it has no field for.
-        eventually("the older CRD is served", async || {
-            let explained = json!({"status": {"ledger": ["no object"]}});
-            let patch = Patch::Merge(&explained);
+        // Once the older CRD is served, a text is no object.
+        eventually("an edit is rejected", async || {
+            let edit = json!({"spec": {"maxTrials": 7}});
             let parameters = PatchParams {
                 dry_run: true,
                 ..PatchParams::default()
             };
             let api: Api<PeftSearch> = Api::namespaced(client.clone(), "rollback");
-            api.patch_status("one", &parameters, &patch).await.is_err()
+            let edited = api.patch("one", &parameters, &Patch::Merge(&edit)).await;
+            edited.is_err_and(|error| error.to_string().contains("status.ledger[0]"))
         })
         .await;
-        let edited = searches.patch("one", &json!({"maxTrials": 7})).await;
-        let refused = edited.expect_err("a text is no object").to_string();
-        assert!(refused.contains("status.ledger[0]"), "{refused}");
         assert_eq!(raw(&searches, "one").await["status"]["ledger"], before);
         let crd = serde_json::to_string(&autopeft_crds::crd()).expect("JSON");
         apply(&client, &crd, folder).await;

@@ -44,14 +44,15 @@ pub(super) fn add_special_tokens(
     let added = tokenizer
         .get_post_processor()
         .map_or(0, |processor| processor.added_tokens(pairs));
+    let start_of = |own: SpecialTokens| {
+        let token = settings.cls_token.as_ref();
+        token.map_or(own.start, |token| token.text())
+    };
     if added > 0 {
-        return Ok(None);
+        return Ok(own.and_then(|own| other_start(tokenizer, start_of(own))));
     }
     let own = own.ok_or("the model's special tokens are not known")?;
-    let start = settings
-        .cls_token
-        .as_ref()
-        .map_or(own.start, |token| token.text());
+    let start = start_of(own);
     let end = settings
         .sep_token
         .as_ref()
@@ -74,6 +75,17 @@ pub(super) fn add_special_tokens(
     );
     tokenizer.with_post_processor(Some(processor));
     Ok(Some(note))
+}
+
+/// A note if a text does not begin with the token that the head reads.
+fn other_start(tokenizer: &Tokenizer, start: &str) -> Option<String> {
+    let encoding = tokenizer.encode("", true).ok()?;
+    let first = encoding.get_tokens().first()?;
+    (first != start).then(|| {
+        format!(
+            "the tokenizer's post-processor does not put {start} before a text; the head reads the first token, whatever it is"
+        )
+    })
 }
 
 /// `[CLS] A [SEP]` and `[CLS] A [SEP] B [SEP]`, B's segment being 1. The template has

@@ -69,7 +69,9 @@ impl Settings {
         if path.symlink_metadata().is_err() {
             return Ok(Self::default());
         }
-        serde_json::from_str(&files::read_json(&path)?).map_err(io::Error::from)
+        // serde's own conversion makes a truncated file an error of the system, which would be retried.
+        serde_json::from_str(&files::read_json(&path)?)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     /// A note if the model was made for fewer tokens than requested.
@@ -89,5 +91,19 @@ impl Settings {
             self.tokenizer_class.as_deref(),
             Some("PreTrainedTokenizerFast" | "TokenizersBackend")
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_truncated_file_is_bad_input() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(SETTINGS_FILE);
+        std::fs::write(path, "{\"do_lower_case\"").expect("a file");
+        let error = Settings::read(folder.path()).expect_err("refused");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
     }
 }

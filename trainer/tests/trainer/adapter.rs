@@ -167,6 +167,10 @@ fn a_garbled_checkpoint_is_refused_with_its_file() {
         "DIR/adapter.json: is not a valid adapter description: EOF",
     );
     check(
+        "version https://git-lfs.github.com/spec/v1\n",
+        "DIR/adapter.json: cannot be read: it is a Git LFS pointer",
+    );
+    check(
         &text.replace("\"version\": 1", "\"version\": 2"),
         "DIR/adapter.json: field version is 2; this program reads 1",
     );

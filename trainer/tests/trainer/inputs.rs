@@ -284,6 +284,13 @@ fn links_to_nothing_and_directories_are_said_to_be_such() {
         );
         assert!(message.starts_with(&expected), "{message}");
         std::fs::remove_file(&train).expect("the link");
+        std::os::unix::fs::symlink(&train, &train).expect("a link");
+        let expected = format!(
+            "{} cannot be read: its symbolic links form a loop",
+            train.display()
+        );
+        assert_eq!(load(), expected);
+        std::fs::remove_file(&train).expect("the link");
         std::fs::create_dir(&train).expect("a directory");
         let expected = format!(
             "{} cannot be read: it is a directory, and a file is expected",

@@ -145,6 +145,26 @@ fn a_tokenizer_that_draws_at_random_does_not() {
 }
 
 #[test]
+fn a_text_that_does_not_begin_with_the_models_start_is_reported() {
+    let mut tokenizer = small_tokenizer();
+    let text = json!({"Sequence": {"id": "A", "type_id": 0}});
+    let other = json!({"Sequence": {"id": "B", "type_id": 1}});
+    let end = json!({"SpecialToken": {"id": "[SEP]", "type_id": 0}});
+    tokenizer["post_processor"] = json!({
+        "type": "TemplateProcessing", "single": [text, end], "pair": [text, end, other],
+        "special_tokens": {"[SEP]": {"id": "[SEP]", "ids": [3], "tokens": ["[SEP]"]}},
+    });
+    let found = open(&tokenizer, LIMITS, 8, false).expect("a tokenizer");
+    assert_eq!(ids(&found, "w5 w6"), [5, 6, 3]);
+    assert_eq!(
+        found.notes(),
+        [
+            "the tokenizer's post-processor does not put [CLS] before a text; the head reads the first token, whatever it is"
+        ]
+    );
+}
+
+#[test]
 fn special_tokens_that_the_file_does_not_add_are_those_of_the_model() {
     for processor in [
         Value::Null,

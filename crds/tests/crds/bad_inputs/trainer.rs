@@ -52,6 +52,21 @@ fn resources() -> Vec<BadInput> {
             "at least 16Mi is needed",
             "give at least 16Mi",
         ),
+        // Not "did you mean 0.5Gi?", which is rejected too.
+        case(
+            "memory",
+            json!("0.5"),
+            "at least 16Mi is needed",
+            "give at least 16Mi",
+        )
+        .errors(2),
+        case(
+            "memory",
+            json!("010"),
+            "at least 16Mi is needed",
+            "give at least 16Mi",
+        )
+        .errors(2),
         case(
             "ephemeralStorage",
             json!("2"),

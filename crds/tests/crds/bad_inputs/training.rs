@@ -13,11 +13,15 @@ pub(super) fn rows() -> Vec<BadInput> {
             "stepsPercent",
             vec![json!(0), json!(101)],
         ),
-        ("/fidelity/trainExamples", "trainExamples", vec![json!(0)]),
+        (
+            "/fidelity/trainExamples",
+            "trainExamples",
+            vec![json!(0), json!(1_u64 << 32)],
+        ),
         (
             "/fidelity/validationExamples",
             "validationExamples",
-            vec![json!(0)],
+            vec![json!(0), json!(1_u64 << 32)],
         ),
         (
             "/training/batchSize",

@@ -147,7 +147,7 @@ pub fn see(job: &Job, pods: &[&Pod], patience: &Patience, now: Timestamp) -> See
         {
             without(
                 FailureReason::DeadlineExceeded,
-                "it took longer than trialDeadlineSeconds",
+                "it took longer than spec.trialDeadlineSeconds",
             )
         } else {
             Seen::Evicted("trialDeadlineSeconds passed, mostly before the container started".into())
@@ -291,7 +291,7 @@ fn ended(pod: &Pod, patience: &Patience) -> Seen {
         Some(NO_STATUS) => without(FailureReason::Lost, "the node lost track of the container"),
         Some("DeadlineExceeded") => without(
             FailureReason::DeadlineExceeded,
-            "it took longer than trialDeadlineSeconds",
+            "it took longer than spec.trialDeadlineSeconds",
         ),
         _ if code == 137 || code == 143 => without(
             FailureReason::Lost,

@@ -72,7 +72,7 @@ impl Typed {
         if read != name.text {
             self.warnings.push(FieldError::new(
                 path,
-                format!("kubectl reads the name {} as {read}", name.text),
+                format!("kubectl reads the name `{}` as {read}", name.text),
                 format!("write it in quotes: {}", quoted(&name.text)),
             ));
         }
@@ -87,7 +87,7 @@ impl Typed {
             (Some("string"), Plain::YesNo(flag)) => {
                 self.warnings.push(FieldError::new(
                     field,
-                    format!("kubectl reads {text} without quotes as {flag}"),
+                    format!("kubectl reads `{text}` without quotes as {flag}"),
                     format!("write it in quotes: {}", quoted(text)),
                 ));
                 Value::String(text.clone())

@@ -104,7 +104,7 @@ pub(super) fn end(situation: &Situation<'_>, plan: &Plan) -> Option<Conclusion> 
     Some(Conclusion {
         reason,
         succeeded: true,
-        message: format!("{why}: {scored} of {trials} trials have a score"),
+        message: format!("{why}; {scored} of {trials} trials have a score"),
     })
 }
 

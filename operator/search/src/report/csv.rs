@@ -24,7 +24,7 @@ const BEFORE_SIZES: [(&str, &str); 7] = [
     ("trial", "the trial's number, from 0"),
     (
         "origin",
-        "Initial, Bayesian, Random (the surrogate could not be fitted), Baseline, Promotion or Transfer",
+        "Initial, Bayesian, Random (no fit, or no improvement expected), Baseline, Promotion or Transfer",
     ),
     ("baseline", "which baseline"),
     ("state", "Planned, Succeeded, Infeasible or Failed"),

@@ -180,7 +180,7 @@ pub(super) enum Marker {
     Initial,
     /// A filled triangle: chosen by the acquisition.
     Bayesian,
-    /// A cross: drawn at random because the surrogate could not be fitted.
+    /// A cross: drawn at random.
     Random,
     /// A large filled circle: on the front.
     Front,

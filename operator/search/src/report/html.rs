@@ -68,7 +68,7 @@ pub(super) fn report_html(
                 h2 id="hypervolume" { "Hypervolume" }
                 p {
                     "The area between the front and the reference point, score times log10(1 + parameters): "
-                    "it grows when a trial is better than everything before it."
+                    "it grows when a trial improves the front."
                 }
                 (figure(&volume, "Hypervolume over the finished trials"))
                 h2 id="relevance" { "Relevance" }
@@ -101,9 +101,9 @@ fn prediction_section(predictions: &[Prediction], svg: &str) -> Markup {
     let within = predictions.iter().filter(near).count();
     html! {
         p {
-            "What the surrogate predicted for each trial before it was trained. "
+            "What the surrogate predicted for each trial before it was trained: "
             (within) " of " (text::counted(predictions.len(), "measurement"))
-            " lie within two standard deviations of the prediction."
+            " within two standard deviations of the prediction."
         }
         (figure(svg, "Predicted against measured scores of the Bayesian steps"))
     }

@@ -174,7 +174,7 @@ fn what_a_process_that_ended_amounts_to() {
     let exit = Exit::Signal(15);
     assert_eq!(
         judged(&exit, Some(StopReason::TrialDeadline), &mut killed)[0],
-        "DeadlineExceeded it took longer than trialDeadlineSeconds"
+        "DeadlineExceeded it took longer than spec.trialDeadlineSeconds"
     );
     assert_eq!(
         judged(&exit, Some(StopReason::NotNeeded), &mut killed),

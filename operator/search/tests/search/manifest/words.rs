@@ -55,7 +55,7 @@ fn where_text_is_wanted() {
                 assert_eq!(
                     warning.to_string(),
                     format!(
-                        "metadata.labels.a: kubectl reads {word} without quotes as {flag}; write it in quotes: \"{word}\""
+                        "metadata.labels.a: kubectl reads `{word}` without quotes as {flag}; write it in quotes: \"{word}\""
                     )
                 );
             }
@@ -210,7 +210,7 @@ fn yes_and_no_are_warned_of() {
     warn(
         "name: rte",
         CUSTOM,
-        "search.yaml:10: spec.task.custom.labels[0]: kubectl reads no without quotes as false; write it in quotes: \"no\"\nsearch.yaml:10: spec.task.custom.labels[1]: kubectl reads yes without quotes as true; write it in quotes: \"yes\"",
+        "search.yaml:10: spec.task.custom.labels[0]: kubectl reads `no` without quotes as false; write it in quotes: \"no\"\nsearch.yaml:10: spec.task.custom.labels[1]: kubectl reads `yes` without quotes as true; write it in quotes: \"yes\"",
     );
     warn(
         "name: rte",
@@ -226,17 +226,17 @@ fn yes_and_no_are_warned_of() {
     warn(
         "path: data",
         "path: NO",
-        "search.yaml:10: spec.task.source.path: kubectl reads NO without quotes as false; write it in quotes: \"NO\"",
+        "search.yaml:10: spec.task.source.path: kubectl reads `NO` without quotes as false; write it in quotes: \"NO\"",
     );
     warn(
         "my-search",
         "on",
-        "search.yaml:4: metadata.name: kubectl reads on without quotes as true; write it in quotes: \"on\"",
+        "search.yaml:4: metadata.name: kubectl reads `on` without quotes as true; write it in quotes: \"on\"",
     );
     warn(
         "spec:",
         "spec:\n  trainer: {nodeSelector: {y: \"1\", 010: a, 7: b, true: c, \"no\": d}}",
-        "search.yaml:6: spec.trainer.nodeSelector.y: kubectl reads the name y as true; write it in quotes: \"y\"\nsearch.yaml:6: spec.trainer.nodeSelector.010: kubectl reads the name 010 as 8; write it in quotes: \"010\"",
+        "search.yaml:6: spec.trainer.nodeSelector.y: kubectl reads the name `y` as true; write it in quotes: \"y\"\nsearch.yaml:6: spec.trainer.nodeSelector.010: kubectl reads the name `010` as 8; write it in quotes: \"010\"",
     );
 }
 
