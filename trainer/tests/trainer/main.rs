@@ -17,6 +17,7 @@ mod metrics;
 mod modules;
 mod parity;
 mod parquet;
+mod references;
 mod replay;
 mod runs;
 mod seeds;
