@@ -108,10 +108,10 @@ def with_adapters(case):
     hidden = model.config.hidden_size
     common = dict(leave_out=[layer for layer, bit in enumerate(case["layers"]) if bit == "0"])
     gated = common | dict(use_gating=options.get("gated", False))
-    # The library's bottleneck is H // reduction_factor.
+    # The library rounds H / reduction_factor down.
     build = dict(
-        serialAdapter=lambda d: adapters.SeqBnConfig(reduction_factor=hidden / d, **gated),
-        parallelAdapter=lambda d: adapters.ParBnConfig(reduction_factor=hidden / d, **common),
+        serialAdapter=lambda d: adapters.SeqBnConfig(reduction_factor=hidden / (d + 0.5), **gated),
+        parallelAdapter=lambda d: adapters.ParBnConfig(reduction_factor=hidden / (d + 0.5), **common),
         prefix=lambda length: adapters.PrefixTuningConfig(prefix_length=length, **prefix_form(options), **gated),
         lora=lambda rank: adapters.LoRAConfig(r=rank, alpha=8, **gated),
         ia3=lambda _: adapters.IA3Config(**common),
