@@ -23,6 +23,8 @@ alone() {
     mkdir -p "$cache/models" "$cache/data"
     exec 9>"$cache/$1.lock"
     flock 9
+    # What a fetch that was killed left behind; a download that outlives it holds the lock.
+    rm -rf "$cache/$1".??????
     work=$(mktemp -d "$cache/$1.XXXXXX")
     trap 'rm -rf "$work"' EXIT
 }
