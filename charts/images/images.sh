@@ -167,8 +167,9 @@ examples() {
     cache=$("$root/docs/examples/fetch.sh")
     if is_made_of "$file" "$cache/models/all-MiniLM-L6-v2/.stamp" "$cache/data" busybox-static; then return; fi
     debian "$folder" busybox-static
-    mkdir "$folder/examples"
-    cp -RL "$cache/models" "$cache/data" "$folder/examples/"
+    mkdir -p "$folder/examples/models"
+    cp -RL "$cache/models/all-MiniLM-L6-v2" "$folder/examples/models/"
+    cp -RL "$cache/data" "$folder/examples/"
     chmod -R a+rX "$folder/examples"
     image examples "$folder" "$file" /bin/busybox
 }

@@ -94,6 +94,28 @@ fn what_is_installed_is_not_requested() {
     assert!(is_content, "{lines:?}");
 }
 
+/// A model of Maven needs more than the examples do.
+#[test]
+fn a_model_of_maven_names_what_it_needs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    machine_with(&BASIC, folder.path());
+    machine_with(&["mkdir"], folder.path());
+    let output = Command::new(folder.path().join("bash"))
+        .arg(root().join("docs/examples/fetch.sh"))
+        .arg("bert-base")
+        .env_clear()
+        .env("HOME", folder.path())
+        .env("PATH", folder.path())
+        .output()
+        .expect("bash starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    for wanted in ["python3", "apt-get install maven"] {
+        assert!(text.contains(wanted), "{wanted} is not in: {text}");
+    }
+}
+
 /// Every target that compiles something has a NEEDS line.
 #[test]
 fn the_makefile_checks_needs_before_it_builds() {

@@ -236,9 +236,8 @@ def training(name, layers, sa, pa, prefix, full=False):
                 logits=first, gradients=gradients, losses=losses)
 
 
-def minilm(models):
-    """Every 32nd hidden unit of every position and layer, and the norm of each position's state."""
-    directory = models / "all-MiniLM-L6-v2"
+def real_encoder(directory, step):
+    """Every `step`th hidden unit of every position and layer, and the norm of each position's state."""
     tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.enable_padding(pad_id=0)
@@ -248,7 +247,7 @@ def minilm(models):
     model = transformers.BertModel.from_pretrained(directory, attn_implementation="eager", dtype=torch.float32).eval()
     with torch.no_grad():
         found = model(**{k: torch.tensor(v) for k, v in batch.items()}, output_hidden_states=True).hidden_states
-    states = [dict(norms=rounded(state.norm(dim=-1)), values=rounded(state[..., ::32])) for state in found]
+    states = [dict(norms=rounded(state.norm(dim=-1)), values=rounded(state[..., ::step])) for state in found]
     if len(sys.argv) > 2:  # every value, for a look by hand
         from safetensors.torch import save_file
         save_file({f"layer.{i}": state.contiguous() for i, state in enumerate(found)}, sys.argv[2])
@@ -263,7 +262,7 @@ def write(name, value):
 
 def main():
     torch.manual_seed(0)
-    write("minilm.json", minilm(pathlib.Path(sys.argv[1])))
+    write("minilm.json", real_encoder(pathlib.Path(sys.argv[1]) / "all-MiniLM-L6-v2", 32))
     write("encoders.json", {name: small_encoder(name) for name in SMALL})
     cases = [training("bert", "111", 3, 0, 0), training("bert", "010", 0, 5, 0), training("bert", "101", 0, 0, 4),
              training("bert", "011", 3, 5, 0), training("bert", "110", 3, 5, 4), training("roberta", "101", 3, 5, 4),

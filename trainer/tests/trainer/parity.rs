@@ -1,11 +1,15 @@
 //! The encoder against Hugging Face transformers, and the modules against plain formulas: golden
-//! values from `golden/make.py`.
+//! values from `golden/make.py` and `golden/base.py`.
+
+use std::path::Path;
 
 use crate::common::*;
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::trial::Method;
+use autopeft_trainer::encoder::ModelConfig;
 use autopeft_trainer::encoder::sites::{Attention, Bare, Pass};
 use autopeft_trainer::model::{Backbone, Batch, Model};
+use autopeft_trainer::tokenize::{Limits, TextEncoder};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
@@ -50,17 +54,16 @@ fn check(what: &str, found: &[f64], expected: &[f64], tolerance: f64) -> f64 {
         .fold(0.0, f64::max)
 }
 
-fn check_minilm(attention: Attention, device: Device) {
-    let golden = golden("minilm.json");
+/// A real model against a golden file, which has every `step`th hidden unit.
+fn check_real(directory: &Path, golden: &Value, step: i64, attention: Attention, device: Device) {
     let batch = on(device, batch(&golden["batch"]));
-    let directory = real_model("all-MiniLM-L6-v2");
     let backbone =
-        Backbone::load(&directory, Method::Peft, device, Kind::Float).expect("the real weights");
+        Backbone::load(directory, Method::Peft, device, Kind::Float).expect("the real weights");
     let states = hidden_states(&backbone, &batch, attention);
     let expected = golden["states"].as_array().expect("states");
     assert_eq!(states.len(), expected.len());
     for (layer, (state, expected)) in states.iter().zip(expected).enumerate() {
-        let some = state.slice(2, 0, i64::MAX, 32);
+        let some = state.slice(2, 0, i64::MAX, step);
         let what = format!("{attention:?}, output {layer}");
         let error = check(
             &what,
@@ -77,6 +80,69 @@ fn check_minilm(attention: Attention, device: Device) {
         );
         eprintln!("{what}: largest error {error:.1e}");
     }
+}
+
+fn check_minilm(attention: Attention, device: Device) {
+    let directory = real_model("all-MiniLM-L6-v2");
+    check_real(&directory, &golden("minilm.json"), 32, attention, device);
+}
+
+/// The tokens of the golden file's texts are those of its batch.
+fn check_tokens(directory: &Path, golden: &Value) {
+    let config = ModelConfig::read(directory).expect("a configuration");
+    let texts: Vec<(String, Option<String>)> =
+        serde_json::from_value(golden["texts"].clone()).expect("texts");
+    // A task has single texts or pairs; in the golden file the pairs are last.
+    let (pairs, single) = texts.into_iter().partition(|(_, second)| second.is_some());
+    let encode = |texts: Vec<(String, Option<String>)>, pairs: bool| {
+        let encoder = TextEncoder::open(directory, Limits::of(&config), 128, pairs);
+        let encoder = encoder.expect("a tokenizer");
+        encoder.encode(&texts).expect("tokens")
+    };
+    let found = [encode(single, false), encode(pairs, true)];
+    let flat = |field: &str| -> Vec<f64> {
+        let rows = golden["batch"][field].as_array().expect("rows");
+        rows.iter().flat_map(numbers).collect()
+    };
+    let mask = flat("attention_mask");
+    let tokens = |field: &str| -> Vec<f64> {
+        let all = flat(field).into_iter().zip(&mask);
+        all.filter(|(_, seen)| **seen == 1.0)
+            .map(|(token, _)| token)
+            .collect()
+    };
+    let ids: Vec<f64> = found
+        .iter()
+        .flat_map(|some| some.ids.iter().map(|id| f64::from(*id)))
+        .collect();
+    let types: Vec<f64> = found
+        .iter()
+        .flat_map(|some| some.types.iter().map(|id| f64::from(*id)))
+        .collect();
+    assert_eq!(ids, tokens("input_ids"));
+    assert_eq!(types, tokens("token_type_ids"));
+}
+
+/// A model of 12 layers whose weights and tokenizer were converted by `docs/examples/fetch.sh`.
+fn check_converted(name: &str, argument: &str) {
+    let Some(directory) = optional_model(name, argument) else {
+        return;
+    };
+    let golden = golden(&format!("{name}.json"));
+    check_tokens(&directory, &golden);
+    for attention in [Attention::Eager, Attention::Fused] {
+        check_real(&directory, &golden, 128, attention, Device::Cpu);
+    }
+}
+
+#[test]
+fn bert_base_has_the_hidden_states_of_hugging_face() {
+    check_converted("bert-base-uncased", "bert-base");
+}
+
+#[test]
+fn bge_small_has_the_hidden_states_of_hugging_face() {
+    check_converted("bge-small-en-v1.5", "bge-small");
 }
 
 #[test]

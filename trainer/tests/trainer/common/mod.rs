@@ -210,21 +210,37 @@ pub fn gradients(model: &Model, loss: &Tensor) -> HashMap<String, Tensor> {
         .collect()
 }
 
-/// The directory of real models that `docs/examples/fetch.sh` fills.
-pub fn real_model(name: &str) -> PathBuf {
+/// The directory of a real model in the user's cache, where it may be missing.
+fn cached_model(name: &str) -> PathBuf {
     let cache = std::env::var_os("AUTOPEFT_CACHE").map(PathBuf::from);
     let cache = cache.or_else(|| {
         let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
         let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
         Some(home?.join("autopeft"))
     });
-    let directory = cache.unwrap_or_default().join("models").join(name);
+    cache.unwrap_or_default().join("models").join(name)
+}
+
+/// The directory of a real model that `docs/examples/fetch.sh` fetches.
+pub fn real_model(name: &str) -> PathBuf {
+    let directory = cached_model(name);
     assert!(
         directory.join("model.safetensors").is_file(),
         "{} has no weights: fetch them by docs/examples/fetch.sh (make setup does it)",
         directory.display()
     );
     directory
+}
+
+/// The directory of a real model that only `docs/examples/fetch.sh ARGUMENT` fetches. Says that the
+/// test is skipped if it is missing.
+pub fn optional_model(name: &str, argument: &str) -> Option<PathBuf> {
+    let directory = cached_model(name);
+    let is_there = directory.join("model.safetensors").is_file();
+    if !is_there {
+        eprintln!("skipped: {name} is not in the cache (docs/examples/fetch.sh {argument})");
+    }
+    is_there.then_some(directory)
 }
 
 /// The movie-review sentences beside a real model.
