@@ -384,13 +384,10 @@ pub struct BaselineResult {
 pub struct SurrogateStatus {
     /// `Nuts`, or the fallback: `Map` or `None`.
     pub method: String,
-    /// Why a better method failed, where one did.
+    /// Why a better method failed, or why the suggestion is not the acquisition function's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::MESSAGE))]
     pub reason: Option<String>,
-    /// The fit expects no configuration to improve the front, and the suggestion was drawn at random.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub no_improvement: bool,
     /// Divergent transitions.
     pub divergences: u32,
     /// The largest split R-hat over the hyperparameters.
