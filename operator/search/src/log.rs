@@ -1,7 +1,7 @@
 //! The log lines of a search, one per event, and what would make an ended search continue. No I/O.
 
 use autopeft_crds::PeftSearchSpec;
-use autopeft_crds::status::{LedgerEntry, PeftSearchStatus, TrialOrigin, TrialState};
+use autopeft_crds::status::{LedgerEntry, PeftSearchStatus, TrialOrigin, TrialPurpose, TrialState};
 use autopeft_crds::trial::FailureClass;
 
 use crate::ledger::{ConclusionReason, Event, Planned, RetryCause};
@@ -73,10 +73,13 @@ pub fn line(event: &Event, status: &PeftSearchStatus) -> Option<Line> {
                 .map_or(String::new(), |(mean, deviation)| {
                     format!(", predicted {:.4} ± {:.4}", mean.get(), deviation.get())
                 });
+            let origin = match (planned.origin.purpose(), planned.of_trial) {
+                (TrialPurpose::Search, Some(retried)) => format!("trial {retried} again"),
+                _ => planned.origin.as_str().to_owned(),
+            };
             let text = format!(
-                "trial {} planned ({}{}): {}{expectation}",
+                "trial {} planned ({origin}{}): {}{expectation}",
                 planned.trial,
-                planned.origin.as_str(),
                 why_random(planned),
                 planned.configuration
             );
