@@ -87,6 +87,8 @@ pub const PARALLELISM: Whole = Whole::new(1, 64);
 pub const FAILED_TRIALS: Whole = Whole::new(0, TRIALS.most);
 /// Retries of a trial.
 pub const RETRIES: Whole = Whole::new(0, 10);
+/// Trials of a search that are tried again after a limit was raised.
+pub const RETRIED_TRIALS: Whole = Whole::new(0, TRIALS.most);
 /// Deadlines, seconds: at most 30 days.
 pub const DEADLINE_SECONDS: Whole = Whole::new(1, 30 * 86_400);
 /// GPU seconds: as many as `PARALLELISM` trials can use until the latest deadline.

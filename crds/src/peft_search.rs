@@ -12,7 +12,7 @@ use crate::spec::{
     AlgorithmSpec, ConvergenceSpec, FidelitySpec, ModelSpec, ObjectiveName, ObjectiveSpec,
     TaskSpec, TrainerSpec, TrainingSpec, defaults,
 };
-use crate::status::PeftSearchStatus;
+use crate::status::{LEDGER, PeftSearchStatus};
 
 /// A search for parameter-efficient fine-tuning configurations of one model on one task.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -73,6 +73,12 @@ pub struct PeftSearchSpec {
     #[serde(default = "defaults::max_retries")]
     #[schemars(range(min = limits::RETRIES.least, max = limits::RETRIES.most))]
     pub max_retries: u32,
+    /// Numbers of trials to try again, each once and as a trial of its own: trials of the search that are
+    /// infeasible because they ran out of memory or exceeded `trialDeadlineSeconds`, after that limit was raised.
+    /// They do not count against `maxTrials`; other numbers have no effect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = limits::RETRIED_TRIALS.most), inner(range(min = 0, max = LEDGER - 1)), extend("x-kubernetes-list-type" = "set"))]
+    pub retry_trials: Vec<u32>,
     /// The search ends after this many seconds, with what it has found. Running trials are stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = limits::DEADLINE_SECONDS.least, max = limits::DEADLINE_SECONDS.most))]

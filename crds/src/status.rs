@@ -1,6 +1,8 @@
 //! `PeftSearchStatus`: what the search has done and found. The ledger is the state of the search: one entry
 //! per trial, whose recorded result never changes.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,8 +16,11 @@ use crate::other_fields::OtherFields;
 use crate::spec::{FidelitySpec, TaskSpec};
 use crate::trial::{FailureReason, Inspection};
 
-/// The most entries of a ledger: the search's trials, the baselines, promotions and transfers.
-const LEDGER: u64 = limits::TRIALS.most + BaselineName::COUNT as u64 + limits::FOLLOW_UPS.most;
+/// The most entries of a ledger: the search's trials and their retries, the baselines, promotions and transfers.
+pub(crate) const LEDGER: u64 = limits::TRIALS.most
+    + limits::RETRIED_TRIALS.most
+    + BaselineName::COUNT as u64
+    + limits::FOLLOW_UPS.most;
 
 /// The reason of the condition Succeeded that stands until an operator has written a status.
 pub const UNSEEN: &str = "WaitingForOperator";
@@ -234,7 +239,8 @@ pub struct LedgerEntry {
     /// Which baseline, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<BaselineName>,
-    /// The trial of the search whose configuration this is, of a promotion or a transfer.
+    /// The trial of the search whose configuration this is, of a promotion, a transfer or a trial that is tried
+    /// again (`retryTrials`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of_trial: Option<u32>,
     /// The trial's deviations from the spec.
@@ -319,6 +325,20 @@ impl LedgerEntry {
         self.origin.purpose()
     }
 
+    /// The trial of the search that this one tries again (`retryTrials`), where it does.
+    pub fn retries(&self) -> Option<u32> {
+        self.of_trial
+            .filter(|_| self.purpose() == TrialPurpose::Search)
+    }
+
+    /// Whether a limit of the spec that may be raised has ended this trial of the search.
+    pub fn may_be_retried(&self) -> bool {
+        use FailureReason::{DeadlineExceeded, OutOfMemory};
+        self.purpose() == TrialPurpose::Search
+            && self.state == TrialState::Infeasible
+            && matches!(self.reason, Some(OutOfMemory | DeadlineExceeded))
+    }
+
     /// The current attempt, or the one that ended the trial.
     pub fn current_attempt(&self) -> Attempt {
         Attempt {
@@ -331,6 +351,15 @@ impl LedgerEntry {
     pub fn run_id(&self) -> Attempt {
         self.run.unwrap_or(self.current_attempt())
     }
+}
+
+/// The trials of purpose `Search`, each configuration once: one that was planned again stands for the trial that it
+/// tries again.
+pub fn search_trials(ledger: &[LedgerEntry]) -> impl Iterator<Item = &LedgerEntry> {
+    let retried: BTreeSet<u32> = ledger.iter().filter_map(LedgerEntry::retries).collect();
+    ledger.iter().filter(move |entry| {
+        entry.purpose() == TrialPurpose::Search && !retried.contains(&entry.trial)
+    })
 }
 
 /// One configuration of the Pareto front.
@@ -384,13 +413,10 @@ pub struct BaselineResult {
 pub struct SurrogateStatus {
     /// `Nuts`, or the fallback: `Map` or `None`.
     pub method: String,
-    /// Why a better method failed, where one did.
+    /// Why a better method failed, or why the suggestion is not the acquisition function's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::MESSAGE))]
     pub reason: Option<String>,
-    /// The fit expects no configuration to improve the front, and the suggestion was drawn at random.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub no_improvement: bool,
     /// Divergent transitions.
     pub divergences: u32,
     /// The largest split R-hat over the hyperparameters.

@@ -25,9 +25,7 @@ pub use problem::results::{
     FrontPoint, Reference, front, hypervolume, hypervolume_trace, reference_point,
 };
 pub use problem::{InitialDesign, Observation, Outcome, Problem, ReferencePoint, Settings};
-pub use suggest::{
-    NoMaximum, Origin, Predicted, SuggestError, Suggestion, suggest, suggest_cancellable,
-};
+pub use suggest::{Origin, Predicted, SuggestError, Suggestion, suggest, suggest_cancellable};
 pub use surrogate::fit::FitMethod;
 pub use surrogate::report::SurrogateReport;
 pub use surrogate::settings::NutsSettings;

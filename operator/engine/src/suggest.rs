@@ -63,24 +63,10 @@ pub enum Origin {
     /// As the maximum of the acquisition function.
     Bayesian,
     /// Uniformly among the configurations left.
-    Random(NoMaximum),
-}
-
-/// Why a suggestion is not the maximum of the acquisition function.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoMaximum {
-    /// The surrogate is sound, and every configuration's acquisition value is 0.
-    #[error("no configuration is expected to improve the front")]
-    NoImprovement,
-    /// The surrogate or the acquisition function failed.
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl From<String> for NoMaximum {
-    fn from(reason: String) -> Self {
-        Self::Failed(reason)
-    }
+    Random {
+        /// Why not by the acquisition function.
+        reason: String,
+    },
 }
 
 /// A prediction of the noise-free score, in its natural unit.
@@ -162,9 +148,9 @@ pub fn suggest_cancellable(
             surrogate: report,
             ..suggestion(configuration, Origin::Bayesian)
         }),
-        Err(cause) => Ok(Suggestion {
+        Err(reason) => Ok(Suggestion {
             surrogate: report,
-            ..suggestion(fallback, Origin::Random(cause))
+            ..suggestion(fallback, Origin::Random { reason })
         }),
     }
 }
@@ -175,13 +161,12 @@ fn bayesian(
     set: &CanonicalSet,
     report: &mut Option<SurrogateReport>,
     cancelled: &dyn Fn() -> bool,
-) -> Result<(PeftConfiguration, f64, Predicted), NoMaximum> {
+) -> Result<(PeftConfiguration, f64, Predicted), String> {
     let problem = history.problem;
     let settings = &problem.settings;
-    let data = TrainingData::new(&history.observations)
-        .ok_or_else(|| "no trial has a score yet".to_owned())?;
+    let data = TrainingData::new(&history.observations).ok_or("no trial has a score yet")?;
     let reference = reference_point(problem, &history.observations)
-        .ok_or_else(|| "no trial within the budget has a score yet".to_owned())?;
+        .ok_or("no trial within the budget has a score yet")?;
 
     let coordinates = Coordinate::of(&problem.space);
     let encoded =
@@ -208,7 +193,7 @@ fn bayesian(
         }
         acquisition.value(&encoded(configuration), history.cost(configuration))
     })
-    .ok_or(NoMaximum::NoImprovement)?;
+    .ok_or("no configuration is expected to improve the front")?;
     let predicted = predict(acquisition.as_ref(), &encoded(&chosen), &transform)?;
     Ok((chosen, value, predicted))
 }

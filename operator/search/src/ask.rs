@@ -18,8 +18,8 @@ use autopeft_crds::trial::Inspection;
 use autopeft_crds::{Decimal, PeftConfiguration};
 use autopeft_engine::acquisition::nehvi::NEHVI;
 use autopeft_engine::{
-    FitMethod, NoMaximum, NutsSettings, Observation, Origin, Outcome, Problem, ReferencePoint,
-    ScoreTransform, Settings, SuggestError, Suggestion, SurrogateReport,
+    FitMethod, NutsSettings, Observation, Origin, Outcome, Problem, ReferencePoint, ScoreTransform,
+    Settings, SuggestError, Suggestion, SurrogateReport,
 };
 
 use crate::ledger::{Ledger, Planned};
@@ -165,10 +165,10 @@ fn planned(suggestion: Suggestion, problem: &Problem, ledger: &Ledger) -> Planne
         surrogate,
     } = suggestion;
     let decimal = |value: f64| Decimal::new(value).ok();
-    let (origin, cause) = match origin {
+    let (origin, reason) = match origin {
         Origin::Initial => (TrialOrigin::Initial, None),
         Origin::Bayesian => (TrialOrigin::Bayesian, None),
-        Origin::Random(cause) => (TrialOrigin::Random, Some(cause)),
+        Origin::Random { reason } => (TrialOrigin::Random, Some(reason)),
     };
     Planned {
         trial: ledger.next_trial(),
@@ -183,15 +183,15 @@ fn planned(suggestion: Suggestion, problem: &Problem, ledger: &Ledger) -> Planne
         acquisition: acquisition.and_then(decimal),
         predicted_mean: predicted.and_then(|predicted| decimal(predicted.mean)),
         predicted_deviation: predicted.and_then(|predicted| decimal(predicted.deviation)),
-        surrogate: match (surrogate, cause) {
-            (Some(report), cause) => Some(surrogate_status(report, cause)),
-            (None, Some(cause)) => Some(not_fitted(&cause.to_string())),
+        surrogate: match (surrogate, reason) {
+            (Some(report), reason) => Some(surrogate_status(report, reason)),
+            (None, Some(reason)) => Some(not_fitted(&reason)),
             (None, None) => None,
         },
     }
 }
 
-fn surrogate_status(report: SurrogateReport, random: Option<NoMaximum>) -> SurrogateStatus {
+fn surrogate_status(report: SurrogateReport, random: Option<String>) -> SurrogateStatus {
     let SurrogateReport {
         method,
         reasons,
@@ -200,12 +200,7 @@ fn surrogate_status(report: SurrogateReport, random: Option<NoMaximum>) -> Surro
         min_effective_sample_size,
         relevance,
     } = report;
-    let no_improvement = random == Some(NoMaximum::NoImprovement);
-    let failed = random.and_then(|cause| match cause {
-        NoMaximum::NoImprovement => None,
-        NoMaximum::Failed(reason) => Some(reason),
-    });
-    let reasons: Vec<String> = reasons.into_iter().chain(failed).collect();
+    let reasons: Vec<String> = reasons.into_iter().chain(random).collect();
     let by_sampler = |value: f64| {
         Decimal::new(value)
             .ok()
@@ -214,7 +209,6 @@ fn surrogate_status(report: SurrogateReport, random: Option<NoMaximum>) -> Surro
     SurrogateStatus {
         method: method.as_str().to_owned(),
         reason: (!reasons.is_empty()).then(|| shortened(&reasons.join("; "))),
-        no_improvement,
         divergences: u32::try_from(divergences).unwrap_or(u32::MAX),
         max_r_hat: by_sampler(max_r_hat),
         min_effective_samples: by_sampler(min_effective_sample_size),
@@ -233,7 +227,6 @@ fn not_fitted(reason: &str) -> SurrogateStatus {
     SurrogateStatus {
         method: FitMethod::None.as_str().to_owned(),
         reason: Some(shortened(reason)),
-        no_improvement: false,
         divergences: 0,
         max_r_hat: None,
         min_effective_samples: None,

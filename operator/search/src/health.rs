@@ -15,7 +15,7 @@ pub const MIN_EFFECTIVE_SAMPLES: f64 = 10.0;
 pub enum Health {
     /// The sampler's samples can be trusted.
     Fitted,
-    /// The sampler failed, or the acquisition function could not be used.
+    /// The sampler failed.
     FellBack,
     /// The largest R-hat is above `MAX_R_HAT`.
     NotMixed,
@@ -45,7 +45,7 @@ pub fn of(fit: &SurrogateStatus) -> Health {
     let beyond = |value: Option<Decimal>, test: &dyn Fn(f64) -> bool| {
         value.is_some_and(|value| test(value.get()))
     };
-    if fit.method != "Nuts" || fit.reason.is_some() {
+    if fit.method != "Nuts" {
         Health::FellBack
     } else if beyond(fit.max_r_hat, &|r_hat| r_hat > MAX_R_HAT) {
         Health::NotMixed
@@ -66,7 +66,6 @@ mod tests {
         SurrogateStatus {
             method: method.into(),
             reason: reason.map(str::to_owned),
-            no_improvement: reason.is_none(),
             divergences: 0,
             max_r_hat: Decimal::new(r_hat).ok(),
             min_effective_samples: Decimal::new(samples).ok(),
@@ -81,7 +80,8 @@ mod tests {
         assert_eq!(health("Nuts", None, 1.21, 10.0), Health::NotMixed);
         assert_eq!(health("Nuts", None, 1.2, 9.9), Health::FewEffectiveSamples);
         assert_eq!(health("Map", None, 1.0, 90.0), Health::FellBack);
-        let reason = Some("the surrogate cannot predict");
-        assert_eq!(health("Nuts", reason, 1.0, 90.0), Health::FellBack);
+        // The suggestion was drawn at random, from a sound fit.
+        let reason = Some("no configuration is expected to improve the front");
+        assert_eq!(health("Nuts", reason, 1.0, 90.0), Health::Fitted);
     }
 }

@@ -29,6 +29,7 @@ pub mod replay;
 pub mod report;
 pub mod request;
 pub mod resume;
+pub mod retries;
 pub mod status;
 
 pub mod trouble;

@@ -1,9 +1,7 @@
 //! The log lines of a search, one per event, and what would make an ended search continue. No I/O.
 
 use autopeft_crds::PeftSearchSpec;
-use autopeft_crds::status::{
-    LedgerEntry, PeftSearchStatus, SurrogateStatus, TrialOrigin, TrialState,
-};
+use autopeft_crds::status::{LedgerEntry, PeftSearchStatus, TrialOrigin, TrialPurpose, TrialState};
 use autopeft_crds::trial::FailureClass;
 
 use crate::ledger::{ConclusionReason, Event, Planned, RetryCause};
@@ -75,10 +73,13 @@ pub fn line(event: &Event, status: &PeftSearchStatus) -> Option<Line> {
                 .map_or(String::new(), |(mean, deviation)| {
                     format!(", predicted {:.4} ± {:.4}", mean.get(), deviation.get())
                 });
+            let origin = match (planned.origin.purpose(), planned.of_trial) {
+                (TrialPurpose::Search, Some(retried)) => format!("trial {retried} again"),
+                _ => planned.origin.as_str().to_owned(),
+            };
             let text = format!(
-                "trial {} planned ({}{}): {}{expectation}",
+                "trial {} planned ({origin}{}): {}{expectation}",
                 planned.trial,
-                planned.origin.as_str(),
                 why_random(planned),
                 planned.configuration
             );
@@ -137,18 +138,9 @@ pub fn line(event: &Event, status: &PeftSearchStatus) -> Option<Line> {
 
 /// Why a configuration was drawn at random, to append to its origin.
 fn why_random(planned: &Planned) -> String {
-    let fit = planned
-        .surrogate
-        .as_ref()
-        .filter(|_| planned.origin == TrialOrigin::Random);
-    match fit {
-        Some(fit) if fit.no_improvement => {
-            ", no configuration is expected to improve the front".to_owned()
-        }
-        Some(SurrogateStatus {
-            reason: Some(reason),
-            ..
-        }) => format!(", {reason}"),
+    let fit = planned.surrogate.as_ref();
+    match fit.and_then(|fit| fit.reason.as_ref()) {
+        Some(reason) if planned.origin == TrialOrigin::Random => format!(", {reason}"),
         _ => String::new(),
     }
 }

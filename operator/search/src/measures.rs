@@ -2,7 +2,7 @@
 
 use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::spec::ConvergenceSpec;
-use autopeft_crds::status::{FrontMember, LedgerEntry, ReferencePoint};
+use autopeft_crds::status::{FrontMember, LedgerEntry, ReferencePoint, TrialPurpose};
 use autopeft_crds::trial::{ConstantScore, Inspection};
 use autopeft_crds::{Decimal, SearchSpace};
 use autopeft_engine::{FrontPoint, Observation, Outcome, Problem, Reference};
@@ -62,8 +62,10 @@ fn scale(subject: &Subject, ledger: &Ledger) -> Option<(Problem, Option<u32>)> {
         return Some((problem.clone(), None));
     }
     let metric = subject.spec.task.score_metric();
-    let mut known: Vec<Observation> = ledger
-        .search_trials()
+    // Also those that were tried again: what was known when the point was inferred never changes.
+    let trials = ledger.entries().iter();
+    let mut known: Vec<Observation> = trials
+        .filter(|entry| entry.purpose() == TrialPurpose::Search)
         .map_while(|entry| ask::observation(entry, metric))
         .collect();
     let mut least = problem.settings.initial_trials.max(1);

@@ -10,6 +10,7 @@ use crate::ledger::{Event, Ledger, Recorded, RetryCause};
 use crate::log::{self, Line};
 use crate::memory;
 use crate::object;
+use crate::retries;
 
 /// A notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +96,10 @@ pub fn of_change(
         notices.push(Notice::normal("InspectionSucceeded", inspected(found)));
         let shortage = memory::shortage(&search.spec, found);
         notices.extend(shortage.map(|told| Notice::warning("MemoryTooSmall", told)));
+    }
+    let is_seen = before.is_some_and(|it| it.observed_generation == after.observed_generation);
+    if !is_seen && let Some(told) = retries::without_effect(&search.spec, &after.ledger) {
+        notices.push(Notice::warning("RetryWithoutEffect", told));
     }
     let had_trials = before.is_some_and(|before| !before.ledger.is_empty());
     if !had_trials && !after.ledger.is_empty() {

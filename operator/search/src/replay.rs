@@ -89,13 +89,17 @@ impl fmt::Display for Counts {
     }
 }
 
-/// Recomputes the suggestions of a journal, one at a time. Trials of other purposes are not suggested by the engine.
+/// Recomputes the suggestions of a journal, one at a time. Trials of other purposes
+/// and those that are tried again are not suggested by the engine.
 pub fn replay(history: &History) -> impl Iterator<Item = Result<Step, ReplayError>> + '_ {
     history
         .events
         .iter()
         .filter_map(|Stamped { at: _, event }| match event {
-            Event::Planned(planned) if planned.origin.purpose() == TrialPurpose::Search => {
+            Event::Planned(planned)
+                if planned.origin.purpose() == TrialPurpose::Search
+                    && planned.of_trial.is_none() =>
+            {
                 Some(planned)
             }
             _ => None,

@@ -24,7 +24,7 @@ use autopeft_search::ledger::Conclusion;
 use autopeft_search::measures::{self, Subject};
 use autopeft_search::resume::{self, Refusal};
 use autopeft_search::status::{Metadata, status};
-use autopeft_search::{feasible, log, request};
+use autopeft_search::{feasible, log, request, retries};
 
 /// The options of the command line.
 #[derive(Clone, Debug)]
@@ -168,6 +168,9 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
             Journal::create(&lock, &workdir, header)?
         }
     };
+    if let Some(told) = retries::without_effect(spec, journal.ledger().entries()) {
+        tracing::warn!("{told}");
+    }
     let launch = Launch {
         trainer,
         device,

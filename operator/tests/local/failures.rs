@@ -133,6 +133,38 @@ fn a_search_that_keeps_failing_ends() {
 }
 
 #[test]
+fn a_trial_that_a_limit_ended_is_tried_again_as_the_manifest_says() {
+    let bench = Bench::new("");
+    succeed(bench.run().env("FAKE", "1:memory"));
+    assert_eq!(bench.status().trials.infeasible, 1);
+    bench.rewrite("retryTrials: [1, 30]");
+    let text = succeed(&mut bench.run());
+    assert!(text.contains("trial 8 planned (trial 1 again)"), "{text}");
+    assert!(text.contains("but trial 30 does not exist"), "{text}");
+    let status = bench.status();
+    let (limited, retry) = (&status.ledger[1], &status.ledger[8]);
+    assert_eq!(limited.state, TrialState::Infeasible);
+    assert_eq!(
+        (retry.state, retry.of_trial),
+        (TrialState::Succeeded, Some(1))
+    );
+    assert_eq!(retry.configuration, limited.configuration);
+    assert_eq!(
+        (status.trials.progress.as_str(), status.trials.infeasible),
+        ("8/8", 0)
+    );
+    // Once only; and what is suggested afterwards is suggested from its score.
+    bench.rewrite("maxTrials: 9\nretryTrials: [1, 30]");
+    succeed(&mut bench.run());
+    assert_eq!(bench.ledger().len(), 10);
+    let text = succeed(operator().arg("replay").arg(bench.workdir()));
+    assert!(
+        text.contains("all 9 suggestions are bit for bit the same"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_small_space_ends_the_search_early() {
     let bench = Bench::new("searchSpace: { dimensions: [{ name: prefix, sizes: [0, 1, 2] }] }");
     let text = succeed(&mut bench.run());

@@ -7,7 +7,7 @@ use autopeft_crds::spec::Metric;
 use autopeft_crds::status::TrialState;
 use autopeft_engine::Problem;
 use autopeft_integration_tests::cluster::{Operator, cluster, eventually, runtime, within};
-use autopeft_integration_tests::kubelet::{Act, Kubelet};
+use autopeft_integration_tests::kubelet::{Act, Kubelet, Signal};
 use autopeft_integration_tests::searches::{
     Searches, assert_sound, condition, created_jobs, manifest, writes_of_the_operator,
 };
@@ -15,7 +15,9 @@ use autopeft_operator::controller::process::{self, Options};
 use autopeft_search::ask::{self, AskError, Asked};
 use autopeft_search::ledger::Ledger;
 use autopeft_search::patience::Patience;
-use kube::Config;
+use k8s_openapi::api::batch::v1::Job;
+use kube::api::ListParams;
+use kube::{Api, Config, ResourceExt};
 use serde_json::{Value, json};
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -285,6 +287,74 @@ fn a_search_ends_when_its_gpu_seconds_are_used() {
             operator.get("/metrics").contains(&shown)
         })
         .await;
+        assert_sound(&searches.get("one").await, &cluster().audit);
+    });
+}
+
+/// Every trial ran out of memory until the search gave up; one edit raises the memory and tries the trials again.
+#[test]
+fn trials_out_of_memory_are_tried_again_with_more_memory() {
+    runtime().block_on(async {
+        let client = cluster().namespace("again").await;
+        let signal = Signal::default();
+        let given = signal.clone();
+        let _kubelet = Kubelet::play(client.clone(), "again", SHORT, move |request| match request
+            .identity
+            .trial
+        {
+            0 | 1 => Act::OomKilled,
+            2 | 3 => Act::Once(given.clone(), Box::new(Act::Succeed)),
+            _ => Act::Succeed,
+        });
+        let _operator = cluster().operator("again", "a");
+        let searches = Searches::of(&client, "again");
+        let small = json!({
+            "maxTrials": 4, "maxFailedTrials": 1, "trainer": {"resources": {"memory": "280Mi"}},
+        });
+        searches.submit("one", &small).await;
+        let status = searches.ended("one").await;
+        let reason = condition(&status, "Succeeded");
+        assert_eq!(reason, ("False".into(), "TooManyFailedTrials".into()));
+        let limited = status.trials.infeasible;
+        assert!(limited >= 2, "{:?}", status.trials);
+
+        let numbers = [0, 1, 99];
+        let edit = json!({"retryTrials": numbers, "trainer": {"resources": {"memory": "1Gi"}}});
+        searches.patch("one", &edit).await.expect("it may change");
+        let jobs: Api<Job> = Api::namespaced(client.clone(), "again");
+        eventually("the first retry has more memory", async || {
+            let all = jobs.list(&ListParams::default()).await.expect("Jobs");
+            let of_retry = |job: &&Job| {
+                job.labels()
+                    .get("autopeft.dev/trial")
+                    .is_some_and(|it| it == "2")
+            };
+            let found = all.items.iter().find(of_retry).map(|job| json!(job));
+            found.is_some_and(|job| {
+                let container = &job["spec"]["template"]["spec"]["containers"][0];
+                container["resources"]["limits"]["memory"] == "1Gi"
+            })
+        })
+        .await;
+        signal.give();
+        let status = searches.ended("one").await;
+        assert_eq!(
+            condition(&status, "Succeeded"),
+            ("True".into(), "MaxTrialsReached".into())
+        );
+        assert_eq!(
+            (status.trials.progress.as_str(), status.trials.succeeded),
+            ("4/4", 4)
+        );
+        let retried: Vec<_> = status
+            .ledger
+            .iter()
+            .filter_map(|entry| entry.retries())
+            .collect();
+        assert_eq!(retried, [0, 1]);
+        assert_eq!(status.ledger.len(), 6);
+        let told = searches.events(&["RetryWithoutEffect"]).await;
+        assert_eq!(told.len(), 1, "{told:?}");
         assert_sound(&searches.get("one").await, &cluster().audit);
     });
 }

@@ -69,6 +69,7 @@ const LONGER: &[(&str, &str)] = &[
         TABLE,
     ),
     ("crds/tests/crds/bad_inputs/trainer.rs: allow_list", TABLE),
+    ("crds/tests/crds/bad_inputs/trainer.rs: resources", TABLE),
     ("crds/tests/crds/bad_inputs/training.rs: rows", TABLE),
 ];
 

@@ -199,5 +199,29 @@ fn types_and_names() -> Vec<BadInput> {
             "Duplicate value",
             "listed twice",
         ),
+        refused_below(
+            "a trial to try again twice",
+            "/retryTrials",
+            json!([3, 3]),
+            "[1]",
+            "Duplicate value",
+            "listed twice",
+        ),
+        refused_below(
+            "a trial to try again that no ledger holds",
+            "/retryTrials",
+            json!([5_000_000_000_u64]),
+            "[0]",
+            "should be less than or equal to 1131",
+            "write a whole number",
+        ),
+        refused_below(
+            "a trial to try again below 0",
+            "/retryTrials",
+            json!([-1]),
+            "[0]",
+            "should be greater than or equal to 0",
+            "write a whole number",
+        ),
     ]
 }

@@ -180,7 +180,7 @@ fn awkward_observations_are_no_obstacle() {
         check(&problem, &next, &used);
         next.origin
     };
-    let random = |origin| matches!(origin, Origin::Random(_));
+    let random = |origin| matches!(origin, Origin::Random { .. });
     assert!(random(run(&[])));
     assert!(random(run(&[infeasible(5), infeasible(6)])));
     assert_eq!(run(&[scored(nth(500), 0.5)]), Origin::Bayesian);

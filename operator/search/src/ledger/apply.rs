@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use autopeft_crds::Decimal;
-use autopeft_crds::status::{Attempt, LedgerEntry, TrialState};
+use autopeft_crds::status::{Attempt, LedgerEntry, TrialPurpose, TrialState};
 use autopeft_crds::trial::FailureClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -206,6 +206,13 @@ impl Ledger {
                 problem,
             });
         }
+        let retried = of_trial.filter(|_| origin.purpose() == TrialPurpose::Search);
+        if retried.is_some_and(|trial| !self.may_retry(trial)) {
+            return Err(LedgerError::Inconsistent {
+                trial: *trial,
+                problem: "a trial of the search is tried again once, and only if a limit ended it",
+            });
+        }
         if let Some(fit) = surrogate {
             let before = self.surrogate.as_ref().map(health::of);
             if before.is_none_or(|before| before.is_well() != health::of(fit).is_well()) {
@@ -245,6 +252,12 @@ impl Ledger {
             other: BTreeMap::new(),
         });
         Ok(())
+    }
+
+    /// Whether a trial may be tried again: a limit ended it, and no other trial tries it again.
+    fn may_retry(&self, trial: u32) -> bool {
+        let mut ended = self.search_trials().filter(|entry| entry.may_be_retried());
+        ended.any(|entry| entry.trial == trial)
     }
 
     /// The entry of an open trial whose current attempt is `attempt`.

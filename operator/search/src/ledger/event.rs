@@ -80,7 +80,8 @@ pub struct Planned {
     /// Which baseline, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<BaselineName>,
-    /// The trial of the search whose configuration this is, of a promotion or a transfer.
+    /// The trial of the search whose configuration this is, of a promotion, a transfer or a trial that is tried
+    /// again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of_trial: Option<u32>,
     /// The trial's deviations from the spec.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use autopeft_crds::Decimal;
 use autopeft_crds::status::{
-    Attempt, LedgerEntry, SurrogateStatus, TrialOrigin, TrialPurpose, TrialTerms,
+    self, Attempt, LedgerEntry, SurrogateStatus, TrialOrigin, TrialPurpose, TrialTerms,
 };
 use k8s_openapi::jiff::Timestamp;
 
@@ -188,11 +188,10 @@ impl Ledger {
         self.events
     }
 
-    /// The trials of purpose `Search`: only these enter the surrogate, the counts and the front.
+    /// The trials of purpose `Search`, without those that were planned again: only these enter the surrogate, the
+    /// counts and the front.
     pub fn search_trials(&self) -> impl Iterator<Item = &LedgerEntry> {
-        self.entries
-            .iter()
-            .filter(|entry| entry.purpose() == TrialPurpose::Search)
+        status::search_trials(&self.entries)
     }
 
     /// The trials that a run carries out or has carried out, in the order in which they are trained.
@@ -272,7 +271,7 @@ pub(super) fn purpose_problem(
 ) -> Option<&'static str> {
     let has_task = terms.is_some_and(|terms| terms.task.is_some());
     match (origin.purpose(), of_trial) {
-        (TrialPurpose::Search, None) if terms.is_none() => None,
+        (TrialPurpose::Search, of) if terms.is_none() && of.is_none_or(|of| of < trial) => None,
         (TrialPurpose::Baseline, None) => None,
         (TrialPurpose::Promotion, Some(of)) if of < trial => None,
         (TrialPurpose::Transfer, Some(of)) if of < trial && has_task => None,

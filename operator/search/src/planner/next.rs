@@ -5,6 +5,7 @@ use autopeft_crds::status::{Attempt, LedgerEntry, TrialOrigin, TrialPurpose};
 
 use super::{Action, Engine, Plan, RunState, Situation, gpu_budget_is_spent};
 use crate::ledger::{Event, Planned};
+use crate::retries;
 
 /// Starts planned trials that have no run, the oldest first, as far as `parallelism` allows.
 pub(super) fn start_planned(situation: &Situation<'_>, plan: &mut Plan) {
@@ -80,7 +81,14 @@ fn runs_of<'a>(
 
 /// Whether another trial of the search is planned before one ends.
 fn grows(situation: &Situation<'_>) -> bool {
-    !situation.full && has_room(situation) && wants_search_trial(situation)
+    let wanted = has_retry_due(situation) || wants_search_trial(situation);
+    !situation.full && has_room(situation) && wanted
+}
+
+/// Whether a trial is to be tried again.
+pub(super) fn has_retry_due(situation: &Situation<'_>) -> bool {
+    let mut due = retries::due(situation.spec, situation.ledger);
+    due.next().is_some()
 }
 
 /// Whether one more trial may be open.
@@ -89,26 +97,31 @@ fn has_room(situation: &Situation<'_>) -> bool {
     situation.ledger.open().count() < most
 }
 
-/// Plans one more trial where there is room for it: the search's, or when all of those are planned,
-/// a baseline.
+/// Plans one more trial where there is room for it: one that is tried again, then the search's, or when all of those
+/// are planned, a baseline.
 pub(super) fn plan_more(situation: &Situation<'_>, plan: &mut Plan) {
     if situation.spec.suspend || situation.full || gpu_budget_is_spent(situation) {
         return;
     }
     let trial = situation.ledger.next_trial();
+    let retried = retries::due(situation.spec, situation.ledger).next();
     if !has_room(situation) {
-        if draws_ahead(situation) {
+        // A trial that is tried again would take the number.
+        if retried.is_none() && draws_ahead(situation) {
             plan.actions.push(Action::Suggest { trial });
         }
         return;
     }
-    if wants_search_trial(situation) {
+    if let Some(entry) = retried {
+        let planned = Box::new(retries::plan(entry, situation.ledger));
+        plan.actions.push(Action::Write(Event::Planned(planned)));
+    } else if wants_search_trial(situation) {
         match situation.engine {
             Engine::Idle => plan.actions.push(Action::Suggest { trial }),
             Engine::Ready(planned) if planned.trial == trial => plan
                 .actions
                 .push(Action::Write(Event::Planned(planned.clone()))),
-            // Its number was taken by a baseline in the meantime.
+            // Its number was taken in the meantime, by a baseline or a trial that is tried again.
             Engine::Ready(_) => plan.actions.push(Action::Suggest { trial }),
             Engine::Busy | Engine::Exhausted => {}
         }

@@ -4,6 +4,7 @@ use autopeft_crds::status::TrialState;
 
 use super::{Engine, Plan, Situation, active_deadline, gpu_budget_is_spent, next};
 use crate::ledger::{BadInput, Conclusion, ConclusionReason};
+use crate::retries;
 
 /// A reason to end at once, even if trials run.
 pub(super) fn early_end(situation: &Situation<'_>) -> Option<Conclusion> {
@@ -26,7 +27,9 @@ pub(super) fn early_end(situation: &Situation<'_>) -> Option<Conclusion> {
     // succeeded.
     let failed = count(TrialState::Failed)
         + match count(TrialState::Succeeded) {
-            0 => count(TrialState::Infeasible),
+            // Those that are tried again have not come to their end.
+            0 => count(TrialState::Infeasible)
+                .saturating_sub(retries::due(situation.spec, situation.ledger).count()),
             _ => 0,
         };
     if failed > situation.spec.max_failed_trials as usize {
@@ -141,6 +144,7 @@ fn end_of_room(situation: &Situation<'_>) -> Option<Conclusion> {
 /// Whether no trial is open or to come.
 fn is_complete(situation: &Situation<'_>) -> bool {
     situation.ledger.open().next().is_none()
+        && !next::has_retry_due(situation)
         && !next::wants_search_trial(situation)
         && next::next_baseline(situation).is_none()
 }

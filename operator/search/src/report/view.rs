@@ -2,7 +2,7 @@
 
 use autopeft_crds::modules::{MODULES, ModuleFacts};
 use autopeft_crds::space::DimensionName;
-use autopeft_crds::status::{FrontMember, TrialPurpose};
+use autopeft_crds::status::{FrontMember, search_trials};
 use autopeft_crds::{LedgerEntry, Module, PeftSearchSpec, PeftSearchStatus};
 
 /// The parameter budgets, in percent of the backbone's, for which the best score is reported.
@@ -54,12 +54,9 @@ impl<'a> View<'a> {
         percent(self.status, parameters)
     }
 
-    /// The search's own trials.
+    /// The search's own trials, without those that were planned again.
     pub(super) fn trials(&self) -> impl Iterator<Item = &'a LedgerEntry> {
-        let ledger = &self.status.ledger;
-        ledger
-            .iter()
-            .filter(|entry| entry.purpose() == TrialPurpose::Search)
+        search_trials(&self.status.ledger)
     }
 
     /// The score of a constant predictor, if the inspection has it.

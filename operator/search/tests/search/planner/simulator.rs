@@ -9,7 +9,7 @@ use autopeft_search::ledger::{Event, Planned};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::world::{World, failure, success};
+use super::world::{World, failure, spec, success};
 
 /// What a trial comes to, by its number and how often the surroundings have failed it.
 fn fate(trial: u32, failed_attempts: u32) -> TrialOutcome {
@@ -115,6 +115,38 @@ fn two_crashes_at_any_points_change_nothing() {
     }
 }
 
+/// The same search with the trials that ran out of memory tried again.
+fn with_retries(mut search: Value) -> Value {
+    search["retryTrials"] = json!([5, 12, 0, 99]);
+    search
+}
+
+#[test]
+fn a_crash_at_any_point_changes_nothing_about_a_trial_that_is_tried_again() {
+    let search = with_retries(search(1));
+    let alone = play(&search, &[0], &[]);
+    // Those of the search, two baselines and the retries of trials 5 and 12.
+    assert_eq!(alone.ledger.entries().len(), 16);
+    assert_eq!(alone.ledger.search_trials().count(), 12);
+    assert_eq!(alone.ledger.entries()[6].of_trial, Some(5));
+    for point in 0..alone.steps {
+        let crashed = play(&search, &[0], &[point]);
+        assert_eq!(essence(&crashed), essence(&alone), "crash at {point}");
+    }
+}
+
+/// The search, once it has ended, with its limits raised.
+fn raised(mut world: World) -> World {
+    world.spec = spec(&with_retries(search(world.spec.parallelism)));
+    let event = Event::SpecChanged(Box::new(world.spec.clone()));
+    world
+        .ledger
+        .apply(&event, world.now)
+        .expect("it may change");
+    world.journal.push((event, world.now));
+    world
+}
+
 /// A ledger in which trial 0 is the search's, and 1 to 4 are promotions of it and transfers.
 fn with_all_purposes(parallelism: u32, trials_per_run: usize) -> World {
     let mut world = World::new(&search(parallelism));
@@ -194,5 +226,24 @@ proptest! {
         let alone = play(&search(parallelism), &[0], &[]);
         let world = play(&search(parallelism), &order, &fuses);
         prop_assert_eq!(essence(&world), essence(&alone));
+    }
+
+    /// Trials of an ended search that are tried again, in whatever order they end: the results of the others stay.
+    #[test]
+    fn any_schedule_of_retries_with_any_crashes_ends_the_same(
+        parallelism in 1_u32..6,
+        order in prop::collection::vec(0_usize..8, 1..20),
+        fuses in prop::collection::vec(0_usize..40, 0..12),
+    ) {
+        let before = play(&search(parallelism), &order, &fuses);
+        let results = essence(&before);
+        let world = carry_on(raised(before), &order, &fuses);
+        let alone = carry_on(raised(play(&search(parallelism), &[0], &[])), &[0], &[]);
+        prop_assert_eq!(essence(&world), essence(&alone));
+        prop_assert_eq!(&essence(&world)[..results.len()], &results[..]);
+        let retried: Vec<_> = world.ledger.entries().iter().filter_map(LedgerEntry::retries).collect();
+        prop_assert_eq!(retried, [5]);
+        let mut states = world.ledger.search_trials().map(|entry| entry.state);
+        prop_assert!(states.all(|state| state != TrialState::Infeasible));
     }
 }

@@ -419,9 +419,10 @@ pub fn success(score: f64) -> TrialOutcome {
 
 fn describe(action: &Action) -> String {
     match action {
-        Action::Write(Event::Planned(planned)) => match planned.baseline {
-            Some(name) => format!("plan {} {name:?}", planned.trial),
-            None => format!("plan {}", planned.trial),
+        Action::Write(Event::Planned(planned)) => match (planned.baseline, planned.of_trial) {
+            (Some(name), _) => format!("plan {} {name:?}", planned.trial),
+            (None, Some(of)) => format!("plan {} as {of} again", planned.trial),
+            (None, None) => format!("plan {}", planned.trial),
         },
         Action::Write(Event::Started { trial, attempt }) => format!("started {trial}/{attempt}"),
         Action::Write(Event::Retried {

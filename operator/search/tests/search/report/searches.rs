@@ -278,7 +278,6 @@ fn surrogate() -> SurrogateStatus {
     SurrogateStatus {
         method: "Nuts".into(),
         reason: None,
-        no_improvement: false,
         divergences: 0,
         max_r_hat: Some(decimal(1.012)),
         min_effective_samples: Some(decimal(88.4)),

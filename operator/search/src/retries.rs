@@ -1,0 +1,71 @@
+//! Trials that are tried again because the limit that ended them was raised (`spec.retryTrials`). No I/O, no clock.
+//!
+//! A retry is a trial of its own, whose entry names the trial that it tries again. Whether one exists is read from the
+//! ledger, so that each is planned once. It stands for that trial in everything that counts trials
+//! (`Ledger::search_trials`): their number does not change.
+
+use autopeft_crds::PeftSearchSpec;
+use autopeft_crds::limits::RETRIED_TRIALS;
+use autopeft_crds::status::{LedgerEntry, TrialPurpose};
+
+use crate::ledger::{Ledger, Planned};
+
+/// The trials to try again that have no retry, in the order of planning, as far as a ledger may hold them.
+pub fn due<'a>(spec: &PeftSearchSpec, ledger: &'a Ledger) -> impl Iterator<Item = &'a LedgerEntry> {
+    let planned = ledger.entries().iter().filter_map(LedgerEntry::retries);
+    let most = usize::try_from(RETRIED_TRIALS.most).unwrap_or(usize::MAX);
+    let left = most.saturating_sub(planned.count());
+    ledger
+        .search_trials()
+        .filter(|entry| entry.may_be_retried() && spec.retry_trials.contains(&entry.trial))
+        .take(left)
+}
+
+/// The plan that tries a trial again.
+pub fn plan(entry: &LedgerEntry, ledger: &Ledger) -> Planned {
+    Planned {
+        trial: ledger.next_trial(),
+        configuration: entry.configuration.clone(),
+        parameters: entry.parameters,
+        origin: entry.origin,
+        baseline: None,
+        of_trial: Some(entry.trial),
+        terms: None,
+        basis: ledger.events(),
+        inputs_hash: String::new(),
+        acquisition: None,
+        predicted_mean: None,
+        predicted_deviation: None,
+        surrogate: None,
+    }
+}
+
+/// What `spec.retryTrials` names to no effect, in one sentence. A trial that succeeded or has not ended needs no
+/// retry and is not mentioned.
+pub fn without_effect(spec: &PeftSearchSpec, ledger: &[LedgerEntry]) -> Option<String> {
+    let mut parts = Vec::new();
+    for number in &spec.retry_trials {
+        let found = ledger.iter().find(|entry| entry.trial == *number);
+        let why = match found {
+            None => "does not exist",
+            Some(entry) if entry.purpose() != TrialPurpose::Search => "is not one of the search",
+            Some(entry) if entry.may_be_retried() || entry.reason.is_none() => continue,
+            Some(_) => "was ended by no limit",
+        };
+        parts.push(format!("trial {number} {why}"));
+    }
+    let rest = parts.len().saturating_sub(SHOWN);
+    parts.truncate(SHOWN);
+    if rest > 0 {
+        parts.push(format!("{rest} more"));
+    }
+    (!parts.is_empty()).then(|| {
+        format!(
+            "spec.retryTrials tries trials again that ran out of memory or exceeded trialDeadlineSeconds, but {}",
+            parts.join(", ")
+        )
+    })
+}
+
+/// The most trials that a sentence names.
+const SHOWN: usize = 8;
