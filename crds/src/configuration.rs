@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 
 use crate::limits;
 use crate::modules::{Module, ModuleFacts};
-use crate::shape::Shape;
 use crate::named::Named;
+use crate::shape::Shape;
 
 /// The largest number of Transformer layers that a mask can name.
 pub const MAX_LAYERS: usize = limits::LAYERS.most as usize;

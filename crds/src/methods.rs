@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::configuration::{LayerMask, PeftConfiguration};
 use crate::decimal::Decimal;
 use crate::modules::Module;
-use crate::shape::Shape;
 use crate::named::{Named, written_by_name};
 use crate::options::{ModuleOptions, PrefixOptions};
+use crate::shape::Shape;
 
 /// What a trial trains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

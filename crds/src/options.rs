@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
-use crate::shape::Shape;
 use crate::named::{Named, written_by_name};
+use crate::shape::Shape;
 
 /// How the modules of a search are built.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

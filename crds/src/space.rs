@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::configuration::{LayerMask, MAX_LAYERS, PeftConfiguration};
 use crate::limits;
 use crate::modules::Module;
-use crate::shape::Shape;
 use crate::named::{Named, written_by_name};
 use crate::options::ModuleOptions;
+use crate::shape::Shape;
 
 /// A dimension of the search space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -13,9 +13,9 @@ use crate::configuration::PeftConfiguration;
 use crate::decimal::Decimal;
 use crate::limits;
 pub use crate::methods::Method;
-use crate::shape::Shape;
 use crate::options::ModuleOptions;
 use crate::other_fields::OtherFields;
+use crate::shape::Shape;
 use crate::spec::{FidelitySpec, Metric, TaskSpec, TrainingSpec};
 
 /// The largest result document, bytes.
