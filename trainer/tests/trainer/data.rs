@@ -309,7 +309,7 @@ fn what_is_missing_is_named() {
     let mut wrong = glue("rte");
     wrong.metric = Some(autopeft_crds::spec::Metric::Spearman);
     assert!(
-        refused(&wrong, &[]).contains("Accuracy, F1 or Matthews"),
+        refused(&wrong, &[]).contains("Accuracy, F1, Matthews, MacroF1 or MicroF1"),
         "metric"
     );
 }
