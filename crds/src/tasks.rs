@@ -313,6 +313,13 @@ impl Named for TaskName {
 
 written_by_name!(TaskName);
 
+/// The names of the tasks with choices, as a list in CEL.
+pub(crate) fn with_choices() -> String {
+    let names = TASKS.iter().filter(|facts| facts.has_choices());
+    let names: Vec<String> = names.map(|facts| format!("'{}'", facts.name)).collect();
+    names.join(", ")
+}
+
 /// The file extensions of a user-defined task.
 pub const FILE_ENDINGS: [&str; 4] = ["jsonl", "csv", "tsv", "parquet"];
 

@@ -248,17 +248,12 @@ fn sources_and_tasks() -> Vec<Rule> {
 fn kinds_of_tasks() -> Vec<Rule> {
     const CUSTOM: &[&str] = &["spec.task.custom"];
     let weight = limits::CLASS_WEIGHT;
-    let with_choices: Vec<String> = tasks::TASKS
-        .iter()
-        .filter(|facts| facts.has_choices())
-        .map(|facts| format!("'{}'", facts.name))
-        .collect();
     vec![
         rule(
             &["spec.task"],
             format!(
                 "!has(self.form) || self.name in [{}]",
-                with_choices.join(", ")
+                tasks::with_choices()
             ),
             "form says how a task of choices is read: leave it out",
             of_tasks::form_of_choices,
