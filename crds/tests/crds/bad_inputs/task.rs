@@ -9,6 +9,7 @@ pub(super) fn rows() -> Vec<BadInput> {
     rows.extend(files_and_columns());
     rows.extend(metrics());
     rows.extend(kinds());
+    rows.extend(labels_and_weights());
     rows
 }
 
@@ -194,12 +195,13 @@ fn of_kind(kind: &str, more: &[(&str, Value)]) -> Value {
     spec
 }
 
+fn case(name: &str, spec: Value, field: &str, admission: &'static str, words: &str) -> BadInput {
+    let field = format!("spec.task.custom.{field}");
+    refused_spec(name, spec, &field, admission, words)
+}
+
 fn kinds() -> Vec<BadInput> {
     let choices = |columns: Value| ("choiceColumns", columns);
-    let case = |name: &str, spec: Value, field: &str, admission, words: &str| {
-        let field = format!("spec.task.custom.{field}");
-        refused_spec(name, spec, &field, admission, words)
-    };
     vec![
         refused_spec(
             "a form of a task without choices",
@@ -242,6 +244,11 @@ fn kinds() -> Vec<BadInput> {
             "one per choice",
             "3 labels for 2 choices",
         ),
+    ]
+}
+
+fn labels_and_weights() -> Vec<BadInput> {
+    vec![
         case(
             "a delimiter of single labels",
             of_kind("Classification", &[("labelDelimiter", json!(";"))]),
