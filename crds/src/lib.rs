@@ -10,6 +10,7 @@ pub mod inspection;
 pub mod ledger_lines;
 pub mod limits;
 pub mod methods;
+pub mod metrics;
 pub mod modules;
 pub mod named;
 pub mod options;

@@ -167,6 +167,12 @@ pub const PARAMETERS_PERCENT: Real = Real::new(0.0, 10_000.0);
 
 /// Columns of text.
 pub const TEXT_COLUMNS: Whole = Whole::new(1, 2);
+/// Choices of an example.
+pub const CHOICES: Whole = Whole::new(2, 16);
+/// Characters between the classes of an example.
+pub const DELIMITER: Whole = Whole::new(1, 8);
+/// A class's weight in the loss.
+pub const CLASS_WEIGHT: Real = Real::new(1e-6, 1e6);
 /// Classes of a task.
 pub const CLASSES: Whole = Whole::new(2, 256);
 /// Characters of a column's or a class's name.

@@ -11,11 +11,11 @@ use tch::{Device, Kind as Number};
 use crate::encoder::ModelConfig;
 use crate::fingerprint;
 use crate::model::{Backbone, ModelError};
-use crate::task::{self, Examples, Task};
+use crate::task::{self, Task};
 use crate::tokenize::{Limits, SETTINGS_FILE, TextEncoder};
-use crate::train::metrics;
 use crate::train::sample::sampled;
 use crate::train::seeds::Seeds;
+use crate::train::{class_weights, metrics};
 use crate::trial::{MODEL_FILES, Places, TrialError};
 
 /// Texts that are tokenised to check the tokenizer.
@@ -31,7 +31,8 @@ pub fn inspect(request: &TrialRequest) -> Result<(Inspection, Vec<String>), Tria
     let pairs = task.train.texts.iter().any(|(_, second)| second.is_some());
     let max_length = request.training.max_length as usize;
     let encoder = TextEncoder::open(&places.model, limits, max_length, pairs)?;
-    for Examples { texts, .. } in [&task.train, &task.validation] {
+    for examples in [&task.train, &task.validation] {
+        let texts = examples.texts(encoder.separator());
         encoder.encode(&texts[..texts.len().min(TRIED_TEXTS)])?;
     }
     // Reads every tensor: a truncated file is found here.
@@ -40,6 +41,9 @@ pub fn inspect(request: &TrialRequest) -> Result<(Inspection, Vec<String>), Tria
     // The same for every configuration.
     let seed = Seeds::new(request.training.seed, &request.configuration).sample;
     let sampled = sampled(task, &request.fidelity, seed)?;
+    if let Some(spec) = request.task.class_weights() {
+        class_weights(spec, &sampled.kind, &sampled.train.targets)?;
+    }
     let notes = [&sampled.notes, encoder.notes()].concat();
     let inspection = Inspection {
         architecture: config.name.into(),
@@ -61,7 +65,7 @@ pub fn inspect(request: &TrialRequest) -> Result<(Inspection, Vec<String>), Tria
 
 /// The best score of a constant predictor on a task's validation examples.
 fn constant_score(task: &Task) -> Option<ConstantScore> {
-    let scores = metrics::constant(&task.validation.targets, task.kind.outputs());
+    let scores = metrics::constant(&task.validation.targets, task.kind.answers());
     let score = Decimal::new(*scores.get(&task.metric)?).ok()?;
     Some(ConstantScore {
         metric: task.metric,

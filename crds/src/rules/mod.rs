@@ -3,13 +3,15 @@
 //!
 //! A new rule is a row here and a row in `crds/tests/crds/bad_inputs/` (docs/extending.md).
 
+mod of_tasks;
 mod predicates;
+mod problem;
 
 use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use self::predicates::{Problem, Seen};
+use self::problem::{Problem, Seen};
 use crate::limits;
 use crate::schema::FieldError;
 use crate::tasks;
@@ -154,6 +156,7 @@ const INNER_PATHS: &[&str] = &[
 
 static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     let mut rules = sources_and_tasks();
+    rules.extend(kinds_of_tasks());
     rules.extend(space_and_objectives());
     rules.extend(algorithm_and_training());
     rules.extend(trainer_and_limits());
@@ -211,12 +214,12 @@ fn sources_and_tasks() -> Vec<Rule> {
             &["spec.task"],
             "(self.name == 'custom') == has(self.custom)",
             "custom describes the files, columns and labels of the task named custom; leave custom out of any other",
-            predicates::custom_is_described,
+            of_tasks::custom_is_described,
         ),
         not_at_admission(
             &["spec.task.metric"],
             "write a metric of the task's kind",
-            predicates::metric_fits,
+            of_tasks::metric_fits,
         ),
         rule(
             &[
@@ -225,19 +228,83 @@ fn sources_and_tasks() -> Vec<Rule> {
             ],
             format!("[{endings}].exists(ending, self.lowerAscii().endsWith(ending))"),
             format!("name a file that ends in {}", tasks::file_endings()),
-            predicates::known_ending,
+            of_tasks::known_ending,
         ),
         rule(
             &["spec.task.custom"],
             "!(self.labelColumn in self.textColumns)",
             "labelColumn is not one of textColumns: name the column with the class or the number to predict",
-            predicates::label_is_no_text,
+            of_tasks::label_is_no_text,
         ),
         rule(
             &["spec.task.custom"],
             "self.type != 'Regression' || !has(self.labels)",
             "a regression has no labels: leave them out, or make it a Classification",
-            predicates::numbers_have_no_labels,
+            of_tasks::numbers_have_no_labels,
+        ),
+    ]
+}
+
+fn kinds_of_tasks() -> Vec<Rule> {
+    const CUSTOM: &[&str] = &["spec.task.custom"];
+    let weight = limits::CLASS_WEIGHT;
+    vec![
+        rule(
+            &["spec.task"],
+            format!(
+                "!has(self.form) || self.name in [{}]",
+                tasks::with_choices()
+            ),
+            "form says how a task of choices is read: leave it out",
+            of_tasks::form_of_choices,
+        ),
+        rule(
+            CUSTOM,
+            "(self.type == 'MultipleChoice') == has(self.choiceColumns)",
+            "choiceColumns names the choices of a MultipleChoice task; leave it out of any other",
+            of_tasks::choices_are_named,
+        ),
+        rule(
+            CUSTOM,
+            "!has(self.choiceColumns) || !self.choiceColumns.exists(column, column == self.labelColumn || column in self.textColumns)",
+            "a column of a choice is neither labelColumn nor one of textColumns",
+            of_tasks::choices_are_columns_of_their_own,
+        ),
+        rule(
+            CUSTOM,
+            "!has(self.choiceColumns) || !has(self.labels) || self.choiceColumns.size() == self.labels.size()",
+            "labels of a MultipleChoice task name each of choiceColumns: give one per choice, or none",
+            of_tasks::labels_name_the_choices,
+        ),
+        rule(
+            CUSTOM,
+            "!has(self.labelDelimiter) || self.type == 'MultiLabel'",
+            "labelDelimiter separates the classes of a MultiLabel task; leave it out of any other",
+            of_tasks::several_are_delimited,
+        ),
+        rule(
+            CUSTOM,
+            "!has(self.classWeights) || self.type in ['Classification', 'MultiLabel']",
+            "classWeights is for a Classification or a MultiLabel task; leave it out of any other",
+            of_tasks::classes_are_weighted,
+        ),
+        rule(
+            &["spec.task.custom.classWeights"],
+            "(has(self.balanced) && self.balanced) != has(self.values)",
+            "give either balanced: true or values",
+            of_tasks::one_weighting,
+        ),
+        rule(
+            CUSTOM,
+            "!has(self.classWeights) || !has(self.classWeights.values) || !has(self.labels) || self.classWeights.values.size() == self.labels.size()",
+            "give a weight for each of labels, in their order",
+            of_tasks::a_weight_per_class,
+        ),
+        rule(
+            &["spec.task.custom.classWeights.values"],
+            format!("self.all(weight, {})", weight.cel("double(weight)")),
+            format!("write weights {weight}"),
+            of_tasks::weights_in_range,
         ),
     ]
 }

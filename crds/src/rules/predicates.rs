@@ -1,53 +1,11 @@
 //! What is wrong with a value, rule by rule. Values of the wrong type pass here: the schema reports them.
 
+use super::of_tasks::score_metric;
+use super::problem::{Problem, Seen, decimal, is_given, problem, text};
 use kube_quantity::ParsedQuantity;
 use serde_json::Value;
 
-use crate::decimal::Decimal;
 use crate::limits::{self, Real};
-use crate::named::Named;
-use crate::tasks::{FILE_ENDINGS, Metric, TaskName};
-
-/// What a predicate finds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Problem {
-    /// Where, below the rule's place: `.sizes[2]`, or nothing for the place itself.
-    pub(super) below: String,
-    /// What is wrong there.
-    pub(super) problem: String,
-    /// What would be right, where the predicate knows it better than the rule's message.
-    pub(super) remedy: Option<String>,
-}
-
-/// What a predicate looks at.
-pub(super) struct Seen<'a> {
-    /// The value at the rule's place.
-    pub(super) value: &'a Value,
-    /// The whole spec.
-    pub(super) spec: &'a Value,
-}
-
-/// Nothing, or one problem below the place.
-fn problem(is_wrong: bool, below: &str, words: impl FnOnce() -> String) -> Vec<Problem> {
-    let found = is_wrong.then(|| Problem {
-        below: below.into(),
-        problem: words(),
-        remedy: None,
-    });
-    found.into_iter().collect()
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
-fn is_given(value: &Value) -> bool {
-    !value.is_null()
-}
-
-fn decimal(value: &Value) -> Option<Decimal> {
-    value.as_str()?.parse().ok()
-}
 
 fn count(value: &Value) -> Option<u64> {
     value.as_u64()
@@ -73,80 +31,6 @@ pub(super) fn stays_inside(seen: &Seen<'_>) -> Vec<Problem> {
     problem(leaves, "", || {
         format!("{path:?} leads out of its directory")
     })
-}
-
-pub(super) fn custom_is_described(seen: &Seen<'_>) -> Vec<Problem> {
-    let name = text(&seen.value["name"]);
-    let is_custom = name == TaskName::Custom.as_str();
-    problem(
-        is_custom != is_given(&seen.value["custom"]),
-        ".custom",
-        || {
-            if is_custom {
-                "the field is missing".into()
-            } else {
-                format!("the task {name} has its own files and labels")
-            }
-        },
-    )
-}
-
-/// Whether a task predicts a number, if known.
-fn is_regression(task: &Value) -> Option<bool> {
-    match TaskName::from_name(text(&task["name"]))?.facts() {
-        Some(facts) => Some(facts.is_regression()),
-        None => Some(text(&task["custom"]["type"]) == "Regression"),
-    }
-}
-
-pub(super) fn metric_fits(seen: &Seen<'_>) -> Vec<Problem> {
-    let (Some(metric), Some(is_regression)) = (
-        Metric::from_name(text(seen.value)),
-        is_regression(&seen.spec["task"]),
-    ) else {
-        return Vec::new();
-    };
-    if metric.is_for_regression() == is_regression {
-        return Vec::new();
-    }
-    let kind = if is_regression {
-        "regression"
-    } else {
-        "classification"
-    };
-    vec![Problem {
-        below: String::new(),
-        problem: format!("{} does not fit a {kind} task", metric.label()),
-        remedy: Some(format!("write {}", Metric::fitting(is_regression))),
-    }]
-}
-
-pub(super) fn known_ending(seen: &Seen<'_>) -> Vec<Problem> {
-    let file = text(seen.value).to_ascii_lowercase();
-    let is_known = FILE_ENDINGS
-        .iter()
-        .any(|ending| file.ends_with(&format!(".{ending}")));
-    problem(!is_known && !file.is_empty(), "", || {
-        format!("{:?} has an unknown extension", text(seen.value))
-    })
-}
-
-pub(super) fn label_is_no_text(seen: &Seen<'_>) -> Vec<Problem> {
-    let label = &seen.value["labelColumn"];
-    let columns = seen.value["textColumns"].as_array();
-    let is_text = columns.is_some_and(|columns| columns.contains(label));
-    problem(is_text, ".labelColumn", || {
-        format!("{label} is a text column too")
-    })
-}
-
-pub(super) fn numbers_have_no_labels(seen: &Seen<'_>) -> Vec<Problem> {
-    let is_regression = text(&seen.value["type"]) == "Regression";
-    problem(
-        is_regression && is_given(&seen.value["labels"]),
-        ".labels",
-        || "a regression has no classes".into(),
-    )
 }
 
 pub(super) fn mask_or_sizes(seen: &Seen<'_>) -> Vec<Problem> {
@@ -220,12 +104,6 @@ fn coordinate(seen: &Seen<'_>, part: &str) -> Vec<Problem> {
         problem: format!("{value} is out of range"),
         remedy: Some(format!("write a number {words}")),
     }]
-}
-
-fn score_metric(task: &Value) -> Option<Metric> {
-    let name = TaskName::from_name(text(&task["name"]))?;
-    let given = Metric::from_name(text(&task["metric"]));
-    Some(given.unwrap_or_else(|| name.metric(is_regression(task).unwrap_or(false))))
 }
 
 pub(super) fn both_references(seen: &Seen<'_>) -> Vec<Problem> {

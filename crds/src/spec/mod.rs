@@ -8,13 +8,13 @@ mod trainer;
 mod training;
 
 pub use crate::methods::BaselineName;
-pub use crate::tasks::{Metric, TaskName};
+pub use crate::tasks::{Metric, TaskKind, TaskName};
 pub use search::{
     AcquisitionSpec, AlgorithmSpec, ConvergenceSpec, InitialDesign, LocalSearchSpec, NutsSpec,
     ObjectiveName, ObjectiveSpec, ScoreScale,
 };
 pub use source::{ClaimSource, HubSource, ImageSource, ModelSpec, SecretKeyRef, Source};
-pub use task::{CustomTask, CustomTaskType, TaskSpec};
+pub use task::{ClassWeights, CustomTask, TaskForm, TaskSpec};
 pub use trainer::{
     TaintEffect, TolerationOperator, TrainerResources, TrainerSpec, TrainerToleration,
 };

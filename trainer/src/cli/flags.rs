@@ -1,7 +1,10 @@
 //! Flags that describe a task, instead of a request.
 
+use autopeft_crds::Decimal;
 use autopeft_crds::named::Named;
-use autopeft_crds::spec::{CustomTask, CustomTaskType, Metric, Source, TaskName, TaskSpec};
+use autopeft_crds::spec::{
+    ClassWeights, CustomTask, Metric, Source, TaskForm, TaskKind, TaskName, TaskSpec,
+};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
@@ -50,8 +53,39 @@ pub(super) struct TaskArguments {
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     labels: Option<Vec<String>>,
     /// Predict a number instead of a class (custom).
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["choice_column", "multi_label"])]
     regression: bool,
+    /// A column of a choice, spec.task.custom.choiceColumns in messages; repeat it for each: one of them is predicted
+    /// (custom).
+    #[arg(long, value_name = "NAME", conflicts_with = "multi_label")]
+    choice_column: Vec<String>,
+    /// Predict any number of classes (custom).
+    #[arg(long)]
+    multi_label: bool,
+    /// What separates an example's classes in a text; "," by default (custom, with --multi-label).
+    #[arg(long, value_name = "TEXT", requires = "multi_label")]
+    label_delimiter: Option<String>,
+    /// Weights of the classes in the loss: "balanced", or one per class in their order (custom).
+    #[arg(long, value_name = "balanced|A,B,…", value_parser = class_weights)]
+    class_weights: Option<ClassWeights>,
+    /// How a task of choices is read (copa).
+    #[arg(long, value_parser = named::<TaskForm>(&["MultipleChoice", "Pair"]))]
+    form: Option<TaskForm>,
+}
+
+fn class_weights(text: &str) -> Result<ClassWeights, String> {
+    if text == "balanced" {
+        return Ok(ClassWeights {
+            balanced: true,
+            values: None,
+        });
+    }
+    let values = text.split(',').map(str::parse::<Decimal>);
+    let values: Result<Vec<_>, _> = values.collect();
+    Ok(ClassWeights {
+        balanced: false,
+        values: Some(values.map_err(|error| error.to_string())?),
+    })
 }
 
 impl TaskArguments {
@@ -70,6 +104,7 @@ impl TaskArguments {
             source: Source::default(),
             custom,
             metric: self.metric,
+            form: self.form,
         })
     }
 
@@ -83,19 +118,26 @@ impl TaskArguments {
         let or = |given: &Option<String>, usual: &str| given.clone().unwrap_or(usual.into());
         Ok(CustomTask {
             kind: if self.regression {
-                CustomTaskType::Regression
+                TaskKind::Regression
+            } else if self.multi_label {
+                TaskKind::MultiLabel
+            } else if self.choice_column.is_empty() {
+                TaskKind::Classification
             } else {
-                CustomTaskType::Classification
+                TaskKind::MultipleChoice
             },
             train_file: or(&self.train_file, "train.jsonl"),
             validation_file: or(&self.validation_file, "validation.jsonl"),
             text_columns: self.text_column.clone(),
+            choice_columns: (!self.choice_column.is_empty()).then(|| self.choice_column.clone()),
             label_column: or(&self.label_column, "label"),
+            label_delimiter: self.label_delimiter.clone(),
+            class_weights: self.class_weights.clone(),
             labels: self.labels.clone(),
         })
     }
 
-    /// Rejects these flags for a GLUE task, whose files, columns and labels are known.
+    /// Rejects these flags for a known task, whose files, columns and labels are known.
     fn none_for(&self, task: TaskName) -> Result<(), Failure> {
         let given = [
             ("--text-column", !self.text_column.is_empty()),
@@ -104,6 +146,9 @@ impl TaskArguments {
             ("--validation-file", self.validation_file.is_some()),
             ("--labels", self.labels.is_some()),
             ("--regression", self.regression),
+            ("--choice-column", !self.choice_column.is_empty()),
+            ("--multi-label", self.multi_label),
+            ("--class-weights", self.class_weights.is_some()),
         ];
         match given.into_iter().find(|(_, is_given)| *is_given) {
             None => Ok(()),

@@ -42,6 +42,11 @@ pub(super) fn read(path: &Path, columns: &Columns) -> Result<Rows, DataError> {
             line: record.line,
             first: text(positions.first)?,
             second: positions.second.map(text).transpose()?,
+            more: positions
+                .more
+                .iter()
+                .map(|column| text(*column))
+                .collect::<Result<_, _>>()?,
             label: Label::Text(text(positions.label)?),
         });
     }

@@ -9,6 +9,7 @@ use super::rows::Columns;
 pub(super) struct Positions {
     pub first: usize,
     pub second: Option<usize>,
+    pub more: Vec<usize>,
     pub label: usize,
 }
 
@@ -39,6 +40,11 @@ impl Positions {
         Ok(Self {
             first: position(&columns.first)?,
             second: columns.second.as_deref().map(position).transpose()?,
+            more: columns
+                .more
+                .iter()
+                .map(|name| position(name))
+                .collect::<Result<_, _>>()?,
             label: position(&columns.label)?,
         })
     }

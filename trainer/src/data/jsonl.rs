@@ -33,7 +33,12 @@ pub(super) fn read(path: &Path, columns: &Columns) -> Result<Rows, DataError> {
                 .as_ref()
                 .map(|second| object.text(second, &place))
                 .transpose()?,
-            label: object.label(&columns.label, &place)?,
+            more: columns
+                .more
+                .iter()
+                .map(|column| object.text(column, &place))
+                .collect::<Result<_, _>>()?,
+            label: object.label(columns, &place)?,
         });
     }
     not_empty(path, found)
@@ -99,27 +104,39 @@ impl Object {
         }
     }
 
-    fn label(&self, column: &str, place: &Place) -> Result<Label, DataError> {
+    fn label(&self, columns: &Columns, place: &Place) -> Result<Label, DataError> {
+        let column = &columns.label;
         match self.value(column, place)? {
-            Value::String(text) => Ok(Label::Text(text.clone())),
-            Value::Bool(value) => Ok(Label::Boolean(*value)),
-            Value::Number(number) => match (number.as_i128(), number.as_f64()) {
-                (Some(whole), _) => Ok(Label::Integer(whole)),
-                (None, Some(value)) => Ok(Label::Number(value)),
-                (None, None) => Err(unexpected(
-                    &Value::Number(number.clone()),
-                    column,
-                    place,
-                    "a number that a 64-bit float holds",
-                )),
-            },
-            other => Err(unexpected(
-                other,
+            Value::Array(values) if columns.has_lists => values
+                .iter()
+                .map(|value| single(value, column, place, LABELS))
+                .collect::<Result<_, _>>()
+                .map(Label::List),
+            other if columns.has_lists => single(other, column, place, LABELS_OR_LIST),
+            other => single(other, column, place, LABELS),
+        }
+    }
+}
+
+const LABELS: &str = "a string, a number, true or false";
+const LABELS_OR_LIST: &str = "a list, a string, a number, true or false";
+
+/// A label that is not a list.
+fn single(value: &Value, column: &str, place: &Place, expected: &str) -> Result<Label, DataError> {
+    match value {
+        Value::String(text) => Ok(Label::Text(text.clone())),
+        Value::Bool(value) => Ok(Label::Boolean(*value)),
+        Value::Number(number) => match (number.as_i128(), number.as_f64()) {
+            (Some(whole), _) => Ok(Label::Integer(whole)),
+            (None, Some(value)) => Ok(Label::Number(value)),
+            (None, None) => Err(unexpected(
+                &Value::Number(number.clone()),
                 column,
                 place,
-                "a string, a number, true or false",
+                "a number that a 64-bit float holds",
             )),
-        }
+        },
+        other => Err(unexpected(other, column, place, expected)),
     }
 }
 

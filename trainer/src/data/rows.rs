@@ -10,8 +10,12 @@ pub struct Columns {
     pub first: String,
     /// The column of the second text of a pair.
     pub second: Option<String>,
+    /// Further columns of text.
+    pub more: Vec<String>,
     /// The column of the label.
     pub label: String,
+    /// Whether a label may be a list.
+    pub has_lists: bool,
 }
 
 /// One example as it is in a file.
@@ -23,6 +27,8 @@ pub struct Row {
     pub first: String,
     /// The second text of a pair.
     pub second: Option<String>,
+    /// The further texts, in the order of their columns.
+    pub more: Vec<String>,
     /// The label, not yet interpreted.
     pub label: Label,
 }
@@ -40,6 +46,8 @@ pub enum Label {
     Decimal(String),
     /// True or false (typed: JSON or Parquet).
     Boolean(bool),
+    /// Several (typed: JSON or Parquet).
+    List(Vec<Label>),
 }
 
 /// The rows of one file.

@@ -52,6 +52,11 @@ pub(super) fn read(path: &Path, columns: &Columns, layout: &TsvLayout) -> Result
             line,
             first: fields[positions.first].into(),
             second: positions.second.map(|second| fields[second].into()),
+            more: positions
+                .more
+                .iter()
+                .map(|column| fields[*column].into())
+                .collect(),
             label: Label::Text(fields[positions.label].into()),
         });
     }

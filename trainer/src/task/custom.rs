@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use autopeft_crds::limits::CLASSES;
-use autopeft_crds::spec::{CustomTask, CustomTaskType};
+use autopeft_crds::limits::{CHOICES, CLASSES};
+use autopeft_crds::spec::{CustomTask, TaskKind};
 
 use super::error::TaskError;
-use super::family::{Family, Files, Labels};
+use super::family::{Family, Files, Labels, Texts};
 use crate::data::{Columns, DataError, TsvLayout};
 
 /// A task whose manifest describes its files.
@@ -34,25 +34,40 @@ fn files(custom: &CustomTask, directory: &Path) -> Result<Files, TaskError> {
         [first, second] => (first.clone(), Some(second.clone())),
         other => return Err(TaskError::TextColumns(other.len())),
     };
-    let labels = match (&custom.labels, custom.kind == CustomTaskType::Regression) {
-        (Some(_), true) => return Err(TaskError::LabelsOfNumbers),
-        (None, true) => Labels::Numbers,
-        (None, false) => Labels::Inferred,
-        (Some(labels), false) => {
+    let choices = custom.choice_columns.clone().unwrap_or_default();
+    let labels = match (&custom.labels, custom.kind) {
+        (Some(_), TaskKind::Regression) => return Err(TaskError::LabelsOfNumbers),
+        (None, TaskKind::Regression) => Labels::Numbers,
+        (labels, TaskKind::MultipleChoice) => choice_labels(labels.as_deref(), &choices)?,
+        (None, TaskKind::Classification | TaskKind::MultiLabel) => Labels::Inferred,
+        (Some(labels), TaskKind::Classification | TaskKind::MultiLabel) => {
             check(labels)?;
             Labels::named(labels)
         }
     };
+    if custom.kind != TaskKind::MultipleChoice && custom.choice_columns.is_some() {
+        return Err(TaskError::Choices("only for type: MultipleChoice".into()));
+    }
+    let has_choices = custom.kind == TaskKind::MultipleChoice;
     Ok(Files {
         train: inside(directory, &custom.train_file, "trainFile")?,
         validation: inside(directory, &custom.validation_file, "validationFile")?,
         columns: Columns {
             first,
             second,
+            more: choices,
             label: custom.label_column.clone(),
+            has_lists: custom.kind == TaskKind::MultiLabel,
         },
         layout: TsvLayout::default(),
+        texts: if has_choices {
+            Texts::Choices
+        } else {
+            Texts::Plain
+        },
         labels,
+        kind: custom.kind,
+        delimiter: custom.label_delimiter.clone().unwrap_or(",".into()),
     })
 }
 
@@ -63,12 +78,42 @@ fn column_of(columns: &Columns, problem: DataError) -> TaskError {
         Some(column) => TaskError::Column {
             field: if column == columns.label {
                 "spec.task.custom.labelColumn"
+            } else if columns.more.iter().any(|choice| choice == column) {
+                "spec.task.custom.choiceColumns"
             } else {
                 "spec.task.custom.textColumns"
             },
             problem: problem.into(),
         },
     }
+}
+
+/// The choices, and how the label column names them: by numbers from 0 unless `labels` says otherwise.
+fn choice_labels(labels: Option<&[String]>, choices: &[String]) -> Result<Labels, TaskError> {
+    if !CHOICES.contains(choices.len() as u64) {
+        return Err(TaskError::Choices(format!(
+            "{} columns; give {CHOICES}",
+            choices.len()
+        )));
+    }
+    let spelled = match labels {
+        None => (0..choices.len())
+            .map(|choice| choice.to_string())
+            .collect(),
+        Some(labels) if labels.len() == choices.len() => {
+            check(labels)?;
+            labels.to_vec()
+        }
+        Some(labels) => {
+            return Err(TaskError::Labels(format!(
+                "{} labels for {} choices",
+                labels.len(),
+                choices.len()
+            )));
+        }
+    };
+    let names = choices.to_vec();
+    Ok(Labels::Spelled { spelled, names })
 }
 
 fn check(labels: &[String]) -> Result<(), TaskError> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use autopeft_crds::spec::{Metric, TaskName};
+use autopeft_crds::spec::{Metric, TaskKind, TaskName};
 
 use crate::data::{DataError, Place};
 
@@ -35,7 +35,7 @@ pub enum TaskError {
     NoDirectory(PathBuf),
     /// A known task's files are missing.
     #[error(
-        "spec.task.source: {} has no files of {task}; expected train.tsv and {dev}, or {parquet}{}",
+        "spec.task.source: {} has no files of {task}; expected {own}, or {parquet}{}",
         directory.display(),
         if there.is_empty() { String::new() } else { format!("; it has {there}") }
     )]
@@ -44,8 +44,8 @@ pub enum TaskError {
         directory: PathBuf,
         /// The task.
         task: &'static str,
-        /// Its validation file in the standard layout.
-        dev: &'static str,
+        /// Its files in the standard layout.
+        own: String,
         /// Its training file in the hub's layout.
         parquet: String,
         /// What is there instead.
@@ -94,18 +94,25 @@ pub enum TaskError {
         "spec.task.metric: {} does not fit the task {}; {}",
         metric.label(),
         task.as_str(),
-        if metric.is_for_regression() {
-            "it is for numbers, and this task has classes: Accuracy, F1 or Matthews"
-        } else {
-            "it is for classes, and this task has numbers: Pearson or Spearman"
-        }
+        misfit(*kind)
     )]
     Metric {
         /// The metric.
         metric: Metric,
         /// The task.
         task: TaskName,
+        /// What it predicts.
+        kind: TaskKind,
     },
+    /// The choices of a task.
+    #[error("spec.task.custom.choiceColumns: {0}")]
+    Choices(String),
+    /// Weights of classes.
+    #[error("spec.task.custom.classWeights: {0}")]
+    Weights(String),
+    /// A form for a task without choices.
+    #[error("spec.task.form says how a task of choices is read; {} has none", .0.as_str())]
+    Form(TaskName),
     /// No example has a text.
     #[error(
         "{place}, field {column:?}: an empty text, as in every row of the file; nothing can be learned or measured without text"
@@ -167,6 +174,16 @@ impl TaskError {
                 | Self::Data(DataError::Missing { .. })
         )
     }
+}
+
+fn misfit(kind: TaskKind) -> String {
+    let has = match kind {
+        TaskKind::Regression => "for classes, and this task has numbers",
+        TaskKind::Classification => "not for this task, which has classes",
+        TaskKind::MultipleChoice => "not for this task, which has choices",
+        TaskKind::MultiLabel => "not for this task, which has sets of classes",
+    };
+    format!("it is {has}: {}", Metric::fitting(kind))
 }
 
 fn other_task(task: &str, others: &[&str]) -> String {

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use autopeft_crds::spec::TaskKind;
+
 use super::error::TaskError;
 use crate::data::{Columns, DataError, TsvLayout};
 
@@ -31,8 +33,34 @@ pub struct Files {
     pub columns: Columns,
     /// For a tab-separated file that is not in the plain layout.
     pub layout: TsvLayout,
+    /// How texts are made of the columns.
+    pub texts: Texts,
     /// How labels are spelled in them.
     pub labels: Labels,
+    /// What is predicted.
+    pub kind: TaskKind,
+    /// What separates the classes of an example in a text, for `TaskKind::MultiLabel`.
+    pub delimiter: String,
+}
+
+/// How the texts of an example are made of its columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Texts {
+    /// The text, or the pair of texts, as it is.
+    Plain,
+    /// The text and the further ones in one, with the tokenizer's separator token between them.
+    Joined,
+    /// The text with each of the further ones; the second text, if there is one, begins each of them.
+    Choices,
+    /// The further ones are choices, and last a question, for which a cue is written behind the text.
+    Cued {
+        /// The column of the question.
+        column: &'static str,
+        /// Its values with their cues.
+        cues: &'static [(&'static str, &'static str)],
+        /// Whether the first choice is read with the first text and the second one is the other text of one pair.
+        is_pair: bool,
+    },
 }
 
 /// How labels are spelled in the files.

@@ -1,39 +1,61 @@
-//! The GLUE tasks (arXiv:1804.07461): their files, columns, labels and quirks.
+//! The tasks of GLUE (arXiv:1804.07461) and SuperGLUE (arXiv:1905.00537): their files, columns, labels and quirks.
 //!
-//! Two layouts are read: the benchmark's own (`train.tsv` and `dev.tsv`, without quoting), and the
-//! hub's Parquet files. A class's number is its index in the hub's list of names.
+//! Two layouts are read: the benchmark's own (`train.tsv` and `dev.tsv`, without quoting; `train.jsonl` and
+//! `val.jsonl`), and the hub's Parquet files. A class's number is its index in the hub's list of names.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use autopeft_crds::tasks::{TASKS, TaskFacts};
+use autopeft_crds::spec::TaskForm;
+use autopeft_crds::tasks::{Shape, TASKS, TaskFacts, TextColumns};
 
 use super::error::TaskError;
-use super::family::{Family, Files, Labels};
+use super::family::{Family, Files, Labels, Texts};
 use crate::data::{self, Columns, DataError, TsvLayout, listed};
 
-/// The training file among the TSV files, and the training split of the Parquet files.
-const TRAIN: (&str, &str) = ("train.tsv", "train");
+/// The training split of the Parquet files.
+const TRAIN: &str = "train";
 
 /// The label column of the Parquet files.
 const HUB_LABEL: &str = "label";
 
-/// A GLUE task, or another in the same two layouts.
+/// A GLUE or SuperGLUE task, or another in the same two layouts.
 #[derive(Clone, Copy, Debug)]
-pub struct Glue<'a>(pub &'a TaskFacts);
+pub struct Glue<'a> {
+    facts: &'a TaskFacts,
+    /// Whether choices are read as one pair of texts.
+    is_pair: bool,
+}
+
+impl<'a> Glue<'a> {
+    /// The task of a row.
+    pub fn new(facts: &'a TaskFacts) -> Self {
+        Self {
+            facts,
+            is_pair: false,
+        }
+    }
+
+    /// The same in a form of a task of choices.
+    #[must_use]
+    pub fn in_form(self, form: Option<TaskForm>) -> Self {
+        let is_pair = form == Some(TaskForm::Pair);
+        Self { is_pair, ..self }
+    }
+}
 
 impl Family for Glue<'_> {
     fn hub_files(&self) -> [String; 2] {
-        let facts = self.0;
-        [TRAIN.1, facts.hub_validation].map(|split| format!("{}/{}", facts.name, shard(split)))
+        let facts = self.facts;
+        [TRAIN, facts.hub_validation].map(|split| format!("{}/{}", facts.name, shard(split)))
     }
 
     fn files(&self, directory: &Path) -> Result<Files, TaskError> {
-        files(self.0, directory)
+        files(self, directory)
     }
 
     fn explain(&self, _columns: &Columns, problem: DataError) -> TaskError {
-        other_task(self.0, problem)
+        other_task(self.facts, problem)
     }
 }
 
@@ -41,22 +63,28 @@ fn shard(split: &str) -> String {
     format!("{split}-00000-of-00001.parquet")
 }
 
-fn files(facts: &TaskFacts, directory: &Path) -> Result<Files, TaskError> {
+fn files(task: &Glue<'_>, directory: &Path) -> Result<Files, TaskError> {
+    let facts = task.facts;
     let name = facts.name;
     let below = |folder: &str| directory.join(folder);
     let standard = [directory.to_path_buf(), below(facts.folder)];
     let hub = [directory.to_path_buf(), below(name), below("data")];
-    let tsv = [TRAIN.0, facts.tsv_validation].map(ToOwned::to_owned);
-    let parquet = [TRAIN.1, facts.hub_validation].map(shard);
-    let places = standard.iter().map(|folder| (folder, &tsv));
+    let own: Vec<[String; 2]> = facts
+        .own_validation
+        .iter()
+        .map(|validation| [facts.own_train, validation].map(ToOwned::to_owned))
+        .collect();
+    let parquet = [TRAIN, facts.hub_validation].map(shard);
+    let in_folder = |folder| own.iter().map(move |files| (folder, files));
+    let places = standard.iter().flat_map(in_folder);
     let places = places.chain(hub.iter().map(|folder| (folder, &parquet)));
     let mut half = None;
     for (folder, files) in places {
         // A dangling link counts: the reader reports it.
         let is_there = |file: &String| folder.join(file).symlink_metadata().is_ok();
         match files.each_ref().map(is_there) {
-            [true, true] if *files == tsv => return Ok(from_tsv(facts, folder)),
-            [true, true] => return Ok(from_parquet(facts, folder)),
+            [true, true] if *files == parquet => return Ok(from_parquet(task, folder)),
+            [true, true] => return Ok(from_own(task, folder, &files[1])),
             [false, false] => {}
             [has_train, _] => half = half.or(Some((folder, files, has_train))),
         }
@@ -78,8 +106,8 @@ fn files(facts: &TaskFacts, directory: &Path) -> Result<Files, TaskError> {
         None => TaskError::NoFiles {
             directory: directory.into(),
             task: name,
-            dev: facts.tsv_validation,
-            parquet: format!("{name}/{}", shard(TRAIN.1)),
+            own: format!("{} and {}", facts.own_train, own[0][1]),
+            parquet: format!("{name}/{}", shard(TRAIN)),
             there: there(directory),
         },
     })
@@ -136,13 +164,13 @@ fn owners(header: &[String], is_parquet: bool) -> Vec<&'static str> {
             let ((first, second), label) = if is_parquet {
                 (facts.hub_text, HUB_LABEL)
             } else {
-                (facts.tsv_text, facts.tsv_label)
+                (facts.own_text, facts.own_label)
             };
             // CoLA's file has no header: four columns, the second one 0 or 1.
             let is_cola = !is_parquet
-                && facts.tsv_header.is_some()
-                && matches!(header, [_, label, _, _] if facts.tsv_classes.contains(&label.as_str()));
-            let is_named = facts.tsv_header.is_none() || is_parquet;
+                && facts.own_header.is_some()
+                && matches!(header, [_, label, _, _] if facts.own_classes.contains(&label.as_str()));
+            let is_named = facts.own_header.is_none() && facts.own_train.ends_with(".tsv") || is_parquet;
             let fits = is_named && has(first) && second.is_none_or(has) && has(label);
             let columns = 2 + usize::from(second.is_some());
             (fits || is_cola).then_some((columns, facts.name))
@@ -155,38 +183,63 @@ fn owners(header: &[String], is_parquet: bool) -> Vec<&'static str> {
         .collect()
 }
 
-fn from_tsv(facts: &TaskFacts, folder: &Path) -> Files {
-    let (first, second) = facts.tsv_text;
+fn from_own(task: &Glue<'_>, folder: &Path, validation: &str) -> Files {
+    let facts = task.facts;
     Files {
-        train: folder.join(TRAIN.0),
-        validation: folder.join(facts.tsv_validation),
-        columns: columns(first, second, facts.tsv_label),
+        train: folder.join(facts.own_train),
+        validation: folder.join(validation),
+        columns: columns(facts, facts.own_text, facts.own_label),
         layout: TsvLayout {
-            header: facts.tsv_header,
-            skip_short_rows: facts.tsv_skips_short_rows,
+            header: facts.own_header,
+            skip_short_rows: facts.own_skips_short_rows,
         },
-        labels: labels(facts.classes, owned(facts.tsv_classes)),
+        labels: labels(facts.classes, owned(facts.own_classes)),
+        texts: texts(task),
+        kind: facts.kind(task.is_pair),
+        delimiter: String::new(),
     }
 }
 
-fn from_parquet(facts: &TaskFacts, folder: &Path) -> Files {
-    let (first, second) = facts.hub_text;
+fn from_parquet(task: &Glue<'_>, folder: &Path) -> Files {
+    let facts = task.facts;
     // There, a label is the number of its class.
     let numbers = (0..facts.classes.len()).map(|class| class.to_string());
     Files {
-        train: folder.join(shard(TRAIN.1)),
+        train: folder.join(shard(TRAIN)),
         validation: folder.join(shard(facts.hub_validation)),
-        columns: columns(first, second, HUB_LABEL),
+        columns: columns(facts, facts.hub_text, HUB_LABEL),
         layout: TsvLayout::default(),
         labels: labels(facts.classes, numbers.collect()),
+        texts: texts(task),
+        kind: facts.kind(task.is_pair),
+        delimiter: String::new(),
     }
 }
 
-fn columns(first: &str, second: Option<&str>, label: &str) -> Columns {
+fn columns(facts: &TaskFacts, (first, second): TextColumns, label: &str) -> Columns {
+    let more = match facts.shape {
+        Shape::Plain => Vec::new(),
+        Shape::Joined(more) => more.to_vec(),
+        Shape::Choices(columns) => [columns.choices, &[columns.question]].concat(),
+    };
     Columns {
         first: first.into(),
         second: second.map(Into::into),
+        more: owned(&more),
         label: label.into(),
+        has_lists: false,
+    }
+}
+
+fn texts(task: &Glue<'_>) -> Texts {
+    match task.facts.shape {
+        Shape::Plain => Texts::Plain,
+        Shape::Joined(_) => Texts::Joined,
+        Shape::Choices(columns) => Texts::Cued {
+            column: columns.question,
+            cues: columns.cues,
+            is_pair: task.is_pair,
+        },
     }
 }
 
@@ -215,14 +268,14 @@ mod tests {
         let row = TaskFacts {
             name: "tests",
             folder: "Tests",
-            tsv_text: ("question", Some("answer")),
-            tsv_label: "verdict",
+            own_text: ("question", Some("answer")),
+            own_label: "verdict",
             classes: &["wrong", "right", "unclear"],
-            tsv_classes: &["0", "1", "2"],
+            own_classes: &["0", "1", "2"],
             ..TASKS[0]
         };
         let row = TaskFacts {
-            tsv_header: None,
+            own_header: None,
             ..row
         };
         let folder = tempfile::tempdir().expect("a folder");
@@ -232,7 +285,7 @@ mod tests {
         for file in ["train.tsv", "dev.tsv"] {
             std::fs::write(inner.join(file), text).expect("a file");
         }
-        let files = files(&row, folder.path()).expect("the files");
+        let files = files(&Glue::new(&row), folder.path()).expect("the files");
         assert_eq!(files.train, inner.join("train.tsv"));
         let rows = data::read(&files.train, &files.columns).expect("rows").rows;
         assert_eq!(rows[0].first, "how?");

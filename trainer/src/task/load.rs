@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use autopeft_crds::spec::{Metric, TaskSpec};
+use autopeft_crds::spec::{Metric, TaskKind, TaskSpec};
 
 use super::custom::Custom;
 use super::error::TaskError;
 use super::examples::{Examples, Kind, Task};
-use super::family::{Family, Files, Labels};
+use super::family::{Family, Files, Labels, Texts};
 use super::glue::Glue;
-use super::{alike, targets};
+use super::{alike, targets, texts};
 use crate::data::{self, Columns, Place, Row, Rows, TsvLayout};
 
 /// The files that a task reads, training first.
@@ -50,20 +50,20 @@ pub fn load_of(family: &dyn Family, metric: Metric, directory: &Path) -> Result<
     let column = &files.columns.label;
     let labels = match &files.labels {
         Labels::Inferred => {
-            let (classes, counts) = targets::infer(&train.rows, &files.train, column)?;
+            let (classes, counts) = targets::infer(&train.rows, &files)?;
             notes.extend(alike::notes(&classes, &counts, &files.train, column));
             Labels::named(&classes)
         }
         known => known.clone(),
     };
-    let train = examples(train.rows, &labels, &files.train, &files.columns)?;
+    let train = examples(train.rows, &labels, &files.train, &files)?;
     targets::not_constant(&train.targets, labels.spelled(), &files.train, column)?;
-    let validation = examples(validation.rows, &labels, &files.validation, &files.columns)?;
+    let validation = examples(validation.rows, &labels, &files.validation, &files)?;
     if matches!(labels, Labels::Numbers) {
         targets::not_constant(&validation.targets, &[], &files.validation, column)?;
     }
     Ok(Task {
-        kind: kind(labels),
+        kind: kind(files.kind, labels),
         metric,
         train,
         validation,
@@ -81,28 +81,29 @@ pub fn load_validation(
     let family = family(spec, directory)?;
     let files = family.files(directory)?;
     let rows = rows(&files.validation, &files, &*family)?.rows;
-    let labels = match (&files.labels, kind) {
-        (Labels::Inferred, Kind::Classification(names)) => Labels::named(names),
-        (known, _) => known.clone(),
+    let labels = match &files.labels {
+        Labels::Inferred => Labels::named(kind.labels()),
+        known => known.clone(),
     };
-    examples(rows, &labels, &files.validation, &files.columns)
+    examples(rows, &labels, &files.validation, &files)
 }
 
-fn kind(labels: Labels) -> Kind {
+fn kind(kind: TaskKind, labels: Labels) -> Kind {
     match labels {
-        Labels::Spelled { names, .. } => Kind::Classification(names),
+        Labels::Spelled { names, .. } => Kind::of(kind, names),
         Labels::Inferred | Labels::Numbers => Kind::Regression,
     }
 }
 
 fn check_metric(spec: &TaskSpec) -> Result<Metric, TaskError> {
     let metric = spec.score_metric();
-    if metric.is_for_regression() == spec.is_regression() {
+    if metric.fits(spec.kind()) {
         Ok(metric)
     } else {
         Err(TaskError::Metric {
             metric,
             task: spec.name,
+            kind: spec.kind(),
         })
     }
 }
@@ -110,7 +111,7 @@ fn check_metric(spec: &TaskSpec) -> Result<Metric, TaskError> {
 /// The files of a task in a data set of the hub, training first; none for a custom task without a description.
 pub fn hub_files(spec: &TaskSpec) -> Option<[String; 2]> {
     match (spec.name.facts(), &spec.custom) {
-        (Some(facts), _) => Some(Glue(facts).hub_files()),
+        (Some(facts), _) => Some(Glue::new(facts).hub_files()),
         (None, Some(custom)) => Some(Custom(custom).hub_files()),
         (None, None) => None,
     }
@@ -121,8 +122,12 @@ fn family<'a>(spec: &'a TaskSpec, directory: &Path) -> Result<Box<dyn Family + '
     if !directory.is_dir() {
         return Err(TaskError::NoDirectory(directory.into()));
     }
+    let has_choices = spec.name.facts().is_some_and(|facts| facts.has_choices());
+    if spec.form.is_some() && !has_choices {
+        return Err(TaskError::Form(spec.name));
+    }
     match (spec.name.facts(), &spec.custom) {
-        (Some(facts), None) => Ok(Box::new(Glue(facts))),
+        (Some(facts), None) => Ok(Box::new(Glue::new(facts).in_form(spec.form))),
         (Some(_), Some(_)) => Err(TaskError::DescribedTwice(spec.name)),
         (None, Some(custom)) => Ok(Box::new(Custom(custom))),
         (None, None) => Err(TaskError::NotDescribed),
@@ -142,19 +147,20 @@ fn examples(
     rows: Vec<Row>,
     labels: &Labels,
     path: &Path,
-    columns: &Columns,
+    files: &Files,
 ) -> Result<Examples, TaskError> {
-    not_all_empty(&rows, path, columns)?;
-    let column = &columns.label;
+    not_all_empty(&rows, path, &files.columns)?;
+    let column = &files.columns.label;
     let targets = match labels {
+        Labels::Spelled { spelled, .. } if files.kind == TaskKind::MultiLabel => {
+            targets::sets(&rows, spelled, path, column, &files.delimiter)?
+        }
         Labels::Spelled { spelled, .. } => targets::classes(&rows, spelled, path, column)?,
         Labels::Inferred | Labels::Numbers => targets::numbers(&rows, path, column)?,
     };
     Ok(Examples {
-        texts: rows
-            .into_iter()
-            .map(|row| (row.first, row.second))
-            .collect(),
+        texts: texts::of_rows(rows, &files.texts, path)?,
+        is_joined: files.texts == Texts::Joined,
         targets,
     })
 }
@@ -163,7 +169,8 @@ fn examples(
 fn not_all_empty(rows: &[Row], path: &Path, columns: &Columns) -> Result<(), TaskError> {
     let is_empty = |row: &Row| {
         let second = row.second.as_deref().unwrap_or_default();
-        row.first.trim().is_empty() && second.trim().is_empty()
+        let more = row.more.iter().all(|text| text.trim().is_empty());
+        row.first.trim().is_empty() && second.trim().is_empty() && more
     };
     match rows.first() {
         Some(first) if rows.iter().all(is_empty) => Err(TaskError::EmptyTexts {

@@ -8,9 +8,10 @@ mod family;
 mod glue;
 mod load;
 mod targets;
+mod texts;
 
 pub use error::TaskError;
-pub use examples::{Examples, Kind, Targets, Task};
-pub use family::{Family, Files, Labels};
+pub use examples::{Examples, Kind, Sets, Targets, Task};
+pub use family::{Family, Files, Labels, Texts};
 pub use glue::Glue;
 pub use load::{data_files, hub_files, load, load_of, load_validation};

@@ -1,13 +1,15 @@
 //! From the labels of a file to classes and numbers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use autopeft_crds::limits::CLASSES;
+use autopeft_crds::spec::TaskKind;
 
 use super::alike;
 use super::error::TaskError;
-use super::examples::Targets;
+use super::examples::{Sets, Targets};
+use super::family::Files;
 use crate::data::{DataError, Label, Place, Row, listed, shortened};
 
 /// The most classes that are inferred or given.
@@ -24,14 +26,22 @@ const ROUNDED: f64 = 18_446_744_073_709_551_616.0;
 /// examples each has.
 pub(super) fn infer(
     rows: &[Row],
-    path: &Path,
-    column: &str,
+    files: &Files,
 ) -> Result<(Vec<String>, BTreeMap<String, usize>), TaskError> {
+    let (path, column) = (files.train.as_path(), files.columns.label.as_str());
     let mut found = BTreeMap::new();
     for row in rows {
-        *found
-            .entry(spelling(&row.label, row.line, path, column)?)
-            .or_default() += 1;
+        let names = if files.kind == TaskKind::MultiLabel {
+            spellings(row, path, column, &files.delimiter)?
+        } else {
+            [spelling(&row.label, row.line, path, column)?].into()
+        };
+        for name in names {
+            *found.entry(name).or_default() += 1;
+        }
+    }
+    if found.is_empty() {
+        return Err(constant(path, column, "an empty list".into()));
     }
     if found.len() > MAX_LABELS {
         return Err(TaskError::TooManyLabels {
@@ -60,27 +70,82 @@ pub(super) fn classes(
     path: &Path,
     column: &str,
 ) -> Result<Targets, TaskError> {
-    let place: HashMap<&str, i64> = spelled.iter().map(String::as_str).zip(0..).collect();
+    let place = places(spelled);
     let mut classes = Vec::with_capacity(rows.len());
     for row in rows {
         let label = spelling(&row.label, row.line, path, column)?;
         match place.get(label.as_str()) {
             Some(class) => classes.push(*class),
-            None => {
-                let mut expected = format!("one of {}", listed(spelled.iter().map(String::as_str)));
-                if let Some(twin) = alike::twin(&label, spelled) {
-                    expected.push_str(&format!("; {:?} differs in form only", shortened(twin)));
-                }
-                for alike in alike::groups(spelled) {
-                    let names = listed(alike.into_iter().map(String::as_str));
-                    expected.push_str(&format!("; the classes {names} differ in form only"));
-                }
-                let found = format!("{:?}", shortened(&label));
-                return Err(value(row.line, path, column, found, expected).into());
-            }
+            None => return Err(unknown(&label, row.line, spelled, path, column).into()),
         }
     }
     Ok(Targets::Classes(classes))
+}
+
+/// The indices of each row's classes, in ascending order.
+pub(super) fn sets(
+    rows: &[Row],
+    spelled: &[String],
+    path: &Path,
+    column: &str,
+    delimiter: &str,
+) -> Result<Targets, TaskError> {
+    let place = places(spelled);
+    let mut members = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut set = BTreeSet::new();
+        for label in spellings(row, path, column, delimiter)? {
+            match place.get(label.as_str()) {
+                Some(class) => set.insert(*class),
+                None => return Err(unknown(&label, row.line, spelled, path, column).into()),
+            };
+        }
+        members.push(set.into_iter().collect());
+    }
+    Ok(Targets::Sets(Sets {
+        classes: spelled.len(),
+        members,
+    }))
+}
+
+fn places(spelled: &[String]) -> HashMap<&str, i64> {
+    spelled.iter().map(String::as_str).zip(0..).collect()
+}
+
+/// A label that is none of the classes.
+fn unknown(label: &str, line: u64, spelled: &[String], path: &Path, column: &str) -> DataError {
+    let mut expected = format!("one of {}", listed(spelled.iter().map(String::as_str)));
+    if let Some(twin) = alike::twin(label, spelled) {
+        expected.push_str(&format!("; {:?} differs in form only", shortened(twin)));
+    }
+    for alike in alike::groups(spelled) {
+        let names = listed(alike.into_iter().map(String::as_str));
+        expected.push_str(&format!("; the classes {names} differ in form only"));
+    }
+    let found = format!("{:?}", shortened(label));
+    value(line, path, column, found, expected)
+}
+
+/// The distinct classes of an example: those of a list, or those between the delimiters of a text.
+fn spellings(
+    row: &Row,
+    path: &Path,
+    column: &str,
+    delimiter: &str,
+) -> Result<BTreeSet<String>, DataError> {
+    match &row.label {
+        Label::List(labels) => labels
+            .iter()
+            .map(|label| spelling(label, row.line, path, column))
+            .collect(),
+        Label::Text(text) => Ok(text
+            .split(delimiter)
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .map(ToOwned::to_owned)
+            .collect()),
+        other => Ok([spelling(other, row.line, path, column)?].into()),
+    }
 }
 
 /// Each row's label as a number.
@@ -92,7 +157,7 @@ pub(super) fn numbers(rows: &[Row], path: &Path, column: &str) -> Result<Targets
             Label::Number(number) => Some(*number),
             Label::Text(text) => text.trim().parse::<f64>().ok(),
             Label::Decimal(digits) => digits.parse().ok(),
-            Label::Boolean(_) => None,
+            Label::Boolean(_) | Label::List(_) => None,
         };
         match number.filter(|number| number.abs() <= MAX_TARGET) {
             Some(number) => numbers.push(number),
@@ -111,6 +176,7 @@ pub(super) fn numbers(rows: &[Row], path: &Path, column: &str) -> Result<Targets
                     Label::Decimal(digits) => digits.clone(),
                     Label::Number(number) => number.to_string(),
                     Label::Boolean(value) => value.to_string(),
+                    Label::List(_) => "a list".into(),
                 };
                 return Err(value(row.line, path, column, found, expected).into());
             }
@@ -132,6 +198,10 @@ pub(super) fn not_constant(
             only(classes).map(|class| format!("{:?}", spelled[*class as usize]))
         }
         Targets::Numbers(numbers) => only(numbers).map(ToString::to_string),
+        Targets::Sets(sets) => only(&sets.members).map(|set| {
+            let names = set.iter().map(|class| spelled[*class as usize].as_str());
+            listed(names)
+        }),
     };
     only.map_or(Ok(()), |value| Err(constant(path, column, value)))
 }
@@ -156,6 +226,7 @@ fn spelling(label: &Label, line: u64, path: &Path, column: &str) -> Result<Strin
         Label::Integer(whole) => Ok(whole.to_string()),
         Label::Decimal(digits) => Ok(digits.clone()),
         Label::Boolean(value) => Ok(value.to_string()),
+        Label::List(_) => Err(value(line, path, column, "a list".into(), "a class".into())),
         // A whole number beyond 64 bits was rounded and may be equal to others now.
         Label::Number(number)
             if number.is_finite() && number.abs() >= ROUNDED && number.fract() == 0.0 =>

@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use settings::SETTINGS_FILE;
-use settings::Settings;
+use settings::{Settings, Token};
 
 use crate::encoder::ModelConfig;
 use crate::encoder::architecture::SpecialTokens;
@@ -144,6 +144,7 @@ pub struct TextEncoder {
     tokenizer: Tokenizer,
     notes: Vec<String>,
     follows_settings: bool,
+    separator: String,
 }
 
 impl TextEncoder {
@@ -210,6 +211,7 @@ impl TextEncoder {
             tokenizer,
             notes,
             follows_settings: followed.is_changed,
+            separator: separator(&settings, limits.special_tokens),
         })
     }
 
@@ -221,6 +223,11 @@ impl TextEncoder {
     /// Whether tokens depend on `tokenizer_config.json`, because it contradicts `tokenizer.json`.
     pub fn follows_settings(&self) -> bool {
         self.follows_settings
+    }
+
+    /// The token between texts, which the tokenizer recognises in a text; a space if the model has none.
+    pub fn separator(&self) -> &str {
+        &self.separator
     }
 
     /// The tokens of some examples.
@@ -271,6 +278,12 @@ impl TextEncoder {
             problem: "no single text is rejected, only all of them together".into(),
         }
     }
+}
+
+fn separator(settings: &Settings, special_tokens: Option<SpecialTokens>) -> String {
+    let named = settings.sep_token.as_ref().map(Token::text);
+    let own = special_tokens.map(|tokens| tokens.end);
+    named.or(own).unwrap_or(" ").to_owned()
 }
 
 /// Checks that there is room for a token of text and a position for every token.

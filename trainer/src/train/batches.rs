@@ -80,20 +80,24 @@ impl Batching {
     }
 }
 
-/// A data set on a device.
+/// A data set on a device. An example of multiple choice has several texts, one after the other; it is as long as its
+/// longest one. M is the number of texts, N without choices.
 #[derive(Debug)]
 pub struct DataSet {
-    /// `[N, T]`, 32 bits: half the memory of the embedding's index type.
+    /// `[M, T]`, 32 bits: half the memory of the embedding's index type.
     ids: Tensor,
-    /// `[N, T]`, 8 bits.
+    /// `[M, T]`, 8 bits.
     types: Tensor,
-    /// `[N, 1]`.
+    /// `[M, 1]`.
     lengths_column: Tensor,
     /// `[1, T]`: 0, 1, 2, ….
     positions: Tensor,
-    /// `[N]`: classes as i64, or numbers as f32.
+    /// `[N]`: classes as i64, or numbers as f32; `[N, C]` as f32 for sets: 1 for a class in the set.
     targets: Tensor,
     lengths: Vec<usize>,
+    tokens: Vec<usize>,
+    /// Texts per example.
+    choices: i64,
     device: Device,
 }
 
@@ -126,9 +130,20 @@ impl DataSet {
             .iter()
             .map(|length| *length as i64)
             .collect();
+        let choices = (count / targets.len().max(1)).max(1);
+        let examples = encoded.lengths.chunks(choices);
         let targets = match targets {
             Targets::Classes(classes) => Tensor::f_from_slice(classes)?,
             Targets::Numbers(numbers) => Tensor::f_from_slice(numbers)?.f_to_kind(Kind::Float)?,
+            Targets::Sets(sets) => {
+                let mut chosen = vec![0_f32; sets.members.len() * sets.classes];
+                for (row, set) in chosen.chunks_mut(sets.classes).zip(&sets.members) {
+                    for class in set {
+                        row[*class as usize] = 1.0;
+                    }
+                }
+                Tensor::f_from_slice(&chosen)?.f_view([-1, sets.classes as i64])?
+            }
         };
         Ok(Self {
             ids: Tensor::f_from_slice(&ids)?
@@ -142,14 +157,24 @@ impl DataSet {
                 .f_to_device(device)?,
             positions: Tensor::f_arange(width as i64, (Kind::Int64, device))?.f_unsqueeze(0)?,
             targets: targets.f_to_device(device)?,
-            lengths: encoded.lengths.clone(),
+            lengths: examples
+                .clone()
+                .map(|texts| texts.iter().copied().max().unwrap_or(0))
+                .collect(),
+            tokens: examples.map(|texts| texts.iter().sum()).collect(),
+            choices: choices as i64,
             device,
         })
     }
 
-    /// Tokens of each example.
+    /// Tokens of each example's longest text.
     pub fn lengths(&self) -> &[usize] {
         &self.lengths
+    }
+
+    /// Tokens of each example.
+    pub fn tokens(&self) -> &[usize] {
+        &self.tokens
     }
 
     /// Copies the indices of groups to the device, all at once: the host waits for each copy.
@@ -167,17 +192,18 @@ impl DataSet {
         groups.iter().map(place).collect()
     }
 
-    /// A batch and its targets, `[B]`.
+    /// A batch and its targets, `[B]`, or `[B, C]` for sets.
     pub fn batch(&self, group: &Placed) -> Result<(Batch, Tensor), TchError> {
         let Placed { rows, length } = group;
         let length = *length;
-        // [N, T] -> [B, length]
+        let texts = self.texts(rows)?;
+        // [M, T] -> [texts of the batch, length]
         let cut = |all: &Tensor| {
             all.f_narrow(1, 0, length)?
-                .f_index_select(0, rows)?
+                .f_index_select(0, &texts)?
                 .f_to_kind(Kind::Int64)
         };
-        let lengths = self.lengths_column.f_index_select(0, rows)?;
+        let lengths = self.lengths_column.f_index_select(0, &texts)?;
         let visible = self
             .positions
             .f_narrow(1, 0, length)?
@@ -190,6 +216,16 @@ impl DataSet {
             },
             self.targets.f_index_select(0, rows)?,
         ))
+    }
+
+    /// The indices of the texts of some examples.
+    fn texts(&self, rows: &Tensor) -> Result<Tensor, TchError> {
+        if self.choices == 1 {
+            return Ok(rows.shallow_clone());
+        }
+        let choices = Tensor::f_arange(self.choices, (Kind::Int64, self.device))?;
+        let first = rows.f_mul_scalar(self.choices)?.f_unsqueeze(1)?;
+        first.f_add(&choices)?.f_flatten(0, -1)
     }
 }
 

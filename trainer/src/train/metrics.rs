@@ -19,8 +19,12 @@ pub enum Predictions {
         /// C.
         count: usize,
     },
+    /// The choice of each example.
+    Choices(Vec<i64>),
     /// Numbers; they are finite.
     Numbers(Vec<f64>),
+    /// The indices of each example's classes.
+    Sets(Vec<Vec<i64>>),
 }
 
 /// Every metric that fits; none if targets and predictions are not of the same kind.
@@ -33,38 +37,108 @@ pub fn all(predictions: &Predictions, targets: &crate::task::Targets) -> BTreeMa
                 (Metric::Accuracy, table.accuracy()),
                 (Metric::F1, table.f1()),
                 (Metric::Matthews, table.matthews()),
+                (Metric::MacroF1, table.macro_f1()),
+                // Every wrong answer is a false positive and a false negative.
+                (Metric::MicroF1, table.accuracy()),
             ]
             .into()
+        }
+        (Predictions::Choices(predicted), Targets::Classes(truth)) => {
+            let right = predicted.iter().zip(truth).filter(|(a, b)| a == b).count();
+            let accuracy = ratio(right as f64, truth.len() as f64);
+            [(Metric::Accuracy, accuracy)].into()
         }
         (Predictions::Numbers(predicted), Targets::Numbers(truth)) => [
             (Metric::Pearson, pearson(predicted, truth)),
             (Metric::Spearman, spearman(predicted, truth)),
         ]
         .into(),
+        (Predictions::Sets(predicted), Targets::Sets(truth)) => of_sets(predicted, truth),
         _ => BTreeMap::new(),
     }
 }
 
-/// The best value of each metric for a constant predictor.
+/// Macro-F1 over all classes, micro-F1 over all pairs of example and class, and the share of exact sets.
+fn of_sets(predicted: &[Vec<i64>], truth: &crate::task::Sets) -> BTreeMap<Metric, f64> {
+    // Per class: both, predicted, true.
+    let mut counts = vec![[0.0; 3]; truth.classes];
+    let mut exact = 0.0;
+    for (predicted, truth) in predicted.iter().zip(&truth.members) {
+        exact += f64::from(u8::from(predicted == truth));
+        for class in predicted {
+            counts[*class as usize][1] += 1.0;
+            if truth.contains(class) {
+                counts[*class as usize][0] += 1.0;
+            }
+        }
+        for class in truth {
+            counts[*class as usize][2] += 1.0;
+        }
+    }
+    let f1 = |[both, predicted, truly]: &[f64; 3]| ratio(2.0 * both, predicted + truly);
+    let total = counts.iter().fold([0.0; 3], |[a, b, c], count| {
+        [a + count[0], b + count[1], c + count[2]]
+    });
+    let sum: f64 = counts.iter().map(f1).sum();
+    [
+        (Metric::MacroF1, ratio(sum, counts.len() as f64)),
+        (Metric::MicroF1, f1(&total)),
+        (
+            Metric::SubsetAccuracy,
+            ratio(exact, truth.members.len() as f64),
+        ),
+    ]
+    .into()
+}
+
+/// The best value of each metric for a constant predictor; of sets, for a constant predictor of the most frequent
+/// classes, of however many, or of the most frequent set.
 pub fn constant(targets: &crate::task::Targets, classes: usize) -> BTreeMap<Metric, f64> {
     use crate::task::Targets;
-    match targets {
-        Targets::Classes(truth) => {
-            let mut best = BTreeMap::new();
-            for class in 0..classes as i64 {
-                let predictions = Predictions::Classes {
-                    predicted: vec![class; truth.len()],
-                    count: classes,
-                };
-                for (metric, value) in all(&predictions, targets) {
-                    let so_far = best.entry(metric).or_insert(value);
-                    *so_far = value.max(*so_far);
-                }
-            }
-            best
+    let constants: Vec<Predictions> = match targets {
+        Targets::Classes(truth) => (0..classes as i64)
+            .map(|class| Predictions::Classes {
+                predicted: vec![class; truth.len()],
+                count: classes,
+            })
+            .collect(),
+        Targets::Numbers(truth) => vec![Predictions::Numbers(vec![0.0; truth.len()])],
+        Targets::Sets(truth) => constant_sets(truth)
+            .into_iter()
+            .map(|set| Predictions::Sets(vec![set; truth.members.len()]))
+            .collect(),
+    };
+    let mut best = BTreeMap::new();
+    for predictions in &constants {
+        for (metric, value) in all(predictions, targets) {
+            let so_far = best.entry(metric).or_insert(value);
+            *so_far = value.max(*so_far);
         }
-        Targets::Numbers(truth) => all(&Predictions::Numbers(vec![0.0; truth.len()]), targets),
     }
+    best
+}
+
+fn constant_sets(truth: &crate::task::Sets) -> Vec<Vec<i64>> {
+    let mut counts = vec![0_usize; truth.classes];
+    let mut sets: BTreeMap<&Vec<i64>, usize> = BTreeMap::new();
+    for set in &truth.members {
+        *sets.entry(set).or_default() += 1;
+        for class in set {
+            counts[*class as usize] += 1;
+        }
+    }
+    let mut frequent: Vec<i64> = (0..truth.classes as i64).collect();
+    frequent.sort_by_key(|class| std::cmp::Reverse(counts[*class as usize]));
+    let mut found: Vec<Vec<i64>> = (0..=frequent.len())
+        .map(|count| {
+            let mut set = frequent[..count].to_vec();
+            set.sort_unstable();
+            set
+        })
+        .collect();
+    let usual = sets.into_iter().max_by_key(|(_, count)| *count);
+    found.extend(usual.map(|(set, _)| set.clone()));
+    found
 }
 
 /// The confusion matrix: how often class `row` was predicted as class `column`.
@@ -106,21 +180,27 @@ impl Confusion {
         ratio(self.right(), self.total())
     }
 
-    /// Of class 1 with two classes; else the mean over the classes that occur in the truth or in
-    /// the predictions.
+    /// Of class 1 with two classes; else the mean over classes.
     fn f1(&self) -> f64 {
-        let of = |class| {
-            let both = self.truly(class) + self.predicted(class);
-            ratio(2.0 * self.at(class, class), both)
-        };
         if self.classes == 2 {
-            return of(1);
+            self.f1_of(1)
+        } else {
+            self.macro_f1()
         }
+    }
+
+    fn f1_of(&self, class: usize) -> f64 {
+        let both = self.truly(class) + self.predicted(class);
+        ratio(2.0 * self.at(class, class), both)
+    }
+
+    /// The mean over the classes that occur in the truth or in the predictions.
+    fn macro_f1(&self) -> f64 {
         let occurring: Vec<usize> = (0..self.classes)
             .filter(|class| self.truly(*class) + self.predicted(*class) > 0.0)
             .collect();
         ratio(
-            occurring.iter().map(|class| of(*class)).sum(),
+            occurring.iter().map(|class| self.f1_of(*class)).sum(),
             occurring.len() as f64,
         )
     }

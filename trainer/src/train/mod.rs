@@ -9,7 +9,9 @@ pub mod schedule;
 pub mod seeds;
 pub mod training;
 pub mod validation;
+mod weights;
 
 pub use recipe::Recipe;
 pub use training::{Data, Observer, TrainError, Trained, train};
 pub use validation::{Validation, ValidationError, score};
+pub use weights::class_weights;

@@ -125,33 +125,40 @@ fn problem(part: Part, examples: &Examples, kind: &Kind, metric: Metric) -> Opti
         (Part::Validation, Metric::Pearson | Metric::Spearman | Metric::Matthews) => {
             one.map(|label| format!(", every one labelled {label}: {name} is 0 for any model"))
         }
+        (
+            Part::Validation,
+            Metric::Accuracy | Metric::MacroF1 | Metric::MicroF1 | Metric::SubsetAccuracy,
+        ) => None,
         (Part::Validation, Metric::F1) => lacks_the_second(&examples.targets, kind)
             .map(|label| format!(", none labelled {label}: {name} is 0 for any model")),
-        (Part::Validation, Metric::Accuracy) => None,
     }
 }
 
 /// The label that every example has.
 fn one_label(targets: &Targets, kind: &Kind) -> Option<String> {
-    match (targets, kind) {
-        (Targets::Classes(classes), Kind::Classification(labels)) => {
+    let name = |class: &i64| {
+        let label = kind.labels().get(*class as usize);
+        label.map_or_else(String::new, |label| format!("{label:?}"))
+    };
+    match targets {
+        Targets::Classes(classes) => {
             let distinct: BTreeSet<i64> = classes.iter().copied().collect();
             match distinct.len() {
-                0 | 1 => {
-                    let label = distinct
-                        .first()
-                        .and_then(|class| labels.get(*class as usize));
-                    Some(label.map_or_else(String::new, |label| format!("{label:?}")))
-                }
+                0 | 1 => Some(distinct.first().map(name).unwrap_or_default()),
                 _ => None,
             }
         }
-        (Targets::Numbers(numbers), _) => {
+        Targets::Numbers(numbers) => {
             let first = numbers.first()?;
             let is_one = numbers.iter().all(|number| number == first);
             is_one.then(|| first.to_string())
         }
-        (Targets::Classes(_), Kind::Regression) => None,
+        Targets::Sets(sets) => {
+            let first = sets.members.first()?;
+            let is_one = sets.members.iter().all(|set| set == first);
+            let names: Vec<String> = first.iter().map(name).collect();
+            is_one.then(|| format!("{{{}}}", names.join(", ")))
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use super::optimizer::AdamW;
 use super::recipe::Recipe;
 use super::schedule::{Schedule, total_steps};
 use super::seeds::generator;
-use super::validation::{Validation, ValidationError, score};
+use super::validation::{Validation, ValidationError, per_example, score};
 use crate::device;
 use crate::model::Model;
 use crate::reason::sentence;
@@ -65,6 +65,8 @@ pub struct Data {
     pub train: Rc<DataSet>,
     /// Validation after an epoch.
     pub validation: Validation,
+    /// Weights of the classes in the loss, `[C]`.
+    pub weights: Option<Tensor>,
 }
 
 /// The result of training.
@@ -196,7 +198,7 @@ impl Steps<'_> {
                 observer.steps(epoch, trained.steps, all, mean);
             }
         }
-        trained.tokens += tokens(groups, self.data.train.lengths());
+        trained.tokens += tokens(groups, self.data.train.tokens());
         losses.mean(epoch, trained.steps)
     }
 }
@@ -234,12 +236,19 @@ impl Losses {
 
 fn loss(model: &Model, data: &Data, group: &Placed) -> Result<Tensor, TchError> {
     let (batch, targets) = data.train.batch(group)?;
-    // [B, C]
-    let outputs = model.forward(&batch, true);
+    // [B, C], or [B, choices]
+    let outputs = per_example(model.forward(&batch, true), &data.validation.kind)?;
+    let weights = data.weights.as_ref();
     match data.validation.kind {
-        Kind::Classification(_) => {
-            outputs.f_cross_entropy_loss::<Tensor>(&targets, None, Reduction::Mean, -100, 0.0)
+        Kind::Classification(_) | Kind::MultipleChoice(_) => {
+            outputs.f_cross_entropy_loss(&targets, weights, Reduction::Mean, -100, 0.0)
         }
+        Kind::MultiLabel(_) => outputs.f_binary_cross_entropy_with_logits(
+            &targets,
+            None::<&Tensor>,
+            weights,
+            Reduction::Mean,
+        ),
         // [B, 1] -> [B]
         Kind::Regression => outputs
             .f_squeeze_dim(1)?
@@ -247,9 +256,9 @@ fn loss(model: &Model, data: &Data, group: &Placed) -> Result<Tensor, TchError> 
     }
 }
 
-fn tokens(groups: &[Group], lengths: &[usize]) -> u64 {
+fn tokens(groups: &[Group], tokens: &[usize]) -> u64 {
     let rows = groups.iter().flat_map(|group| &group.rows);
-    rows.map(|row| lengths[*row as usize] as u64).sum()
+    rows.map(|row| tokens[*row as usize] as u64).sum()
 }
 
 /// Adds the epoch to a validation error.

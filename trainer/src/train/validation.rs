@@ -61,7 +61,7 @@ impl Validation {
         Ok(metrics::all(&predictions, &self.truth))
     }
 
-    /// `[N, C]` in the order of the examples, on the CPU.
+    /// `[N, C]`, or `[N, choices]`, in the order of the examples, on the CPU.
     fn outputs(&self, evaluator: &Evaluator<'_>) -> Result<Tensor, TchError> {
         let _guard = tch::no_grad_guard();
         let batching = Batching {
@@ -72,13 +72,24 @@ impl Validation {
         let placed = self.examples.place(&groups)?;
         let parts = placed
             .iter()
-            .map(|group| Ok(evaluator.predict(&self.examples.batch(group)?.0)))
+            .map(|group| {
+                let outputs = evaluator.predict(&self.examples.batch(group)?.0);
+                per_example(outputs, &self.kind)
+            })
             .collect::<Result<Vec<_>, TchError>>()?;
         let rows: Vec<i64> = groups.into_iter().flat_map(|group| group.rows).collect();
         let sorted = Tensor::f_cat(&parts, 0)?.f_to_device(tch::Device::Cpu)?;
         // Row i of `sorted` is example rows[i].
         let place = Tensor::f_from_slice(&rows)?.f_argsort(0, false)?;
         sorted.f_index_select(0, &place)
+    }
+}
+
+/// A row per example: of multiple choice, the one output of each of its texts.
+pub(super) fn per_example(outputs: Tensor, kind: &Kind) -> Result<Tensor, TchError> {
+    match kind {
+        Kind::MultipleChoice(choices) => outputs.f_view([-1, choices.len() as i64]),
+        _ => Ok(outputs),
     }
 }
 
@@ -92,6 +103,18 @@ fn predictions(outputs: &Tensor, kind: &Kind) -> Result<Predictions, ValidationE
             predicted: Vec::try_from(outputs.f_argmax(1, false)?)?,
             count: labels.len(),
         },
+        Kind::MultipleChoice(_) => {
+            Predictions::Choices(Vec::try_from(outputs.f_argmax(1, false)?)?)
+        }
+        // A probability above one half.
+        Kind::MultiLabel(labels) => {
+            let chosen: Vec<bool> = Vec::try_from(outputs.f_gt(0.0)?.f_flatten(0, -1)?)?;
+            let sets = chosen.chunks(labels.len()).map(|row| {
+                let classes = (0..).zip(row).filter(|(_, is_chosen)| **is_chosen);
+                classes.map(|(class, _)| class).collect()
+            });
+            Predictions::Sets(sets.collect())
+        }
         Kind::Regression => Predictions::Numbers(Vec::try_from(
             outputs.f_squeeze_dim(1)?.f_to_kind(Number::Double)?,
         )?),

@@ -15,6 +15,7 @@ use crate::encoder::ModelConfig;
 use crate::task::{self, Examples, Kind, Targets, Task};
 use crate::tokenize::{Limits, TextEncoder, TokenizeError};
 use crate::train::batches::{Batching, DataSet};
+use crate::train::class_weights;
 use crate::train::sample::sampled;
 use crate::train::seeds::Seeds;
 
@@ -34,6 +35,8 @@ pub(super) struct TaskData {
     pub train: Rc<DataSet>,
     pub validation: Rc<DataSet>,
     pub truth: Targets,
+    /// Weights of the classes in the loss.
+    pub weights: Option<Vec<f64>>,
     pub notes: Vec<String>,
 }
 
@@ -136,12 +139,18 @@ fn load(
     let encoder = text_encoder(&places.model, &config, &request.training, &train)?;
     notes.extend_from_slice(encoder.notes());
     let put = |examples: &Examples| -> Result<Rc<DataSet>, TrialError> {
-        let encoded = encoder.encode(&examples.texts)?;
+        let encoded = encoder.encode(&examples.texts(encoder.separator()))?;
         let pad = config.pad_id;
         let set = DataSet::new(&encoded, &examples.targets, pad, batching, device)?;
         Ok(Rc::new(set))
     };
+    let weights = request
+        .task
+        .class_weights()
+        .map(|spec| class_weights(spec, &kind, &train.targets))
+        .transpose()?;
     Ok(TaskData {
+        weights,
         kind,
         metric,
         train: put(&train)?,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use autopeft_crds::trial::{TrialMeasurements, TrialRequest};
-use tch::Device;
+use tch::{Device, Kind as Number, Tensor};
 
 use super::check::check;
 use super::error::TrialError;
@@ -71,6 +71,10 @@ pub fn prepare_with(inputs: &mut Inputs, request: &TrialRequest) -> Result<Prepa
         // 53 bits: never negative as i64.
         recipe.seeds.init as i64,
     )?;
+    let weights = data.weights.as_ref().map(|weights| {
+        let weights = Tensor::f_from_slice(weights)?.f_to_kind(Number::Float)?;
+        weights.f_to_device(model.device())
+    });
     Ok(Prepared {
         model,
         data: Data {
@@ -82,6 +86,7 @@ pub fn prepare_with(inputs: &mut Inputs, request: &TrialRequest) -> Result<Prepa
                 truth: data.truth.clone(),
                 batching,
             },
+            weights: weights.transpose()?,
         },
         recipe,
         precision: device::number_format_name(backbone.kind()),
@@ -134,10 +139,7 @@ pub fn describe(request: &TrialRequest, prepared: &Prepared, score: f64) -> Adap
         method: request.method,
         model: ModelShape::from(prepared.model.config()),
         task: request.task.clone(),
-        labels: match &prepared.data.validation.kind {
-            Kind::Classification(labels) => labels.clone(),
-            Kind::Regression => Vec::new(),
-        },
+        labels: prepared.data.validation.kind.labels().to_vec(),
         fidelity: request.fidelity.clone(),
         training: request.training.clone(),
         metric: prepared.data.metric,
@@ -153,11 +155,7 @@ pub fn validation_data(
     config: &ModelConfig,
     device: Device,
 ) -> Result<Validation, TrialError> {
-    let kind = if description.task.is_regression() {
-        Kind::Regression
-    } else {
-        Kind::Classification(description.labels.clone())
-    };
+    let kind = Kind::of(description.task.kind(), description.labels.clone());
     let seeds = Seeds::new(description.training.seed, &description.configuration);
     let examples = task::load_validation(&description.task, &kind, &places.data)?;
     let fidelity = &description.fidelity;
@@ -168,7 +166,7 @@ pub fn validation_data(
         seeds,
     };
     let encoder = text_encoder(&places.model, config, &recipe.training, &examples)?;
-    let encoded = encoder.encode(&examples.texts)?;
+    let encoded = encoder.encode(&examples.texts(encoder.separator()))?;
     let batching = recipe.batching();
     let set = DataSet::new(
         &encoded,

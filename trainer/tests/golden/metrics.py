@@ -25,6 +25,19 @@ def classes(rng: np.random.Generator, count: int, occurring: int, size: int) -> 
         "Accuracy": accuracy_score(truth, predicted),
         "F1": f1_score(truth, predicted, average=average, zero_division=0),
         "Matthews": matthews_corrcoef(truth, predicted),
+        "MacroF1": f1_score(truth, predicted, average="macro", zero_division=0),
+        "MicroF1": f1_score(truth, predicted, average="micro", zero_division=0),
+    }
+
+
+def sets(truth: np.ndarray, predicted: np.ndarray) -> dict:
+    """Rows of 0 and 1, a column per class."""
+    return {
+        "truth": truth.tolist(),
+        "predicted": predicted.tolist(),
+        "MacroF1": f1_score(truth, predicted, average="macro", zero_division=0),
+        "MicroF1": f1_score(truth, predicted, average="micro", zero_division=0),
+        "SubsetAccuracy": accuracy_score(truth, predicted),
     }
 
 
@@ -56,6 +69,10 @@ def main() -> None:
             numbers(1e6 + smooth, 1e6 - smooth + 0.1 * noise),
         ],
     }
+    # The last class never occurs in the truth, the one before nowhere.
+    truth = (rng.random((40, 5)) < 0.4) * np.array([1, 1, 1, 0, 0])
+    flipped = (rng.random((40, 5)) < 0.3) * np.array([1, 1, 1, 0, 1])
+    cases["sets"] = [sets(truth, truth ^ flipped)]
     path = pathlib.Path(__file__).with_name("metrics.json")
     path.write_text(json.dumps(cases, indent=1) + "\n")
 

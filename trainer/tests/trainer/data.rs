@@ -51,14 +51,14 @@ pub fn refused(spec: &TaskSpec, files: &[(&str, &[u8])]) -> String {
 pub fn classes(examples: &Examples) -> &[i64] {
     match &examples.targets {
         Targets::Classes(classes) => classes,
-        Targets::Numbers(_) => panic!("numbers"),
+        other => panic!("{other:?}"),
     }
 }
 
 fn numbers(examples: &Examples) -> &[f64] {
     match &examples.targets {
         Targets::Numbers(numbers) => numbers,
-        Targets::Classes(_) => panic!("classes"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -309,7 +309,7 @@ fn what_is_missing_is_named() {
     let mut wrong = glue("rte");
     wrong.metric = Some(autopeft_crds::spec::Metric::Spearman);
     assert!(
-        refused(&wrong, &[]).contains("Accuracy, F1 or Matthews"),
+        refused(&wrong, &[]).contains("Accuracy, F1, Matthews, MacroF1 or MicroF1"),
         "metric"
     );
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::common::{golden, numbers};
 use autopeft_crds::spec::Metric;
-use autopeft_trainer::task::Targets;
+use autopeft_trainer::task::{Sets, Targets};
 use autopeft_trainer::train::metrics::{Predictions, all};
 use serde_json::Value;
 
@@ -44,5 +44,28 @@ fn correlations_with_ties_are_those_of_scipy() {
         let predictions = Predictions::Numbers(numbers(&case["predicted"]));
         let truth = Targets::Numbers(numbers(&case["truth"]));
         check(&all(&predictions, &truth), &case);
+    }
+}
+
+#[test]
+fn metrics_of_sets_are_those_of_scikit_learn() {
+    for case in cases("sets") {
+        let members = |field: &str| -> Vec<Vec<i64>> {
+            let rows = case[field].as_array().expect("rows").iter();
+            rows.map(|row| {
+                let chosen = numbers(row).into_iter().zip(0..);
+                let chosen = chosen.filter(|(value, _)| *value == 1.0);
+                chosen.map(|(_, class)| class).collect()
+            })
+            .collect()
+        };
+        let truth = Targets::Sets(Sets {
+            classes: 5,
+            members: members("truth"),
+        });
+        check(
+            &all(&Predictions::Sets(members("predicted")), &truth),
+            &case,
+        );
     }
 }

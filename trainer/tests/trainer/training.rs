@@ -46,7 +46,7 @@ fn sentences(
     let request = small_request(&model, configuration, &[&[data], changes].concat());
     let prepared = prepared(request).expect("prepared");
     let majority = match &prepared.data.validation.truth {
-        Targets::Numbers(_) => 0.0,
+        Targets::Numbers(_) | Targets::Sets(_) => 0.0,
         Targets::Classes(classes) => {
             let ones = classes.iter().sum::<i64>() as f64 / classes.len() as f64;
             ones.max(1.0 - ones)

@@ -8,6 +8,8 @@ pub(super) fn rows() -> Vec<BadInput> {
     let mut rows = names();
     rows.extend(files_and_columns());
     rows.extend(metrics());
+    rows.extend(kinds());
+    rows.extend(labels_and_weights());
     rows
 }
 
@@ -173,13 +175,123 @@ fn metrics() -> Vec<BadInput> {
             "a metric of numbers for classes",
             with("/task/metric", json!("Spearman")),
             field,
-            "Accuracy, F1 or Matthews",
+            "Accuracy, F1, Matthews, MacroF1 or MicroF1",
         ),
         told_later(
             "a metric of classes for numbers",
             known("stsb", &[("metric", json!("F1"))]),
             field,
             "Pearson or Spearman",
+        ),
+    ]
+}
+
+/// A custom task of a kind, with more fields.
+fn of_kind(kind: &str, more: &[(&str, Value)]) -> Value {
+    let mut spec = with("/task/custom/type", json!(kind));
+    for (field, value) in more {
+        set(&mut spec, &format!("/task/custom/{field}"), value.clone());
+    }
+    spec
+}
+
+fn case(name: &str, spec: Value, field: &str, admission: &'static str, words: &str) -> BadInput {
+    let field = format!("spec.task.custom.{field}");
+    refused_spec(name, spec, &field, admission, words)
+}
+
+fn kinds() -> Vec<BadInput> {
+    let choices = |columns: Value| ("choiceColumns", columns);
+    vec![
+        refused_spec(
+            "a form of a task without choices",
+            known("rte", &[("form", json!("Pair"))]),
+            "spec.task.form",
+            "form says how",
+            "the task rte has one form",
+        ),
+        case(
+            "a choice without columns",
+            of_kind("MultipleChoice", &[]),
+            "choiceColumns",
+            "choiceColumns names the choices",
+            "the field is missing",
+        ),
+        case(
+            "choices of a classification",
+            of_kind("Classification", &[choices(json!(["a", "b"]))]),
+            "choiceColumns",
+            "choiceColumns names the choices",
+            "a classification task has none",
+        ),
+        case(
+            "a choice that is a text",
+            of_kind("MultipleChoice", &[choices(json!(["text", "b"]))]),
+            "choiceColumns",
+            "neither labelColumn nor",
+            "another column too",
+        ),
+        case(
+            "labels of other choices",
+            of_kind(
+                "MultipleChoice",
+                &[
+                    choices(json!(["a", "b"])),
+                    ("labels", json!(["1", "2", "3"])),
+                ],
+            ),
+            "labels",
+            "one per choice",
+            "3 labels for 2 choices",
+        ),
+    ]
+}
+
+fn labels_and_weights() -> Vec<BadInput> {
+    vec![
+        case(
+            "a delimiter of single labels",
+            of_kind("Classification", &[("labelDelimiter", json!(";"))]),
+            "labelDelimiter",
+            "separates the classes",
+            "a classification task has none",
+        ),
+        case(
+            "weights of numbers",
+            of_kind("Regression", &[("classWeights", json!({"balanced": true}))]),
+            "classWeights",
+            "is for a Classification or a MultiLabel",
+            "a regression task has none",
+        ),
+        case(
+            "no weights",
+            of_kind("Classification", &[("classWeights", json!({}))]),
+            "classWeights",
+            "either balanced: true or values",
+            "it gives no weights",
+        ),
+        case(
+            "fewer weights than labels",
+            of_kind(
+                "Classification",
+                &[
+                    ("labels", json!(["a", "b", "c"])),
+                    ("classWeights", json!({"values": ["1", "2"]})),
+                ],
+            ),
+            "classWeights.values",
+            "a weight for each of labels",
+            "2 weights for 3 labels",
+        ),
+        case(
+            "a weight of nothing",
+            of_kind(
+                "Classification",
+                &[("classWeights", json!({"values": ["1", "0"]}))],
+            ),
+            "classWeights.values[1]",
+            "write weights from",
+            "0 is out of range",
         ),
     ]
 }

@@ -24,6 +24,8 @@ pub(super) enum Cell {
     Decimal(String),
     /// Text that has not been checked to be UTF-8.
     Bytes(ByteArray),
+    /// The values of a list.
+    List(Vec<Cell>),
 }
 
 /// The type of a column's values.
@@ -47,24 +49,54 @@ enum Holding {
     Other(&'static str),
 }
 
+/// The definition levels of a list's entries.
+#[derive(Clone, Copy)]
+struct List {
+    /// Of a value.
+    value: i16,
+    /// Of a null among the values, if there may be one.
+    null: Option<i16>,
+    /// Of a null in place of the list, if there may be one.
+    none: Option<i16>,
+}
+
 /// A column of the file.
 pub(super) struct Column {
     /// Its index among the leaves of the schema.
     pub(super) index: usize,
     pub(super) name: String,
     holding: Holding,
+    list: Option<List>,
 }
 
 impl Column {
-    /// The column of a field of the schema's root, by the field's index.
-    pub(super) fn find(schema: &SchemaDescriptor, root: usize, name: &str) -> Self {
-        let leaf = (0..schema.num_columns())
+    /// The column of a field of the schema's root, by the field's index; `has_lists` allows a list of single values.
+    pub(super) fn find(
+        schema: &SchemaDescriptor,
+        root: usize,
+        name: &str,
+        has_lists: bool,
+    ) -> Self {
+        let leaves: Vec<usize> = (0..schema.num_columns())
             .filter(|leaf| schema.get_column_root_idx(*leaf) == root)
-            .find(|leaf| {
-                let column = schema.column(*leaf);
-                column.path().parts().len() == 1 && column.max_rep_level() == 0
-            });
+            .collect();
+        let is_list = |leaf: usize| has_lists && schema.column(leaf).max_rep_level() == 1;
+        let leaf = leaves.iter().copied().find(|leaf| {
+            let column = schema.column(*leaf);
+            let is_flat = column.path().parts().len() == 1 && column.max_rep_level() == 0;
+            is_flat || leaves.len() == 1 && is_list(*leaf)
+        });
         Self {
+            list: leaf.filter(|leaf| is_list(*leaf)).map(|leaf| {
+                let column = schema.column(leaf);
+                let value = column.max_def_level();
+                let field = &schema.root_schema().get_fields()[root];
+                List {
+                    value,
+                    null: column.self_type().is_optional().then_some(value - 1),
+                    none: field.is_optional().then_some(0),
+                }
+            }),
             index: leaf.unwrap_or_default(),
             name: name.into(),
             holding: match leaf {
@@ -91,27 +123,28 @@ impl Column {
         let rows = usize::try_from(group.metadata().num_rows())
             .map_err(|_| ParquetError::General("a negative number of rows".into()))?;
         let whole = |value: i64| self.whole(value);
+        let list = self.list;
         match group.get_column_reader(self.index)? {
             ColumnReader::BoolColumnReader(reader) => {
-                cells(reader, rows, |value| Ok(Cell::Boolean(value)))
+                cells(reader, rows, list, |value| Ok(Cell::Boolean(value)))
             }
             ColumnReader::Int32ColumnReader(reader) => {
-                cells(reader, rows, |value| Ok(whole(value.into())))
+                cells(reader, rows, list, |value| Ok(whole(value.into())))
             }
             ColumnReader::Int64ColumnReader(reader) => {
-                cells(reader, rows, |value| Ok(whole(value)))
+                cells(reader, rows, list, |value| Ok(whole(value)))
             }
             ColumnReader::FloatColumnReader(reader) => {
-                cells(reader, rows, |value| Ok(Cell::Float(value.into())))
+                cells(reader, rows, list, |value| Ok(Cell::Float(value.into())))
             }
             ColumnReader::DoubleColumnReader(reader) => {
-                cells(reader, rows, |value| Ok(Cell::Float(value)))
+                cells(reader, rows, list, |value| Ok(Cell::Float(value)))
             }
             ColumnReader::ByteArrayColumnReader(reader) => {
-                cells(reader, rows, |value| self.bytes(value))
+                cells(reader, rows, list, |value| self.bytes(value))
             }
             ColumnReader::FixedLenByteArrayColumnReader(reader) => {
-                cells(reader, rows, |value| self.bytes(value.into()))
+                cells(reader, rows, list, |value| self.bytes(value.into()))
             }
             ColumnReader::Int96ColumnReader(_) => {
                 Err(ParquetError::General("a column of timestamps".into()))
@@ -205,17 +238,19 @@ fn decimal(value: Decimal) -> Cell {
     }
 }
 
-/// All values of a column in a group of `rows`.
+/// All values of a column in a group of `rows`; `list` has the levels of a list.
 fn cells<T: DataType>(
     mut reader: ColumnReaderImpl<T>,
     rows: usize,
+    list: Option<List>,
     cell: impl Fn(T::T) -> Result<Cell, ParquetError>,
 ) -> Result<Vec<Cell>, ParquetError> {
-    let (mut levels, mut values) = (Vec::new(), Vec::new());
+    let (mut levels, mut starts, mut values) = (Vec::new(), Vec::new(), Vec::new());
     let mut read = 0;
     while read < rows {
+        let starts = list.map(|_| &mut starts);
         let (records, _, _) =
-            reader.read_records(rows - read, Some(&mut levels), None, &mut values)?;
+            reader.read_records(rows - read, Some(&mut levels), starts, &mut values)?;
         if records == 0 {
             return Err(ParquetError::General(format!(
                 "a column has {read} of its group's {rows} rows"
@@ -225,6 +260,9 @@ fn cells<T: DataType>(
     }
     let mut values = values.into_iter();
     let mut next = || values.next().map_or(Ok(Cell::Null), &cell);
+    if let Some(list) = list {
+        return lists(&levels, &starts, list, next);
+    }
     // A column that cannot be null has no levels.
     if levels.is_empty() {
         return (0..rows).map(|_| next()).collect();
@@ -233,4 +271,32 @@ fn cells<T: DataType>(
         .into_iter()
         .map(|level| if level > 0 { next() } else { Ok(Cell::Null) })
         .collect()
+}
+
+/// The lists of a column, by the levels of its entries: a record starts at repetition level 0.
+fn lists(
+    levels: &[i16],
+    starts: &[i16],
+    list: List,
+    mut next: impl FnMut() -> Result<Cell, ParquetError>,
+) -> Result<Vec<Cell>, ParquetError> {
+    let mut found = Vec::new();
+    for (level, start) in levels.iter().zip(starts) {
+        if *start == 0 {
+            found.push(match list.none == Some(*level) {
+                true => Cell::Null,
+                false => Cell::List(Vec::new()),
+            });
+        }
+        let cell = match *level {
+            level if level == list.value => next()?,
+            level if list.null == Some(level) => Cell::Null,
+            _ => continue,
+        };
+        match found.last_mut() {
+            Some(Cell::List(cells)) => cells.push(cell),
+            _ => return Err(ParquetError::General("a list without a start".into())),
+        }
+    }
+    Ok(found)
 }

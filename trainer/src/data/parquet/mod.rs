@@ -55,6 +55,7 @@ fn foreign(head: &[u8]) -> Option<Foreign> {
 struct Wanted {
     first: Column,
     second: Option<Column>,
+    more: Vec<Column>,
     label: Column,
 }
 
@@ -64,7 +65,8 @@ impl Wanted {
         let names: Vec<&str> = fields.iter().map(|field| field.name()).collect();
         let positions = Positions::find(&names, columns, path)?;
         let column = |position: usize, is_label: bool| {
-            let column = Column::find(file.schema_descr(), position, names[position]);
+            let has_lists = is_label && columns.has_lists;
+            let column = Column::find(file.schema_descr(), position, names[position], has_lists);
             match column.refusal(is_label) {
                 None => Ok(column),
                 Some((found, expected)) => Err(DataError::ColumnType {
@@ -81,6 +83,11 @@ impl Wanted {
                 .second
                 .map(|second| column(second, false))
                 .transpose()?,
+            more: positions
+                .more
+                .iter()
+                .map(|further| column(*further, false))
+                .collect::<Result<_, _>>()?,
             label: column(positions.label, true)?,
         })
     }
@@ -98,6 +105,7 @@ impl Wanted {
         };
         let first = cells(&self.first)?;
         let mut second = self.second.as_ref().map(cells).transpose()?;
+        let mut more = self.more.iter().map(cells).collect::<Result<Vec<_>, _>>()?;
         let labels = cells(&self.label)?;
         for (index, (first, label)) in first.into_iter().zip(labels).enumerate() {
             let place = Place::new(path, found.rows.len() as u64 + 1);
@@ -108,10 +116,16 @@ impl Wanted {
                 }
                 _ => None,
             };
+            let mut further = Vec::with_capacity(more.len());
+            for (column, cells) in self.more.iter().zip(&mut more) {
+                let cell = std::mem::replace(&mut cells[index], Cell::Null);
+                further.push(text(cell, &column.name, &place)?);
+            }
             found.rows.push(Row {
                 line: place.line,
                 first: text(first, &self.first.name, &place)?,
                 second,
+                more: further,
                 label: self::label(label, &self.label.name, &place)?,
             });
         }
@@ -178,6 +192,12 @@ fn label(cell: Cell, column: &str, place: &Place) -> Result<Label, DataError> {
         Cell::Integer(value) => Label::Integer(value),
         Cell::Float(value) => Label::Number(value),
         Cell::Decimal(digits) => Label::Decimal(digits),
+        Cell::List(cells) => Label::List(
+            cells
+                .into_iter()
+                .map(|cell| self::label(cell, column, place))
+                .collect::<Result<_, _>>()?,
+        ),
         Cell::Null => return Err(null(column, place, column::LABELS)),
     })
 }

@@ -1,7 +1,7 @@
 //! A task in GLUE's two layouts, added by a row of facts alone.
 
 use autopeft_crds::spec::{Metric, TaskName};
-use autopeft_crds::tasks::TaskFacts;
+use autopeft_crds::tasks::{Shape, TaskFacts};
 use autopeft_trainer::task::{Family, Glue, Kind, Targets, TaskError, load_of};
 
 /// The row. A task of its own would have a variant of `TaskName`.
@@ -10,15 +10,17 @@ const SARCASM: TaskFacts = TaskFacts {
     name: "sarcasm",
     folder: "Sarcasm",
     metric: Metric::F1,
-    tsv_text: ("remark", Some("reply")),
-    tsv_label: "mood",
-    tsv_header: None,
-    tsv_skips_short_rows: true,
-    tsv_validation: "heldout.tsv",
+    own_text: ("remark", Some("reply")),
+    own_label: "mood",
+    own_header: None,
+    own_skips_short_rows: true,
+    own_train: "train.tsv",
+    own_validation: &["heldout.tsv"],
+    shape: Shape::Plain,
     hub_text: ("remark", Some("reply")),
     hub_validation: "test",
     classes: &["earnest", "sarcastic"],
-    tsv_classes: &["n", "y"],
+    own_classes: &["n", "y"],
 };
 
 #[test]
@@ -28,7 +30,8 @@ fn a_task_of_its_own_is_read_by_its_row() {
     std::fs::create_dir(&inside).expect("a folder");
     let train = "mood\tremark\treply\ny\tOh, great.\tIs it?\nn\tGreat!\tYes.\nshort\n";
     std::fs::write(inside.join("train.tsv"), train).expect("a file");
-    let missing = load_of(&Glue(&SARCASM), SARCASM.metric, folder.path()).expect_err("refused");
+    let missing =
+        load_of(&Glue::new(&SARCASM), SARCASM.metric, folder.path()).expect_err("refused");
     assert_eq!(
         missing.to_string(),
         format!(
@@ -39,7 +42,7 @@ fn a_task_of_its_own_is_read_by_its_row() {
 
     let validation = "remark\treply\tmood\nA \"quote.\tNo.\ty\n";
     std::fs::write(inside.join("heldout.tsv"), validation).expect("a file");
-    let task = load_of(&Glue(&SARCASM), SARCASM.metric, folder.path()).expect("a task");
+    let task = load_of(&Glue::new(&SARCASM), SARCASM.metric, folder.path()).expect("a task");
     let names = ["earnest", "sarcastic"].map(str::to_owned).to_vec();
     assert_eq!(task.kind, Kind::Classification(names));
     assert_eq!(task.metric, Metric::F1);
@@ -52,7 +55,7 @@ fn a_task_of_its_own_is_read_by_its_row() {
     assert_eq!(task.notes.len(), 1, "{:?}", task.notes);
 
     std::fs::write(inside.join("heldout.tsv"), "sentence\tlabel\na\t1\n").expect("a file");
-    let error = load_of(&Glue(&SARCASM), SARCASM.metric, folder.path()).expect_err("refused");
+    let error = load_of(&Glue::new(&SARCASM), SARCASM.metric, folder.path()).expect_err("refused");
     assert!(matches!(error, TaskError::OtherTask { .. }), "{error}");
     assert!(
         error.to_string().ends_with("and spec.task.name is sarcasm"),
@@ -63,7 +66,7 @@ fn a_task_of_its_own_is_read_by_its_row() {
 #[test]
 fn a_task_of_its_own_has_files_in_the_hub() {
     assert_eq!(
-        Glue(&SARCASM).hub_files(),
+        Glue::new(&SARCASM).hub_files(),
         [
             "sarcasm/train-00000-of-00001.parquet",
             "sarcasm/test-00000-of-00001.parquet"

@@ -1,0 +1,46 @@
+//! What a rule looks at, and what it finds.
+
+use serde_json::Value;
+
+use crate::decimal::Decimal;
+
+/// What a predicate finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// Where, below the rule's place: `.sizes[2]`, or nothing for the place itself.
+    pub(super) below: String,
+    /// What is wrong there.
+    pub(super) problem: String,
+    /// What would be right, where the predicate knows it better than the rule's message.
+    pub(super) remedy: Option<String>,
+}
+
+/// What a predicate looks at.
+pub(super) struct Seen<'a> {
+    /// The value at the rule's place.
+    pub(super) value: &'a Value,
+    /// The whole spec.
+    pub(super) spec: &'a Value,
+}
+
+/// Nothing, or one problem below the place.
+pub(super) fn problem(is_wrong: bool, below: &str, words: impl FnOnce() -> String) -> Vec<Problem> {
+    let found = is_wrong.then(|| Problem {
+        below: below.into(),
+        problem: words(),
+        remedy: None,
+    });
+    found.into_iter().collect()
+}
+
+pub(super) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+pub(super) fn is_given(value: &Value) -> bool {
+    !value.is_null()
+}
+
+pub(super) fn decimal(value: &Value) -> Option<Decimal> {
+    value.as_str()?.parse().ok()
+}
