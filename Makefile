@@ -106,7 +106,12 @@ build-tests: needs-test setup # The tests, the programs that they run, and the c
 .PHONY: test-gpu
 test-gpu: needs-gpu setup ## The trainer's tests that need an NVIDIA GPU
 	@$(TEST_ENVIRONMENT)
-	$(CARGO) test --locked --workspace --test trainer -- --ignored --test-threads=1 --nocapture
+	$(CARGO) test --locked --workspace --test trainer -- --ignored --skip references_are --test-threads=1 --nocapture
+
+.PHONY: test-python
+test-python: needs-run setup ## The golden values of modules, computed again by Python's peft and adapters
+	@$(TEST_ENVIRONMENT)
+	$(CARGO) test --locked --workspace --test trainer -- --ignored references_are --nocapture
 
 .PHONY: soak
 soak: needs-soak setup ## Fault plans against the operator: [PLANS=480] [SEED=0, the first]

@@ -18,15 +18,15 @@ fn space() -> Vec<BadInput> {
         let pointer = "/searchSpace/dimensions";
         refused_below(name, pointer, dimensions, below, admission, words)
     };
-    let five = json!([
+    let eight = json!([
         {"name": "layers"}, {"name": "serialAdapter"}, {"name": "parallelAdapter"},
-        {"name": "prefix"}, {"name": "prefix"},
+        {"name": "prefix"}, {"name": "lora"}, {"name": "ia3"}, {"name": "bitFit"}, {"name": "prefix"},
     ]);
     let twice = json!([{"name": "prefix"}, {"name": "prefix"}]);
     let many = json!((0..65).collect::<Vec<u32>>());
     vec![
-        case("no dimension", json!([]), "", "dimensions", "give 1 to 4"),
-        case("five dimensions", five, "", "dimensions", "give 1 to 4").errors(2),
+        case("no dimension", json!([]), "", "dimensions", "give 1 to 7"),
+        case("eight dimensions", eight, "", "dimensions", "give 1 to 7").errors(2),
         case(
             "a dimension twice",
             twice,

@@ -131,7 +131,7 @@ fn fields_are_named_with_their_line() {
     check(
         "    name: rte\n",
         "    name: RTE\n    metrik: F1\n",
-        "search.yaml:9: spec.task.name: \"RTE\" is not known; did you mean rte? (one of cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, custom)\nsearch.yaml:10: spec.task.metrik: there is no such field; did you mean metric?",
+        "search.yaml:9: spec.task.name: \"RTE\" is not known; did you mean rte? (one of cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, boolq, cb, wic, copa, custom)\nsearch.yaml:10: spec.task.metrik: there is no such field; did you mean metric?",
     );
     check(
         "  task:",
@@ -151,7 +151,7 @@ fn fields_are_named_with_their_line() {
     check(
         "    source: { path: data }",
         "",
-        "search.yaml:8: spec.task.source: the field is missing; add it: the directory with the data: a GLUE task in its standard layout (`train.tsv` and `dev.tsv`, or the hub's parquet files), or the files that `custom` names",
+        "search.yaml:8: spec.task.source: the field is missing; add it: the directory with the data: a known task in its standard layout (GLUE's `train.tsv` and `dev.tsv`, SuperGLUE's `train.jsonl` and `val.jsonl`, or the hub's parquet files), or the files that `custom` names",
     );
 }
 
