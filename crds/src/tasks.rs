@@ -41,7 +41,7 @@ pub type TextColumns = (&'static str, Option<&'static str>);
 
 /// How the texts of an example are made of its columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum TextForm {
     /// The text columns as they are.
     Plain,
     /// The first text column, then these, in one text, with the tokenizer's separator token between them.
@@ -90,7 +90,7 @@ pub struct TaskFacts {
     /// The validation split of the Parquet files.
     pub hub_validation: &'static str,
     /// How the texts are made of the columns, in both layouts.
-    pub shape: Shape,
+    pub form: TextForm,
     /// The classes, in the order of the hub's numbers; none for a number to predict.
     pub classes: &'static [&'static str],
     /// The same as the benchmark's files spell them.
@@ -118,7 +118,7 @@ const USUAL: TaskFacts = TaskFacts {
     own_validation: &["dev.tsv"],
     hub_text: SENTENCES,
     hub_validation: "validation",
-    shape: Shape::Plain,
+    form: TextForm::Plain,
     classes: ENTAILMENT,
     own_classes: ENTAILMENT,
 };
@@ -233,7 +233,7 @@ pub const TASKS: &[TaskFacts] = &[
         folder: "WiC",
         own_text: ("sentence1", None),
         hub_text: ("sentence1", None),
-        shape: Shape::Joined(&["sentence2", "word"]),
+        form: TextForm::Joined(&["sentence2", "word"]),
         ..SUPERGLUE
     },
     TaskFacts {
@@ -242,7 +242,7 @@ pub const TASKS: &[TaskFacts] = &[
         folder: "COPA",
         own_text: ("premise", None),
         hub_text: ("premise", None),
-        shape: Shape::Choices(ChoiceColumns {
+        form: TextForm::Choices(ChoiceColumns {
             choices: &["choice1", "choice2"],
             question: "question",
             cues: &[
@@ -273,7 +273,7 @@ impl TaskFacts {
 
     /// Whether an example has several choices.
     pub fn has_choices(&self) -> bool {
-        matches!(self.shape, Shape::Choices(_))
+        matches!(self.form, TextForm::Choices(_))
     }
 }
 

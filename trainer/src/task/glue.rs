@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use autopeft_crds::spec::TaskForm;
-use autopeft_crds::tasks::{Shape, TASKS, TaskFacts, TextColumns};
+use autopeft_crds::tasks::{TASKS, TaskFacts, TextColumns, TextForm};
 
 use super::error::TaskError;
 use super::family::{Family, Files, Labels, Texts};
@@ -217,10 +217,10 @@ fn from_parquet(task: &Glue<'_>, folder: &Path) -> Files {
 }
 
 fn columns(facts: &TaskFacts, (first, second): TextColumns, label: &str) -> Columns {
-    let more = match facts.shape {
-        Shape::Plain => Vec::new(),
-        Shape::Joined(more) => more.to_vec(),
-        Shape::Choices(columns) => [columns.choices, &[columns.question]].concat(),
+    let more = match facts.form {
+        TextForm::Plain => Vec::new(),
+        TextForm::Joined(more) => more.to_vec(),
+        TextForm::Choices(columns) => [columns.choices, &[columns.question]].concat(),
     };
     Columns {
         first: first.into(),
@@ -232,10 +232,10 @@ fn columns(facts: &TaskFacts, (first, second): TextColumns, label: &str) -> Colu
 }
 
 fn texts(task: &Glue<'_>) -> Texts {
-    match task.facts.shape {
-        Shape::Plain => Texts::Plain,
-        Shape::Joined(_) => Texts::Joined,
-        Shape::Choices(columns) => Texts::Cued {
+    match task.facts.form {
+        TextForm::Plain => Texts::Plain,
+        TextForm::Joined(_) => Texts::Joined,
+        TextForm::Choices(columns) => Texts::Cued {
             column: columns.question,
             cues: columns.cues,
             is_pair: task.is_pair,

@@ -1,7 +1,7 @@
 //! A task in GLUE's two layouts, added by a row of facts alone.
 
 use autopeft_crds::spec::{Metric, TaskName};
-use autopeft_crds::tasks::{Shape, TaskFacts};
+use autopeft_crds::tasks::{TaskFacts, TextForm};
 use autopeft_trainer::task::{Family, Glue, Kind, Targets, TaskError, load_of};
 
 /// The row. A task of its own would have a variant of `TaskName`.
@@ -16,7 +16,7 @@ const SARCASM: TaskFacts = TaskFacts {
     own_skips_short_rows: true,
     own_train: "train.tsv",
     own_validation: &["heldout.tsv"],
-    shape: Shape::Plain,
+    form: TextForm::Plain,
     hub_text: ("remark", Some("reply")),
     hub_validation: "test",
     classes: &["earnest", "sarcastic"],
