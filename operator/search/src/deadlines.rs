@@ -1,7 +1,6 @@
-//! Limits of a whole search: its deadline, the size of its object, and its time to live. No clock.
+//! Limits of a search and its runs: deadlines, the size of its object, and its time to live. No clock.
 
-use autopeft_crds::PeftSearch;
-use autopeft_crds::PeftSearchSpec;
+use autopeft_crds::{PeftSearch, PeftSearchSpec};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 /// The size of an object, bytes of JSON, from which on no trial is added: etcd's request limit is 1.5 MiB.
@@ -15,6 +14,11 @@ pub fn is_full(search: &PeftSearch) -> bool {
 /// The deadline of a search that began at `start`, if it has one.
 pub fn deadline(spec: &PeftSearchSpec, start: Timestamp) -> Option<Timestamp> {
     Some(after(start, spec.active_deadline_seconds?))
+}
+
+/// The seconds that a run of so many trials may take.
+pub fn seconds_of_run(spec: &PeftSearchSpec, trials: usize) -> u64 {
+    spec.trial_deadline_seconds.saturating_mul(trials as u64)
 }
 
 /// When the object of a search that ended at `end` is deleted, if at all.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use autopeft_crds::PeftSearch;
 use autopeft_crds::configuration::hex_prefix;
+use autopeft_search::deadlines;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -69,11 +70,8 @@ fn job_spec(
         parallelism: Some(1),
         // A pod is never replaced while it still runs.
         pod_replacement_policy: Some("Failed".into()),
-        active_deadline_seconds: search
-            .spec
-            .trial_deadline_seconds
-            .checked_mul(trials as u64)
-            .and_then(|seconds| i64::try_from(seconds).ok()),
+        active_deadline_seconds: i64::try_from(deadlines::seconds_of_run(&search.spec, trials))
+            .ok(),
         // Kueue admits a Job by ending its suspension.
         suspend: search.spec.trainer.queue_name.as_ref().map(|_| true),
         template: PodTemplateSpec {

@@ -185,9 +185,8 @@ fn take_in(situation: &Situation<'_>, plan: &mut Plan) {
         }
         match &run.state {
             RunState::Running { since } => {
-                let seconds = situation.spec.trial_deadline_seconds;
-                let all = seconds.saturating_mul(run.members.len() as u64);
-                let end = deadlines::after(*since, all);
+                let seconds = deadlines::seconds_of_run(situation.spec, run.members.len());
+                let end = deadlines::after(*since, seconds);
                 if situation.now < end {
                     plan.wake_at(end);
                 } else {
