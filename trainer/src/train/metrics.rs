@@ -75,7 +75,6 @@ fn of_sets(predicted: &[Vec<i64>], truth: &crate::task::Sets) -> BTreeMap<Metric
             counts[*class as usize][2] += 1.0;
         }
     }
-    let f1 = |[both, predicted, truly]: &[f64; 3]| ratio(2.0 * both, predicted + truly);
     let total = counts.iter().fold([0.0; 3], |[a, b, c], count| {
         [a + count[0], b + count[1], c + count[2]]
     });
@@ -190,8 +189,11 @@ impl Confusion {
     }
 
     fn f1_of(&self, class: usize) -> f64 {
-        let both = self.truly(class) + self.predicted(class);
-        ratio(2.0 * self.at(class, class), both)
+        f1(&[
+            self.at(class, class),
+            self.predicted(class),
+            self.truly(class),
+        ])
     }
 
     /// The mean over the classes that occur in the truth or in the predictions.
@@ -220,6 +222,11 @@ impl Confusion {
         let spread = ((total * total - truly) * (total * total - predicted)).sqrt();
         ratio(covariance, spread)
     }
+}
+
+/// F1 from how often a class is predicted and true, predicted, and true.
+fn f1([both, predicted, truly]: &[f64; 3]) -> f64 {
+    ratio(2.0 * both, predicted + truly)
 }
 
 fn ratio(part: f64, whole: f64) -> f64 {
