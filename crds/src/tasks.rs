@@ -69,6 +69,8 @@ pub struct TaskFacts {
     pub task: TaskName,
     /// Its name in manifests, and its folder in the hub's data set.
     pub name: &'static str,
+    /// The benchmark's data set on the hub.
+    pub data_set: &'static str,
     /// The folder of the benchmark's archive.
     pub folder: &'static str,
     /// The metric that is the score where a manifest gives none.
@@ -108,6 +110,7 @@ const SENTENCES: TextColumns = ("sentence1", Some("sentence2"));
 const USUAL: TaskFacts = TaskFacts {
     task: TaskName::Rte,
     name: "rte",
+    data_set: "nyu-mll/glue",
     folder: "RTE",
     metric: Metric::Accuracy,
     own_text: SENTENCES,
@@ -125,6 +128,7 @@ const USUAL: TaskFacts = TaskFacts {
 
 /// What the tasks of SuperGLUE share. The archive's validation file is `val.jsonl`; copies also call it `dev.jsonl`.
 const SUPERGLUE: TaskFacts = TaskFacts {
+    data_set: "aps/super_glue",
     own_train: "train.jsonl",
     own_validation: &["val.jsonl", "dev.jsonl"],
     classes: BOOLEANS,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::trial::Method;
-use tch::{Device, Kind, TchError};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::encoder::architecture::{MissingTensor, Tensors};
 use crate::encoder::fields::ConfigError;
@@ -58,6 +58,9 @@ impl ModelError {
         )
     }
 }
+
+/// The table of positions among an encoder's tensors.
+pub const POSITIONS: &str = "embeddings.position_embeddings.weight";
 
 /// A pretrained encoder's weights on a device.
 #[derive(Debug)]
@@ -149,6 +152,24 @@ impl Backbone {
         Ok(self.config.architecture.encoder(&self.tensors, self.kind)?)
     }
 
+    /// The same model with the positions of a text's tokens counted from a number instead of 0, as with so many tokens
+    /// before it. The model has positions for as many tokens fewer.
+    #[must_use]
+    pub fn counted_from(&self, first: i64) -> Self {
+        let mut tensors = share(&self.tensors);
+        if let Some(table) = tensors.get_mut(POSITIONS) {
+            *table = moved_positions(table, &self.config, first);
+        }
+        Self {
+            config: ModelConfig {
+                max_tokens: (self.config.max_tokens - first).max(0),
+                ..self.config.clone()
+            },
+            tensors,
+            ..*self
+        }
+    }
+
     /// The encoder with trainable float32 copies of the tensors that `trains` names, and those copies under
     /// `backbone.NAME`, in the order of the forward pass.
     ///
@@ -158,11 +179,7 @@ impl Backbone {
         &self,
         trains: impl Fn(&str) -> bool,
     ) -> Result<(Box<dyn Encoder>, NamedTensors), ModelError> {
-        let mut tensors: Tensors = self
-            .tensors
-            .iter()
-            .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
-            .collect();
+        let mut tensors = share(&self.tensors);
         let mut named = Vec::new();
         for (name, _) in self.config.architecture.tensors() {
             if let Some(tensor) = tensors.get_mut(&name).filter(|_| trains(&name)) {
@@ -172,5 +189,31 @@ impl Backbone {
         }
         let encoder = self.config.architecture.encoder(&tensors, self.kind)?;
         Ok((encoder, named))
+    }
+}
+
+/// The same tensors, not copied.
+fn share(tensors: &Tensors) -> Tensors {
+    let shared = tensors.iter();
+    shared
+        .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
+        .collect()
+}
+
+/// A table of positions whose row of a text's n-th token is the row of its (n + `by`)-th, where `by` may be negative.
+/// Rows that the table does not have are zeros; those before the first token's stay.
+pub fn moved_positions(table: &Tensor, config: &ModelConfig, by: i64) -> Tensor {
+    let (rows, width) = (table.size()[0], table.size()[1]);
+    let first = rows - config.max_tokens;
+    let kept = (config.max_tokens - by.abs()).max(0);
+    let zeros = Tensor::zeros(
+        [config.max_tokens - kept, width],
+        (table.kind(), table.device()),
+    );
+    let before = table.narrow(0, 0, first);
+    if by >= 0 {
+        Tensor::cat(&[before, table.narrow(0, rows - kept, kept), zeros], 0)
+    } else {
+        Tensor::cat(&[before, zeros, table.narrow(0, first, kept)], 0)
     }
 }

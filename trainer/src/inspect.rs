@@ -12,11 +12,11 @@ use crate::encoder::ModelConfig;
 use crate::fingerprint;
 use crate::model::{Backbone, ModelError};
 use crate::task::{self, Task};
-use crate::tokenize::{Limits, SETTINGS_FILE, TextEncoder};
+use crate::tokenize::{Limits, TextEncoder};
 use crate::train::sample::sampled;
 use crate::train::seeds::Seeds;
 use crate::train::{class_weights, metrics};
-use crate::trial::{MODEL_FILES, Places, TrialError};
+use crate::trial::{self, Places, TrialError};
 
 /// Texts that are tokenised to check the tokenizer.
 const TRIED_TEXTS: usize = 64;
@@ -79,11 +79,7 @@ fn constant_score(task: &Task) -> Option<ConstantScore> {
 /// # Errors
 /// A file cannot be read.
 pub fn model_fingerprint(model: &Path, encoder: &TextEncoder) -> Result<String, TrialError> {
-    let mut files = MODEL_FILES.map(|name| model.join(name)).to_vec();
-    if encoder.follows_settings() {
-        files.push(model.join(SETTINGS_FILE));
-    }
-    Ok(fingerprint::of_files(model, &files)?)
+    Ok(trial::model_fingerprint(model, encoder.follows_settings())?)
 }
 
 /// The SHA-256 of the files that a task reads, names and contents, in lower-case hexadecimal

@@ -36,6 +36,14 @@ pub enum TensorFileError {
         /// Why.
         reason: String,
     },
+    /// It is no file of `torch.save` that has tensors alone.
+    #[error("{path}: is not a PyTorch file of tensors: {reason}")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A tensor is missing.
     #[error("{path}: tensor {tensor} is missing")]
     Missing {
@@ -157,6 +165,23 @@ impl TensorFile {
         self.metadata.offset_keys()
     }
 
+    /// Reads every tensor, as `read` does, in the file's order.
+    ///
+    /// # Errors
+    /// As `read`.
+    pub fn read_all(&mut self) -> Result<Vec<(String, Tensor)>, TensorFileError> {
+        let names = self.names().into_iter();
+        names
+            .map(|name| {
+                let shape = self.metadata.info(&name).map(|info| info.shape.clone());
+                let shape = shape.unwrap_or_default().into_iter();
+                let tensor =
+                    self.read(&name, &shape.map(|size| size as i64).collect::<Vec<_>>())?;
+                Ok((name, tensor))
+            })
+            .collect()
+    }
+
     /// Reads a tensor of float32, float16 or bfloat16 as float32, on the CPU.
     ///
     /// # Errors
@@ -254,6 +279,19 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), TensorFile
 }
 
 /// A tensor's values as bytes of float32.
+pub fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>, TchError> {
+    let values = tensor
+        .f_detach()?
+        .f_to_device(tch::Device::Cpu)?
+        .f_to_kind(Kind::Float)?
+        .f_contiguous()?;
+    let count = values.numel();
+    let mut bytes = vec![0; count * 4];
+    values.f_copy_data_u8(&mut bytes, count)?;
+    Ok(bytes)
+}
+
+/// A tensor for a file.
 struct Plain {
     shape: Vec<usize>,
     bytes: Vec<u8>,
@@ -261,15 +299,8 @@ struct Plain {
 
 impl Plain {
     fn of(tensor: &Tensor) -> Result<Self, TchError> {
-        let values = tensor
-            .f_detach()?
-            .f_to_device(tch::Device::Cpu)?
-            .f_to_kind(Kind::Float)?
-            .f_contiguous()?;
-        let count = values.numel();
-        let mut bytes = vec![0; count * 4];
-        values.f_copy_data_u8(&mut bytes, count)?;
-        let shape = values.size().iter().map(|size| *size as usize).collect();
+        let bytes = bytes_of(tensor)?;
+        let shape = tensor.size().iter().map(|size| *size as usize).collect();
         Ok(Self { shape, bytes })
     }
 }

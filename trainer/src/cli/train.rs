@@ -15,11 +15,12 @@ use super::machine::Machine;
 use super::options::OptionArguments;
 use super::progress::Progress;
 use super::sizes::Sizes;
+use crate::adapter::{self, AdapterDescription};
 use crate::encoder::ModelConfig;
 use crate::hub::{self, Holding};
 use crate::model::ModelError;
+use crate::result;
 use crate::trial::{self, TrialError};
-use crate::{adapter, result};
 
 /// Arguments of `train`.
 #[derive(Debug, Args)]
@@ -33,6 +34,9 @@ pub(super) struct TrainArguments {
     /// Replace an existing adapter in that directory.
     #[arg(long)]
     overwrite: bool,
+    /// The licence of the adapter, for its model card: an identifier of the hub.
+    #[arg(long, value_name = "NAME")]
+    license: Option<String>,
     /// The pretrained model: a directory, or hf://owner/name@revision.
     #[arg(long, value_name = "DIR")]
     model: Option<String>,
@@ -108,6 +112,7 @@ struct RecipeArguments {
 pub(super) fn run(arguments: TrainArguments, started: Instant) -> Result<(), Failure> {
     let device = arguments.machine.device()?;
     let (out, overwrite) = (arguments.out.clone(), arguments.overwrite);
+    let license = arguments.license.clone();
     let request = match &arguments.request {
         Some(path) => read_document(path)?,
         None => request(arguments)?,
@@ -121,7 +126,10 @@ pub(super) fn run(arguments: TrainArguments, started: Instant) -> Result<(), Fai
         progress.say(note);
     }
     let (measured, trained) = trial::run(&prepared, started, &mut progress)?;
-    let description = trial::describe(&request, &prepared, measured.score);
+    let description = AdapterDescription {
+        license,
+        ..trial::describe(&request, &prepared, &measured)?
+    };
     adapter::save(&prepared.model, &description, &out, overwrite).map_err(TrialError::from)?;
     progress.say(&format!(
         "{} {:.4} at epoch {}; {} parameters trained, {} deployed; {:.0} tokens a second; the adapter is in {}",

@@ -111,7 +111,7 @@ fn train(
     }
     let (measured, _) = trial::run(&prepared, started, &mut progress)?;
     if let Some(folder) = artifacts {
-        let description = trial::describe(request, &prepared, measured.score);
+        let description = trial::describe(request, &prepared, &measured)?;
         adapter::save(&prepared.model, &description, folder, true)?;
         progress.say(&format!("the adapter is in {}", folder.display()));
     }

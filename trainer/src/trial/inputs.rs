@@ -38,6 +38,42 @@ pub(super) struct TaskData {
     /// Weights of the classes in the loss.
     pub weights: Option<Vec<f64>>,
     pub notes: Vec<String>,
+    pub tokenizer: TokenizerFacts,
+}
+
+/// What an adapter says about the tokenizer.
+#[derive(Clone, Debug)]
+pub struct TokenizerFacts {
+    /// The token between texts that are joined.
+    pub separator: String,
+    /// Notes for the user, one sentence each.
+    pub notes: Vec<String>,
+    /// Whether tokens depend on `tokenizer_config.json`.
+    pub follows_settings: bool,
+}
+
+/// What an adapter says about a model's tokenizer.
+///
+/// # Errors
+/// The tokenizer cannot be used.
+pub fn tokenizer_facts(
+    model: &Path,
+    config: &ModelConfig,
+    training: &TrainingSpec,
+) -> Result<TokenizerFacts, TokenizeError> {
+    let max_length = training.max_length as usize;
+    let encoder = TextEncoder::open(model, Limits::of(config), max_length, false)?;
+    Ok(TokenizerFacts::from(&encoder))
+}
+
+impl From<&TextEncoder> for TokenizerFacts {
+    fn from(encoder: &TextEncoder) -> Self {
+        Self {
+            separator: encoder.separator().into(),
+            notes: encoder.notes().to_vec(),
+            follows_settings: encoder.follows_settings(),
+        }
+    }
 }
 
 /// The key of `TaskData`.
@@ -157,6 +193,7 @@ fn load(
         validation: put(&validation)?,
         truth: validation.targets,
         notes,
+        tokenizer: TokenizerFacts::from(&encoder),
     })
 }
 

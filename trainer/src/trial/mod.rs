@@ -7,6 +7,6 @@ mod places;
 mod prepare;
 
 pub use error::TrialError;
-pub use inputs::Inputs;
-pub use places::{MODEL_FILES, Places};
-pub use prepare::{Prepared, describe, prepare, prepare_with, run, validation_data};
+pub use inputs::{Inputs, TokenizerFacts, tokenizer_facts};
+pub use places::{MODEL_FILES, Places, model_fingerprint, model_folder};
+pub use prepare::{Prepared, describe, prepare, prepare_with, run, validation_data, versions};

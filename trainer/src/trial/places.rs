@@ -1,9 +1,10 @@
 //! The directories of a request's model and data.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use autopeft_crds::spec::TaskSpec;
 
+use crate::fingerprint::{self, FingerprintError};
 use crate::hub::{self, Holding, HubError};
 use crate::task;
 use crate::tokenize::SETTINGS_FILE;
@@ -24,7 +25,7 @@ impl Places {
     /// Resolves them, downloading those on the hub.
     pub fn find(model: &str, data: &str, task: &TaskSpec) -> Result<Self, HubError> {
         Ok(Self {
-            model: hub::directory(model, Holding::Model, &MODEL_FILES, &[SETTINGS_FILE])?,
+            model: model_folder(model)?,
             data: match task::hub_files(task) {
                 Some([train, validation]) => {
                     hub::directory(data, Holding::DataSet, &[&train, &validation], &[])?
@@ -33,4 +34,25 @@ impl Places {
             },
         })
     }
+}
+
+/// The directory of a model.
+///
+/// # Errors
+/// The hub's files cannot be downloaded.
+pub fn model_folder(model: &str) -> Result<PathBuf, HubError> {
+    hub::directory(model, Holding::Model, &MODEL_FILES, &[SETTINGS_FILE])
+}
+
+/// The SHA-256 of a model's files, names and contents, in lower-case hexadecimal digits.
+/// `tokenizer_config.json` is one of them where tokens depend on it.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn model_fingerprint(model: &Path, follows_settings: bool) -> Result<String, FingerprintError> {
+    let mut files = MODEL_FILES.map(|name| model.join(name)).to_vec();
+    if follows_settings {
+        files.push(model.join(SETTINGS_FILE));
+    }
+    fingerprint::of_files(model, &files)
 }

@@ -1,17 +1,21 @@
 //! One trial from its request to its measurements: files, tokens, model, training.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
-use autopeft_crds::trial::{TrialMeasurements, TrialRequest};
+use autopeft_crds::shape::Shape;
+use autopeft_crds::trial::{Method, TrialMeasurements, TrialRequest};
 use tch::{Device, Kind as Number, Tensor};
 
 use super::check::check;
 use super::error::TrialError;
-use super::inputs::{Inputs, text_encoder};
-use super::places::Places;
-use crate::adapter::{ADAPTER_VERSION, AdapterDescription, ModelShape};
+use super::inputs::{Inputs, TokenizerFacts, text_encoder};
+use super::places::{Places, model_fingerprint};
+use crate::adapter::{
+    ADAPTER_VERSION, AdapterDescription, BaseModel, Measured, ModelShape, SearchTrial, TokenizerUse,
+};
 use crate::device;
 use crate::encoder::ModelConfig;
 use crate::model::Model;
@@ -35,6 +39,9 @@ pub struct Prepared {
     pub precision: &'static str,
     /// Notes for the user about the data.
     pub notes: Vec<String>,
+    /// The model's directory.
+    folder: PathBuf,
+    tokenizer: TokenizerFacts,
     versions: BTreeMap<String, String>,
 }
 
@@ -91,6 +98,8 @@ pub fn prepare_with(inputs: &mut Inputs, request: &TrialRequest) -> Result<Prepa
         recipe,
         precision: device::number_format_name(backbone.kind()),
         notes: data.notes.clone(),
+        folder: places.model,
+        tokenizer: data.tokenizer.clone(),
         versions: versions(),
     })
 }
@@ -106,8 +115,8 @@ pub fn run(
         data,
         recipe,
         precision,
-        notes: _,
         versions,
+        ..
     } = prepared;
     let trained = train::train(model, data, recipe, observer)?;
     let measured = TrialMeasurements {
@@ -131,20 +140,81 @@ pub fn run(
 }
 
 /// The description of an adapter checkpoint.
-pub fn describe(request: &TrialRequest, prepared: &Prepared, score: f64) -> AdapterDescription {
-    AdapterDescription {
+///
+/// # Errors
+/// The model's files cannot be read for their fingerprint.
+pub fn describe(
+    request: &TrialRequest,
+    prepared: &Prepared,
+    measured: &TrialMeasurements,
+) -> Result<AdapterDescription, TrialError> {
+    let Prepared {
+        folder, tokenizer, ..
+    } = prepared;
+    let config = prepared.model.config();
+    let fingerprint = model_fingerprint(folder, tokenizer.follows_settings)?;
+    let backbone = config.backbone_parameters();
+    let identity = &request.identity;
+    let of_a_search = !identity.search_uid.is_empty();
+    Ok(AdapterDescription {
         version: ADAPTER_VERSION,
         configuration: request.configuration.clone().canonical(),
         options: request.options.clone(),
         method: request.method,
-        model: ModelShape::from(prepared.model.config()),
+        model: ModelShape::from(config),
+        base: Some(BaseModel::named(&request.model, fingerprint, backbone)),
+        first_position: 0,
         task: request.task.clone(),
         labels: prepared.data.validation.kind.labels().to_vec(),
+        tokenizer: Some(TokenizerUse {
+            max_length: request.training.max_length,
+            padding: request.training.padding,
+            separator: tokenizer.separator.clone(),
+            notes: tokenizer.notes.clone(),
+        }),
         fidelity: request.fidelity.clone(),
         training: request.training.clone(),
         metric: prepared.data.metric,
-        score,
+        score: Some(measured.score),
+        measured: Some(measured_of(request, config, measured)),
+        search: of_a_search.then(|| SearchTrial {
+            uid: identity.search_uid.clone(),
+            trial: identity.trial,
+        }),
+        license: None,
         versions: prepared.versions.clone(),
+    })
+}
+
+/// The measurements that an adapter keeps: those of its own epoch, and the cost as a search counts it.
+fn measured_of(
+    request: &TrialRequest,
+    config: &ModelConfig,
+    measured: &TrialMeasurements,
+) -> Measured {
+    let shape = request.options.shape(Shape {
+        feed_forward: u32::try_from(config.feed_forward_size).unwrap_or(u32::MAX),
+        ..Shape::from(u32::try_from(config.hidden_size).unwrap_or(u32::MAX))
+    });
+    let configuration = &request.configuration;
+    let backbone = config.backbone_parameters();
+    let (parameters, parameters_percent) = match request.method {
+        Method::FullFineTuning => (backbone, 100.0),
+        Method::Peft => (
+            configuration.parameters(shape),
+            configuration.parameters_percent(shape, backbone),
+        ),
+    };
+    let mut epochs = measured.epochs.iter();
+    let best = epochs.find(|epoch| epoch.epoch == measured.best_epoch);
+    Measured {
+        parameters,
+        parameters_percent,
+        trained_parameters: measured.trained_parameters,
+        deployed_parameters: measured.deployed_parameters,
+        best_epoch: measured.best_epoch,
+        validation_examples: measured.validation_examples,
+        metrics: best.map(|epoch| epoch.metrics.clone()).unwrap_or_default(),
     }
 }
 
@@ -165,6 +235,11 @@ pub fn validation_data(
         training: description.training.clone(),
         seeds,
     };
+    // A prefix that counts positions of its own leaves fewer to the text.
+    let config = &ModelConfig {
+        max_tokens: config.max_tokens - i64::from(description.first_position),
+        ..config.clone()
+    };
     let encoder = text_encoder(&places.model, config, &recipe.training, &examples)?;
     let encoded = encoder.encode(&examples.texts(encoder.separator()))?;
     let batching = recipe.batching();
@@ -183,7 +258,8 @@ pub fn validation_data(
     })
 }
 
-fn versions() -> BTreeMap<String, String> {
+/// The versions of the software, by name.
+pub fn versions() -> BTreeMap<String, String> {
     [
         ("peft-trainer", env!("CARGO_PKG_VERSION")),
         ("libtorch", LIBTORCH_VERSION),

@@ -28,7 +28,13 @@ fn description(backbone: &Backbone, configuration: &PeftConfiguration) -> Adapte
         fidelity: FidelitySpec::default(),
         training: TrainingSpec::default(),
         metric: Metric::Accuracy,
-        score: 0.1 + 0.2,
+        score: Some(0.1 + 0.2),
+        base: None,
+        first_position: 0,
+        tokenizer: None,
+        measured: None,
+        search: None,
+        license: None,
         versions: BTreeMap::from([("libtorch".into(), "2.11.0".into())]),
     }
 }

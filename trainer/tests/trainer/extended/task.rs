@@ -8,6 +8,7 @@ use autopeft_trainer::task::{Family, Glue, Kind, Targets, TaskError, load_of};
 const SARCASM: TaskFacts = TaskFacts {
     task: TaskName::Sst2,
     name: "sarcasm",
+    data_set: "owner/sarcasm",
     folder: "Sarcasm",
     metric: Metric::F1,
     own_text: ("remark", Some("reply")),

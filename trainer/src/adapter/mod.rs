@@ -1,24 +1,26 @@
 //! Adapter checkpoints: written by a training, read by an evaluation.
 //!
-//! A checkpoint is a directory of two files. `adapter.safetensors` has the trainable tensors under
+//! A checkpoint is a directory of three files. `adapter.safetensors` has the trainable tensors under
 //! `Model::trainable`'s names, in float32, with the prefix in its ejected form
 //! (`prefix.key_values`): predictions are the same, and the file is as small as the adapter.
-//! `adapter.json` has everything needed to use them besides the pretrained model.
+//! `adapter.json` has everything needed to use them besides the pretrained model, and `README.md` is a model card.
 
-use std::collections::BTreeMap;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+mod card;
+mod description;
+pub mod place;
+
 use std::path::{Path, PathBuf};
 
-use autopeft_crds::spec::{FidelitySpec, Metric, TaskSpec, TrainingSpec};
-use autopeft_crds::trial::Method;
-use autopeft_crds::{ModuleOptions, PeftConfiguration};
-use serde::{Deserialize, Serialize};
+use place::{WriteError, as_others, beside, put, write_text};
 
-use crate::encoder::ModelConfig;
+pub use card::{CARD_FILE, Exported, card};
+pub use description::{
+    AdapterDescription, BaseModel, Measured, ModelShape, SearchTrial, TokenizerUse,
+};
+
 use crate::files;
 use crate::model::{Backbone, Model, ModelError};
-use crate::peft::Inserted;
+use crate::nn::NamedTensors;
 use crate::tensor_file::{self, TensorFile, TensorFileError};
 
 /// The description's file name.
@@ -27,75 +29,6 @@ pub const DESCRIPTION_FILE: &str = "adapter.json";
 pub const TENSORS_FILE: &str = "adapter.safetensors";
 /// The version of the format.
 pub const ADAPTER_VERSION: u32 = 1;
-
-/// The content of `adapter.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct AdapterDescription {
-    /// `ADAPTER_VERSION`.
-    pub version: u32,
-    /// The modules.
-    pub configuration: PeftConfiguration,
-    /// How they are built.
-    #[serde(default, skip_serializing_if = "ModuleOptions::is_default")]
-    pub options: ModuleOptions,
-    /// Modules, or the whole model.
-    pub method: Method,
-    /// The model that the adapter belongs to.
-    pub model: ModelShape,
-    /// The task that it was trained on.
-    pub task: TaskSpec,
-    /// The classes in the order of the head's outputs; empty for a regression.
-    pub labels: Vec<String>,
-    /// How much training it had, and the number of validation examples.
-    pub fidelity: FidelitySpec,
-    /// The recipe, with the length that texts are truncated to and the seed of the samples.
-    pub training: TrainingSpec,
-    /// The metric of the score.
-    pub metric: Metric,
-    /// The validation score of these weights.
-    pub score: f64,
-    /// Versions of the software, by name.
-    pub versions: BTreeMap<String, String>,
-}
-
-impl AdapterDescription {
-    /// What is inserted into the model.
-    pub fn inserted(&self) -> Inserted<'_> {
-        Inserted {
-            configuration: &self.configuration,
-            options: &self.options,
-        }
-    }
-}
-
-/// The properties that a model must share with an adapter's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ModelShape {
-    /// `bert` or `roberta`.
-    pub architecture: String,
-    /// L.
-    pub layers: usize,
-    /// H.
-    pub hidden_size: i64,
-    /// Attention heads a layer.
-    pub attention_heads: i64,
-    /// Word pieces.
-    pub vocabulary_size: i64,
-}
-
-impl From<&ModelConfig> for ModelShape {
-    fn from(config: &ModelConfig) -> Self {
-        Self {
-            architecture: config.name.into(),
-            layers: config.layers,
-            hidden_size: config.hidden_size,
-            attention_heads: config.heads,
-            vocabulary_size: config.vocabulary_size,
-        }
-    }
-}
 
 /// Why an adapter cannot be saved, read or used.
 #[derive(Debug, thiserror::Error)]
@@ -143,13 +76,8 @@ pub enum AdapterError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// The directory cannot be written.
-    #[error("{path}: cannot be written: {source}")]
-    Write {
-        /// The file or directory.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// The directory has an adapter already.
     #[error("{path}: already holds an adapter; name a new directory, or give --overwrite")]
     Exists {
@@ -177,7 +105,15 @@ impl Adapter {
     /// # Errors
     /// `adapter.json` is missing, malformed or of another version.
     pub fn open(directory: &Path) -> Result<Self, AdapterError> {
-        let path = directory.join(DESCRIPTION_FILE);
+        Self::open_as(directory, DESCRIPTION_FILE)
+    }
+
+    /// The same with a description of another name.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_as(directory: &Path, file: &str) -> Result<Self, AdapterError> {
+        let path = directory.join(file);
         let text = files::read_json(&path).map_err(|source| AdapterError::Read {
             path: path.clone(),
             source,
@@ -204,6 +140,14 @@ impl Adapter {
         &self.description
     }
 
+    /// All its tensors by their names, float32 on the CPU.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has a value that is not finite.
+    pub fn tensors(&self) -> Result<NamedTensors, AdapterError> {
+        Ok(TensorFile::open(&self.directory.join(TENSORS_FILE))?.read_all()?)
+    }
+
     /// The trained model: the adapter on a backbone that was loaded for the description's method,
     /// with a head of `outputs` outputs. Its prefix is ejected.
     ///
@@ -212,6 +156,14 @@ impl Adapter {
     /// fit; the error names what differs.
     pub fn attach(&self, backbone: &Backbone, outputs: i64) -> Result<Model, AdapterError> {
         self.check_shape(&ModelShape::from(backbone.config()))?;
+        let moved;
+        let backbone = match self.description.first_position {
+            0 => backbone,
+            first => {
+                moved = backbone.counted_from(first.into());
+                &moved
+            }
+        };
         let mut model = Model::new(backbone, self.description.inserted(), outputs, 0)?;
         model.deploy();
         let mut file = TensorFile::open(&self.directory.join(TENSORS_FILE))?;
@@ -269,8 +221,7 @@ impl Adapter {
 }
 
 /// Writes a model's adapter into `directory`; with `overwrite`, in place of an adapter that is there.
-/// The write is atomic: it is written beside its place and renamed. Directory and files
-/// have the modes that the umask leaves.
+/// The write is atomic: it is written beside its place and renamed.
 ///
 /// # Errors
 /// The place cannot be written, the disk is full, or something else is there.
@@ -280,60 +231,31 @@ pub fn save(
     directory: &Path,
     overwrite: bool,
 ) -> Result<(), AdapterError> {
-    let failed = |path: &Path| {
-        let path = path.to_path_buf();
-        move |source| AdapterError::Write { path, source }
-    };
+    save_tensors(&model.deployable(), description, directory, overwrite)
+}
+
+/// The same of tensors by their names in a checkpoint.
+///
+/// # Errors
+/// As `save`.
+pub fn save_tensors(
+    tensors: &NamedTensors,
+    description: &AdapterDescription,
+    directory: &Path,
+    overwrite: bool,
+) -> Result<(), AdapterError> {
     let replaces = check_place(directory, overwrite)?;
     // Removed if anything below fails.
     let new = beside(directory)?;
-    let tensors = new.path().join(TENSORS_FILE);
-    tensor_file::write(&tensors, &model.deployable())?;
-    std::fs::File::open(&tensors)
-        .and_then(|file| file.sync_all())
-        .map_err(failed(&tensors))?;
+    let at = |name: &str| new.path().join(name);
     let text = serde_json::to_string_pretty(description)
-        .map_err(|error| failed(directory)(error.into()))?;
-    let description = new.path().join(DESCRIPTION_FILE);
-    std::fs::File::create(&description)
-        .and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.write_all(b"\n")?;
-            file.sync_all()
-        })
-        .map_err(failed(&description))?;
-    // safetensors makes its file readable by the owner only; this one has the mode of the umask.
-    std::fs::metadata(&description)
-        .and_then(|made| std::fs::set_permissions(&tensors, made.permissions()))
-        .map_err(failed(&tensors))?;
-    // Held until the new one is in place, and removed then.
-    let old = beside(directory)?;
-    if replaces {
-        std::fs::rename(directory, old.path()).map_err(failed(directory))?;
-    }
-    std::fs::rename(new.path(), directory).map_err(failed(directory))?;
-    // It was renamed: there is nothing left to remove.
-    let _ = new.keep();
+        .map_err(|error| place::failed(directory)(error.into()))?;
+    write_text(&at(DESCRIPTION_FILE), &format!("{text}\n"))?;
+    write_text(&at(CARD_FILE), &card(description, None))?;
+    tensor_file::write(&at(TENSORS_FILE), tensors)?;
+    as_others(&at(TENSORS_FILE), &at(DESCRIPTION_FILE))?;
+    put(new, directory, replaces)?;
     Ok(())
-}
-
-/// A temporary directory beside `directory`, whose missing parents are created.
-fn beside(directory: &Path) -> Result<tempfile::TempDir, AdapterError> {
-    let parent = match directory.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    std::fs::create_dir_all(parent)
-        .and_then(|()| {
-            tempfile::Builder::new()
-                .prefix(".adapter-")
-                .permissions(std::fs::Permissions::from_mode(0o777))
-                .tempdir_in(parent)
-        })
-        .map_err(|source| AdapterError::Write {
-            path: parent.into(),
-            source,
-        })
 }
 
 /// Checks, before training, that an adapter can be saved into `directory`.
@@ -342,7 +264,8 @@ fn beside(directory: &Path) -> Result<tempfile::TempDir, AdapterError> {
 /// An adapter is there and may not be replaced, something else is there, or nothing can be written.
 pub fn prepare_place(directory: &Path, overwrite: bool) -> Result<(), AdapterError> {
     check_place(directory, overwrite)?;
-    beside(directory).map(drop)
+    beside(directory)?;
+    Ok(())
 }
 
 /// Whether an adapter would be replaced by one that is saved into `directory`.
@@ -363,13 +286,10 @@ fn holds_an_adapter(directory: &Path) -> Result<bool, AdapterError> {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         Err(source) => {
-            return Err(AdapterError::Write {
-                path: directory.into(),
-                source,
-            });
+            return Err(place::failed(directory)(source).into());
         }
     };
-    let mut found = false;
+    let (mut found, mut has_card) = (false, false);
     for entry in entries {
         let name = entry
             .map_err(|source| AdapterError::Read {
@@ -377,12 +297,20 @@ fn holds_an_adapter(directory: &Path) -> Result<bool, AdapterError> {
                 source,
             })?
             .file_name();
-        if name != DESCRIPTION_FILE && name != TENSORS_FILE {
+        if name == DESCRIPTION_FILE || name == TENSORS_FILE {
+            found = true;
+        } else if name == CARD_FILE {
+            has_card = true;
+        } else {
             return Err(AdapterError::Occupied {
                 path: directory.into(),
             });
         }
-        found = true;
+    }
+    if has_card && !found {
+        return Err(AdapterError::Occupied {
+            path: directory.into(),
+        });
     }
     Ok(found)
 }
