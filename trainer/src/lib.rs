@@ -13,6 +13,7 @@ pub mod fingerprint;
 pub mod head;
 pub mod hub;
 pub mod inspect;
+pub mod interchange;
 pub mod model;
 pub mod nn;
 pub mod peft;

@@ -89,6 +89,11 @@ fn class_weights(text: &str) -> Result<ClassWeights, String> {
 }
 
 impl TaskArguments {
+    /// Whether a task is named.
+    pub(super) fn is_given(&self) -> bool {
+        self.task.is_some()
+    }
+
     pub(super) fn spec(self) -> Result<TaskSpec, Failure> {
         let name = self
             .task

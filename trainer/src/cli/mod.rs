@@ -6,8 +6,10 @@
 mod documents;
 mod environment;
 mod evaluate;
+mod export;
 mod failure;
 mod flags;
+mod import;
 mod inspect;
 mod machine;
 mod options;
@@ -48,6 +50,10 @@ enum Command {
     Train(Box<train::TrainArguments>),
     /// Evaluate a saved adapter on its task's validation examples.
     Evaluate(evaluate::EvaluateArguments),
+    /// Write a saved adapter as a directory that Python's peft or adapters loads.
+    Export(export::ExportArguments),
+    /// Make an adapter of Python's peft or adapters into one that evaluate uses.
+    Import(Box<import::ImportArguments>),
 }
 
 /// Runs the program.
@@ -62,6 +68,8 @@ pub fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Train(arguments) => train::run(*arguments, started),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Import(arguments) => import::run(*arguments),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

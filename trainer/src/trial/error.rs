@@ -9,6 +9,7 @@ use crate::adapter::AdapterError;
 use crate::device::NoGpu;
 use crate::fingerprint::FingerprintError;
 use crate::hub::HubError;
+use crate::interchange::InterchangeError;
 use crate::model::ModelError;
 use crate::reason;
 use crate::task::TaskError;
@@ -49,6 +50,9 @@ pub enum TrialError {
     /// The adapter cannot be saved or read.
     #[error(transparent)]
     Adapter(#[from] AdapterError),
+    /// An adapter cannot be exported or imported.
+    #[error(transparent)]
+    Interchange(#[from] InterchangeError),
     /// Training ended early.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -88,7 +92,8 @@ impl TrialError {
             | Self::Task(_)
             | Self::Tokenize(_)
             | Self::Model(_)
-            | Self::Adapter(_) => FailureReason::BadInput,
+            | Self::Adapter(_)
+            | Self::Interchange(_) => FailureReason::BadInput,
             Self::Train(TrainError::Loss { .. } | TrainError::Prediction { .. })
             | Self::Validation(ValidationError::NotFinite) => FailureReason::NotFinite,
             Self::Train(TrainError::Torch(_) | TrainError::NoMetric(_))

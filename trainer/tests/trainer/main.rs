@@ -13,6 +13,7 @@ mod fidelity;
 mod gpu;
 mod hub;
 mod inputs;
+mod interchange;
 mod kinds;
 mod metrics;
 mod modules;

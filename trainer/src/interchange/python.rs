@@ -1,0 +1,69 @@
+//! What both exporters say about a checkpoint.
+
+use autopeft_crds::Module;
+use autopeft_crds::spec::TaskKind;
+
+use super::content::Content;
+use crate::adapter::Exported;
+use crate::peft::REGISTRY;
+
+/// The layers without modules.
+pub(super) fn layers_left_out(content: &Content) -> Vec<usize> {
+    let bits = content.description.configuration.layers.bits();
+    let without = bits.iter().enumerate().filter(|(_, active)| !**active);
+    without.map(|(layer, _)| layer).collect()
+}
+
+/// A module's name in a checkpoint's names of tensors.
+pub(super) fn tensor_name(module: Module) -> &'static str {
+    let mut rows = REGISTRY.iter();
+    rows.find(|row| row.module == module)
+        .map_or("", |row| row.name)
+}
+
+/// The card's part about an export.
+pub(super) fn exported<'a>(
+    library: &'static str,
+    code: &'a str,
+    notes: &'a [String],
+) -> Exported<'a> {
+    Exported {
+        library,
+        code,
+        notes,
+    }
+}
+
+/// The base model in Python.
+fn model(content: &Content) -> String {
+    let base = content.description.base.as_ref();
+    format!("{:?}", base.map_or("MODEL", |base| base.name.as_str()))
+}
+
+/// Python that loads an export for `adapters`.
+pub(super) fn adapters_code(content: &Content, is_setup: bool) -> String {
+    let load = match is_setup {
+        true => "load_adapter_setup(\"DIR\", set_active=True)",
+        false => "load_adapter(\"DIR\", set_active=True)",
+    };
+    format!(
+        "from adapters import AutoAdapterModel\n\nmodel = AutoAdapterModel.from_pretrained({})\nmodel.{load}",
+        model(content)
+    )
+}
+
+/// Python that loads an export for `peft`.
+pub(super) fn peft_code(content: &Content, outputs: i64) -> String {
+    let base = model(content);
+    let (class, labels) = match content.kind() {
+        TaskKind::MultipleChoice => ("AutoModelForMultipleChoice", String::new()),
+        _ => (
+            "AutoModelForSequenceClassification",
+            format!(", num_labels={outputs}"),
+        ),
+    };
+    format!(
+        "from peft import PeftModel\nfrom transformers import {class}\n\n\
+         model = {class}.from_pretrained({base}{labels})\nmodel = PeftModel.from_pretrained(model, \"DIR\")"
+    )
+}
