@@ -98,8 +98,37 @@ fn metadata(description: &AdapterDescription, exported: Option<Exported<'_>>) ->
         .iter()
         .map(|metric| format!("- {metric}\n"))
         .collect();
-    let _ = writeln!(yaml, "metrics:\n{}---", metrics.concat());
+    let _ = writeln!(
+        yaml,
+        "metrics:\n{}{}---",
+        metrics.concat(),
+        results(description)
+    );
     yaml
+}
+
+/// The measurements as the hub reads them.
+fn results(description: &AdapterDescription) -> String {
+    let Some(measured) = &description.measured else {
+        return String::new();
+    };
+    let task = task_name(description);
+    let data = data_set(&description.task).unwrap_or_else(|| "custom".into());
+    let metrics = measured.metrics.iter();
+    let metrics = metrics.map(|(metric, value)| {
+        let (kind, name) = (hub_name(*metric), metric.label());
+        json!({"type": kind, "name": name, "value": value})
+    });
+    let results = json!([{
+        "name": "autopeft",
+        "results": [{
+            "task": {"type": "text-classification"},
+            "dataset": {"type": data, "name": task, "split": "validation"},
+            "metrics": metrics.collect::<Vec<_>>(),
+        }],
+    }]);
+    // JSON is YAML.
+    format!("model-index: {results}\n")
 }
 
 /// One sentence.

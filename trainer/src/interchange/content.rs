@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
-use autopeft_crds::Module;
+use autopeft_crds::options::{Ia3Options, LoraOptions, PrefixOptions};
 use autopeft_crds::spec::TaskKind;
 use autopeft_crds::trial::Method;
+use autopeft_crds::{Module, ModuleOptions};
 use tch::Tensor;
 
 use super::InterchangeError;
 use super::written::DESCRIPTION;
-use crate::adapter::{Adapter, AdapterDescription};
+use crate::adapter::{Adapter, AdapterDescription, ModelShape};
+use crate::encoder::ModelConfig;
 use crate::nn::NamedTensors;
 
 /// A checkpoint's description and tensors.
@@ -40,7 +42,36 @@ impl Content {
             tensors,
         };
         content.tensor("head.output.weight")?;
+        content.check_options();
         Ok(content)
+    }
+
+    /// Names every option: a new one does not compile before both exporters, which ignore what they do not know, say
+    /// what becomes of it.
+    fn check_options(&self) {
+        let ModuleOptions {
+            lora:
+                LoraOptions {
+                    matrices: _,
+                    alpha: _,
+                    rank_stabilized: _,
+                },
+            ia3: Ia3Options { feed_forward: _ },
+            prefix: PrefixOptions { width: _ },
+            gated: _,
+        } = &self.description.options;
+    }
+
+    /// Refuses a base model of another shape.
+    pub(super) fn check_model(&self, config: &ModelConfig) -> Result<(), InterchangeError> {
+        let found = ModelShape::from(config);
+        match found == self.description.model {
+            true => Ok(()),
+            false => Err(InterchangeError::Refused(format!(
+                "the model is another than the adapter's: it is {found:?}, and the adapter belongs to {:?}",
+                self.description.model
+            ))),
+        }
     }
 
     pub(super) fn tensor(&self, name: &str) -> Result<&Tensor, InterchangeError> {

@@ -107,6 +107,17 @@ struct Reading<'a> {
     name: String,
     /// By which a bottleneck's output is multiplied.
     times: f64,
+    /// Whether α of a LoRA by itself had no effect when it was trained.
+    has_faulty_scale: bool,
+}
+
+/// Before 1.1.0, `adapters` scaled LoRA by 1 whatever its α was; since then it reads such a LoRA with α = r.
+fn has_faulty_scale(version: &str) -> bool {
+    let numbers = version.strip_prefix("adapters.").map(|version| {
+        let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
+        (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+    });
+    numbers.is_some_and(|numbers: (u32, u32)| numbers < (1, 1))
 }
 
 fn adapter(
@@ -134,14 +145,17 @@ fn adapter(
         base,
         name: config.text("name").to_owned(),
         times,
+        has_faulty_scale: false,
     };
     let Some(own) = config.get("config") else {
         return Err(config.wrong("config", "an adapter's configuration"));
     };
     let own = config.inner(own)?;
+    reading.has_faulty_scale = has_faulty_scale(config.text("version"));
     match own.text("architecture") {
         "union" => {
             let several = own.get("configs").and_then(Value::as_array);
+            reading.has_faulty_scale = false;
             for one in several.map(Vec::as_slice).unwrap_or_default() {
                 reading.module(&own.inner(one)?)?;
             }
@@ -361,7 +375,10 @@ impl Reading<'_> {
         let matrices =
             matrices.ok_or_else(|| config.wrong("attn_matrices", "some of q, k and v"))?;
         let rank = config.whole("r")?;
-        let factor = self.parts.scale_lora(config.number("alpha")?, rank, false);
+        let factor = match self.has_faulty_scale {
+            true => self.parts.scale_lora(rank.into(), rank, false),
+            false => self.parts.scale_lora(config.number("alpha")?, rank, false),
+        };
         let layers = self.layers(config);
         let hidden = self.base.config.hidden_size;
         for layer in &layers {
@@ -456,24 +473,13 @@ fn head(
             config.only("activation_function", "tanh", "tanh")?;
             (dense(1), dense(4))
         }
-        (1, true) => (pooler(base).map(|[weight, bias]| (weight, bias)), dense(1)),
+        (1, true) => (pooler(base), dense(1)),
         _ => return Err(config.wrong("layers", "2 without pooler, or 1 on the pooler")),
     };
     let (Some(inner), Some(output)) = (inner, output) else {
         return Err(parts.refused("its head, or the pooler that it reads, lacks a dense layer"));
     };
-    let hidden = base.config.hidden_size;
-    let outputs = output.0.size()[0];
-    for (name, (weight, bias), rows) in [("dense", inner, hidden), ("output", output, outputs)] {
-        if weight.size() != [rows, hidden] || bias.size() != [rows] {
-            return Err(parts.refused(format!(
-                "its head's {name} layer has another width than the model"
-            )));
-        }
-        parts.push(format!("head.{name}.weight"), weight);
-        parts.push(format!("head.{name}.bias"), bias);
-    }
-    Ok((labels(&config), outputs))
+    Ok((labels(&config), parts.head(inner, output, base)?))
 }
 
 /// The classes by their numbers; none where the head numbers them as the library does by itself.

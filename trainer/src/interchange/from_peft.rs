@@ -108,10 +108,7 @@ fn head(parts: &mut Parts, tensors: &mut Tensors, base: Base<'_>) -> Result<i64,
     let (inner, output) = match (in_classifier, dense("classifier")) {
         (Some((inner, output)), None) => (Some(inner), Some(output)),
         // A pooler that was not saved is the base model's own.
-        (_, output) => (
-            pooled.or_else(|| pooler(base).map(|[weight, bias]| (weight, bias))),
-            output,
-        ),
+        (_, output) => (pooled.or_else(|| pooler(base)), output),
     };
     let Some(output) = output else {
         return Err(parts.refused(
@@ -123,18 +120,7 @@ fn head(parts: &mut Parts, tensors: &mut Tensors, base: Base<'_>) -> Result<i64,
             "its head reads the pooler, which neither the adapter nor the base model's file has",
         ));
     };
-    let hidden = base.config.hidden_size;
-    let outputs = output.0.size()[0];
-    for (name, (weight, bias), rows) in [("dense", inner, hidden), ("output", output, outputs)] {
-        if weight.size() != [rows, hidden] || bias.size() != [rows] {
-            return Err(parts.refused(format!(
-                "its head's {name} layer has another width than the model"
-            )));
-        }
-        parts.push(format!("head.{name}.weight"), weight);
-        parts.push(format!("head.{name}.bias"), bias);
-    }
-    Ok(outputs)
+    parts.head(inner, output, base)
 }
 
 /// The layer and the rest of a name in the encoder's layers.

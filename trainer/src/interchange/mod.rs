@@ -95,6 +95,9 @@ pub fn export(
     base: Option<Base<'_>>,
     directory: &Path,
 ) -> Result<(), InterchangeError> {
+    if let Some(base) = base {
+        content.check_model(base.config)?;
+    }
     let written = match library {
         Library::Peft => to_peft::written(content, base)?,
         Library::Adapters => to_adapters::written(content)?,

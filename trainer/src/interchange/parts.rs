@@ -11,6 +11,9 @@ use super::{Base, Inserted, InterchangeError};
 use crate::nn::NamedTensors;
 use crate::tensor_file::TensorFile;
 
+/// A dense layer's weight and bias.
+pub(super) type Dense = (Tensor, Tensor);
+
 /// Modules with their layers, and tensors by their names in a checkpoint.
 #[derive(Debug)]
 pub(super) struct Parts {
@@ -89,6 +92,28 @@ impl Parts {
         self.tensors.push((name, tensor));
     }
 
+    /// Adds the head, two dense layers; gives the number of its outputs.
+    pub(super) fn head(
+        &mut self,
+        inner: Dense,
+        output: Dense,
+        base: Base<'_>,
+    ) -> Result<i64, InterchangeError> {
+        let hidden = base.config.hidden_size;
+        let outputs = output.0.size()[0];
+        for (name, (weight, bias), rows) in [("dense", inner, hidden), ("output", output, outputs)]
+        {
+            if weight.size() != [rows, hidden] || bias.size() != [rows] {
+                return Err(self.refused(format!(
+                    "its head's {name} layer has another width than the model"
+                )));
+            }
+            self.push(format!("head.{name}.weight"), weight);
+            self.push(format!("head.{name}.bias"), bias);
+        }
+        Ok(outputs)
+    }
+
     /// How LoRA is scaled: α as it is if it is one of this program's, else a factor for B beside a scale of 1.
     pub(super) fn scale_lora(&mut self, alpha: f64, rank: u32, stabilized: bool) -> f64 {
         let range = limits::LORA_ALPHA;
@@ -150,8 +175,8 @@ impl Parts {
     }
 }
 
-/// A dense layer's weight and bias of the base model's own checkpoint, which an encoder does not have: its pooler.
-pub(super) fn pooler(base: Base<'_>) -> Option<[Tensor; 2]> {
+/// The pooler of the base model's own checkpoint, which an encoder does not have.
+pub(super) fn pooler(base: Base<'_>) -> Option<Dense> {
     let mut file = TensorFile::open(&base.folder.join("model.safetensors")).ok()?;
     let hidden = base.config.hidden_size;
     let names = file.names();
@@ -163,5 +188,5 @@ pub(super) fn pooler(base: Base<'_>) -> Option<[Tensor; 2]> {
         })?;
         file.read(name, shape).ok()
     };
-    Some([part("weight", &[hidden, hidden])?, part("bias", &[hidden])?])
+    Some((part("weight", &[hidden, hidden])?, part("bias", &[hidden])?))
 }

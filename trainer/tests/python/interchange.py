@@ -12,6 +12,7 @@ import json
 import pathlib
 import sys
 
+import huggingface_hub
 import torch
 import transformers
 
@@ -79,12 +80,15 @@ def made_by_peft(base, architecture):
         "prefix with a network": peft.PrefixTuningConfig(
             task_type="SEQ_CLS", num_virtual_tokens=3, prefix_projection=True, encoder_hidden_size=8),
     }
-    for name, config in configs.items():
+    for number, (name, config) in enumerate(configs.items()):
         torch.manual_seed(7)
         model = transformers.AutoModelForSequenceClassification.from_pretrained(base, num_labels=3)
         model = peft.get_peft_model(model, config)
         disturb(model)
-        yield name, model, lambda folder, model=model: model.save_pretrained(folder)
+        # Both kinds of files.
+        safe = number % 2 == 0
+        yield name, model, lambda folder, model=model, safe=safe: model.save_pretrained(
+            folder, safe_serialization=safe)
 
 
 def made_by_adapters(base, _):
@@ -110,7 +114,10 @@ def made_by_adapters(base, _):
         model.add_classification_head("mine", num_labels=3, id2label={0: "a", 1: "b", 2: "c"})
         model.train_adapter("mine")
         disturb(model)
-        yield name, model, lambda folder, model=model: model.save_adapter(str(folder), "mine", with_head=True)
+        # The library cannot save a prefix as safetensors.
+        safe = name in ["serial adapter", "LoRA"]
+        yield name, model, lambda folder, model=model, safe=safe: model.save_adapter(
+            str(folder), "mine", with_head=True, use_safetensors=safe)
 
 
 def main():
@@ -120,6 +127,8 @@ def main():
     load, make = {"peft": (load_peft, made_by_peft), "adapters": (load_adapters, made_by_adapters)}[library]
     failed = False
     for case in cases["exported"]:
+        card = huggingface_hub.ModelCard.load(pathlib.Path(case["folder"]) / "README.md").data
+        assert card.library_name == library and card.license == "unknown" and "autopeft" in card.tags, card
         found = logits(load(case), case["batch"], case["choices"])
         difference = (found.flatten() - torch.tensor(case["logits"])).abs().max().item()
         print(f"| {case['name']} | {case['architecture']} | {library} | to Python | {difference:.1e} |")

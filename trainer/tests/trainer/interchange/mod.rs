@@ -287,6 +287,25 @@ impl Place {
             library.name()
         );
         assert!(difference <= TOLERANCE, "{name}, {}", self.name);
+        let content = Content {
+            description: AdapterDescription {
+                configuration: imported.inserted.configuration.clone(),
+                options: imported.inserted.options.clone(),
+                first_position: imported.inserted.first_position,
+                ..description(&Case::new(&json!({})), "111", base.config())
+            },
+            tensors: imported.tensors,
+        };
+        let again = Path::new(folder).with_extension("again");
+        export(&content, library, Some(at), &again)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let again = import(&again, at).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let again = predictions(&again.tensors, &again.inserted, &base, 3, &self.batch);
+        assert!(
+            largest(&found, &again) <= TOLERANCE,
+            "{name}, {}: exported again",
+            self.name
+        );
     }
 }
 
