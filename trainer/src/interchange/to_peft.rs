@@ -67,9 +67,19 @@ pub(super) fn written(
     written.json(CONFIG, &config);
     written.json(DESCRIPTION, &json!(content.description));
     let code = python::peft_code(content, content.outputs()?);
+    let mut notes = Vec::new();
+    if saved.contains(&"position_embeddings") {
+        notes.push(format!(
+            "Texts may have {} tokens fewer than the model has positions: the prefix counts, too.",
+            content.size(Module::Prefix)
+        ));
+    }
+    if modules == [Module::BitFit] {
+        notes.push("What was trained are biases; the LoRA beside them is zero.".into());
+    }
     written.card(card(
         &content.description,
-        Some(python::exported("peft", &code, &[])),
+        Some(python::exported("peft", &code, &notes)),
     ));
     written.safetensors(WEIGHTS, tensors);
     Ok(written)
