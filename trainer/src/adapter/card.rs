@@ -7,7 +7,7 @@ use autopeft_crds::spec::{Metric, TaskName, TaskSpec};
 use autopeft_crds::trial::Method;
 use serde_json::json;
 
-use super::description::{AdapterDescription, Measured};
+use super::description::AdapterDescription;
 
 /// The card's file name.
 pub const CARD_FILE: &str = "README.md";
@@ -32,9 +32,7 @@ pub fn card(description: &AdapterDescription, exported: Option<Exported<'_>>) ->
     // Writing to a text does not fail.
     let _ = writeln!(card, "\n# {task} on {name}\n");
     let _ = writeln!(card, "{}\n", about(description));
-    if let Some(row) = row(description) {
-        card.push_str(&row);
-    }
+    card.push_str(&row(description));
     card.push_str(&facts(description));
     card.push_str("\n## How to use it\n\n");
     match exported {
@@ -161,21 +159,21 @@ fn about(description: &AdapterDescription) -> String {
 }
 
 /// The row of a search's front: score, parameters and configuration.
-fn row(description: &AdapterDescription) -> Option<String> {
-    let Measured {
-        parameters,
-        parameters_percent,
-        ..
-    } = description.measured.as_ref()?;
+fn row(description: &AdapterDescription) -> String {
     let label = description.metric.label();
-    let score = description
-        .score
-        .map_or("unknown".into(), |score| format!("{score:.4}"));
-    Some(format!(
+    let unknown = || "unknown".to_owned();
+    let score = description.score.map(|score| format!("{score:.4}"));
+    let measured = description.measured.as_ref();
+    let parameters = measured.map(|measured| measured.parameters.to_string());
+    let percent = measured.map(|measured| format!("{:.4}", measured.parameters_percent));
+    format!(
         "| {label} | parameters | % of the model | configuration |\n| --- | --- | --- | --- |\n\
-         | {score} | {parameters} | {parameters_percent:.4} | `{}` |\n\n",
+         | {} | {} | {} | `{}` |\n\n",
+        score.unwrap_or_else(unknown),
+        parameters.unwrap_or_else(unknown),
+        percent.unwrap_or_else(unknown),
         description.configuration
-    ))
+    )
 }
 
 fn facts(description: &AdapterDescription) -> String {

@@ -1,12 +1,13 @@
 //! The files of an export, written as a whole.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::{InterchangeError, torch_file};
 use crate::adapter::CARD_FILE;
-use crate::adapter::place::{as_others, beside, put, write_text};
+use crate::adapter::place::{as_others, beside, failed, put, write_text};
 use crate::nn::NamedTensors;
 use crate::tensor_file;
 
@@ -48,7 +49,9 @@ impl Written {
     pub(super) fn put(&self, directory: &Path) -> Result<(), InterchangeError> {
         let is_taken = match std::fs::read_dir(directory) {
             Ok(mut entries) => entries.next().is_some(),
-            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            Err(error) if error.kind() == ErrorKind::NotADirectory => true,
+            Err(error) => return Err(failed(directory)(error).into()),
         };
         if is_taken {
             return Err(InterchangeError::Occupied(directory.into()));

@@ -158,7 +158,7 @@ pub fn describe(
     let of_a_search = !identity.search_uid.is_empty();
     Ok(AdapterDescription {
         version: ADAPTER_VERSION,
-        configuration: request.configuration.clone().canonical(),
+        configuration: prepared.model.configuration().clone(),
         options: request.options.clone(),
         method: request.method,
         model: ModelShape::from(config),
@@ -176,7 +176,7 @@ pub fn describe(
         training: request.training.clone(),
         metric: prepared.data.metric,
         score: Some(measured.score),
-        measured: Some(measured_of(request, config, measured)),
+        measured: Some(measured_of(request, &prepared.model, measured)),
         search: of_a_search.then(|| SearchTrial {
             uid: identity.search_uid.clone(),
             trial: identity.trial,
@@ -187,16 +187,12 @@ pub fn describe(
 }
 
 /// The measurements that an adapter keeps: those of its own epoch, and the cost as a search counts it.
-fn measured_of(
-    request: &TrialRequest,
-    config: &ModelConfig,
-    measured: &TrialMeasurements,
-) -> Measured {
+fn measured_of(request: &TrialRequest, model: &Model, measured: &TrialMeasurements) -> Measured {
+    let (config, configuration) = (model.config(), model.configuration());
     let shape = request.options.shape(Shape {
         feed_forward: u32::try_from(config.feed_forward_size).unwrap_or(u32::MAX),
         ..Shape::from(u32::try_from(config.hidden_size).unwrap_or(u32::MAX))
     });
-    let configuration = &request.configuration;
     let backbone = config.backbone_parameters();
     let (parameters, parameters_percent) = match request.method {
         Method::FullFineTuning => (backbone, 100.0),
