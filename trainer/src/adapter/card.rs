@@ -153,6 +153,7 @@ fn about(description: &AdapterDescription) -> String {
     };
     let source = match &description.search {
         Some(search) => format!("trial {} of search {}", search.trial, search.uid),
+        None if description.score.is_none() => "trained by another program".to_owned(),
         None => "trained by itself".to_owned(),
     };
     format!("An adapter of [AutoPEFT](https://arxiv.org/abs/2301.12132) ({source}): {what}.")
@@ -163,9 +164,9 @@ fn row(description: &AdapterDescription) -> String {
     let label = description.metric.label();
     let unknown = || "unknown".to_owned();
     let score = description.score.map(|score| format!("{score:.4}"));
-    let measured = description.measured.as_ref();
-    let parameters = measured.map(|measured| measured.parameters.to_string());
-    let percent = measured.map(|measured| format!("{:.4}", measured.parameters_percent));
+    let cost = description.cost.as_ref();
+    let parameters = cost.map(|cost| cost.parameters.to_string());
+    let percent = cost.map(|cost| format!("{:.4}", cost.percent));
     format!(
         "| {label} | parameters | % of the model | configuration |\n| --- | --- | --- | --- |\n\
          | {} | {} | {} | `{}` |\n\n",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use autopeft_crds::spec::{FidelitySpec, Metric, Padding, TaskSpec, TrainingSpec};
 use autopeft_crds::trial::Method;
-use autopeft_crds::{ModuleOptions, PeftConfiguration};
+use autopeft_crds::{ModuleOptions, PeftConfiguration, Shape};
 use serde::{Deserialize, Serialize};
 
 use crate::encoder::ModelConfig;
@@ -48,6 +48,9 @@ pub struct AdapterDescription {
     /// The validation score of these weights; unknown for an adapter that another program trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
+    /// The cost of the configuration, as a search counts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
     /// What else was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
@@ -91,14 +94,20 @@ pub struct TokenizerUse {
     pub notes: Vec<String>,
 }
 
+/// The cost of a configuration in its model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Cost {
+    /// Parameters of the modules, biases, gates and head left out.
+    pub parameters: u64,
+    /// The same in percent of the model's.
+    pub percent: f64,
+}
+
 /// What a training measured, beside its score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Measured {
-    /// The cost of the configuration, as a search counts it.
-    pub parameters: u64,
-    /// The same in percent of the base model's.
-    pub parameters_percent: f64,
     /// Parameters that were trained, head and reparametrisation included.
     pub trained_parameters: u64,
     /// Parameters that the adapter adds at inference, biases included, head left out.
@@ -155,6 +164,33 @@ impl From<&ModelConfig> for ModelShape {
             hidden_size: config.hidden_size,
             attention_heads: config.heads,
             vocabulary_size: config.vocabulary_size,
+        }
+    }
+}
+
+impl Cost {
+    /// The cost of modules, or, without them, of every weight.
+    pub fn new(
+        method: Method,
+        configuration: &PeftConfiguration,
+        options: &ModuleOptions,
+        model: &ModelConfig,
+    ) -> Self {
+        let all = model.backbone_parameters();
+        if method == Method::FullFineTuning {
+            return Self {
+                parameters: all,
+                percent: 100.0,
+            };
+        }
+        let width = |width: i64| u32::try_from(width).unwrap_or(u32::MAX);
+        let shape = options.shape(Shape {
+            feed_forward: width(model.feed_forward_size),
+            ..Shape::from(width(model.hidden_size))
+        });
+        Self {
+            parameters: configuration.parameters(shape),
+            percent: configuration.parameters_percent(shape, all),
         }
     }
 }

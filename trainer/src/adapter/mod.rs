@@ -15,7 +15,7 @@ use place::{WriteError, as_others, beside, put, write_text};
 
 pub use card::{CARD_FILE, Exported, card};
 pub use description::{
-    AdapterDescription, BaseModel, Measured, ModelShape, SearchTrial, TokenizerUse,
+    AdapterDescription, BaseModel, Cost, Measured, ModelShape, SearchTrial, TokenizerUse,
 };
 
 use crate::files;

@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::flags::TaskArguments;
 use super::progress;
 use crate::adapter::{
-    self, ADAPTER_VERSION, AdapterDescription, BaseModel, ModelShape, TokenizerUse,
+    self, ADAPTER_VERSION, AdapterDescription, BaseModel, Cost, ModelShape, TokenizerUse,
 };
 use crate::encoder::ModelConfig;
 use crate::interchange::{self, Base, Imported};
@@ -96,6 +96,9 @@ fn describe(
     let fingerprint = trial::model_fingerprint(base.folder, facts.follows_settings);
     let fingerprint = fingerprint.map_err(TrialError::from)?;
     let parameters = base.config.backbone_parameters();
+    let inserted = &imported.inserted;
+    let (configuration, options) = (&inserted.configuration, &inserted.options);
+    let cost = Cost::new(Method::Peft, configuration, options, base.config);
     Ok(AdapterDescription {
         version: ADAPTER_VERSION,
         configuration: imported.inserted.configuration.clone(),
@@ -115,6 +118,7 @@ fn describe(
         }),
         fidelity: exported.map_or_else(FidelitySpec::default, |exported| exported.fidelity.clone()),
         training,
+        cost: Some(cost),
         score: exported.and_then(|exported| exported.score),
         measured: exported.and_then(|exported| exported.measured.clone()),
         search: exported.and_then(|exported| exported.search.clone()),

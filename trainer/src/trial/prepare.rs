@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
-use autopeft_crds::shape::Shape;
-use autopeft_crds::trial::{Method, TrialMeasurements, TrialRequest};
+use autopeft_crds::trial::{TrialMeasurements, TrialRequest};
 use tch::{Device, Kind as Number, Tensor};
 
 use super::check::check;
@@ -14,7 +13,8 @@ use super::error::TrialError;
 use super::inputs::{Inputs, TokenizerFacts, text_encoder};
 use super::places::{Places, model_fingerprint};
 use crate::adapter::{
-    ADAPTER_VERSION, AdapterDescription, BaseModel, Measured, ModelShape, SearchTrial, TokenizerUse,
+    ADAPTER_VERSION, AdapterDescription, BaseModel, Cost, Measured, ModelShape, SearchTrial,
+    TokenizerUse,
 };
 use crate::device;
 use crate::encoder::ModelConfig;
@@ -154,11 +154,13 @@ pub fn describe(
     let config = prepared.model.config();
     let fingerprint = model_fingerprint(folder, tokenizer.follows_settings)?;
     let backbone = config.backbone_parameters();
+    let configuration = prepared.model.configuration();
+    let cost = Cost::new(request.method, configuration, &request.options, config);
     let identity = &request.identity;
     let of_a_search = !identity.search_uid.is_empty();
     Ok(AdapterDescription {
         version: ADAPTER_VERSION,
-        configuration: prepared.model.configuration().clone(),
+        configuration: configuration.clone(),
         options: request.options.clone(),
         method: request.method,
         model: ModelShape::from(config),
@@ -176,7 +178,8 @@ pub fn describe(
         training: request.training.clone(),
         metric: prepared.data.metric,
         score: Some(measured.score),
-        measured: Some(measured_of(request, &prepared.model, measured)),
+        cost: Some(cost),
+        measured: Some(measured_of(measured)),
         search: of_a_search.then(|| SearchTrial {
             uid: identity.search_uid.clone(),
             trial: identity.trial,
@@ -186,26 +189,11 @@ pub fn describe(
     })
 }
 
-/// The measurements that an adapter keeps: those of its own epoch, and the cost as a search counts it.
-fn measured_of(request: &TrialRequest, model: &Model, measured: &TrialMeasurements) -> Measured {
-    let (config, configuration) = (model.config(), model.configuration());
-    let shape = request.options.shape(Shape {
-        feed_forward: u32::try_from(config.feed_forward_size).unwrap_or(u32::MAX),
-        ..Shape::from(u32::try_from(config.hidden_size).unwrap_or(u32::MAX))
-    });
-    let backbone = config.backbone_parameters();
-    let (parameters, parameters_percent) = match request.method {
-        Method::FullFineTuning => (backbone, 100.0),
-        Method::Peft => (
-            configuration.parameters(shape),
-            configuration.parameters_percent(shape, backbone),
-        ),
-    };
+/// The measurements that an adapter keeps: those of its own epoch.
+fn measured_of(measured: &TrialMeasurements) -> Measured {
     let mut epochs = measured.epochs.iter();
     let best = epochs.find(|epoch| epoch.epoch == measured.best_epoch);
     Measured {
-        parameters,
-        parameters_percent,
         trained_parameters: measured.trained_parameters,
         deployed_parameters: measured.deployed_parameters,
         best_epoch: measured.best_epoch,

@@ -32,6 +32,7 @@ fn description(backbone: &Backbone, configuration: &PeftConfiguration) -> Adapte
         base: None,
         first_position: 0,
         tokenizer: None,
+        cost: None,
         measured: None,
         search: None,
         license: None,

@@ -144,7 +144,7 @@ fn a_folder_says_what_it_is() {
     assert_eq!(description["tokenizer"]["maxLength"], 16);
     assert_eq!(description["license"], "apache-2.0");
     let measured = &description["measured"];
-    assert_eq!(measured["parameters"], 2 * 2 * 4 * 16);
+    assert_eq!(description["cost"]["parameters"], 2 * 2 * 4 * 16);
     assert!(measured["metrics"]["Accuracy"].is_number());
     let card = read(&own, "README.md");
     let (metadata, rest) = card.split_at(card.find("\n---\n").expect("metadata"));
@@ -158,7 +158,7 @@ fn a_folder_says_what_it_is() {
         assert!(metadata.contains(line), "{line}: {metadata}");
     }
     let score = description["score"].as_f64().expect("a score");
-    let percent = measured["parametersPercent"].as_f64().expect("a number");
+    let percent = description["cost"]["percent"].as_f64().expect("a number");
     let configuration = Adapter::open(&own)
         .expect("an adapter")
         .description()
@@ -199,7 +199,7 @@ fn folders_of_0_1_0_are_evaluated_and_exported() {
         let file = own.join("adapter.json");
         let mut description: Value =
             serde_json::from_str(&read(&own, "adapter.json")).expect("JSON");
-        for field in ["base", "tokenizer", "measured", "license"] {
+        for field in ["base", "tokenizer", "cost", "measured", "license"] {
             description
                 .as_object_mut()
                 .expect("an object")
