@@ -10,18 +10,15 @@ use autopeft_crds::options::{Ia3Site, Matrices, Matrix};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
+use super::bottleneck::BOTTLENECKS;
 use super::fields::Fields;
-use super::parts::{Parts, pooler};
-use super::to_adapters::{
-    HEAD_CONFIG, HEAD_WEIGHTS, NAME, PARALLEL, PARALLEL_SCALE, SERIAL, SETUP, WEIGHTS, composition,
-};
+use super::parts::Parts;
+use super::python::tensor_name;
+use super::to_adapters::{NAME, PARALLEL, SERIAL, SETUP, WEIGHTS, composition};
 use super::written::CONFIG;
-use super::{Base, Imported, InterchangeError, Library, torch_file};
-use crate::nn::NamedTensors;
-use crate::tensor_file::TensorFile;
+use super::{Base, Imported, InterchangeError, Library, head, torch_file};
 
 const SAFE_WEIGHTS: &str = "adapter.safetensors";
-const SAFE_HEAD_WEIGHTS: &str = "model_head.safetensors";
 
 /// Reads a directory with one adapter.
 pub(super) fn single(
@@ -31,7 +28,7 @@ pub(super) fn single(
 ) -> Result<Imported, InterchangeError> {
     let mut parts = Parts::new(directory.into());
     adapter(directory, &config, &mut parts, base, 1.0)?;
-    let (labels, outputs) = head(directory, &mut parts, base)?;
+    let (labels, outputs) = head::read(directory, &mut parts, base)?;
     finish(parts, base, labels, outputs)
 }
 
@@ -54,7 +51,7 @@ pub(super) fn setup(directory: &Path, base: Base<'_>) -> Result<Imported, Interc
         let config = Fields::read(&folder.join(CONFIG))?;
         adapter(&folder, &config, &mut parts, base, times)?;
     }
-    let (labels, outputs) = head(&directory.join(NAME), &mut parts, base)?;
+    let (labels, outputs) = head::read(&directory.join(NAME), &mut parts, base)?;
     finish(parts, base, labels, outputs)
 }
 
@@ -88,15 +85,6 @@ fn fusion_is_even(folder: &Path, parts: &Parts) -> Result<(), InterchangeError> 
             "its AdapterFusion was trained; this program adds up what both adapters compute",
         )),
     }
-}
-
-/// The tensors of a folder, in either file.
-fn tensors(folder: &Path, safe: &str, torch: &str) -> Result<NamedTensors, InterchangeError> {
-    let safe = folder.join(safe);
-    Ok(match safe.is_file() {
-        true => TensorFile::open(&safe)?.read_all()?,
-        false => torch_file::read(&folder.join(torch))?,
-    })
 }
 
 /// An adapter that is being read: its tensors by their names without the architecture's prefix.
@@ -134,7 +122,7 @@ fn adapter(
         base.config.hidden_size,
     )?;
     let prefix = format!("{}.", base.config.name);
-    let all = tensors(folder, SAFE_WEIGHTS, WEIGHTS)?.into_iter();
+    let all = torch_file::either(folder, SAFE_WEIGHTS, WEIGHTS)?.into_iter();
     let all = all.map(|(name, tensor)| match name.strip_prefix(prefix.as_str()) {
         Some(rest) => (rest.to_owned(), tensor),
         None => (name, tensor),
@@ -224,11 +212,18 @@ impl Reading<'_> {
     }
 
     fn bottleneck(&mut self, config: &Fields) -> Result<(), InterchangeError> {
-        let is_parallel = config.is_true("is_parallel");
+        let (is_parallel, is_normed) = (
+            config.is_true("is_parallel"),
+            config.is_true("original_ln_before"),
+        );
+        let mut rows = BOTTLENECKS.iter();
+        let row = rows.find(|row| (row.is_parallel, row.is_normed) == (is_parallel, is_normed));
+        let Some(row) = row else {
+            return Err(config.wrong("original_ln_before", &(!is_normed).to_string()));
+        };
         for (field, usual, expected) in [
             ("mh_adapter", false, false),
             ("output_adapter", false, true),
-            ("original_ln_before", false, !is_parallel),
             ("original_ln_after", true, true),
             ("ln_before", false, false),
             ("ln_after", false, false),
@@ -236,9 +231,9 @@ impl Reading<'_> {
         ] {
             config.only(field, usual, expected)?;
         }
-        config.only("non_linearity", "", "relu")?;
+        config.only("non_linearity", "", row.activation)?;
         config.only("inv_adapter", Value::Null, Value::Null)?;
-        if !is_parallel {
+        if is_normed {
             config.only("residual_before_ln", true, true)?;
         }
         let gated = config.is_true("use_gating");
@@ -246,17 +241,13 @@ impl Reading<'_> {
             None => 1.0,
             Some(_) => config.number("scaling")?,
         };
-        let (module, own, scale) = match is_parallel {
-            false => (Module::SerialAdapter, "serial_adapter", 1.0),
-            true => (Module::ParallelAdapter, "parallel_adapter", PARALLEL_SCALE),
-        };
-        if is_parallel && gated {
-            return Err(config.wrong("use_gating", "a parallel adapter without a gate"));
-        }
-        if !is_parallel {
+        let (module, own) = (row.module, tensor_name(row.module));
+        if module == Module::SerialAdapter {
             self.parts.gate(module, gated);
+        } else if gated {
+            return Err(config.wrong("use_gating", "false, but for the serial adapter"));
         }
-        let factor = scaling * self.times / scale;
+        let factor = scaling * self.times / row.scale;
         let layers = self.layers(config);
         let hidden = self.base.config.hidden_size;
         let mut sizes = BTreeSet::new();
@@ -431,64 +422,4 @@ impl Reading<'_> {
         }
         self.parts.module(Module::Ia3, 1, layers)
     }
-}
-
-/// Takes the head; gives its classes and the number of its outputs.
-fn head(
-    folder: &Path,
-    parts: &mut Parts,
-    base: Base<'_>,
-) -> Result<(Vec<String>, i64), InterchangeError> {
-    let file = folder.join(HEAD_CONFIG);
-    if !file.is_file() {
-        return Err(parts
-            .refused("it has no head; save it by model.save_adapter(DIR, NAME, with_head=True)"));
-    }
-    let described = Fields::read(&file)?;
-    let config = match described.get("config") {
-        Some(config) => described.inner(config)?,
-        None => return Err(described.wrong("config", "the head of an AutoAdapterModel")),
-    };
-    let kinds = [
-        "classification",
-        "multilabel_classification",
-        "multiple_choice",
-    ];
-    if !kinds.contains(&config.text("head_type")) {
-        return Err(config.wrong("head_type", &kinds.join(" or ")));
-    }
-    config.only("bias", true, true)?;
-    let name = described.text("name");
-    let mut tensors: BTreeMap<String, Tensor> = tensors(folder, SAFE_HEAD_WEIGHTS, HEAD_WEIGHTS)?
-        .into_iter()
-        .collect();
-    let mut dense = |place: u32| {
-        let [weight, bias] =
-            ["weight", "bias"].map(|part| tensors.remove(&format!("heads.{name}.{place}.{part}")));
-        weight.zip(bias)
-    };
-    let uses_pooler = config.is_true("use_pooler");
-    let (inner, output) = match (config.whole("layers")?, uses_pooler) {
-        (2, false) => {
-            config.only("activation_function", "tanh", "tanh")?;
-            (dense(1), dense(4))
-        }
-        (1, true) => (pooler(base), dense(1)),
-        _ => return Err(config.wrong("layers", "2 without pooler, or 1 on the pooler")),
-    };
-    let (Some(inner), Some(output)) = (inner, output) else {
-        return Err(parts.refused("its head, or the pooler that it reads, lacks a dense layer"));
-    };
-    Ok((labels(&config), parts.head(inner, output, base)?))
-}
-
-/// The classes by their numbers; none where the head numbers them as the library does by itself.
-fn labels(config: &Fields) -> Vec<String> {
-    let numbered = config.get("label2id").and_then(Value::as_object);
-    let numbered = numbered.into_iter().flatten();
-    let mut numbered: Vec<(u64, String)> = numbered
-        .filter_map(|(label, number)| Some((number.as_u64()?, label.clone())))
-        .collect();
-    numbered.sort_unstable();
-    numbered.into_iter().map(|(_, label)| label).collect()
 }

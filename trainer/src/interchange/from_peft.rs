@@ -18,7 +18,6 @@ use super::{Base, Imported, InterchangeError, Library, torch_file};
 use crate::backbone::{POSITIONS, moved_positions};
 use crate::encoder::weights;
 use crate::model::ModelError;
-use crate::tensor_file::TensorFile;
 
 const OLD_WEIGHTS: &str = "adapter_model.bin";
 
@@ -74,11 +73,7 @@ pub(super) fn read(
 }
 
 fn tensors(directory: &Path, base: Base<'_>) -> Result<Tensors, InterchangeError> {
-    let safe = directory.join(WEIGHTS);
-    let all = match safe.is_file() {
-        true => TensorFile::open(&safe)?.read_all()?,
-        false => torch_file::read(&directory.join(OLD_WEIGHTS))?,
-    };
+    let all = torch_file::either(directory, WEIGHTS, OLD_WEIGHTS)?;
     let architecture = format!("{}.", base.config.name);
     let plain = |name: String| {
         let rest = name

@@ -1,12 +1,15 @@
 //! Adapters of Python's libraries: a checkpoint becomes a directory that `peft` or `adapters` loads, and theirs becomes a
 //! checkpoint. Predictions are the same; what a library cannot express is refused.
 //!
-//! `pickle` and `torch_file` are PyTorch's file format, `to_*` and `from_*` the two libraries.
+//! `pickle` and `torch_file` are PyTorch's file format, `to_*` and `from_*` the two libraries, `bottleneck` and `head`
+//! parts of `adapters`.
 
+mod bottleneck;
 mod content;
 mod fields;
 mod from_adapters;
 mod from_peft;
+mod head;
 mod parts;
 mod pickle;
 mod python;

@@ -7,14 +7,14 @@
 use autopeft_crds::Module;
 use autopeft_crds::named::Named;
 use autopeft_crds::options::{Ia3Site, Matrix};
-use autopeft_crds::spec::TaskKind;
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
-use super::InterchangeError;
+use super::bottleneck::{BOTTLENECKS, Bottleneck};
 use super::content::Content;
 use super::python::{self, layers_left_out};
 use super::written::{CONFIG, DESCRIPTION, Written};
+use super::{InterchangeError, head};
 use crate::adapter::card;
 use crate::nn::NamedTensors;
 
@@ -26,13 +26,9 @@ pub(super) const NAME: &str = "autopeft";
 pub(super) const PARALLEL: &str = "autopeft-parallel";
 pub(super) const SERIAL: &str = "autopeft-serial";
 pub(super) const WEIGHTS: &str = "pytorch_adapter.bin";
-pub(super) const HEAD_CONFIG: &str = "head_config.json";
-pub(super) const HEAD_WEIGHTS: &str = "pytorch_model_head.bin";
 const FUSION_CONFIG: &str = "adapter_fusion_config.json";
 const FUSION_WEIGHTS: &str = "pytorch_model_adapter_fusion.bin";
 const VERSION: &str = "adapters.1.3.0";
-/// s of the parallel adapter.
-pub(super) const PARALLEL_SCALE: f64 = 4.0;
 
 /// The files of an export.
 pub(super) fn written(content: &Content) -> Result<Written, InterchangeError> {
@@ -65,12 +61,10 @@ pub(super) fn written(content: &Content) -> Result<Written, InterchangeError> {
             "version": VERSION,
         });
         written.json(SETUP, &setup);
-        head(content, &format!("{NAME}/"), &mut written)?;
+        head::write(content, &format!("{NAME}/"), &mut written)?;
     } else {
-        for module in [Module::SerialAdapter, Module::ParallelAdapter] {
-            if has(module) {
-                others.add(content, module, 1.0)?;
-            }
+        for row in BOTTLENECKS.iter().filter(|row| has(row.module)) {
+            others.add(content, row.module, 1.0)?;
         }
         if others.configs.is_empty() {
             return Err(InterchangeError::Refused(
@@ -79,7 +73,7 @@ pub(super) fn written(content: &Content) -> Result<Written, InterchangeError> {
             ));
         }
         others.write(content, "", &mut written);
-        head(content, "", &mut written)?;
+        head::write(content, "", &mut written)?;
     }
     written.json(DESCRIPTION, &json!(content.description));
     let code = python::adapters_code(content, is_setup);
@@ -139,6 +133,18 @@ pub(super) fn refuse(content: &Content) -> Result<(), InterchangeError> {
             "it has query, key and value; --format peft can",
         );
     }
+    let bottlenecks = BOTTLENECKS.iter().filter(|row| has(row.module));
+    let bottlenecks: Vec<Module> = bottlenecks.map(|row| row.module).collect();
+    if bottlenecks.len() > 1 && bottlenecks != [Module::SerialAdapter, Module::ParallelAdapter] {
+        let titles: Vec<&str> = bottlenecks
+            .iter()
+            .map(|module| module.facts().title)
+            .collect();
+        return refused(
+            &titles.join(" together with "),
+            "its unions have one bottleneck at a place",
+        );
+    }
     if options.gated && has(Module::SerialAdapter) && has(Module::ParallelAdapter) {
         return refused(
             "a gated serial adapter together with a parallel one",
@@ -177,36 +183,7 @@ impl Part {
         module: Module,
         times: f64,
     ) -> Result<(), InterchangeError> {
-        let options = &content.description.options;
-        let size = content.size(module);
-        let leave_out = layers_left_out(content);
-        let config = match module {
-            Module::SerialAdapter => bottleneck(size, content, false, times, options.gated),
-            Module::ParallelAdapter => {
-                bottleneck(size, content, true, PARALLEL_SCALE * times, false)
-            }
-            Module::Prefix => json!({
-                "architecture": "prefix_tuning", "flat": true, "prefix_length": size, "bottleneck_size": 512,
-                "non_linearity": "tanh", "dropout": 0.0, "encoder_prefix": true, "cross_prefix": false,
-                "use_gating": options.gated, "shared_gating": true, "leave_out": leave_out,
-            }),
-            Module::Lora => {
-                let matrices = options.lora.matrices.0.iter();
-                let letters: Vec<&str> = matrices.map(|matrix| &matrix.as_str()[..1]).collect();
-                json!({
-                    "architecture": "lora", "selfattn_lora": true, "intermediate_lora": false, "output_lora": false,
-                    "r": size, "alpha": options.lora.scale(size) * f64::from(size), "dropout": 0.0,
-                    "attn_matrices": letters, "composition_mode": "add", "init_weights": "lora",
-                    "use_gating": options.gated, "leave_out": leave_out,
-                })
-            }
-            _ => json!({
-                "architecture": "lora", "selfattn_lora": true, "intermediate_lora": true, "output_lora": false,
-                "r": 1, "alpha": 1, "dropout": 0.0, "attn_matrices": ["k", "v"], "composition_mode": "scale",
-                "init_weights": "ia3", "use_gating": false, "leave_out": leave_out,
-            }),
-        };
-        self.configs.push(config);
+        self.configs.push(configuration(content, module, times));
         let tensors = match module {
             Module::Prefix => prefix(content, self.name)?,
             _ => of_layers(content, module, self.name),
@@ -230,8 +207,41 @@ impl Part {
     }
 }
 
+/// The library's configuration of a module.
+fn configuration(content: &Content, module: Module, times: f64) -> Value {
+    let options = &content.description.options;
+    let size = content.size(module);
+    let leave_out = layers_left_out(content);
+    if let Some(row) = Bottleneck::of(module) {
+        let gated = options.gated && module == Module::SerialAdapter;
+        return row.config(content.hidden(), size, times, gated, &leave_out);
+    }
+    match module {
+        Module::Prefix => json!({
+            "architecture": "prefix_tuning", "flat": true, "prefix_length": size, "bottleneck_size": 512,
+            "non_linearity": "tanh", "dropout": 0.0, "encoder_prefix": true, "cross_prefix": false,
+            "use_gating": options.gated, "shared_gating": true, "leave_out": leave_out,
+        }),
+        Module::Lora => {
+            let matrices = options.lora.matrices.0.iter();
+            let letters: Vec<&str> = matrices.map(|matrix| &matrix.as_str()[..1]).collect();
+            json!({
+                "architecture": "lora", "selfattn_lora": true, "intermediate_lora": false, "output_lora": false,
+                "r": size, "alpha": options.lora.scale(size) * f64::from(size), "dropout": 0.0,
+                "attn_matrices": letters, "composition_mode": "add", "init_weights": "lora",
+                "use_gating": options.gated, "leave_out": leave_out,
+            })
+        }
+        _ => json!({
+            "architecture": "lora", "selfattn_lora": true, "intermediate_lora": true, "output_lora": false,
+            "r": 1, "alpha": 1, "dropout": 0.0, "attn_matrices": ["k", "v"], "composition_mode": "scale",
+            "init_weights": "ia3", "use_gating": false, "leave_out": leave_out,
+        }),
+    }
+}
+
 /// A configuration file's object.
-fn described(content: &Content, name: &str, fields: &[(&str, Value)]) -> Value {
+pub(super) fn described(content: &Content, name: &str, fields: &[(&str, Value)]) -> Value {
     let base = content.description.base.as_ref();
     let mut object = json!({
         "hidden_size": content.hidden(),
@@ -255,66 +265,41 @@ pub(super) fn class(architecture: &str) -> String {
     }
 }
 
-fn bottleneck(size: u32, content: &Content, is_parallel: bool, scaling: f64, gated: bool) -> Value {
-    json!({
-        "mh_adapter": false, "output_adapter": true,
-        "reduction_factor": reduction_factor(content.hidden(), size), "non_linearity": "relu",
-        "original_ln_before": !is_parallel, "original_ln_after": true, "ln_before": false, "ln_after": false,
-        "residual_before_ln": true, "adapter_residual_before_ln": false,
-        "init_weights": if is_parallel { "mam_adapter" } else { "bert" },
-        "is_parallel": is_parallel, "scaling": scaling, "use_gating": gated, "dropout": 0.0,
-        "cross_adapter": false, "inv_adapter": null, "inv_adapter_reduction_factor": null,
-        "phm_layer": false, "stochastic_depth": 0.0, "leave_out": layers_left_out(content),
-    })
-}
-
-/// A factor that makes a bottleneck of D: the library rounds H over it down. H / D itself may come out just below.
-fn reduction_factor(hidden: i64, size: u32) -> f64 {
-    hidden as f64 / (f64::from(size) + 0.5)
-}
-
+/// A module's tensors under the library's names.
 fn of_layers(content: &Content, module: Module, adapter: &str) -> NamedTensors {
     let architecture = content.architecture();
-    let at = |layer: usize, rest: String| format!("{architecture}.encoder.layer.{layer}.{rest}");
-    let own = python::tensor_name(module);
-    let tensors = content.of_layers(own).into_iter();
+    let tensors = content.of_layers(python::tensor_name(module)).into_iter();
     let named = tensors.map(|(layer, rest, tensor)| {
-        let place = match module {
-            Module::SerialAdapter | Module::ParallelAdapter => {
-                let rest =
-                    rest.replacen("down.", "adapter_down.0.", 1)
-                        .replacen("up.", "adapter_up.", 1);
-                return (
-                    at(layer, format!("output.adapters.{adapter}.{rest}")),
-                    tensor.shallow_clone(),
-                );
-            }
-            Module::Lora => {
-                let (matrix, rest) = rest.split_once('.').unwrap_or((rest, ""));
-                let rest = match rest {
-                    "down" => "lora_A",
-                    "up" => "lora_B",
-                    gate => gate,
-                };
-                return (
-                    at(
-                        layer,
-                        format!("attention.self.{matrix}.loras.{adapter}.{rest}"),
-                    ),
-                    tensor.shallow_clone(),
-                );
-            }
-            _ => match rest {
-                "feed_forward" => "intermediate.dense".to_owned(),
-                matrix => format!("attention.self.{matrix}"),
-            },
+        let name = name_in_layer(module, rest, adapter);
+        let tensor = match module {
+            Module::Ia3 => tensor.view([-1, 1]),
+            _ => tensor.shallow_clone(),
         };
         (
-            at(layer, format!("{place}.loras.{adapter}.lora_B")),
-            tensor.view([-1, 1]),
+            format!("{architecture}.encoder.layer.{layer}.{name}"),
+            tensor,
         )
     });
     named.collect()
+}
+
+/// The library's name of a module's tensor below its layer.
+fn name_in_layer(module: Module, rest: &str, adapter: &str) -> String {
+    if Bottleneck::of(module).is_some() {
+        let down = rest.replacen("down.", "adapter_down.0.", 1);
+        let rest = down.replacen("up.", "adapter_up.", 1);
+        return format!("output.adapters.{adapter}.{rest}");
+    }
+    let (matrix, part) = rest.split_once('.').unwrap_or((rest, "lora_B"));
+    let part = match part {
+        "down" => "lora_A",
+        "up" => "lora_B",
+        other => other,
+    };
+    match matrix {
+        "feed_forward" => format!("intermediate.dense.loras.{adapter}.{part}"),
+        matrix => format!("attention.self.{matrix}.loras.{adapter}.{part}"),
+    }
 }
 
 fn prefix(content: &Content, adapter: &str) -> Result<NamedTensors, InterchangeError> {
@@ -336,51 +321,6 @@ fn prefix(content: &Content, adapter: &str) -> Result<NamedTensors, InterchangeE
         }
     }
     Ok(tensors)
-}
-
-fn head(content: &Content, folder: &str, written: &mut Written) -> Result<(), InterchangeError> {
-    let outputs = content.outputs()?;
-    let labels = &content.description.labels;
-    let numbers = labels
-        .iter()
-        .enumerate()
-        .map(|(number, label)| (label.clone(), json!(number)));
-    let label2id = (!labels.is_empty()).then(|| Value::Object(numbers.collect()));
-    let mut config = json!({
-        "layers": 2, "activation_function": "tanh", "use_pooler": false, "dropout_prob": null, "label2id": label2id,
-    });
-    match content.kind() {
-        TaskKind::MultipleChoice => {
-            config["head_type"] = json!("multiple_choice");
-            config["num_choices"] = json!(labels.len());
-        }
-        kind => {
-            let is_set = kind == TaskKind::MultiLabel;
-            config["head_type"] = json!(if is_set {
-                "multilabel_classification"
-            } else {
-                "classification"
-            });
-            config["num_labels"] = json!(outputs);
-            config["bias"] = json!(true);
-        }
-    }
-    written.json(
-        &format!("{folder}{HEAD_CONFIG}"),
-        &described(content, NAME, &[("config", config)]),
-    );
-    let mut tensors = NamedTensors::new();
-    for (own, place) in [("dense", 1), ("output", 4)] {
-        for part in ["weight", "bias"] {
-            let tensor = content.tensor(&format!("head.{own}.{part}"))?;
-            tensors.push((
-                format!("heads.{NAME}.{place}.{part}"),
-                tensor.shallow_clone(),
-            ));
-        }
-    }
-    written.torch(&format!("{folder}{HEAD_WEIGHTS}"), tensors);
-    Ok(())
 }
 
 /// The composition of the adapters of a set-up.
@@ -424,21 +364,4 @@ fn fusion(content: &Content, written: &mut Written) {
         tensors.push((format!("{at}.bias"), zero.expand([hidden], false)));
     }
     written.torch(&format!("{name}/{FUSION_WEIGHTS}"), tensors);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// For every width and size the library's `int(H // factor)` is the size.
-    #[test]
-    fn a_reduction_factor_gives_exactly_the_size() {
-        for hidden in [16, 312, 384, 768, 1000, 1024] {
-            for size in 1..=8192 {
-                let factor = reduction_factor(hidden, size);
-                let found = (hidden as f64).div_euclid(factor);
-                assert_eq!(found, f64::from(size), "{hidden}");
-            }
-        }
-    }
 }

@@ -14,7 +14,7 @@ use super::pickle::{self, Strided};
 use crate::files;
 use crate::nn::NamedTensors;
 use crate::reason::sentence;
-use crate::tensor_file::{TensorFileError, bytes_of};
+use crate::tensor_file::{TensorFile, TensorFileError, bytes_of};
 
 /// The largest pickle that is read, bytes.
 const MAX_PICKLE: u64 = 100_000_000;
@@ -141,6 +141,22 @@ pub(super) fn read(path: &Path) -> Result<NamedTensors, TensorFileError> {
         tensors.push((name, tensor));
     }
     Ok(tensors)
+}
+
+/// Reads the tensors of a folder's safetensors file, or else of one of `torch.save`.
+///
+/// # Errors
+/// As `read`.
+pub(super) fn either(
+    folder: &Path,
+    safe: &str,
+    torch: &str,
+) -> Result<NamedTensors, TensorFileError> {
+    let safe = folder.join(safe);
+    match safe.is_file() {
+        true => TensorFile::open(&safe)?.read_all(),
+        false => read(&folder.join(torch)),
+    }
 }
 
 /// A storage as float32.
