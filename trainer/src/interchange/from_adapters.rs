@@ -13,8 +13,8 @@ use tch::{Device, Kind, Tensor};
 use super::bottleneck::BOTTLENECKS;
 use super::fields::Fields;
 use super::parts::Parts;
-use super::python::tensor_name;
-use super::to_adapters::{NAME, PARALLEL, SERIAL, SETUP, WEIGHTS, composition};
+use super::python::{NAME, tensor_name};
+use super::to_adapters::{PARALLEL, SERIAL, SETUP, WEIGHTS, composition};
 use super::written::CONFIG;
 use super::{Base, Imported, InterchangeError, Library, head, torch_file};
 

@@ -10,7 +10,7 @@ use tch::Tensor;
 use super::content::Content;
 use super::fields::Fields;
 use super::parts::{Parts, pooler};
-use super::to_adapters::{NAME, described};
+use super::python::{NAME, described};
 use super::written::Written;
 use super::{Base, InterchangeError, torch_file};
 use crate::nn::NamedTensors;

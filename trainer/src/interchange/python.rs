@@ -2,10 +2,16 @@
 
 use autopeft_crds::Module;
 use autopeft_crds::spec::TaskKind;
+use serde_json::{Value, json};
 
 use super::content::Content;
 use crate::adapter::Exported;
 use crate::peft::REGISTRY;
+
+/// The adapter's name in `adapters`, and its head's.
+pub(super) const NAME: &str = "autopeft";
+/// The version of `adapters` that its files name.
+pub(super) const VERSION: &str = "adapters.1.3.0";
 
 /// The layers without modules.
 pub(super) fn layers_left_out(content: &Content) -> Vec<usize> {
@@ -19,6 +25,31 @@ pub(super) fn tensor_name(module: Module) -> &'static str {
     let mut rows = REGISTRY.iter();
     rows.find(|row| row.module == module)
         .map_or("", |row| row.name)
+}
+
+/// The object of a configuration file of `adapters`.
+pub(super) fn described(content: &Content, name: &str, fields: &[(&str, Value)]) -> Value {
+    let base = content.description.base.as_ref();
+    let mut object = json!({
+        "hidden_size": content.hidden(),
+        "model_class": class(content.architecture()),
+        "model_name": base.map(|base| &base.name),
+        "model_type": content.architecture(),
+        "name": name,
+        "version": VERSION,
+    });
+    for (field, value) in fields {
+        object[*field] = value.clone();
+    }
+    object
+}
+
+/// The class of `AutoAdapterModel` for an architecture.
+fn class(architecture: &str) -> String {
+    match architecture {
+        "roberta" => "RobertaAdapterModel".into(),
+        _ => "BertAdapterModel".into(),
+    }
 }
 
 /// The card's part about an export.

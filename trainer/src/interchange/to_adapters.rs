@@ -12,7 +12,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::bottleneck::{BOTTLENECKS, Bottleneck};
 use super::content::Content;
-use super::python::{self, layers_left_out};
+use super::python::{self, NAME, VERSION, described, layers_left_out};
 use super::written::{CONFIG, DESCRIPTION, Written};
 use super::{InterchangeError, head};
 use crate::adapter::card;
@@ -20,15 +20,12 @@ use crate::nn::NamedTensors;
 
 /// The file of a set-up of several adapters.
 pub(super) const SETUP: &str = "adapter_setup.json";
-/// The adapter's name, and the head's.
-pub(super) const NAME: &str = "autopeft";
 /// The names of both bottlenecks in a set-up.
 pub(super) const PARALLEL: &str = "autopeft-parallel";
 pub(super) const SERIAL: &str = "autopeft-serial";
 pub(super) const WEIGHTS: &str = "pytorch_adapter.bin";
 const FUSION_CONFIG: &str = "adapter_fusion_config.json";
 const FUSION_WEIGHTS: &str = "pytorch_model_adapter_fusion.bin";
-const VERSION: &str = "adapters.1.3.0";
 
 /// The files of an export.
 pub(super) fn written(content: &Content) -> Result<Written, InterchangeError> {
@@ -237,31 +234,6 @@ fn configuration(content: &Content, module: Module, times: f64) -> Value {
             "r": 1, "alpha": 1, "dropout": 0.0, "attn_matrices": ["k", "v"], "composition_mode": "scale",
             "init_weights": "ia3", "use_gating": false, "leave_out": leave_out,
         }),
-    }
-}
-
-/// A configuration file's object.
-pub(super) fn described(content: &Content, name: &str, fields: &[(&str, Value)]) -> Value {
-    let base = content.description.base.as_ref();
-    let mut object = json!({
-        "hidden_size": content.hidden(),
-        "model_class": class(content.architecture()),
-        "model_name": base.map(|base| &base.name),
-        "model_type": content.architecture(),
-        "name": name,
-        "version": VERSION,
-    });
-    for (field, value) in fields {
-        object[*field] = value.clone();
-    }
-    object
-}
-
-/// The class of `AutoAdapterModel` for an architecture.
-pub(super) fn class(architecture: &str) -> String {
-    match architecture {
-        "roberta" => "RobertaAdapterModel".into(),
-        _ => "BertAdapterModel".into(),
     }
 }
 
