@@ -22,6 +22,8 @@ pub enum Module {
     Ia3,
     /// The encoder's own biases.
     BitFit,
+    /// A mixture of adapters.
+    AdaMix,
     /// In this crate's own tests: a module that 0.1.0 did not know.
     #[cfg(test)]
     Test,
@@ -143,6 +145,20 @@ pub const MODULES: &[ModuleFacts] = &[
         cost_formula: "7·H + I",
         default_sizes: switched,
         is_switch: true,
+        is_of_the_paper: false,
+    },
+    ModuleFacts {
+        module: Module::AdaMix,
+        name: "adaMix",
+        title: "AdaMix",
+        symbol: "AdaMix",
+        notation: "D_AM",
+        size: "the bottleneck of the mixture of adapters",
+        site: "on the output of the feed-forward block, before its dropout",
+        cost: two_matrices,
+        cost_formula: "2·D·H",
+        default_sizes: halved,
+        is_switch: false,
         is_of_the_paper: false,
     },
     #[cfg(test)]

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
-use crate::methods::BaselineName;
+use crate::methods::{BaselineName, BaselineRecipe};
 use crate::space::SearchSpaceSpec;
 use crate::spec::{
     AlgorithmSpec, ConvergenceSpec, FidelitySpec, ModelSpec, ObjectiveName, ObjectiveSpec,
@@ -111,6 +111,10 @@ pub struct PeftSearchSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = BaselineName::COUNT), extend("x-kubernetes-list-type" = "set"))]
     pub baselines: Vec<BaselineName>,
+    /// How baselines are trained: by the search's recipe (`training`), by default, or each by the one that it
+    /// was published with. Fidelity is the search's in both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline_recipe: Option<BaselineRecipe>,
     /// The trainer's pods, in a cluster.
     #[serde(default, skip_serializing_if = "is_default")]
     pub trainer: TrainerSpec,

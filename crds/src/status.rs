@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::configuration::PeftConfiguration;
+use crate::configuration::{LayerMask, PeftConfiguration};
 use crate::decimal::Decimal;
 use crate::ledger_lines;
 use crate::limits;
@@ -282,6 +282,9 @@ pub struct LedgerEntry {
     /// The epoch of the score, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_epoch: Option<u32>,
+    /// The layers that the method has chosen, where it chooses; `parameters` is then their cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selected_layers: Option<LayerMask>,
     /// Parameters that were trained, head and reparametrisation included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trained_parameters: Option<u64>,
@@ -344,6 +347,15 @@ impl LedgerEntry {
         Attempt {
             trial: self.trial,
             attempt: self.attempt,
+        }
+    }
+
+    /// The configuration with the layers that the method has chosen.
+    pub fn trained_configuration(&self) -> PeftConfiguration {
+        let configuration = self.configuration.clone();
+        match &self.selected_layers {
+            Some(layers) => configuration.with_layers(layers.clone()),
+            None => configuration,
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::configuration::PeftConfiguration;
+use crate::configuration::{LayerMask, PeftConfiguration};
 use crate::decimal::Decimal;
 use crate::limits;
 pub use crate::methods::Method;
@@ -259,6 +259,9 @@ pub struct TrialMeasurements {
     /// One entry per trained epoch, in order. Where they would not fit into the document, the oldest are left
     /// out, never the best.
     pub epochs: Vec<EpochMeasurements>,
+    /// The layers that the method has chosen, where it chooses: the others have no modules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selected_layers: Option<LayerMask>,
     /// Parameters that were trained, head and reparametrisation included.
     pub trained_parameters: u64,
     /// Parameters that an adapter adds at inference, biases included, head left out.

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use autopeft_crds::methods::{BASELINES, Published};
 use serde_json::Value;
 
 const MANIFEST_INTRODUCTION: &str = "\
@@ -53,7 +54,39 @@ fn field_reference(crd: &Value) -> anyhow::Result<String> {
         "\n## An entry of the ledger\n\nEach text of `status.ledger` is the JSON of an object with these fields.\n",
     );
     section(&mut page, "status.ledger[]", &autopeft_crds::entry_schema());
+    baselines(&mut page);
     Ok(page)
+}
+
+/// A section with a row per baseline: what is trained, and the recipe it was published with.
+fn baselines(page: &mut String) {
+    page.push_str(
+        "\n## Baselines\n\nH is the model's hidden size. With `baselineRecipe: Published` this recipe replaces the search's; \
+         the epochs of the\npublication are for information.\n\n",
+    );
+    for row in BASELINES {
+        let Published {
+            learning_rate,
+            batch_size,
+            weight_decay,
+            warmup_percent,
+            patience,
+            epochs,
+            source,
+        } = row.published;
+        let count = |number: Option<u32>, what| {
+            number.map_or_else(String::new, |number| format!(", {what} {number}"))
+        };
+        page.push_str(&wrapped(&format!(
+            "- `{}`: {} ({}). Published: learning rate {learning_rate}, batches of {batch_size}, weight decay \
+             {weight_decay}, warm-up {warmup_percent} %{}{} ({source}).",
+            row.name,
+            row.what,
+            row.citation,
+            count(patience, "patience"),
+            count(epochs, "epochs"),
+        )));
+    }
 }
 
 /// A list of an object's fields, then a section for each field that is an object or a list of objects.

@@ -110,6 +110,7 @@ pub fn success(request: &TrialRequest) -> TrialResult {
             score,
             metric: Metric::Accuracy,
             best_epoch: 1,
+            selected_layers: None,
             epochs: vec![EpochMeasurements {
                 epoch: 1,
                 loss: 0.5,

@@ -106,9 +106,11 @@ impl Backbone {
         let tensors = weights::read(model, &config)?
             .into_iter()
             .map(|(name, tensor)| {
-                let stored = match method {
-                    Method::Peft if config.architecture.is_dense(&name) => kind,
-                    _ => Kind::Float,
+                let is_frozen = !method.trains_every_weight();
+                let stored = if is_frozen && config.architecture.is_dense(&name) {
+                    kind
+                } else {
+                    Kind::Float
                 };
                 let tensor = tensor.f_to_kind(stored)?.f_to_device(device)?;
                 Ok((name, tensor))

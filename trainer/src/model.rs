@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use autopeft_crds::PeftConfiguration;
 use autopeft_crds::trial::Method;
+use autopeft_crds::{LayerMask, PeftConfiguration};
 use tch::{Device, Tensor};
 
 pub use crate::backbone::{Backbone, ModelError};
@@ -15,6 +15,7 @@ use crate::encoder::sites::{Attention, Pass};
 use crate::encoder::{Encoder, ModelConfig};
 use crate::head::Head;
 use crate::nn::NamedTensors;
+use crate::peft::switch::{SWITCH, SWITCH_RATE};
 use crate::peft::{Inserted, ModuleRow, Modules, REGISTRY};
 
 /// The prefix of the names of the encoder's own tensors.
@@ -76,17 +77,16 @@ impl Model {
         if outputs < 1 {
             return Err(ModelError::Outputs(outputs));
         }
-        if method == Method::FullFineTuning && !configuration.is_empty_model() {
+        if method.trains_every_weight() && !configuration.is_empty_model() {
             return Err(ModelError::ModulesInFullFineTuning(configuration.clone()));
         }
         tch::manual_seed(init_seed);
         // The head first: its values follow from `init_seed` and not from the modules.
         let head = Head::new(config, outputs, backbone.device());
         let modules = Modules::new(registry, inserted, config, backbone.device());
-        let (encoder, unfrozen) = match method {
-            Method::Peft => backbone.unfrozen(|tensor| modules.trains(tensor))?,
-            Method::FullFineTuning => backbone.unfrozen(|_| true)?,
-        };
+        let every_weight = method.trains_every_weight();
+        let (encoder, unfrozen) =
+            backbone.unfrozen(|tensor| every_weight || modules.trains(tensor))?;
         Ok(Self {
             config: config.clone(),
             encoder,
@@ -143,10 +143,18 @@ impl Model {
     /// With libtorch's message, if memory is exhausted, the device is lost, an id is not in the
     /// vocabulary or a text is longer than `ModelConfig::max_tokens`.
     pub fn forward(&self, batch: &Batch, train: bool) -> Tensor {
-        self.forward_with(&self.modules, batch, train)
+        self.forward_from(0, batch, train)
     }
 
-    fn forward_with(&self, modules: &Modules, batch: &Batch, train: bool) -> Tensor {
+    /// The same without the modules of the layers below `first` (AdapterDrop).
+    ///
+    /// # Panics
+    /// As `forward`.
+    pub fn forward_from(&self, first: usize, batch: &Batch, train: bool) -> Tensor {
+        self.forward_with(&self.modules, first, batch, train)
+    }
+
+    fn forward_with(&self, modules: &Modules, first: usize, batch: &Batch, train: bool) -> Tensor {
         let pass = Pass {
             train,
             attention: self.attention.unwrap_or(self.faster_attention(train)),
@@ -156,12 +164,15 @@ impl Model {
         let mask = self.encoder.mask(batch, inserted.positions(), &pass);
         let run = |hidden: Tensor, range: Range<usize>| {
             range.fold(hidden, |hidden, index| {
-                let sites = inserted.sites(index);
+                let sites = match index {
+                    dropped if dropped < first => inserted.none(),
+                    index => inserted.sites(index),
+                };
                 self.encoder.layer(index, &hidden, &mask, &sites, &pass)
             })
         };
         let hidden = if self.unfrozen.is_empty() {
-            let frozen = modules.first_active().unwrap_or(layers);
+            let frozen = modules.first_active().unwrap_or(layers).max(first);
             let trunk = tch::no_grad(|| run(self.encoder.embed(batch, &pass), 0..frozen));
             run(trunk, frozen..layers)
         } else {
@@ -207,10 +218,36 @@ impl Model {
         modules
     }
 
-    /// Whether weight decay acts on a tensor of `trainable`: biases and norms are left out.
+    /// Whether a training pass draws which parameters act (AdaMix).
+    pub fn is_random(&self) -> bool {
+        self.modules.is_random()
+    }
+
+    /// The layers whose switch prefers the adapter; where none does, the one that comes closest. `None` for a model
+    /// without switches.
+    pub fn selected_layers(&self) -> Option<LayerMask> {
+        let preferences = self.modules.preferences();
+        let most = |(_, left): &&(usize, f64), (_, right): &&(usize, f64)| left.total_cmp(right);
+        let (closest, _) = preferences.iter().max_by(most)?;
+        let mut bits = vec![false; self.config.layers];
+        for (layer, preference) in &preferences {
+            bits[*layer] = *preference > 0.0;
+        }
+        bits[*closest] = true;
+        LayerMask::from_bits(bits).ok()
+    }
+
+    /// The learning rate of a tensor of `trainable` at the peak of the schedule, where it is not the recipe's.
+    pub fn own_rate(name: &str) -> Option<f64> {
+        name.ends_with(SWITCH).then_some(SWITCH_RATE)
+    }
+
+    /// Whether weight decay acts on a tensor of `trainable`: biases, norms and switches are left out.
     pub fn is_decayed(&self, name: &str) -> bool {
         let is_norm = |tensor| self.config.architecture.is_norm(tensor);
-        !name.ends_with("bias") && !name.strip_prefix(BACKBONE).is_some_and(is_norm)
+        !name.ends_with("bias")
+            && !name.ends_with(SWITCH)
+            && !name.strip_prefix(BACKBONE).is_some_and(is_norm)
     }
 
     /// The number of trained parameters, including the head and those that are discarded for inference.
@@ -248,6 +285,6 @@ impl Evaluator<'_> {
     /// # Panics
     /// As `Model::forward`.
     pub fn predict(&self, batch: &Batch) -> Tensor {
-        tch::no_grad(|| self.model.forward_with(&self.modules, batch, false))
+        tch::no_grad(|| self.model.forward_with(&self.modules, 0, batch, false))
     }
 }

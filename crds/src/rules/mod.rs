@@ -93,7 +93,7 @@ fn visit_parts(value: &Value, parts: &[&str], path: String, found: &mut dyn FnMu
 }
 
 /// The fields of a spec that past trials depend on: immutable once a trial is planned.
-pub const FIXED: [&str; 7] = [
+pub const FIXED: [&str; 8] = [
     "model",
     "task",
     "searchSpace",
@@ -101,6 +101,7 @@ pub const FIXED: [&str; 7] = [
     "fidelity",
     "training",
     "objectives",
+    "baselineRecipe",
 ];
 
 /// Rules over the whole object: CEL and message. They see name, spec and status, old and new.

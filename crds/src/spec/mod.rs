@@ -7,7 +7,7 @@ mod task;
 mod trainer;
 mod training;
 
-pub use crate::methods::BaselineName;
+pub use crate::methods::{BaselineName, BaselineRecipe};
 pub use crate::tasks::{Metric, TaskKind, TaskName};
 pub use search::{
     AcquisitionSpec, AlgorithmSpec, ConvergenceSpec, InitialDesign, LocalSearchSpec, NutsSpec,

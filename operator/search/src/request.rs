@@ -89,8 +89,8 @@ fn trial(
         task: own_task,
     } = entry.terms.as_deref().cloned().unwrap_or_default();
     let mut training = spec.training.clone();
-    if let Some(rate) = entry.baseline.and_then(BaselineName::learning_rate) {
-        training.learning_rate = rate;
+    if let Some(baseline) = entry.baseline {
+        training = baseline.training(&training, spec.baseline_recipe.unwrap_or_default());
     }
     training.seed = seed.unwrap_or(training.seed);
     let data = match &own_task {

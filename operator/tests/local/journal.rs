@@ -110,6 +110,7 @@ fn of_the_first_trial() -> Vec<Event> {
             outcome: Recorded::Succeeded {
                 score: Decimal::new(0.7).expect("finite"),
                 best_epoch: 1,
+                selected_layers: None,
                 trained_parameters: 1,
                 deployed_parameters: 1,
                 train_seconds: Decimal::new(1.25).expect("finite"),

@@ -133,7 +133,7 @@ fn results(description: &AdapterDescription) -> String {
 fn about(description: &AdapterDescription) -> String {
     let what = match description.method {
         Method::FullFineTuning => "every weight, trained".to_owned(),
-        Method::Peft => {
+        Method::Peft | Method::LayerDrop | Method::LayerSelection => {
             let all: Vec<String> = modules(description)
                 .map(|(module, size)| match module.facts().is_switch {
                     true => module.facts().title.to_owned(),

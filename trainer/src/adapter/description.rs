@@ -152,6 +152,7 @@ impl AdapterDescription {
         Inserted {
             configuration: &self.configuration,
             options: &self.options,
+            is_switched: false,
         }
     }
 }
@@ -183,11 +184,7 @@ impl Cost {
                 percent: 100.0,
             };
         }
-        let width = |width: i64| u32::try_from(width).unwrap_or(u32::MAX);
-        let shape = options.shape(Shape {
-            feed_forward: width(model.feed_forward_size),
-            ..Shape::from(width(model.hidden_size))
-        });
+        let shape = options.shape(Shape::from(model));
         Self {
             parameters: configuration.parameters(shape),
             percent: configuration.parameters_percent(shape, all),

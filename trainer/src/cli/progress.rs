@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write as _};
 use std::io::{IsTerminal, Write as _};
 
+use autopeft_crds::LayerMask;
 use autopeft_crds::trial::EpochMeasurements;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -44,6 +45,12 @@ impl Observer for Progress {
             bar.set_position(done);
             bar.set_message(format!("epoch {epoch}, loss {loss:.4}"));
         }
+    }
+
+    fn selected(&mut self, layers: &LayerMask) {
+        self.say(&format!(
+            "layers chosen: {layers}; training starts anew there"
+        ));
     }
 
     fn epoch(&mut self, measured: &EpochMeasurements, is_best: bool, seconds: f64) {

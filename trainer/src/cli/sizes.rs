@@ -38,7 +38,7 @@ fn flag(facts: &ModuleFacts) -> Arg {
         .value_name("N")
         .value_parser(value_parser!(u32))
         .default_value("0")
-        .conflicts_with("full_fine_tuning")
+        .conflicts_with_all(["full_fine_tuning", "baseline"])
         .help(sentence(facts.size))
 }
 

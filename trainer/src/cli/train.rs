@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use autopeft_crds::methods::BaselineRecipe;
 use autopeft_crds::spec::{BaselineName, FidelitySpec, Padding, Precision, TrainingSpec};
 use autopeft_crds::trial::{Method, TrialIdentity, TrialRequest};
-use autopeft_crds::{Decimal, LayerMask, ModuleOptions, PeftConfiguration};
+use autopeft_crds::{Decimal, LayerMask, ModuleOptions, PeftConfiguration, Shape};
 use clap::Args;
 
 use super::documents::{print_json, read_document};
 use super::failure::Failure;
-use super::flags::{TaskArguments, named};
+use super::flags::{TaskArguments, by_name, named};
 use super::machine::Machine;
 use super::options::OptionArguments;
 use super::progress::Progress;
@@ -66,6 +67,21 @@ struct ModuleArguments {
     /// Full fine-tuning instead, by default at learning rate 2e-5.
     #[arg(long, conflicts_with = "layers")]
     full_fine_tuning: bool,
+    /// A method of the literature instead, as spec.baselines names it.
+    #[arg(long, value_name = "NAME", value_parser = by_name::<BaselineName>(),
+        conflicts_with_all = ["layers", "full_fine_tuning", "OptionArguments"])]
+    baseline: Option<BaselineName>,
+    /// The recipe of --baseline: that of the flags below (Search), or the one it was published with.
+    #[arg(long, requires = "baseline", value_parser = named::<BaselineRecipe>(&["Search", "Published"]))]
+    baseline_recipe: Option<BaselineRecipe>,
+}
+
+/// What is trained, and how by default.
+struct Trained {
+    method: Method,
+    configuration: PeftConfiguration,
+    options: ModuleOptions,
+    training: TrainingSpec,
 }
 
 /// Fidelity and recipe, with the defaults of a manifest.
@@ -121,11 +137,11 @@ pub(super) fn run(arguments: TrainArguments, started: Instant) -> Result<(), Fai
     adapter::prepare_place(&out, overwrite).map_err(TrialError::from)?;
     let mut progress = Progress::new();
     progress.say(&format!("{:?}: {}", request.method, request.configuration));
-    let prepared = trial::prepare(&request, device)?;
+    let mut prepared = trial::prepare(&request, device)?;
     for note in &prepared.notes {
         progress.say(note);
     }
-    let (measured, trained) = trial::run(&prepared, started, &mut progress)?;
+    let (measured, trained) = trial::run(&mut prepared, started, &mut progress)?;
     let description = AdapterDescription {
         license,
         ..trial::describe(&request, &prepared, &measured)?
@@ -150,13 +166,13 @@ fn request(arguments: TrainArguments) -> Result<TrialRequest, Failure> {
     let needed = |flag: &str| Failure::BadInput(format!("give {flag}, or --request"));
     let model = arguments.model.ok_or_else(|| needed("--model"))?;
     let data = arguments.data.ok_or_else(|| needed("--data"))?;
-    let method = if arguments.modules.full_fine_tuning {
-        Method::FullFineTuning
-    } else {
-        Method::Peft
-    };
-    let (configuration, options) = arguments.modules.inserted(&model)?;
-    let (fidelity, training) = arguments.recipe.spec(method);
+    let Trained {
+        method,
+        configuration,
+        options,
+        training,
+    } = arguments.modules.trained(&model)?;
+    let (fidelity, training) = arguments.recipe.spec(training);
     Ok(TrialRequest {
         identity: TrialIdentity {
             // Without a search; the identity is not printed.
@@ -178,30 +194,49 @@ fn request(arguments: TrainArguments) -> Result<TrialRequest, Failure> {
 }
 
 impl ModuleArguments {
-    fn inserted(self, model: &str) -> Result<(PeftConfiguration, ModuleOptions), Failure> {
-        let layers = match self.layers {
-            Some(layers) => layers,
-            None => {
-                let folder = hub::directory(model, Holding::Model, &["config.json"], &[])
-                    .map_err(TrialError::from)?;
-                let config = ModelConfig::read(&folder)
-                    .map_err(|error| TrialError::from(ModelError::from(error)))?;
-                LayerMask::from_bits(vec![true; config.layers])
-                    .map_err(|error| Failure::BadInput(error.to_string()))?
-            }
+    fn trained(self, model: &str) -> Result<Trained, Failure> {
+        let given = self.baseline;
+        let baseline = given.or(self
+            .full_fine_tuning
+            .then_some(BaselineName::FullFineTuning));
+        let usual = TrainingSpec::default();
+        let Some(baseline) = baseline else {
+            let layers = match self.layers {
+                Some(layers) => layers,
+                None => LayerMask::from_bits(vec![true; read(model)?.layers])
+                    .map_err(|error| Failure::BadInput(error.to_string()))?,
+            };
+            return Ok(Trained {
+                method: Method::Peft,
+                configuration: PeftConfiguration::new(layers, &self.sizes.0).canonical(),
+                options: self.options.options(),
+                training: usual,
+            });
         };
-        let configuration = PeftConfiguration::new(layers, &self.sizes.0).canonical();
-        Ok((configuration, self.options.options()))
+        let config = read(model)?;
+        let shape = Shape::from(&config);
+        let (configuration, _) = baseline
+            .configuration(config.layers, shape, config.backbone_parameters())
+            .ok_or_else(|| Failure::BadInput(format!("{model}: has no layers")))?;
+        Ok(Trained {
+            method: baseline.method(),
+            configuration,
+            options: baseline.options(),
+            training: baseline.training(&usual, self.baseline_recipe.unwrap_or_default()),
+        })
     }
 }
 
+fn read(model: &str) -> Result<ModelConfig, Failure> {
+    let folder =
+        hub::directory(model, Holding::Model, &["config.json"], &[]).map_err(TrialError::from)?;
+    let config =
+        ModelConfig::read(&folder).map_err(|error| TrialError::from(ModelError::from(error)))?;
+    Ok(config)
+}
+
 impl RecipeArguments {
-    fn spec(self, method: Method) -> (FidelitySpec, TrainingSpec) {
-        let usual = TrainingSpec::default();
-        let usual_rate = match method {
-            Method::Peft => None,
-            Method::FullFineTuning => BaselineName::FullFineTuning.learning_rate(),
-        };
+    fn spec(self, usual: TrainingSpec) -> (FidelitySpec, TrainingSpec) {
         let fidelity = FidelitySpec {
             epochs: self.epochs,
             steps_percent: 100,
@@ -209,10 +244,7 @@ impl RecipeArguments {
             validation_examples: self.validation_examples,
         };
         let training = TrainingSpec {
-            learning_rate: self
-                .learning_rate
-                .or(usual_rate)
-                .unwrap_or(usual.learning_rate),
+            learning_rate: self.learning_rate.unwrap_or(usual.learning_rate),
             batch_size: self.batch_size.unwrap_or(usual.batch_size),
             max_length: self.max_length.unwrap_or(usual.max_length),
             padding: self.padding.unwrap_or(usual.padding),

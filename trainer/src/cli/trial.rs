@@ -105,11 +105,11 @@ fn train(
     if let Some(folder) = artifacts {
         adapter::prepare_place(folder, true)?;
     }
-    let prepared = trial::prepare_with(inputs, request)?;
+    let mut prepared = trial::prepare_with(inputs, request)?;
     for note in &prepared.notes {
         progress.say(note);
     }
-    let (measured, _) = trial::run(&prepared, started, &mut progress)?;
+    let (measured, _) = trial::run(&mut prepared, started, &mut progress)?;
     if let Some(folder) = artifacts {
         let description = trial::describe(request, &prepared, &measured)?;
         adapter::save(&prepared.model, &description, folder, true)?;

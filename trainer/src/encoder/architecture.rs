@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::rc::Rc;
 
+use autopeft_crds::Shape;
 use tch::{Device, Kind, Tensor};
 
 use super::attention::Mask;
@@ -58,6 +59,17 @@ pub struct ModelConfig {
     pub special_tokens: Option<SpecialTokens>,
     /// The architecture with this model's numbers.
     pub architecture: Rc<dyn Architecture>,
+}
+
+/// The widths that costs depend on.
+impl From<&ModelConfig> for Shape {
+    fn from(config: &ModelConfig) -> Self {
+        let width = |width: i64| u32::try_from(width).unwrap_or(u32::MAX);
+        Self {
+            feed_forward: width(config.feed_forward_size),
+            ..Self::from(width(config.hidden_size))
+        }
+    }
 }
 
 impl ModelConfig {

@@ -38,6 +38,14 @@ pub(super) const BOTTLENECKS: &[Bottleneck] = &[
         scale: 4.0,
         init: "mam_adapter",
     },
+    Bottleneck {
+        module: Module::AdaMix,
+        is_parallel: false,
+        is_normed: false,
+        activation: "gelu",
+        scale: 1.0,
+        init: "bert",
+    },
 ];
 
 impl Bottleneck {

@@ -94,6 +94,7 @@ pub(super) fn refuse(content: &Content) -> Result<(), InterchangeError> {
     let known = [
         Module::SerialAdapter,
         Module::ParallelAdapter,
+        Module::AdaMix,
         Module::Prefix,
         Module::Lora,
         Module::Ia3,

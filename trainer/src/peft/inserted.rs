@@ -27,6 +27,8 @@ pub struct Inserted<'a> {
     pub configuration: &'a PeftConfiguration,
     /// How modules are built.
     pub options: &'a ModuleOptions,
+    /// Whether switches learn in which layers they are of use (Adaptable Adapters).
+    pub is_switched: bool,
 }
 
 /// Modules that are built as is usual.
@@ -36,6 +38,7 @@ impl<'a> From<&'a PeftConfiguration> for Inserted<'a> {
         Self {
             configuration,
             options: &USUAL,
+            is_switched: false,
         }
     }
 }
@@ -58,7 +61,7 @@ impl Modules {
         model: &ModelConfig,
         device: Device,
     ) -> Self {
-        let options = inserted.options;
+        let (options, is_switched) = (inserted.options, inserted.is_switched);
         let configuration = inserted.configuration.clone().canonical();
         let layers: Vec<usize> = configuration.layers.active_layers().collect();
         let present = |scope: Scope| {
@@ -74,6 +77,7 @@ impl Modules {
                 size: *size,
                 layers,
                 options,
+                is_switched,
                 model,
                 device,
             }),
@@ -137,6 +141,19 @@ impl Modules {
         self.parts.iter().any(|part| part.module.trains(tensor))
     }
 
+    /// Whether a training pass draws which parameters act.
+    pub fn is_random(&self) -> bool {
+        self.parts.iter().any(|part| part.module.is_random())
+    }
+
+    /// By how much the switch of each layer prefers its module, for the layers that have one.
+    pub fn preferences(&self) -> Vec<(usize, f64)> {
+        let parts = self.parts.iter();
+        parts
+            .filter_map(|part| Some((*part.layers.first()?, part.module.preference()?)))
+            .collect()
+    }
+
     /// The modules in one forward pass.
     pub fn in_pass<'a>(&'a self, pass: &'a Pass) -> ModulesInPass<'a> {
         ModulesInPass {
@@ -162,6 +179,11 @@ impl ModulesInPass<'_> {
     pub fn positions(&self) -> i64 {
         let positions = self.parts.iter().map(|(part, _)| part.module.positions());
         positions.max().unwrap_or(0)
+    }
+
+    /// A layer without modules.
+    pub fn none(&self) -> LayerSites<'_> {
+        LayerSites { calls: Vec::new() }
     }
 
     /// The modules of a layer.

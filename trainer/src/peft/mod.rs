@@ -6,6 +6,7 @@
 //! (AutoPEFT, arXiv:2301.12132, section 3.1, in the form of its authors' code). A prefix acts on
 //! attention, independently of both.
 
+pub mod adamix;
 pub mod bitfit;
 pub mod gate;
 pub mod ia3;
@@ -16,6 +17,7 @@ pub mod parallel_adapter;
 pub mod prefix;
 pub mod registry;
 pub mod serial_adapter;
+pub mod switch;
 
 pub use inserted::{Inserted, Modules};
 pub use module::{Insertion, LayerCall, ModuleRow, PeftModule, Scope};

@@ -41,6 +41,8 @@ pub struct Insertion<'a> {
     pub layers: &'a [usize],
     /// How modules are built.
     pub options: &'a ModuleOptions,
+    /// Whether a switch learns in which layers it is of use.
+    pub is_switched: bool,
     /// The encoder's shape.
     pub model: &'a ModelConfig,
     /// The device that computes.
@@ -97,6 +99,16 @@ pub trait PeftModule: Debug {
 
     /// A term to add to a sublayer's sum.
     fn term(&self, _call: &LayerCall<'_>, _end: &SublayerEnd<'_>) -> Option<Tensor> {
+        None
+    }
+
+    /// Whether a training pass draws which of its parameters act: training then asks two passes to agree.
+    fn is_random(&self) -> bool {
+        false
+    }
+
+    /// By how much its switch prefers it to the frozen layer, where it has one.
+    fn preference(&self) -> Option<f64> {
         None
     }
 

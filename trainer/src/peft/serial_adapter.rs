@@ -3,7 +3,7 @@
 //! Its input u is LN(h + x): the layer's output norm is applied before it and, to the sum with its
 //! output, a second time. Both matrices are initialised from N(0, 0.02²) (BERT's scheme) and biases
 //! with 0, so that an untrained adapter is close to the identity, but not equal to it. Behind a
-//! gate (UniPELT), the output of Up is multiplied by it.
+//! gate (UniPELT) or a switch (Adaptable Adapters), the output of Up is multiplied by it.
 
 use std::rc::Rc;
 
@@ -12,6 +12,7 @@ use tch::Tensor;
 
 use super::gate::Gate;
 use super::module::{Insertion, LayerCall, ModuleRow, PeftModule, Scope};
+use super::switch::Switch;
 use crate::encoder::sites::{Sublayer, SublayerEnd};
 use crate::nn::{Linear, NamedTensors, normal, zeros};
 
@@ -34,6 +35,7 @@ struct SerialAdapter {
     /// D to H.
     up: Linear,
     gate: Option<Gate>,
+    switch: Option<Switch>,
 }
 
 impl SerialAdapter {
@@ -51,6 +53,7 @@ impl SerialAdapter {
                 bias: zeros(&[hidden], device),
             },
             gate: Gate::of(insertion),
+            switch: insertion.is_switched.then(|| Switch::new(device)),
         }
     }
 }
@@ -59,19 +62,31 @@ impl PeftModule for SerialAdapter {
     fn named(&self) -> NamedTensors {
         let down = self.down.named("down").into_iter();
         let gate = self.gate.iter().flat_map(|gate| gate.named("gate"));
-        down.chain(self.up.named("up")).chain(gate).collect()
+        let switch = self.switch.iter().map(Switch::named);
+        down.chain(self.up.named("up"))
+            .chain(gate)
+            .chain(switch)
+            .collect()
+    }
+
+    fn preference(&self) -> Option<f64> {
+        self.switch.as_ref().map(Switch::preference)
     }
 
     // SA(u) with u = LN(h + x), [.., H] to [.., H].
-    fn term(&self, _call: &LayerCall<'_>, end: &SublayerEnd<'_>) -> Option<Tensor> {
+    fn term(&self, call: &LayerCall<'_>, end: &SublayerEnd<'_>) -> Option<Tensor> {
         if end.sublayer != Sublayer::FeedForward {
             return None;
         }
         let u = (end.norm)(end.sum);
         let inner = self.down.forward(&u, end.kind).relu();
         let term = self.up.forward(&inner, end.kind);
-        Some(match &self.gate {
+        let term = match &self.gate {
             Some(gate) => term * gate.value(&u),
+            None => term,
+        };
+        Some(match &self.switch {
+            Some(switch) => term * switch.value(u.size()[0], call.pass.train),
             None => term,
         })
     }

@@ -1,6 +1,7 @@
 //! Training: sampling of a task's examples, the loop with its recipe, and the score.
 
 pub mod batches;
+mod loss;
 pub mod metrics;
 pub mod optimizer;
 pub mod recipe;

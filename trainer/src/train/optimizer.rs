@@ -31,16 +31,19 @@ pub struct AdamW {
     square: Tensor,
     /// `[P]`, the weight decay of each parameter; `None` if it is 0 for all.
     decay: Option<Tensor>,
+    /// `[P]`, what each parameter's learning rate is multiplied by; `None` if it is 1 for all.
+    factor: Option<Tensor>,
     steps: i32,
 }
 
 impl AdamW {
     /// Makes the trained tensors, float32 leaves on one device, views of the buffer. `weight_decay` acts on those whose names
-    /// `is_decayed`.
+    /// `is_decayed`; `factor` multiplies the learning rate of those for which it is not `None`.
     pub fn new(
         trainable: NamedTensors,
         weight_decay: f64,
         is_decayed: impl Fn(&str) -> bool,
+        factor: impl Fn(&str) -> Option<f64>,
     ) -> Result<Self, TchError> {
         let _guard = tch::no_grad_guard();
         let flat = |tensor: &Tensor| tensor.f_detach()?.f_reshape([-1]);
@@ -49,19 +52,17 @@ impl AdamW {
             .map(|(_, tensor)| flat(tensor))
             .collect::<Result<Vec<_>, _>>()?;
         let values = Tensor::f_cat(&flats, 0)?;
-        let decay = if weight_decay > 0.0 {
-            let parts = trainable
-                .iter()
-                .zip(&flats)
-                .map(|((name, _), part)| {
-                    let decay = if is_decayed(name) { weight_decay } else { 0.0 };
-                    part.f_full_like(decay)
-                })
-                .collect::<Result<Vec<_>, _>>()?;
-            Some(Tensor::f_cat(&parts, 0)?)
-        } else {
-            None
+        // [P], of one number per tensor.
+        let spread = |number: &dyn Fn(&str) -> f64| {
+            let named = trainable.iter().zip(&flats);
+            let parts = named.map(|((name, _), part)| part.f_full_like(number(name)));
+            Tensor::f_cat(&parts.collect::<Result<Vec<_>, _>>()?, 0)
         };
+        let decay_of = |name: &str| if is_decayed(name) { weight_decay } else { 0.0 };
+        let decay = (weight_decay > 0.0).then(|| spread(&decay_of));
+        let has_own_rate = trainable.iter().any(|(name, _)| factor(name).is_some());
+        let factor = has_own_rate.then(|| spread(&|name| factor(name).unwrap_or(1.0)));
+        let (decay, factor) = (decay.transpose()?, factor.transpose()?);
         let mut leaves: Vec<Tensor> = trainable.into_iter().map(|(_, leaf)| leaf).collect();
         let mut start = 0;
         for leaf in &mut leaves {
@@ -78,6 +79,7 @@ impl AdamW {
             square: values.f_zeros_like()?,
             values,
             decay,
+            factor,
             steps: 0,
         })
     }
@@ -97,9 +99,11 @@ impl AdamW {
         let corrected =
             rate * (1.0 - BETA2.powi(self.steps)).sqrt() / (1.0 - BETA1.powi(self.steps));
         let denominator = self.square.f_sqrt()?.f_add_scalar_(EPSILON)?;
-        let _ = self
-            .values
-            .f_addcdiv_(&self.mean.f_mul_scalar(-corrected)?, &denominator)?;
+        let mut change = self.mean.f_mul_scalar(-corrected)?;
+        if let Some(factor) = &self.factor {
+            change = change.f_mul_(factor)?;
+        }
+        let _ = self.values.f_addcdiv_(&change, &denominator)?;
         if let Some(decay) = &self.decay {
             let kept = decay.f_mul_scalar(-rate)?.f_add_scalar(1.0)?;
             let _ = self.values.f_mul_(&kept)?;
@@ -169,7 +173,7 @@ mod tests {
             ("a.bias".to_owned(), bias.shallow_clone()),
         ];
         let mut optimizer =
-            AdamW::new(named, 0.1, |name| !name.ends_with("bias")).expect("an optimiser");
+            AdamW::new(named, 0.1, |name| !name.ends_with("bias"), |_| None).expect("an optimiser");
         let coefficients = Tensor::from_slice(&[3.0_f32, 0.0]);
         let mut expected = [0.5_f64, -1.0, 2.0];
         let (mut mean, mut square) = ([0.0_f64; 3], [0.0_f64; 3]);
@@ -200,7 +204,7 @@ mod tests {
     fn a_snapshot_brings_the_models_own_tensors_back() {
         let weight = leaf(&[1.0, 2.0]);
         let named = vec![("w".to_owned(), weight.shallow_clone())];
-        let mut optimizer = AdamW::new(named, 0.0, |_| true).expect("an optimiser");
+        let mut optimizer = AdamW::new(named, 0.0, |_| true, |_| None).expect("an optimiser");
         let before = optimizer.snapshot().expect("a copy");
         let loss = (&weight * &weight).sum(Kind::Float);
         optimizer.step(&loss, 0.1).expect("a step");
@@ -216,10 +220,25 @@ mod tests {
             ("used".to_owned(), used.shallow_clone()),
             ("unused".to_owned(), unused.shallow_clone()),
         ];
-        let mut optimizer = AdamW::new(named, 0.0, |_| true).expect("an optimiser");
+        let mut optimizer = AdamW::new(named, 0.0, |_| true, |_| None).expect("an optimiser");
         let loss = used.sum(Kind::Float);
         optimizer.step(&loss, 0.1).expect("a step");
         assert_eq!(values(&unused), [3.0]);
         assert!((values(&used)[0] - 0.9).abs() < 1e-4);
+    }
+
+    #[test]
+    fn a_factor_multiplies_the_rate_of_its_tensor_alone() {
+        let (usual, faster) = (leaf(&[1.0]), leaf(&[1.0]));
+        let named = vec![
+            ("usual".to_owned(), usual.shallow_clone()),
+            ("faster".to_owned(), faster.shallow_clone()),
+        ];
+        let factor = |name: &str| (name == "faster").then_some(3.0);
+        let mut optimizer = AdamW::new(named, 0.0, |_| true, factor).expect("an optimiser");
+        let loss = (&usual + &faster).sum(Kind::Float);
+        optimizer.step(&loss, 0.01).expect("a step");
+        let step = |leaf: &Tensor| 1.0 - values(leaf)[0];
+        assert!((step(&faster) / step(&usual) - 3.0).abs() < 1e-4);
     }
 }

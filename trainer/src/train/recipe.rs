@@ -1,6 +1,7 @@
 //! How a model is trained: fidelity, settings of the optimiser, seeds.
 
 use autopeft_crds::spec::{FidelitySpec, TrainingSpec};
+use autopeft_crds::trial::Method;
 
 use super::batches::Batching;
 use super::seeds::Seeds;
@@ -12,6 +13,8 @@ pub struct Recipe {
     pub fidelity: FidelitySpec,
     /// The optimiser's settings.
     pub training: TrainingSpec,
+    /// What is trained.
+    pub method: Method,
     /// The seeds of the streams.
     pub seeds: Seeds,
 }

@@ -9,20 +9,23 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use autopeft_crds::LayerMask;
 use autopeft_crds::spec::Metric;
-use autopeft_crds::trial::EpochMeasurements;
-use tch::{Reduction, TchError, Tensor};
+use autopeft_crds::trial::{EpochMeasurements, Method};
+use rand::RngExt;
+use rand::rngs::Xoshiro256PlusPlus;
+use tch::{TchError, Tensor};
 
-use super::batches::{DataSet, Group, Placed};
+use super::batches::{DataSet, Group};
+use super::loss::loss;
 use super::optimizer::AdamW;
 use super::recipe::Recipe;
 use super::schedule::{Schedule, total_steps};
 use super::seeds::generator;
-use super::validation::{Validation, ValidationError, per_example, score};
+use super::validation::{Validation, ValidationError, score};
 use crate::device;
 use crate::model::Model;
 use crate::reason::sentence;
-use crate::task::Kind;
 
 /// Steps between two reads of the loss.
 const LOOK_EVERY: u64 = 25;
@@ -90,6 +93,8 @@ pub struct Trained {
 pub trait Observer {
     /// This many of all steps are done; `loss` is the mean since the start of the epoch.
     fn steps(&mut self, epoch: u32, done: u64, all: u64, loss: f64);
+    /// The method has chosen the layers that have modules; their training begins.
+    fn selected(&mut self, _layers: &LayerMask) {}
     /// An epoch has ended.
     fn epoch(&mut self, measured: &EpochMeasurements, is_best: bool, seconds: f64);
 }
@@ -110,13 +115,12 @@ pub fn train(
         total_steps(examples, batching.batch_size, &recipe.fidelity),
         recipe.training.warmup_percent,
     );
-    let decay = recipe.training.weight_decay.get();
-    let is_decayed = |name: &str| model.is_decayed(name);
     let mut steps = Steps {
         model,
         data,
-        optimizer: AdamW::new(model.trainable(), decay, is_decayed)?,
+        optimizer: optimizer(model, recipe)?,
         schedule,
+        drops: (recipe.method == Method::LayerDrop).then(|| generator(recipe.seeds.dropout)),
     };
     let mut order = generator(recipe.seeds.order);
     // 53 bits: never negative as i64.
@@ -168,12 +172,26 @@ pub fn train(
     Ok(trained)
 }
 
+/// The optimiser of a model's trained tensors.
+fn optimizer(model: &Model, recipe: &Recipe) -> Result<AdamW, TchError> {
+    let decay = recipe.training.weight_decay.get();
+    let peak = recipe.training.learning_rate.get();
+    AdamW::new(
+        model.trainable(),
+        decay,
+        |name| model.is_decayed(name),
+        |name| Model::own_rate(name).map(|rate| rate / peak),
+    )
+}
+
 /// The steps of one training.
 struct Steps<'a> {
     model: &'a Model,
     data: &'a Data,
     optimizer: AdamW,
     schedule: Schedule,
+    /// Draws how many of the first layers a step goes without, where it does.
+    drops: Option<Xoshiro256PlusPlus>,
 }
 
 impl Steps<'_> {
@@ -188,7 +206,8 @@ impl Steps<'_> {
         let all = self.schedule.steps();
         let mut losses = Losses::default();
         for group in self.data.train.place(groups)? {
-            let loss = loss(self.model, self.data, &group)?;
+            let first = self.first_layer();
+            let loss = loss(self.model, self.data, &group, first)?;
             let rate = self.schedule.rate(trained.steps);
             self.optimizer.step(&loss, rate)?;
             losses.add(&loss)?;
@@ -200,6 +219,14 @@ impl Steps<'_> {
         }
         trained.tokens += tokens(groups, self.data.train.tokens());
         losses.mean(epoch, trained.steps)
+    }
+
+    /// The first layer whose modules a step trains: 0, or uniform over all layers but the last (AdapterDrop,
+    /// robust; 0 to 10 of 12 layers).
+    fn first_layer(&mut self) -> usize {
+        let last = self.model.config().layers.saturating_sub(2);
+        let drops = self.drops.as_mut();
+        drops.map_or(0, |random| random.random_range(0..=last))
     }
 }
 
@@ -231,28 +258,6 @@ impl Losses {
         } else {
             Err(TrainError::Loss { epoch, step })
         }
-    }
-}
-
-fn loss(model: &Model, data: &Data, group: &Placed) -> Result<Tensor, TchError> {
-    let (batch, targets) = data.train.batch(group)?;
-    // [B, C], or [B, choices]
-    let outputs = per_example(model.forward(&batch, true), &data.validation.kind)?;
-    let weights = data.weights.as_ref();
-    match data.validation.kind {
-        Kind::Classification(_) | Kind::MultipleChoice(_) => {
-            outputs.f_cross_entropy_loss(&targets, weights, Reduction::Mean, -100, 0.0)
-        }
-        Kind::MultiLabel(_) => outputs.f_binary_cross_entropy_with_logits(
-            &targets,
-            None::<&Tensor>,
-            weights,
-            Reduction::Mean,
-        ),
-        // [B, 1] -> [B]
-        Kind::Regression => outputs
-            .f_squeeze_dim(1)?
-            .f_mse_loss(&targets, Reduction::Mean),
     }
 }
 

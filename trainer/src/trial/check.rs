@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use autopeft_crds::ModuleOptions;
 use autopeft_crds::limits::{self, Real, Whole};
 use autopeft_crds::spec::{FidelitySpec, TrainingSpec};
-use autopeft_crds::trial::TrialRequest;
+use autopeft_crds::trial::{Method, TrialRequest};
+use autopeft_crds::{Module, ModuleOptions};
 
 use super::error::TrialError;
 
@@ -23,9 +23,26 @@ pub(super) fn check(request: &TrialRequest) -> Result<(), TrialError> {
         let field = format!("configuration.{}", module.name());
         whole(field, size.into(), limits::MODULE_SIZE)?;
     }
+    method(request)?;
     options(&request.options)?;
     recipe(&request.training)?;
     fidelity(&request.fidelity)
+}
+
+/// Switches are those of serial adapters.
+fn method(request: &TrialRequest) -> Result<(), TrialError> {
+    let sizes = request.configuration.sizes();
+    let has_adapter_alone = sizes
+        .into_iter()
+        .all(|(module, size)| (size > 0) == (module == Module::SerialAdapter));
+    if request.method == Method::LayerSelection && !has_adapter_alone {
+        return Err(refused(
+            "method",
+            "LayerSelection",
+            "Peft, or a configuration with a serial adapter alone",
+        ));
+    }
+    Ok(())
 }
 
 fn options(options: &ModuleOptions) -> Result<(), TrialError> {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
-use autopeft_crds::trial::{TrialMeasurements, TrialRequest};
+use autopeft_crds::LayerMask;
+use autopeft_crds::trial::{Method, TrialMeasurements, TrialRequest};
 use tch::{Device, Kind as Number, Tensor};
 
 use super::check::check;
@@ -16,6 +17,7 @@ use crate::adapter::{
     ADAPTER_VERSION, AdapterDescription, BaseModel, Cost, Measured, ModelShape, SearchTrial,
     TokenizerUse,
 };
+use crate::backbone::Backbone;
 use crate::device;
 use crate::encoder::ModelConfig;
 use crate::model::Model;
@@ -43,6 +45,16 @@ pub struct Prepared {
     folder: PathBuf,
     tokenizer: TokenizerFacts,
     versions: BTreeMap<String, String>,
+    /// What builds the second model, where the first one learns in which layers it has modules.
+    second: Option<Second>,
+}
+
+/// What the model that is trained after a selection of layers is built from.
+#[derive(Debug)]
+struct Second {
+    backbone: Rc<Backbone>,
+    request: TrialRequest,
+    layers: Option<LayerMask>,
 }
 
 /// Reads a request's files and builds its model on a device.
@@ -63,8 +75,10 @@ pub fn prepare_with(inputs: &mut Inputs, request: &TrialRequest) -> Result<Prepa
     let recipe = Recipe {
         fidelity: request.fidelity.clone(),
         training: request.training.clone(),
+        method: request.method,
         seeds: Seeds::new(request.training.seed, &request.configuration),
     };
+    let selects = request.method == Method::LayerSelection;
     let batching = recipe.batching();
     let data = inputs.data(request, &places, &batching)?;
     let backbone = inputs.backbone(request, &places)?;
@@ -73,6 +87,7 @@ pub fn prepare_with(inputs: &mut Inputs, request: &TrialRequest) -> Result<Prepa
         Inserted {
             configuration: &request.configuration,
             options: &request.options,
+            is_switched: selects,
         },
         data.kind.outputs() as i64,
         // 53 bits: never negative as i64.
@@ -101,29 +116,43 @@ pub fn prepare_with(inputs: &mut Inputs, request: &TrialRequest) -> Result<Prepa
         folder: places.model,
         tokenizer: data.tokenizer.clone(),
         versions: versions(),
+        second: selects.then(|| Second {
+            backbone,
+            request: request.clone(),
+            layers: None,
+        }),
     })
 }
 
-/// Trains and measures a prepared model. `started` is the start of the process.
+/// Trains and measures a prepared model. `started` is the start of the process. Under `Method::LayerSelection`, the model
+/// is then the one with the chosen layers.
 pub fn run(
-    prepared: &Prepared,
+    prepared: &mut Prepared,
     started: Instant,
     observer: &mut dyn Observer,
 ) -> Result<(TrialMeasurements, Trained), TrialError> {
+    let selection = select(prepared, observer)?;
     let Prepared {
         model,
         data,
         recipe,
         precision,
         versions,
+        second,
         ..
     } = prepared;
-    let trained = train::train(model, data, recipe, observer)?;
+    let mut trained = train::train(model, data, recipe, observer)?;
+    if let Some(selection) = selection {
+        trained.steps += selection.steps;
+        trained.tokens += selection.tokens;
+        trained.seconds += selection.seconds;
+    }
     let measured = TrialMeasurements {
         score: trained.score,
         metric: data.metric,
         best_epoch: trained.best_epoch,
         epochs: trained.epochs.clone(),
+        selected_layers: second.as_ref().and_then(|second| second.layers.clone()),
         trained_parameters: model.trained_parameters(),
         deployed_parameters: model.deployed_parameters(),
         train_seconds: trained.seconds,
@@ -137,6 +166,41 @@ pub fn run(
         versions: versions.clone(),
     };
     Ok((measured, trained))
+}
+
+/// Learns in which layers the model has modules, where the method does so, and puts a fresh model with modules there in
+/// its place.
+fn select(
+    prepared: &mut Prepared,
+    observer: &mut dyn Observer,
+) -> Result<Option<Trained>, TrialError> {
+    let Some(second) = &mut prepared.second else {
+        return Ok(None);
+    };
+    let (model, recipe) = (&mut prepared.model, &mut prepared.recipe);
+    let learned = train::train(model, &prepared.data, recipe, observer)?;
+    let Some(layers) = model.selected_layers() else {
+        return Ok(Some(learned));
+    };
+    let Second {
+        backbone, request, ..
+    } = second;
+    let configuration = request.configuration.clone().with_layers(layers.clone());
+    recipe.seeds = Seeds::new(request.training.seed, &configuration);
+    let inserted = Inserted {
+        configuration: &configuration,
+        options: &request.options,
+        is_switched: false,
+    };
+    *model = Model::new(
+        backbone,
+        inserted,
+        model.outputs(),
+        recipe.seeds.init as i64,
+    )?;
+    observer.selected(&layers);
+    second.layers = Some(layers);
+    Ok(Some(learned))
 }
 
 /// The description of an adapter checkpoint.
@@ -155,14 +219,15 @@ pub fn describe(
     let fingerprint = model_fingerprint(folder, tokenizer.follows_settings)?;
     let backbone = config.backbone_parameters();
     let configuration = prepared.model.configuration();
-    let cost = Cost::new(request.method, configuration, &request.options, config);
+    let method = request.method.of_adapter();
+    let cost = Cost::new(method, configuration, &request.options, config);
     let identity = &request.identity;
     let of_a_search = !identity.search_uid.is_empty();
     Ok(AdapterDescription {
         version: ADAPTER_VERSION,
         configuration: configuration.clone(),
         options: request.options.clone(),
-        method: request.method,
+        method,
         model: ModelShape::from(config),
         base: Some(BaseModel::named(&request.model, fingerprint, backbone)),
         first_position: 0,
@@ -217,6 +282,7 @@ pub fn validation_data(
     let recipe = Recipe {
         fidelity: description.fidelity.clone(),
         training: description.training.clone(),
+        method: description.method,
         seeds,
     };
     // A prefix that counts positions of its own leaves fewer to the text.

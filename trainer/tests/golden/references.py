@@ -3,8 +3,10 @@
 
     $(trainer/tests/python/setup.sh peft) trainer/tests/golden/references.py peft
     $(trainer/tests/python/setup.sh adapters) trainer/tests/golden/references.py adapters
+    $(trainer/tests/python/setup.sh peft) trainer/tests/golden/references.py formulas
 
-The small models of make.py, all tensors filled from their names in this project, with modules inserted by the
+`formulas` are methods that no kept library has: the published formulas, on the layers of transformers, with the random
+draws of training. The small models of make.py, all tensors filled from their names in this project, with modules inserted by the
 library; float32, eager attention, no dropout. Of each case: logits, gradients, and the losses of a training of
 50 steps by the AdamW of Hugging Face 3 and 4 (which later versions no longer have), gradients clipped to norm 1,
 linear decay. With a third argument `check`, nothing is written: what is computed is compared with the files.
@@ -25,6 +27,11 @@ BATCHES = 4
 PEAK_RATE = 0.005
 # Between processors.
 TOLERANCE = 1e-5
+# Of the draws in training.
+SEED = 7
+EXPERTS = 4
+SWITCHED = "serial adapter behind switches"
+TEMPERATURE, SWITCH_RATE = 0.1, 0.05
 ALL_MATRICES = ["query", "key", "value", "output"]
 
 
@@ -59,6 +66,12 @@ CASES = {
         case("MAM", "bert", "011", parallelAdapter=5, prefix=4),
         case("serial adapter, prefix and LoRA", "roberta", "101", serialAdapter=3, prefix=4, lora=4),
         case("parallel adapter, prefix and LoRA", "bert", "110", parallelAdapter=5, prefix=4, lora=4),
+    ],
+    "formulas": [
+        case("AdaMix", "bert", "111", adaMix=3),
+        case("AdaMix", "roberta", "101", adaMix=3),
+        case(SWITCHED, "bert", "111", serialAdapter=3),
+        case(SWITCHED, "roberta", "110", serialAdapter=3),
     ],
 }
 
@@ -123,6 +136,42 @@ def with_adapters(case):
     return model
 
 
+def with_formulas(case):
+    """AdaMix (arXiv:2205.12410, section 3) and the switches of Adaptable Adapters (arXiv:2205.01549, section 3.2)."""
+    model, ours = encoder(case["architecture"]).requires_grad_(False), {}
+    hidden, [(field, size)] = model.config.hidden_size, case["sizes"].items()
+
+    def dense(name, inputs, outputs):
+        ours[f"{name}.weight"] = weight = torch.zeros(outputs, inputs, requires_grad=True)
+        ours[f"{name}.bias"] = bias = torch.zeros(outputs, requires_grad=True)
+        return lambda x: F.linear(x, weight, bias)
+
+    def mixed(place, output):
+        downs = [dense(f"{place}.adamix.down.{expert}", hidden, size) for expert in range(EXPERTS)]
+        up = dense(f"{place}.adamix.up", size, hidden)
+        output.dense.register_forward_hook(
+            lambda _, inputs, o: o + up(F.gelu(downs[torch.randint(EXPERTS, (1,)).item()](o))))
+
+    def switched(place, output):
+        down = dense(f"{place}.serial_adapter.down", hidden, size)
+        up = dense(f"{place}.serial_adapter.up", size, hidden)
+        ours[f"{place}.serial_adapter.switch.logits"] = logits = torch.zeros(2, requires_grad=True)
+
+        def forward(hidden_states, input_tensor):
+            total = output.dense(hidden_states) + input_tensor
+            noise = -torch.empty(len(total), 2).exponential_().log()
+            open = ((noise + logits) / TEMPERATURE).softmax(1)[:, 1, None, None]
+            return output.LayerNorm(total + open * up(torch.relu(down(output.LayerNorm(total)))))
+
+        output.forward = forward
+
+    for layer in active(case):
+        insert = mixed if field == "adaMix" else switched
+        insert(f"layer.{layer}", model.encoder.layer[layer].output)
+    model.ours = ours
+    return model
+
+
 def prefix_form(options):
     width = options.get("prefix", dict(width=800))["width"]
     return dict(bottleneck_size=width) if width else dict(flat=True)
@@ -168,7 +217,8 @@ def our_name(case, name):
 def trained(case, model):
     """The trained tensors by this project's names, with the values that it gives them, and the head's."""
     hidden = model.config.hidden_size
-    tensors = {our_name(case, name): p for name, p in model.named_parameters() if p.requires_grad}
+    named = {our_name(case, name): p for name, p in model.named_parameters() if p.requires_grad}
+    tensors = getattr(model, "ours", named)
     with torch.no_grad():
         for name, tensor in tensors.items():
             if not name.startswith("backbone."):
@@ -192,34 +242,38 @@ def forward(model, tensors, batch):
     return F.linear(inner, tensors["head.output.weight"], tensors["head.output.bias"])
 
 
-def adamw(tensors, state, rate):
+def adamw(named, state, rate):
     """A step of transformers.AdamW with its defaults: epsilon before the correction of the bias, no decay."""
+    tensors = list(named.values())
     state["step"] = state.get("step", 0) + 1
     torch.nn.utils.clip_grad_norm_(tensors, 1.0)
     with torch.no_grad():
-        for index, tensor in enumerate(tensors):
-            mean, square = state.setdefault(index, (torch.zeros_like(tensor), torch.zeros_like(tensor)))
+        for name, tensor in named.items():
+            mean, square = state.setdefault(name, (torch.zeros_like(tensor), torch.zeros_like(tensor)))
             mean.mul_(0.9).add_(tensor.grad, alpha=0.1)
             square.mul_(0.999).addcmul_(tensor.grad, tensor.grad, value=0.001)
-            size = rate * (1 - 0.999 ** state["step"]) ** 0.5 / (1 - 0.9 ** state["step"])
+            own = SWITCH_RATE / PEAK_RATE if name.endswith("switch.logits") else 1
+            size = own * rate * (1 - 0.999 ** state["step"]) ** 0.5 / (1 - 0.9 ** state["step"])
             tensor.addcdiv_(mean, square.sqrt().add_(1e-8), value=-size)
 
 
 def computed(case, library):
-    model = {"peft": with_peft, "adapters": with_adapters}[library](case).train()
+    model = {"peft": with_peft, "adapters": with_adapters, "formulas": with_formulas}[library](case).train()
     c, tensors = SMALL[case["architecture"]], trained(case, model)
+    torch.manual_seed(SEED)
     scores = forward(model, tensors, small_batch(c))
     loss = F.cross_entropy(scores, torch.tensor(LABELS))
     gradients = torch.autograd.grad(loss, list(tensors.values()), allow_unused=True)
     kept = {name: summary(g.double()) for name, g in zip(tensors, gradients, strict=True) if g is not None}
     losses, state = [], {}
+    torch.manual_seed(SEED)
     for step in range(STEPS):
         batch, labels = step_batch(c, step)
         loss = F.cross_entropy(forward(model, tensors, batch), torch.tensor(labels))
         for tensor in tensors.values():
             tensor.grad = torch.zeros_like(tensor)
         loss.backward()
-        adamw(list(tensors.values()), state, PEAK_RATE * (STEPS - step) / STEPS)
+        adamw(tensors, state, PEAK_RATE * (STEPS - step) / STEPS)
         losses.append(float(f"{loss.item():.7g}"))
     return case | dict(logits=rounded(scores), gradients=kept, losses=losses)
 

@@ -179,13 +179,14 @@ fn an_only_step_trains_whatever_the_warm_up() {
             ("/fidelity", fidelity.clone()),
             ("/training/warmupPercent", json!(warmup)),
         ];
-        let prepared = prepare(&request(folder.path(), &changes), Device::Cpu).expect("prepared");
+        let mut prepared =
+            prepare(&request(folder.path(), &changes), Device::Cpu).expect("prepared");
         let flat = |prepared: &autopeft_trainer::trial::Prepared| -> Vec<Vec<f64>> {
             let trainable = prepared.model.trainable();
             trainable.iter().map(|(_, tensor)| values(tensor)).collect()
         };
         let before = flat(&prepared);
-        let (measured, _) = run(&prepared, Instant::now(), &mut Silent).expect("trained");
+        let (measured, _) = run(&mut prepared, Instant::now(), &mut Silent).expect("trained");
         assert_eq!(measured.steps, 1, "{fidelity}");
         assert_ne!(flat(&prepared), before, "{fidelity}, warm-up {warmup} %");
     }

@@ -4,6 +4,7 @@
 //! `common::alone`, one that draws and does not depend on it `common::among_others`.
 
 mod adapter;
+mod baselines;
 mod by_hand;
 mod command;
 mod common;

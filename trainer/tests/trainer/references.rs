@@ -1,5 +1,6 @@
 //! The modules against Hugging Face's `peft` and AdapterHub's `adapters`: golden values from
-//! `golden/references.py`, which these Python libraries computed with the same weights and inputs.
+//! `golden/references.py`, which these Python libraries computed with the same weights and inputs. Methods that neither
+//! has are compared with the published formulas, written in Python there.
 //!
 //! `cargo test --test trainer references -- --nocapture` prints the largest differences.
 
@@ -10,12 +11,12 @@ use std::process::Command;
 use autopeft_crds::trial::Method;
 use autopeft_crds::{ModuleOptions, PeftConfiguration};
 use autopeft_trainer::encoder::sites::Attention;
-use autopeft_trainer::model::Model;
+use autopeft_trainer::model::{Backbone, Model};
 use autopeft_trainer::peft::Inserted;
 use autopeft_trainer::train::optimizer::AdamW;
 use autopeft_trainer::train::schedule::Schedule;
 use serde_json::{Value, json};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::common::*;
 
@@ -25,6 +26,11 @@ const TOLERANCE: f64 = 1e-5;
 const LOSS_TOLERANCE: f64 = 1e-4;
 /// The norm that a gradient is held against where its own is smaller: that of keys' biases is 0 but for rounding.
 const LEAST_NORM: f64 = 1e-3;
+
+/// Of the draws in training.
+const SEED: i64 = 7;
+/// The case that has switches.
+const SWITCHED: &str = "serial adapter behind switches";
 
 /// The largest differences of a case.
 #[derive(Debug, Default)]
@@ -59,10 +65,18 @@ impl<'a> Case<'a> {
     }
 
     fn model(&self) -> Model {
-        let backbone = small_backbone(self.architecture, Method::Peft);
+        let mut config = small_config(self.architecture);
+        for dropout in ["hidden_dropout_prob", "attention_probs_dropout_prob"] {
+            config[dropout] = json!(0.0);
+        }
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        write_model(folder.path(), &config, &small_tensors(&config));
+        let backbone = Backbone::load(folder.path(), Method::Peft, Device::Cpu, Kind::Float)
+            .expect("a small model");
         let inserted = Inserted {
             configuration: &self.configuration,
             options: &self.options,
+            is_switched: self.module() == SWITCHED,
         };
         let mut model = Model::new(&backbone, inserted, 3, 0).expect("a model");
         model.set_attention(Attention::Eager);
@@ -70,9 +84,14 @@ impl<'a> Case<'a> {
         model
     }
 
+    fn module(&self) -> &str {
+        self.value["module"].as_str().expect("a module")
+    }
+
     fn differences(&self, golden: &Value) -> Differences {
         let model = self.model();
-        let logits = model.forward(&small_batch(self.architecture), false);
+        tch::manual_seed(SEED);
+        let logits = model.forward(&small_batch(self.architecture), true);
         let loss = logits.cross_entropy_for_logits(&Tensor::from_slice(&[0i64, 2, 1]));
         let expected = Tensor::from_slice(&numbers(&self.value["logits"]));
         Differences {
@@ -121,11 +140,18 @@ impl<'a> Case<'a> {
         let expected = numbers(&self.value["losses"]);
         let peak = golden["peakRate"].as_f64().expect("a rate");
         let schedule = Schedule::new(peak, expected.len() as u64, 0);
-        let mut optimizer = AdamW::new(model.trainable(), 0.0, |_| true).expect("an optimiser");
+        let mut optimizer = AdamW::new(
+            model.trainable(),
+            0.0,
+            |_| true,
+            |name| Model::own_rate(name).map(|rate| rate / peak),
+        )
+        .expect("an optimiser");
+        tch::manual_seed(SEED);
         let step = |(step, expected): (usize, &f64)| {
             let rows = &batches[step % batches.len()];
             let labels = Tensor::from_slice(&numbers(&rows["labels"])).to_kind(Kind::Int64);
-            let logits = model.forward(&batch(rows), false);
+            let logits = model.forward(&batch(rows), true);
             let loss = logits.cross_entropy_for_logits(&labels);
             let rate = schedule.rate(step as u64);
             optimizer.step(&loss, rate).expect("a step");
@@ -137,7 +163,7 @@ impl<'a> Case<'a> {
 
 impl std::fmt::Debug for Case<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}, {}", self.value["module"], self.architecture)
+        write!(f, "{}, {}", self.module(), self.architecture)
     }
 }
 
@@ -154,14 +180,15 @@ fn largest(difference: &Tensor, scale: f64) -> f64 {
 }
 
 fn check(library: &str) {
-    let _guard = among_others();
+    // They draw from libtorch's one generator.
+    let _guard = alone();
     let golden = golden(&format!("references-{library}.json"));
     let cases = golden["cases"].as_array().expect("cases");
     let mut different = Vec::new();
     for value in cases {
         let case = Case::new(value);
         let found = case.differences(&golden);
-        let module = value["module"].as_str().expect("a module");
+        let module = case.module();
         eprintln!(
             "| {module} | {} | {library} | {:.1e} | {:.1e} | {:.1e} |",
             case.architecture, found.logits, found.gradients, found.losses
@@ -186,14 +213,23 @@ fn references_of_adapters() {
     check("adapters");
 }
 
+#[test]
+fn references_of_formulas() {
+    check("formulas");
+}
+
 /// The golden values are the libraries' own: they are computed again, where PyPI can be reached.
 #[test]
 #[ignore = "fetches Python's torch, peft and adapters, about 1 GB"]
 fn references_are_what_the_libraries_compute() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    for library in ["peft", "adapters"] {
+    for (library, environment) in [
+        ("peft", "peft"),
+        ("adapters", "adapters"),
+        ("formulas", "peft"),
+    ] {
         let setup = Command::new(tests.join("python/setup.sh"))
-            .arg(library)
+            .arg(environment)
             .output()
             .expect("setup.sh starts");
         let said = String::from_utf8_lossy(&setup.stderr);

@@ -21,8 +21,8 @@ fn prepared(request: Value) -> Result<Prepared, TrialError> {
 }
 
 fn train(request: Value) -> Result<TrialMeasurements, TrialError> {
-    let prepared = prepared(request)?;
-    Ok(run(&prepared, Instant::now(), &mut Silent)?.0)
+    let mut prepared = prepared(request)?;
+    Ok(run(&mut prepared, Instant::now(), &mut Silent)?.0)
 }
 
 fn small(
@@ -44,7 +44,7 @@ fn sentences(
     let model = real_model("all-MiniLM-L6-v2");
     let data = ("/data", json!(movie_reviews(&model)));
     let request = small_request(&model, configuration, &[&[data], changes].concat());
-    let prepared = prepared(request).expect("prepared");
+    let mut prepared = prepared(request).expect("prepared");
     let majority = match &prepared.data.validation.truth {
         Targets::Numbers(_) | Targets::Sets(_) => 0.0,
         Targets::Classes(classes) => {
@@ -52,7 +52,7 @@ fn sentences(
             ones.max(1.0 - ones)
         }
     };
-    let measured = run(&prepared, Instant::now(), &mut Silent)
+    let measured = run(&mut prepared, Instant::now(), &mut Silent)
         .expect("trained")
         .0;
     (measured, majority)
@@ -155,7 +155,7 @@ fn a_diverging_training_is_not_finite() {
     let mut prepared = prepared(request).expect("prepared");
     // No request may ask for such a rate.
     prepared.recipe.training.learning_rate = "1e30".parse().expect("a number");
-    let error = run(&prepared, Instant::now(), &mut Silent).expect_err("diverged");
+    let error = run(&mut prepared, Instant::now(), &mut Silent).expect_err("diverged");
     assert_eq!(error.reason(), FailureReason::NotFinite, "{error}");
 }
 

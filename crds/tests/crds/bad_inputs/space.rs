@@ -1,5 +1,7 @@
 //! The space and the objectives.
 
+use autopeft_crds::limits::DIMENSIONS;
+use autopeft_crds::space::DimensionName;
 use serde_json::{Value, json};
 
 use super::{BadInput, good, refused_below, set, told_later};
@@ -18,15 +20,25 @@ fn space() -> Vec<BadInput> {
         let pointer = "/searchSpace/dimensions";
         refused_below(name, pointer, dimensions, below, admission, words)
     };
-    let eight = json!([
-        {"name": "layers"}, {"name": "serialAdapter"}, {"name": "parallelAdapter"},
-        {"name": "prefix"}, {"name": "lora"}, {"name": "ia3"}, {"name": "bitFit"}, {"name": "prefix"},
-    ]);
+    // Every dimension once, and one of them again.
+    let names = DimensionName::ALL.into_iter().map(DimensionName::as_str);
+    let too_many: Vec<Value> = names
+        .chain(["prefix"])
+        .map(|name| json!({"name": name}))
+        .collect();
+    let range = format!("give 1 to {}", DIMENSIONS.most);
     let twice = json!([{"name": "prefix"}, {"name": "prefix"}]);
     let many = json!((0..65).collect::<Vec<u32>>());
     vec![
-        case("no dimension", json!([]), "", "dimensions", "give 1 to 7"),
-        case("eight dimensions", eight, "", "dimensions", "give 1 to 7").errors(2),
+        case("no dimension", json!([]), "", "dimensions", &range),
+        case(
+            "too many dimensions",
+            json!(too_many),
+            "",
+            "dimensions",
+            &range,
+        )
+        .errors(2),
         case(
             "a dimension twice",
             twice,

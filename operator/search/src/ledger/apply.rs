@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use autopeft_crds::Decimal;
 use autopeft_crds::status::{Attempt, LedgerEntry, TrialPurpose, TrialState};
 use autopeft_crds::trial::FailureClass;
+use autopeft_crds::{Decimal, LayerMask};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
@@ -239,6 +239,7 @@ impl Ledger {
             parameters: *parameters,
             score: None,
             best_epoch: None,
+            selected_layers: None,
             trained_parameters: None,
             deployed_parameters: None,
             train_seconds: None,
@@ -300,17 +301,31 @@ fn expect_attempt(trial: u32, expected: u32, found: u32) -> Result<(), LedgerErr
     })
 }
 
+/// The cost of an entry's configuration in a part of its layers: all layers cost the same.
+fn cost_of(entry: &LedgerEntry, selected: &LayerMask) -> u64 {
+    let planned = &entry.configuration.layers;
+    let kept = planned
+        .active_layers()
+        .filter(|layer| selected.active_layers().any(|other| other == *layer));
+    entry.parameters / (planned.active() as u64).max(1) * kept.count() as u64
+}
+
 fn record(entry: &mut LedgerEntry, outcome: &Recorded) {
     match outcome {
         Recorded::Succeeded {
             score,
             best_epoch,
+            selected_layers,
             trained_parameters,
             deployed_parameters,
             train_seconds,
             peak_memory_bytes,
             validation_examples,
         } => {
+            if let Some(selected) = selected_layers {
+                entry.parameters = cost_of(entry, selected);
+                entry.selected_layers = Some(selected.clone());
+            }
             entry.state = TrialState::Succeeded;
             entry.score = Some(*score);
             entry.best_epoch = Some(*best_epoch);

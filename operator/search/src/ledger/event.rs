@@ -4,7 +4,7 @@ use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::spec::BaselineName;
 use autopeft_crds::status::{Attempt, SurrogateStatus, TrialOrigin, TrialTerms};
 use autopeft_crds::trial::{FailureClass, FailureReason, TrialMeasurements};
-use autopeft_crds::{Decimal, PeftConfiguration};
+use autopeft_crds::{Decimal, LayerMask, PeftConfiguration};
 use serde::{Deserialize, Serialize};
 
 /// One thing that happened in a search.
@@ -140,6 +140,9 @@ pub enum Recorded {
         score: Decimal,
         /// The epoch of the score, from 1.
         best_epoch: u32,
+        /// The layers that the method has chosen, where it chooses.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        selected_layers: Option<LayerMask>,
         /// Parameters that were trained, head included.
         trained_parameters: u64,
         /// Parameters that an adapter adds at inference.
@@ -184,6 +187,7 @@ impl Recorded {
         Some(Self::Succeeded {
             score: Decimal::new(measured.score).ok()?,
             best_epoch: measured.best_epoch,
+            selected_layers: measured.selected_layers.clone(),
             trained_parameters: measured.trained_parameters,
             deployed_parameters: measured.deployed_parameters,
             train_seconds: Decimal::new(measured.train_seconds).ok()?,

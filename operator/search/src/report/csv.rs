@@ -91,7 +91,7 @@ pub(super) fn trials_csv(status: &PeftSearchStatus) -> Result<String, ReportErro
 fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> Vec<String> {
     let LedgerEntry {
         trial,
-        configuration,
+        configuration: _,
         origin,
         baseline,
         of_trial: _,
@@ -108,6 +108,7 @@ fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> Vec<String> {
         parameters,
         score,
         best_epoch,
+        selected_layers: _,
         trained_parameters,
         deployed_parameters,
         train_seconds,
@@ -120,6 +121,7 @@ fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> Vec<String> {
         finished_at,
         other: _,
     } = entry;
+    let configuration = entry.trained_configuration();
     let on_front = status
         .pareto_front
         .iter()
@@ -134,7 +136,7 @@ fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> Vec<String> {
         configuration.layers.to_string(),
         configuration.layers.active().to_string(),
     ];
-    cells.extend(sizes(configuration, true));
+    cells.extend(sizes(&configuration, true));
     cells.extend([
         parameters.to_string(),
         known(&percent),
@@ -163,7 +165,7 @@ fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> Vec<String> {
             .map(|time| time.0.to_string())
             .unwrap_or_default(),
     ]);
-    cells.extend(sizes(configuration, false));
+    cells.extend(sizes(&configuration, false));
     cells
 }
 

@@ -343,7 +343,7 @@ pub(super) fn trials(view: &View<'_>) -> Markup {
                                     (csv::word(&entry.origin))
                                     @if let Some(name) = entry.baseline { ": " (name.facts().title) }
                                 }
-                                (configuration_cells(view, &entry.configuration))
+                                (configuration_cells(view, &entry.trained_configuration()))
                                 (measured_cells(entry.parameters, view.percent(entry.parameters), entry.score))
                                 td.number {
                                     @if let Some(mean) = entry.predicted_mean {

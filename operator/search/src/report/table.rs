@@ -2,7 +2,7 @@
 
 use autopeft_crds::Decimal;
 use autopeft_crds::modules::ModuleFacts;
-use autopeft_crds::status::{BaselineResult, FrontMember};
+use autopeft_crds::status::{BaselineResult, FrontMember, LedgerEntry};
 
 use super::columns::{self, Align};
 use super::text::{DASH, score, significant, thousands};
@@ -68,14 +68,14 @@ fn member_row(view: &View<'_>, member: &FrontMember) -> Vec<String> {
 fn baseline_row(view: &View<'_>, result: &BaselineResult) -> Vec<String> {
     let entry = view.entry(result.trial);
     let configuration = entry
-        .map(|entry| &entry.configuration)
+        .map(LedgerEntry::trained_configuration)
         .filter(|configuration| !configuration.is_empty_model());
     let shown = |cell: Option<String>| cell.unwrap_or_else(|| DASH.into());
     let mut cells = vec![
         result.trial.to_string(),
-        shown(configuration.map(|found| found.layers.to_string())),
+        shown(configuration.as_ref().map(|found| found.layers.to_string())),
     ];
-    let size = |facts: &ModuleFacts| configuration.map(|found| found.size(facts.module));
+    let size = |facts: &ModuleFacts| configuration.as_ref().map(|found| found.size(facts.module));
     cells.extend(
         view.modules()
             .map(|facts| shown(size(facts).map(|size| size.to_string()))),

@@ -402,6 +402,7 @@ pub fn success(score: f64) -> TrialOutcome {
         score,
         metric: Metric::Accuracy,
         best_epoch: 1,
+        selected_layers: None,
         epochs: Vec::new(),
         trained_parameters: 10,
         deployed_parameters: 8,

@@ -164,6 +164,7 @@ pub fn entry(trial: u32, configuration: PeftConfiguration) -> LedgerEntry {
         parameters,
         score: None,
         best_epoch: None,
+        selected_layers: None,
         trained_parameters: None,
         deployed_parameters: None,
         train_seconds: None,

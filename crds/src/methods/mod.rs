@@ -1,15 +1,21 @@
 //! The baselines: methods of the literature that are trained beside a search. A row each.
 //!
-//! A new baseline that combines known modules is a variant and a row (docs/extending.md).
+//! A new baseline that combines known modules is a variant here and a row in `rows.rs` (docs/extending.md).
 
+mod rows;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::configuration::{LayerMask, PeftConfiguration};
 use crate::decimal::Decimal;
 use crate::modules::Module;
 use crate::named::{Named, written_by_name};
-use crate::options::{ModuleOptions, PrefixOptions};
+use crate::options::ModuleOptions;
 use crate::shape::Shape;
+use crate::spec::TrainingSpec;
+
+pub use rows::BASELINES;
 
 /// What a trial trains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +25,38 @@ pub enum Method {
     Peft,
     /// Every weight; the configuration is the empty one.
     FullFineTuning,
+    /// As `Peft`, and each step leaves out the modules of the first n layers, with n drawn anew: AdapterDrop,
+    /// robust (arXiv:2010.11918).
+    LayerDrop,
+    /// Adaptable Adapters (arXiv:2205.01549): a switch in every layer learns whether the serial adapter is of
+    /// use there; then fresh adapters are trained in the layers that were chosen.
+    LayerSelection,
+}
+
+impl Method {
+    /// Whether every weight of the encoder is trained.
+    pub fn trains_every_weight(self) -> bool {
+        self == Self::FullFineTuning
+    }
+
+    /// What an adapter that it trained holds: modules, or every weight.
+    #[must_use]
+    pub fn of_adapter(self) -> Self {
+        match self {
+            Self::FullFineTuning => Self::FullFineTuning,
+            Self::Peft | Self::LayerDrop | Self::LayerSelection => Self::Peft,
+        }
+    }
+}
+
+/// Whose recipe trains the baselines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BaselineRecipe {
+    /// The search's, except for the learning rate of full fine-tuning.
+    #[default]
+    Search,
+    /// The one that the method was published with: learning rate, batch size, weight decay, warm-up and patience.
+    Published,
 }
 
 /// A method that is trained beside the search for comparison.
@@ -44,6 +82,12 @@ pub enum BaselineName {
     Ia3,
     /// The biases of every layer.
     BitFit,
+    /// A mixture of adapters in every layer.
+    AdaMix,
+    /// A serial adapter in every layer, trained so that lower ones can be dropped.
+    RobustAdapterDrop,
+    /// A serial adapter in the layers that switches choose.
+    AdaptableAdapters,
 }
 
 /// A module's size, of H.
@@ -65,16 +109,28 @@ pub enum Recipe {
         first_layer: fn(usize) -> usize,
         /// How they are built.
         options: fn() -> ModuleOptions,
+        /// How they are trained.
+        method: Method,
     },
 }
 
-/// Modules in every layer, built as is usual.
-const fn everywhere(modules: &'static [(Module, SizeOf)]) -> Recipe {
-    Recipe::Modules {
-        modules,
-        first_layer: |_| 0,
-        options: ModuleOptions::default,
-    }
+/// The recipe that a method was published with: what replaces the search's where a manifest asks for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Published {
+    /// The learning rate, as a decimal string.
+    pub learning_rate: &'static str,
+    /// Examples per step.
+    pub batch_size: u32,
+    /// The weight decay, as a decimal string.
+    pub weight_decay: &'static str,
+    /// Percent of the steps over which the rate rises.
+    pub warmup_percent: u32,
+    /// Epochs without a better score until training ends, where the publication stops early.
+    pub patience: Option<u32>,
+    /// The epochs of the publication, for information: a baseline gets the search's fidelity.
+    pub epochs: Option<u32>,
+    /// Where this is from.
+    pub source: &'static str,
 }
 
 /// The facts about a baseline.
@@ -90,114 +146,11 @@ pub struct BaselineFacts {
     pub recipe: Recipe,
     /// The recipe in words.
     pub what: &'static str,
+    /// How it was trained where it was published.
+    pub published: Published,
     /// Where the method and its sizes come from.
     pub citation: &'static str,
 }
-
-/// The rows, in the order of the variants.
-pub const BASELINES: &[BaselineFacts] = &[
-    BaselineFacts {
-        baseline: BaselineName::FullFineTuning,
-        name: "FullFineTuning",
-        title: "full fine-tuning",
-        recipe: Recipe::EveryWeight {
-            learning_rate: "0.00002",
-        },
-        what: "every weight, learning rate 2e-5",
-        citation: "Devlin et al. 2019, arXiv:1810.04805",
-    },
-    BaselineFacts {
-        baseline: BaselineName::SerialAdapter,
-        name: "SerialAdapter",
-        title: "serial adapter",
-        recipe: everywhere(&[(Module::SerialAdapter, |hidden| hidden / 16)]),
-        what: "a serial adapter of bottleneck H/16 in every layer",
-        citation: "Pfeiffer et al. 2021, arXiv:2005.00247",
-    },
-    BaselineFacts {
-        baseline: BaselineName::ParallelAdapter,
-        name: "ParallelAdapter",
-        title: "parallel adapter",
-        recipe: everywhere(&[(Module::ParallelAdapter, |hidden| hidden / 2)]),
-        what: "a parallel adapter of bottleneck H/2 in every layer",
-        citation: "He et al. 2022, arXiv:2110.04366",
-    },
-    BaselineFacts {
-        baseline: BaselineName::Prefix,
-        name: "Prefix",
-        title: "prefix",
-        recipe: everywhere(&[(Module::Prefix, |_| 10)]),
-        what: "a prefix of 10 positions in every layer",
-        citation: "Li and Liang 2021, arXiv:2101.00190",
-    },
-    BaselineFacts {
-        baseline: BaselineName::Lora,
-        name: "LoRA",
-        title: "LoRA",
-        recipe: everywhere(&[(Module::Lora, |_| 8)]),
-        what: "LoRA of rank 8 and alpha 8 on queries and values in every layer",
-        citation: "Hu et al. 2022, arXiv:2106.09685",
-    },
-    BaselineFacts {
-        baseline: BaselineName::Mam,
-        name: "MAM",
-        title: "mix-and-match adapter",
-        recipe: everywhere(&[
-            (Module::Prefix, |_| 30),
-            (Module::ParallelAdapter, |hidden| hidden / 2),
-        ]),
-        what: "a prefix of 30 positions and a parallel adapter of bottleneck H/2 in every layer",
-        citation: "He et al. 2022, arXiv:2110.04366",
-    },
-    BaselineFacts {
-        baseline: BaselineName::UniPelt,
-        name: "UniPELT",
-        title: "UniPELT",
-        recipe: Recipe::Modules {
-            modules: &[
-                (Module::Lora, |_| 8),
-                (Module::Prefix, |_| 10),
-                (Module::SerialAdapter, |hidden| hidden / 16),
-            ],
-            first_layer: |_| 0,
-            options: || ModuleOptions {
-                prefix: PrefixOptions { width: 512 },
-                gated: true,
-                ..ModuleOptions::default()
-            },
-        },
-        what: "LoRA of rank 8, a prefix of 10 positions and a serial adapter of bottleneck H/16 in every layer, each behind a gate",
-        citation: "Mao et al. 2022, arXiv:2110.07577",
-    },
-    BaselineFacts {
-        baseline: BaselineName::AdapterDrop,
-        name: "AdapterDrop",
-        title: "specialised AdapterDrop",
-        recipe: Recipe::Modules {
-            modules: &[(Module::SerialAdapter, |hidden| hidden / 16)],
-            first_layer: |layers| 5 * layers / 12,
-            options: ModuleOptions::default,
-        },
-        what: "a serial adapter of bottleneck H/16 in every layer but the first 5 of 12",
-        citation: "Rücklé et al. 2021, arXiv:2010.11918",
-    },
-    BaselineFacts {
-        baseline: BaselineName::Ia3,
-        name: "IA3",
-        title: "(IA)³",
-        recipe: everywhere(&[(Module::Ia3, |_| 1)]),
-        what: "scales of keys, values and the feed-forward block's activation in every layer",
-        citation: "Liu et al. 2022, arXiv:2205.05638",
-    },
-    BaselineFacts {
-        baseline: BaselineName::BitFit,
-        name: "BitFit",
-        title: "BitFit",
-        recipe: everywhere(&[(Module::BitFit, |_| 1)]),
-        what: "the biases of every layer",
-        citation: "Ben Zaken et al. 2022, arXiv:2106.10199",
-    },
-];
 
 impl BaselineName {
     /// How many baselines there are.
@@ -223,16 +176,42 @@ impl BaselineName {
     pub fn method(self) -> Method {
         match self.facts().recipe {
             Recipe::EveryWeight { .. } => Method::FullFineTuning,
-            Recipe::Modules { .. } => Method::Peft,
+            Recipe::Modules { method, .. } => method,
         }
     }
 
-    /// The learning rate that the method needs in place of the recipe's.
+    /// The learning rate that the method needs in place of the search's.
     pub fn learning_rate(self) -> Option<Decimal> {
         match self.facts().recipe {
             Recipe::EveryWeight { learning_rate } => learning_rate.parse().ok(),
             Recipe::Modules { .. } => None,
         }
+    }
+
+    /// How it is trained in a search with this recipe.
+    pub fn training(self, search: &TrainingSpec, recipe: BaselineRecipe) -> TrainingSpec {
+        let mut training = search.clone();
+        match recipe {
+            BaselineRecipe::Search => {
+                if let Some(rate) = self.learning_rate() {
+                    training.learning_rate = rate;
+                }
+            }
+            BaselineRecipe::Published => {
+                let published = self.facts().published;
+                // A test parses every row.
+                if let Ok(rate) = published.learning_rate.parse() {
+                    training.learning_rate = rate;
+                }
+                if let Ok(decay) = published.weight_decay.parse() {
+                    training.weight_decay = decay;
+                }
+                training.batch_size = published.batch_size;
+                training.warmup_percent = published.warmup_percent;
+                training.patience = published.patience.unwrap_or(search.patience);
+            }
+        }
+        training
     }
 
     /// How its modules are built.
@@ -259,6 +238,7 @@ impl BaselineName {
                 modules,
                 first_layer,
                 options,
+                method: _,
             } => {
                 let shape = options().shape(shape.into());
                 let first = first_layer(layers);
@@ -294,8 +274,17 @@ mod tests {
         for (place, row) in BASELINES.iter().enumerate() {
             assert_eq!(row.baseline as usize, place, "{}", row.name);
             assert_eq!(BaselineName::from_name(row.name), Some(row.baseline));
-            if let Recipe::EveryWeight { learning_rate } = row.recipe {
-                assert!(learning_rate.parse::<Decimal>().is_ok(), "{}", row.name);
+            let rates = match row.recipe {
+                Recipe::EveryWeight { learning_rate } => Some(learning_rate),
+                Recipe::Modules { .. } => None,
+            };
+            let Published {
+                learning_rate,
+                weight_decay,
+                ..
+            } = row.published;
+            for number in rates.iter().chain([&learning_rate, &weight_decay]) {
+                assert!(number.parse::<Decimal>().is_ok(), "{}", row.name);
             }
         }
     }
@@ -349,8 +338,27 @@ mod tests {
             (BaselineName::AdapterDrop, "0.47"),
             (BaselineName::Ia3, "0.05"),
             (BaselineName::BitFit, "0.09"),
+            (BaselineName::AdaMix, "0.81"),
+            (BaselineName::RobustAdapterDrop, "0.81"),
+            // Before layers are chosen.
+            (BaselineName::AdaptableAdapters, "0.81"),
         ] {
             assert_eq!(percent(baseline), expected, "{baseline:?}");
         }
+    }
+
+    #[test]
+    fn a_baseline_is_trained_by_the_searchs_recipe_or_its_own() {
+        let search = TrainingSpec::default();
+        let rate = |baseline: BaselineName, recipe| {
+            let training = baseline.training(&search, recipe);
+            (training.learning_rate.get(), training.batch_size)
+        };
+        let (usual, tuned) = (BaselineName::AdaMix, BaselineName::FullFineTuning);
+        assert_eq!(rate(usual, BaselineRecipe::Search), (1e-4, 32));
+        assert_eq!(rate(usual, BaselineRecipe::Published), (4e-4, 64));
+        assert_eq!(rate(tuned, BaselineRecipe::Search), (2e-5, 32));
+        let own = BaselineName::Lora.training(&search, BaselineRecipe::Published);
+        assert_eq!((own.warmup_percent, own.seed), (6, search.seed));
     }
 }
