@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 
 BATCH_SIZE = 32
 MAX_LENGTH = 128
@@ -184,7 +185,8 @@ def serve(library, model):
     torch.set_num_threads(1)
     transformers.logging.disable_progress_bar()
     __import__(library)
-    # adapters tries a pass while a module is added, and warns that the module is not active yet.
+    # peft's use of an old name; and adapters tries a pass while it adds a module, which is not active yet.
+    warnings.simplefilter("ignore", FutureWarning)
     logging.getLogger("adapters.model_mixin").setLevel(logging.ERROR)
     tokenizer = transformers.AutoTokenizer.from_pretrained(model)
     encoders = {attention: transformers.AutoModel.from_pretrained(
