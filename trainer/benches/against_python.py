@@ -301,15 +301,36 @@ def timed(trainer, library, parts, layers, data, pair):
     return found
 
 
-def cell(pairs, batching):
-    """Tokens a second of both sides, and how many times as fast ours is."""
+def ratio(pairs, batching):
+    """How many times as fast ours is: median and range over the pairs."""
     ours = FIXED if batching == FIXED else BY_LENGTH
+    found = sorted(pair["theirs", batching]["seconds"] / pair["ours", ours]["seconds"] for pair in pairs)
+    return f"{statistics.median(found):.2f} ({found[0]:.2f} to {found[-1]:.2f})"
+
+
+def speed(pairs, side, batching):
+    """Tokens a second, padding not counted."""
     tokens = pairs[0]["theirs", batching]["tokens"]
-    speeds = [statistics.median(tokens / pair[side]["seconds"] for pair in pairs)
-              for side in [("ours", ours), ("theirs", batching)]]
-    ratios = sorted(pair["theirs", batching]["seconds"] / pair["ours", ours]["seconds"] for pair in pairs)
-    return f"{speeds[0]:,.0f} and {speeds[1]:,.0f}: **{statistics.median(ratios):.2f}** " \
-        f"({ratios[0]:.2f} to {ratios[-1]:.2f})"
+    return f"{statistics.median(tokens / pair[side, batching]['seconds'] for pair in pairs):,.0f}"
+
+
+def table(found, columns, cells):
+    """A row for each case; `cells` makes those of its pairs."""
+    print("| " + " | ".join(["module", "layers", *columns]) + " |")
+    print("|" + " --- |" * (2 + len(columns)))
+    for case, pairs in found.items():
+        print("| " + " | ".join([*case, *cells(pairs)]) + " |")
+    print()
+
+
+def report(found):
+    """Ratios and speeds of all cases."""
+    kinds = [BY_LENGTH, SHUFFLED, FIXED]
+    table(found, ["times as fast, same batches", "the library's shuffled", f"padded to {MAX_LENGTH}"],
+          lambda pairs: [ratio(pairs, batching) for batching in kinds])
+    sides = [("ours", BY_LENGTH), ("theirs", BY_LENGTH), ("theirs", SHUFFLED), ("ours", FIXED), ("theirs", FIXED)]
+    table(found, ["tokens a second", "Python, same batches", "Python, shuffled", "padded", "Python, padded"],
+          lambda pairs: [speed(pairs, *side) for side in sides])
 
 
 def sample(rows, count, folder):
@@ -351,11 +372,7 @@ def drive(arguments, work):
             found[module, where].append(runs)
             seconds = ", ".join(f"{side} {batching} {run['seconds']:.2f} s" for (side, batching), run in runs.items())
             say(f"{module}, {where}: {seconds}")
-    print("| module | layers | same batches | the library's shuffled | padded to 128 |")
-    print("| --- | --- | --- | --- | --- |")
-    for (module, where), pairs in found.items():
-        cells = [cell(pairs, batching) for batching in [BY_LENGTH, SHUFFLED, FIXED]]
-        print(f"| {module} | {where} | {' | '.join(cells)} |")
+    report(found)
 
 
 def main():
