@@ -199,8 +199,9 @@ def serve(library, model):
             encoder = encoders[request["attention"]]
             print(json.dumps(train(library, encoder, tokenizer, request)), flush=True)
             os._exit(0)
-        if os.waitpid(child, 0)[1] != 0:
-            sys.exit(1)
+        status = os.waitpid(child, 0)[1]
+        if status != 0:
+            sys.exit(f"a training ended with {os.waitstatus_to_exitcode(status)}")
 
 
 # The side that drives both.
@@ -223,7 +224,9 @@ class Library:
     def answer(self):
         line = self.process.stdout.readline()
         if not line:
-            sys.exit(f"bench-trainer: the process of {self.name} has ended; its error is above")
+            code = self.process.wait()
+            sys.exit(f"bench-trainer: the process of {self.name} ended with {code}; its error is above, if it had one"
+                     " (-9: killed, as for want of memory)")
         return json.loads(line)
 
     def train(self, parts, layers, data, batching, epochs, seed, attention=None):
