@@ -1,8 +1,11 @@
 //! The kinds of task, and the validation metrics: a row each.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::decimal::Decimal;
 use crate::named::{Named, written_by_name};
 
 /// What a task predicts.
@@ -198,6 +201,53 @@ impl Named for Metric {
 }
 
 written_by_name!(Metric);
+
+/// The values of validation metrics beside the score, four decimals.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MetricValues(BTreeMap<Metric, Decimal>);
+
+impl MetricValues {
+    /// Those of `measured` that are not the score.
+    pub fn beside(score: Metric, measured: &BTreeMap<Metric, f64>) -> Self {
+        let others = measured.iter().filter(|(metric, _)| **metric != score);
+        let rounded = others.filter_map(|(metric, value)| {
+            let value = Decimal::new((value * 1e4).round() / 1e4).ok()?;
+            Some((*metric, value))
+        });
+        Self(rounded.collect())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// One value.
+    pub fn get(&self, metric: Metric) -> Option<Decimal> {
+        self.0.get(&metric).copied()
+    }
+
+    /// All values, in the order of the metrics.
+    pub fn iter(&self) -> impl Iterator<Item = (Metric, Decimal)> + '_ {
+        self.0.iter().map(|(metric, value)| (*metric, *value))
+    }
+}
+
+impl JsonSchema for MetricValues {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "MetricValues".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let value = generator.subschema_for::<Decimal>();
+        schemars::json_schema!({
+            "type": "object",
+            "additionalProperties": value,
+            "maxProperties": METRICS.len(),
+        })
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::spec::Metric;
 use crate::trial::{
-    RESULT_VERSION, ResultError, TrialIdentity, TrialOutcome, TrialRequest, TrialResult,
-    check_identity, check_outcome, parse_result, read_document, same,
+    FailureReason, RESULT_VERSION, ResultError, TrialIdentity, TrialOutcome, TrialRequest,
+    TrialResult, check_identity, check_outcome, parse_result, read_document, same,
 };
 
 /// The version of the documents of a run of several trials.
@@ -19,6 +19,10 @@ pub const RUN_VERSION: u32 = 2;
 
 /// The most trials of one run: as many outcomes, without their epochs, as fit into one result document.
 pub const RUN_MAX_TRIALS: usize = 4;
+
+/// The exit code of a trainer that SIGTERM has ended: 128 and the signal's number. In its document, the trial that was
+/// trained is `Lost`.
+pub const TERMINATED: i32 = 143;
 
 /// Why trials cannot be one run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -163,7 +167,8 @@ pub struct Expected {
 }
 
 /// Reads a run's result document and checks it against the request: an outcome for each of `expected`, in its
-/// order. If the document as a whole cannot be read, each is an error.
+/// order. If the document as a whole cannot be read, each is an error. That a trainer was terminated is no outcome of the
+/// trial: who did it knows what that means.
 pub fn parse_run_result(
     bytes: &[u8],
     expected: &[Expected],
@@ -181,6 +186,17 @@ pub fn parse_run_result(
             })
             .collect(),
     }
+}
+
+/// Whether a document is that of a trainer that was terminated while a trial was trained.
+pub fn was_terminated(bytes: &[u8]) -> bool {
+    let Ok(document) = read_document::<Value>(bytes) else {
+        return false;
+    };
+    let lost = serde_json::to_value(FailureReason::Lost).unwrap_or_default();
+    let is_lost = |trial: &Value| trial["outcome"]["failed"]["reason"] == lost;
+    let members = document["trials"].as_array();
+    is_lost(&document) || members.into_iter().flatten().any(is_lost)
 }
 
 /// The outcomes in a document of several trials, not yet parsed. `None` for a document of another form.

@@ -12,8 +12,9 @@ use crate::decimal::Decimal;
 use crate::ledger_lines;
 use crate::limits;
 use crate::methods::BaselineName;
+use crate::metrics::MetricValues;
 use crate::other_fields::OtherFields;
-use crate::spec::{FidelitySpec, TaskSpec};
+use crate::spec::{EarlyStop, FidelitySpec, TaskSpec};
 use crate::trial::{FailureReason, Inspection};
 
 /// The most entries of a ledger: the search's trials and their retries, the baselines, promotions and transfers.
@@ -279,12 +280,18 @@ pub struct LedgerEntry {
     /// The score.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<Decimal>,
-    /// The epoch of the score, from 1.
+    /// The other validation metrics that fit the task, by name, at the epoch of the score.
+    #[serde(default, skip_serializing_if = "MetricValues::is_empty")]
+    pub metrics: MetricValues,
+    /// The epoch of the score, from 1; 0 for the model before training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_epoch: Option<u32>,
     /// The layers that the method has chosen, where it chooses; `parameters` is then their cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selected_layers: Option<LayerMask>,
+    /// Which condition of `training.earlyStopping` has stopped the training, where one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_early: Option<EarlyStop>,
     /// Parameters that were trained, head and reparametrisation included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trained_parameters: Option<u64>,
@@ -384,6 +391,9 @@ pub struct FrontMember {
     pub configuration: PeftConfiguration,
     /// Its score.
     pub score: Decimal,
+    /// The other validation metrics, by name.
+    #[serde(default, skip_serializing_if = "MetricValues::is_empty")]
+    pub metrics: MetricValues,
     /// Trainable parameters, head left out.
     pub parameters: u64,
     /// The same in percent of the backbone's.
@@ -413,6 +423,9 @@ pub struct BaselineResult {
     pub trial: u32,
     /// Its score.
     pub score: Decimal,
+    /// The other validation metrics, by name.
+    #[serde(default, skip_serializing_if = "MetricValues::is_empty")]
+    pub metrics: MetricValues,
     /// Trainable parameters, head left out.
     pub parameters: u64,
     /// The same in percent of the backbone's.

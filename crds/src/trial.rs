@@ -16,7 +16,7 @@ pub use crate::methods::Method;
 use crate::options::ModuleOptions;
 use crate::other_fields::OtherFields;
 use crate::shape::Shape;
-use crate::spec::{FidelitySpec, Metric, TaskSpec, TrainingSpec};
+use crate::spec::{EarlyStop, FidelitySpec, Metric, TaskSpec, TrainingSpec};
 
 /// The largest result document, bytes.
 pub const RESULT_MAX_BYTES: usize = 4096;
@@ -162,7 +162,7 @@ pub enum FailureReason {
     DeviceLost,
     /// The trainer ended without a result, or with one that is not valid.
     NoResult,
-    /// The trainer was killed or its node was lost.
+    /// The trainer was killed or its node was lost. In a trainer's own document: it was terminated (SIGTERM).
     Lost,
     /// A Job of another owner has the name of this attempt's Job.
     Conflict,
@@ -254,8 +254,11 @@ pub struct TrialMeasurements {
     pub score: f64,
     /// Which metric the score is.
     pub metric: Metric,
-    /// The epoch of the best score, from 1.
+    /// The epoch of the best score, from 1; 0 for the model before training, where no epoch was finite.
     pub best_epoch: u32,
+    /// Which condition of `earlyStopping` has stopped the training, where one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_early: Option<EarlyStop>,
     /// One entry per trained epoch, in order. Where they would not fit into the document, the oldest are left
     /// out, never the best.
     pub epochs: Vec<EpochMeasurements>,
@@ -290,10 +293,11 @@ pub struct TrialMeasurements {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EpochMeasurements {
-    /// The epoch, from 1.
+    /// The epoch, from 1; 0 before training.
     pub epoch: u32,
-    /// The mean training loss.
-    pub loss: f64,
+    /// The mean training loss; none before training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<f64>,
     /// Every metric that fits the task.
     pub metrics: BTreeMap<Metric, f64>,
 }
@@ -328,6 +332,9 @@ pub enum ResultError {
         /// What it says.
         found: String,
     },
+    /// The trainer was terminated (SIGTERM) during the trial.
+    #[error("{0}")]
+    Terminated(String),
     /// A run's document has no outcome for one of its trials.
     #[error("the result has no outcome for trial {trial}")]
     Missing {
@@ -384,6 +391,10 @@ pub(crate) fn check_outcome(outcome: &TrialOutcome, metric: Metric) -> Result<()
                 found: format!("{} characters long", message.chars().count()),
             })
         }
+        TrialOutcome::Failed {
+            reason: FailureReason::Lost,
+            message,
+        } => Err(ResultError::Terminated(message.clone())),
         TrialOutcome::Failed { .. } => Ok(()),
     }
 }
@@ -453,7 +464,9 @@ fn check_measurements(measured: &TrialMeasurements, metric: Metric) -> Result<()
             return impossible(field, seconds.to_string());
         }
     }
-    if measured.best_epoch == 0 || measured.validation_examples == 0 {
+    // Only a training of which no epoch was finite has no best one.
+    let has_epoch = measured.best_epoch > 0 || measured.stopped_early == Some(EarlyStop::NotFinite);
+    if !has_epoch || measured.validation_examples == 0 {
         return impossible("bestEpoch or validationExamples", "0".into());
     }
     Ok(())

@@ -111,9 +111,10 @@ pub fn success(request: &TrialRequest) -> TrialResult {
             metric: Metric::Accuracy,
             best_epoch: 1,
             selected_layers: None,
+            stopped_early: None,
             epochs: vec![EpochMeasurements {
                 epoch: 1,
-                loss: 0.5,
+                loss: Some(0.5),
                 metrics: [(Metric::Accuracy, score)].into(),
             }],
             trained_parameters: request.configuration.parameters(384) + 770,

@@ -44,7 +44,7 @@ pub fn succeeded(measured: TrialMeasurements) -> TrialOutcome {
 #[must_use]
 pub fn rounded(mut measured: TrialMeasurements) -> TrialMeasurements {
     for epoch in &mut measured.epochs {
-        epoch.loss = digits(epoch.loss, 6);
+        epoch.loss = epoch.loss.map(|loss| digits(loss, 6));
         for value in epoch.metrics.values_mut() {
             *value = digits(*value, 6);
         }

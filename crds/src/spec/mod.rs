@@ -18,4 +18,7 @@ pub use task::{ClassWeights, CustomTask, TaskForm, TaskSpec};
 pub use trainer::{
     TaintEffect, TolerationOperator, TrainerResources, TrainerSpec, TrainerToleration,
 };
-pub use training::{FidelitySpec, Padding, Precision, TrainingSpec};
+pub use training::{
+    ConstantPredictionSpec, EarlyStop, EarlyStoppingSpec, FidelitySpec, Padding, Precision,
+    TrainingSpec,
+};

@@ -51,9 +51,54 @@ pub struct TrainingSpec {
     /// Stop after this many epochs without a better score.
     #[schemars(range(min = limits::PATIENCE.least, max = limits::PATIENCE.most))]
     pub patience: u32,
+    /// Further conditions that stop a training. By default there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStoppingSpec>,
     /// Seed of initialisation, data order and dropout, each with a random stream of its own.
     #[schemars(range(min = limits::SEED.least, max = limits::SEED.most))]
     pub seed: u64,
+}
+
+/// Conditions that stop a training early. A trial that one of them has stopped has a score, and its ledger entry says
+/// which one it was (`stoppedEarly`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EarlyStoppingSpec {
+    /// Stop a model that predicts the same for every validation example.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub constant_prediction: Option<ConstantPredictionSpec>,
+    /// Where the loss or a prediction is NaN or infinite, stop and take the best epoch before; where none has ended,
+    /// the model as it was before training. By default such a trial is infeasible.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_finite: bool,
+}
+
+/// When a constant predictor is stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConstantPredictionSpec {
+    /// After this many epochs in succession with constant predictions.
+    #[schemars(range(min = limits::EPOCHS.least, max = limits::EPOCHS.most))]
+    pub after_epochs: u32,
+}
+
+/// Which condition of `earlyStopping` has stopped a training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum EarlyStop {
+    /// The model predicted the same for every validation example.
+    ConstantPrediction,
+    /// The loss or a prediction was NaN or infinite.
+    NotFinite,
+}
+
+impl EarlyStop {
+    /// As statuses, journals and results write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ConstantPrediction => "ConstantPrediction",
+            Self::NotFinite => "NotFinite",
+        }
+    }
 }
 
 /// How batches are padded.
@@ -100,6 +145,7 @@ impl Default for TrainingSpec {
             warmup_percent: 0,
             precision: Precision::default(),
             patience: 10,
+            early_stopping: None,
             seed: 42,
         }
     }

@@ -1,6 +1,8 @@
 //! The result document: what is believed and what is refused.
 
-use autopeft_crds::run::{Expected, MemberResult, RunRequest, RunResult, parse_run_result};
+use autopeft_crds::run::{
+    Expected, MemberResult, RunRequest, RunResult, parse_run_result, was_terminated,
+};
 use autopeft_crds::spec::Metric;
 use autopeft_crds::trial::{
     FailureReason, RESULT_MAX_BYTES, ResultError, TrialIdentity, TrialOutcome, parse_result,
@@ -58,6 +60,39 @@ fn a_result_is_read() {
             message: "too large".into()
         })
     );
+}
+
+#[test]
+fn that_a_trainer_was_terminated_is_no_outcome() {
+    let lost = json!({"failed": {"reason": "Lost", "message": "after 2 epochs"}});
+    let text = with("/outcome", lost);
+    let terminated = ResultError::Terminated("after 2 epochs".into());
+    assert_eq!(parse(&text), Err(terminated));
+    assert!(was_terminated(text.as_bytes()));
+    for other in [
+        document().to_string(),
+        text.replace("Lost", "Internal"),
+        "Lost".into(),
+    ] {
+        assert!(!was_terminated(other.as_bytes()), "{other}");
+    }
+}
+
+#[test]
+fn only_a_training_that_was_not_finite_has_no_best_epoch() {
+    let mut document = document();
+    let measured = &mut document["outcome"]["succeeded"];
+    measured["bestEpoch"] = json!(0);
+    measured["epochs"] = json!([{"epoch": 0, "metrics": {"Accuracy": 0.75}}]);
+    for (stop, is_valid) in [
+        (json!("NotFinite"), true),
+        (json!("ConstantPrediction"), false),
+        (Value::Null, false),
+        (json!("Tired"), false),
+    ] {
+        document["outcome"]["succeeded"]["stoppedEarly"] = stop;
+        assert_eq!(parse(&document.to_string()).is_ok(), is_valid, "{document}");
+    }
 }
 
 #[test]

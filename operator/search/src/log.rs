@@ -181,8 +181,10 @@ fn result(entry: &LedgerEntry, status: &PeftSearchStatus) -> Line {
     match (entry.state, entry.score) {
         (TrialState::Succeeded, Some(score)) => {
             let text = format!(
-                "trial {trial} finished: score {:.4}, {} parameters, {:.1} s; {} trials ended, best score {:.4}, front of {}",
+                "trial {trial} finished{}: score {:.4}{}, {} parameters, {:.1} s; {} trials ended, best score {:.4}, front of {}",
+                stopped_early(entry),
                 score.get(),
+                other_metrics(entry),
                 entry.parameters,
                 entry.train_seconds.map_or(0.0, |seconds| seconds.get()),
                 status.trials.progress,
@@ -203,6 +205,20 @@ fn result(entry: &LedgerEntry, status: &PeftSearchStatus) -> Line {
             Line::new(Level::Warning, trial, text)
         }
     }
+}
+
+/// Which condition has stopped a training early, to append to a verb.
+fn stopped_early(entry: &LedgerEntry) -> String {
+    let stop = entry.stopped_early;
+    stop.map_or(String::new(), |stop| format!(" early ({})", stop.as_str()))
+}
+
+/// The metrics beside the score, to append to it.
+fn other_metrics(entry: &LedgerEntry) -> String {
+    let metrics = entry.metrics.iter();
+    metrics
+        .map(|(metric, value)| format!(", {} {:.4}", metric.label(), value.get()))
+        .collect()
 }
 
 /// What would make a search continue that has ended for this reason.

@@ -185,10 +185,12 @@ fn member(point: FrontPoint, entries: &[&LedgerEntry], subject: &Subject) -> Opt
         score,
         parameters,
     } = point;
+    let entry = entries.get(trial)?;
     Some(FrontMember {
-        trial: entries.get(trial)?.trial,
+        trial: entry.trial,
         configuration,
         score: Decimal::new(score).ok()?,
+        metrics: entry.metrics.clone(),
         parameters,
         parameters_percent: subject.percent(parameters as f64)?,
     })

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use autopeft_crds::Decimal;
 use autopeft_crds::limits::MESSAGE;
-use autopeft_crds::run::{Expected, parse_run_result};
+use autopeft_crds::run::{Expected, TERMINATED, parse_run_result};
 use autopeft_crds::status::Attempt;
-use autopeft_crds::trial::{FailureReason, TrialOutcome};
+use autopeft_crds::trial::{FailureReason, ResultError, TrialOutcome};
 
 use crate::planner::{End, Run, RunState, StopReason};
 
@@ -45,7 +45,12 @@ pub fn results(
         }
         Ok(bytes) => parse_run_result(bytes, expected)
             .into_iter()
-            .map(|outcome| outcome.map_err(|error| format!("{file} is not valid: {error}")))
+            .map(|outcome| {
+                outcome.map_err(|error| match error {
+                    ResultError::Terminated(message) => message,
+                    error => format!("{file} is not valid: {error}"),
+                })
+            })
             .collect(),
     }
 }
@@ -94,6 +99,7 @@ pub fn judge(ended: Ended<'_>, killed: &mut BTreeSet<u32>) -> RunState {
                 FailureReason::Lost,
                 format!("waiting for the trainer failed: {error}"),
             ),
+            (None, Exit::Code(TERMINATED)) => (FailureReason::Lost, problem),
             (None, Exit::Code(BAD_INPUT)) => (FailureReason::BadInput, output_end.to_owned()),
             // The kernel's OOM killer does this. A single kill may have another cause.
             (None, Exit::Signal(KILLED)) if !killed.insert(trial) => (

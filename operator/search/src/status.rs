@@ -127,6 +127,7 @@ fn baselines(subject: &Subject, ledger: &Ledger) -> Vec<BaselineResult> {
                 name: entry.baseline?,
                 trial: entry.trial,
                 score: entry.score?,
+                metrics: entry.metrics.clone(),
                 parameters: entry.parameters,
                 parameters_percent: subject.percent(entry.parameters as f64)?,
             })

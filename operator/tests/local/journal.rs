@@ -4,6 +4,8 @@ use std::path::Path;
 
 use autopeft_crds::Decimal;
 use autopeft_crds::PeftSearchSpec;
+use autopeft_crds::metrics::{Metric, MetricValues};
+use autopeft_crds::spec::EarlyStop;
 use autopeft_crds::status::TrialOrigin;
 use autopeft_crds::trial::{FailureReason, Inspection};
 use autopeft_operator::local::journal::{self, Journal, JournalError};
@@ -109,8 +111,13 @@ fn of_the_first_trial() -> Vec<Event> {
             attempt: 3,
             outcome: Recorded::Succeeded {
                 score: Decimal::new(0.7).expect("finite"),
-                best_epoch: 1,
+                metrics: MetricValues::beside(
+                    Metric::Accuracy,
+                    &[(Metric::Accuracy, 0.7), (Metric::MacroF1, 2.0 / 3.0)].into(),
+                ),
+                best_epoch: 0,
                 selected_layers: None,
+                stopped_early: Some(EarlyStop::NotFinite),
                 trained_parameters: 1,
                 deployed_parameters: 1,
                 train_seconds: Decimal::new(1.25).expect("finite"),

@@ -382,6 +382,7 @@ fn entry(trial: u32, message: usize) -> Value {
     let more = if message == 0 {
         json!({
             "score": "0.7123456789012345",
+            "metrics": {"F1": "0.7124", "Matthews": "0.4235", "MacroF1": "0.7012", "MicroF1": "0.7123"},
             "bestEpoch": 1,
             "trainedParameters": 1_234_567,
             "deployedParameters": 1_234_567,

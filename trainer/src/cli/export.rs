@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::failure::Failure;
-use super::progress;
+use super::say;
 use crate::encoder::ModelConfig;
 use crate::hub::{self, Holding};
 use crate::interchange::{self, Base, Content, Library};
@@ -44,7 +44,7 @@ enum Format {
 
 pub(super) fn run(arguments: &ExportArguments) -> Result<(), Failure> {
     export(arguments)?;
-    progress::write(format_args!("exported into {}", arguments.out.display()));
+    say::write(format_args!("exported into {}", arguments.out.display()));
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::flags::TaskArguments;
-use super::progress;
+use super::say;
 use crate::adapter::{
     self, ADAPTER_VERSION, AdapterDescription, BaseModel, Cost, ModelShape, TokenizerUse,
 };
@@ -58,7 +58,7 @@ pub(super) fn run(arguments: ImportArguments) -> Result<(), Failure> {
     let description = describe(arguments, base, &mut imported)?;
     adapter::save_tensors(&imported.tensors, &description, &out, overwrite)
         .map_err(TrialError::from)?;
-    progress::write(format_args!(
+    say::write(format_args!(
         "imported {} of {} into {}",
         description.configuration,
         imported.library.name(),

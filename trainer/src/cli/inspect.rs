@@ -10,7 +10,7 @@ use super::documents::{print_json, read_document};
 use super::failure::Failure;
 use super::machine::Machine;
 use super::parent;
-use super::progress;
+use super::say;
 use crate::result;
 use crate::trial::TrialError;
 
@@ -56,7 +56,7 @@ pub(super) fn run(arguments: &InspectArguments) -> Result<(), Failure> {
     }
     let (inspection, notes) = found?;
     for note in &notes {
-        progress::write(note);
+        say::write(note);
     }
     print_json(&inspection)
 }

@@ -15,7 +15,9 @@ mod machine;
 mod options;
 mod parent;
 mod progress;
+mod say;
 mod sizes;
+mod terminate;
 mod train;
 mod trial;
 
@@ -23,6 +25,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
+use terminate::Termination;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -30,7 +33,8 @@ Exit codes:
   1  not the input: memory, disk, GPU, a loss that is not finite, a result that cannot be written, or a
      defect of this program; the message says which
   2  invalid input or flag; the message says what would be right
-  3  a trial failed, or one of several, and the result document says why (trial alone)";
+  3  a trial failed, or one of several, and the result document says why (trial alone)
+  143  terminated by SIGTERM; the result document of a trial says how far it was";
 
 /// Trains PEFT configurations of a pretrained encoder.
 #[derive(Debug, Parser)]
@@ -63,10 +67,11 @@ pub fn main() -> ExitCode {
     // The message of a panic is printed where it is caught, in one line.
     std::panic::set_hook(Box::new(|_| {}));
     let command = Cli::parse().command;
+    let termination = Termination::listen();
     let done = failure::caught(|| match command {
-        Command::Trial(arguments) => trial::run(&arguments, started),
+        Command::Trial(arguments) => trial::run(&arguments, &termination, started),
         Command::Inspect(arguments) => inspect::run(&arguments),
-        Command::Train(arguments) => train::run(*arguments, started),
+        Command::Train(arguments) => train::run(*arguments, &termination, started),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Import(arguments) => import::run(*arguments),
@@ -74,7 +79,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            progress::write(format_args!("peft-trainer: {failure}"));
+            say::write(format_args!("peft-trainer: {failure}"));
             failure.exit_code()
         }
     }

@@ -1,39 +1,45 @@
 //! Progress on standard error: a bar on a terminal, plain lines elsewhere.
 
-use std::fmt::{Display, Write as _};
-use std::io::{IsTerminal, Write as _};
+use std::fmt::Write as _;
+use std::io::IsTerminal;
 
 use autopeft_crds::LayerMask;
-use autopeft_crds::trial::EpochMeasurements;
+use autopeft_crds::trial::{EpochMeasurements, TrialMeasurements};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::say;
+use super::terminate::Termination;
 use crate::train::Observer;
-
-/// Writes a line to standard error; it is dropped silently if the pipe is closed.
-pub(super) fn write(line: impl Display) {
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
 
 /// Shows the progress of training.
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
+    termination: Termination,
 }
 
 impl Progress {
-    pub(super) fn new() -> Self {
+    /// `termination` gets to know it, too.
+    pub(super) fn new(termination: Termination) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style =
                 ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} steps, {eta} left");
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
-        Self { bar }
+        Self { bar, termination }
     }
 
     /// Prints a permanent line.
     pub(super) fn say(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| write(line)),
-            None => write(line),
+            Some(bar) => bar.suspend(|| say::write(line)),
+            None => say::write(line),
+        }
+    }
+
+    /// Says which condition has stopped a training, where one has.
+    pub(super) fn say_stop(&self, measured: &TrialMeasurements) {
+        if let Some(stop) = measured.stopped_early {
+            self.say(&format!("stopped early: {}", stop.as_str()));
         }
     }
 }
@@ -48,17 +54,22 @@ impl Observer for Progress {
     }
 
     fn selected(&mut self, layers: &LayerMask) {
+        self.termination.restart();
         self.say(&format!(
             "layers chosen: {layers}; training starts anew there"
         ));
     }
 
     fn epoch(&mut self, measured: &EpochMeasurements, is_best: bool, seconds: f64) {
-        let mut line = format!("epoch {}: loss {:.4}", measured.epoch, measured.loss);
+        let mut line = match measured.loss {
+            Some(loss) => format!("epoch {}: loss {loss:.4}", measured.epoch),
+            None => "the model before training".to_owned(),
+        };
         for (metric, value) in &measured.metrics {
             // Writing to a string cannot fail.
             let _ = write!(line, ", {} {value:.4}", metric.label());
         }
+        self.termination.epoch(&line, is_best);
         let _ = write!(
             line,
             ", {seconds:.1} s{}",

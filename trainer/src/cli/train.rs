@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use autopeft_crds::methods::BaselineRecipe;
-use autopeft_crds::spec::{BaselineName, FidelitySpec, Padding, Precision, TrainingSpec};
+use autopeft_crds::spec::{
+    BaselineName, ConstantPredictionSpec, EarlyStoppingSpec, FidelitySpec, Padding, Precision,
+    TrainingSpec,
+};
 use autopeft_crds::trial::{Method, TrialIdentity, TrialRequest};
 use autopeft_crds::{Decimal, LayerMask, ModuleOptions, PeftConfiguration, Shape};
 use clap::Args;
@@ -16,6 +19,7 @@ use super::machine::Machine;
 use super::options::OptionArguments;
 use super::progress::Progress;
 use super::sizes::Sizes;
+use super::terminate::Termination;
 use crate::adapter::{self, AdapterDescription};
 use crate::encoder::ModelConfig;
 use crate::hub::{self, Holding};
@@ -120,12 +124,22 @@ struct RecipeArguments {
     /// Stop after this many epochs without a better score (10 by default).
     #[arg(long)]
     patience: Option<u32>,
+    /// Stop a model that predicts the same for every validation example, after this many epochs in succession.
+    #[arg(long, value_name = "EPOCHS")]
+    stop_constant_prediction: Option<u32>,
+    /// Where the loss or a prediction is not finite, stop and keep the best epoch before, or the untrained model.
+    #[arg(long)]
+    stop_not_finite: bool,
     /// The seed (42 by default).
     #[arg(long)]
     seed: Option<u64>,
 }
 
-pub(super) fn run(arguments: TrainArguments, started: Instant) -> Result<(), Failure> {
+pub(super) fn run(
+    arguments: TrainArguments,
+    termination: &Termination,
+    started: Instant,
+) -> Result<(), Failure> {
     let device = arguments.machine.device()?;
     let (out, overwrite) = (arguments.out.clone(), arguments.overwrite);
     let license = arguments.license.clone();
@@ -135,13 +149,14 @@ pub(super) fn run(arguments: TrainArguments, started: Instant) -> Result<(), Fai
     };
     // Checked before the training rather than after it.
     adapter::prepare_place(&out, overwrite).map_err(TrialError::from)?;
-    let mut progress = Progress::new();
+    let mut progress = Progress::new(termination.clone());
     progress.say(&format!("{:?}: {}", request.method, request.configuration));
     let mut prepared = trial::prepare(&request, device)?;
     for note in &prepared.notes {
         progress.say(note);
     }
     let (measured, trained) = trial::run(&mut prepared, started, &mut progress)?;
+    progress.say_stop(&measured);
     let description = AdapterDescription {
         license,
         ..trial::describe(&request, &prepared, &measured)?
@@ -243,6 +258,12 @@ impl RecipeArguments {
             train_examples: self.train_examples,
             validation_examples: self.validation_examples,
         };
+        let constant = self.stop_constant_prediction;
+        let early_stopping = EarlyStoppingSpec {
+            constant_prediction: constant
+                .map(|after_epochs| ConstantPredictionSpec { after_epochs }),
+            not_finite: self.stop_not_finite,
+        };
         let training = TrainingSpec {
             learning_rate: self.learning_rate.unwrap_or(usual.learning_rate),
             batch_size: self.batch_size.unwrap_or(usual.batch_size),
@@ -252,6 +273,8 @@ impl RecipeArguments {
             warmup_percent: self.warmup_percent.unwrap_or(usual.warmup_percent),
             precision: self.precision.unwrap_or(usual.precision),
             patience: self.patience.unwrap_or(usual.patience),
+            early_stopping: Some(early_stopping)
+                .filter(|stops| *stops != EarlyStoppingSpec::default()),
             seed: self.seed.unwrap_or(usual.seed),
         };
         (fidelity, training)

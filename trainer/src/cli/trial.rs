@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use autopeft_crds::run::{MemberResult, RunRequest, RunResult};
+use autopeft_crds::run::RunRequest;
 use autopeft_crds::trial::{TrialMeasurements, TrialOutcome, TrialRequest};
 use clap::Args;
 
@@ -13,6 +13,7 @@ use super::failure::{Failure, panic_reason};
 use super::machine::Machine;
 use super::parent;
 use super::progress::Progress;
+use super::terminate::Termination;
 use crate::adapter;
 use crate::result;
 use crate::trial::{self, Inputs, TrialError};
@@ -33,26 +34,33 @@ pub(super) struct TrialArguments {
     exit_with_parent: bool,
 }
 
-pub(super) fn run(arguments: &TrialArguments, started: Instant) -> Result<(), Failure> {
+pub(super) fn run(
+    arguments: &TrialArguments,
+    termination: &Termination,
+    started: Instant,
+) -> Result<(), Failure> {
     if arguments.exit_with_parent {
         parent::exit_with_parent();
     }
     let request: RunRequest = read_document(&arguments.request)?;
+    termination.begin(request.clone(), arguments.result.clone());
     let mut inputs = None;
-    let mut members = Vec::new();
     let mut failures = Vec::new();
     let mut started = started;
     for trial in request.trials() {
-        let outcome = outcome(trial, &mut inputs, &arguments.machine, started);
+        let mut progress = Progress::new(termination.clone());
+        let outcome = outcome(
+            trial,
+            &mut inputs,
+            &arguments.machine,
+            &mut progress,
+            started,
+        );
         if let TrialOutcome::Failed { reason, message } = &outcome {
             failures.push(format!("{reason:?}: {message}"));
         }
-        members.push(MemberResult {
-            identity: trial.identity.clone(),
-            outcome,
-        });
-        // Rewritten after each trial: if one crashes the process, earlier outcomes are kept.
-        result::write(&arguments.result, RunResult::of(&request, members.clone()))
+        termination
+            .record(outcome)
             .map_err(|error| Failure::Internal(error.to_string()))?;
         started = Instant::now();
     }
@@ -69,6 +77,7 @@ fn outcome(
     trial: &TrialRequest,
     inputs: &mut Option<Inputs>,
     machine: &Machine,
+    progress: &mut Progress,
     started: Instant,
 ) -> TrialOutcome {
     let trained = catch_unwind(AssertUnwindSafe(|| {
@@ -76,7 +85,7 @@ fn outcome(
             Some(inputs) => inputs,
             None => inputs.insert(Inputs::new(machine.device()?)),
         };
-        train(trial, inputs, started)
+        train(trial, inputs, progress, started)
     }));
     match trained {
         Ok(Ok(measured)) => result::succeeded(measured),
@@ -93,9 +102,9 @@ fn outcome(
 fn train(
     request: &TrialRequest,
     inputs: &mut Inputs,
+    progress: &mut Progress,
     started: Instant,
 ) -> Result<TrialMeasurements, TrialError> {
-    let mut progress = Progress::new();
     progress.say(&format!(
         "trial {}: {:?}: {}",
         request.identity.trial, request.method, request.configuration
@@ -109,7 +118,8 @@ fn train(
     for note in &prepared.notes {
         progress.say(note);
     }
-    let (measured, _) = trial::run(&mut prepared, started, &mut progress)?;
+    let (measured, _) = trial::run(&mut prepared, started, progress)?;
+    progress.say_stop(&measured);
     if let Some(folder) = artifacts {
         let description = trial::describe(request, &prepared, &measured)?;
         adapter::save(&prepared.model, &description, folder, true)?;

@@ -58,6 +58,36 @@ pub fn all(predictions: &Predictions, targets: &crate::task::Targets) -> BTreeMa
     }
 }
 
+/// The range of constant numbers, in ranges of the targets.
+const CONSTANT_RANGE: f64 = 1e-3;
+
+/// Whether every example got the same prediction, though their targets differ. Numbers are the same if their range is at
+/// most a thousandth of the targets' range.
+pub fn is_constant(predictions: &Predictions, targets: &crate::task::Targets) -> bool {
+    use crate::task::Targets;
+    let range = |numbers: &[f64]| {
+        let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        most - numbers.iter().copied().fold(f64::INFINITY, f64::min)
+    };
+    match (predictions, targets) {
+        (
+            Predictions::Classes { predicted, .. } | Predictions::Choices(predicted),
+            Targets::Classes(truth),
+        ) => all_same(predicted) && !all_same(truth),
+        (Predictions::Numbers(predicted), Targets::Numbers(truth)) => {
+            !all_same(truth) && range(predicted) <= CONSTANT_RANGE * range(truth)
+        }
+        (Predictions::Sets(predicted), Targets::Sets(truth)) => {
+            all_same(predicted) && !all_same(&truth.members)
+        }
+        _ => false,
+    }
+}
+
+fn all_same<T: PartialEq>(values: &[T]) -> bool {
+    values.windows(2).all(|pair| pair[0] == pair[1])
+}
+
 /// Macro-F1 over all classes, micro-F1 over all pairs of example and class, and the share of exact sets.
 fn of_sets(predicted: &[Vec<i64>], truth: &crate::task::Sets) -> BTreeMap<Metric, f64> {
     // Per class: both, predicted, true.

@@ -1,6 +1,7 @@
 //! Training: sampling of a task's examples, the loop with its recipe, and the score.
 
 pub mod batches;
+mod guards;
 mod loss;
 pub mod metrics;
 pub mod optimizer;
@@ -14,5 +15,5 @@ mod weights;
 
 pub use recipe::Recipe;
 pub use training::{Data, Observer, TrainError, Trained, train};
-pub use validation::{Validation, ValidationError, score};
+pub use validation::{Validated, Validation, ValidationError, score};
 pub use weights::class_weights;

@@ -4,19 +4,22 @@
 //! clipping, validation after every epoch, early stopping after `patience` epochs that are not strictly
 //! better, and the best epoch's parameters restored. Regression targets are not scaled.
 //!
+//! `training.earlyStopping` adds conditions that stop it (`guards.rs`).
+//!
 //! A step does not wait for the device. The loss is read, and checked to be finite, every `LOOK_EVERY` steps.
 
 use std::rc::Rc;
 use std::time::Instant;
 
 use autopeft_crds::LayerMask;
-use autopeft_crds::spec::Metric;
+use autopeft_crds::spec::{EarlyStop, Metric};
 use autopeft_crds::trial::{EpochMeasurements, Method};
 use rand::RngExt;
 use rand::rngs::Xoshiro256PlusPlus;
 use tch::{TchError, Tensor};
 
 use super::batches::{DataSet, Group};
+use super::guards::Guards;
 use super::loss::loss;
 use super::optimizer::AdamW;
 use super::recipe::Recipe;
@@ -48,7 +51,7 @@ pub enum TrainError {
         "a prediction is not finite after epoch {epoch}; a smaller spec.training.learningRate may help"
     )]
     Prediction {
-        /// The epoch, from 1.
+        /// The epoch, from 1; 0 before training.
         epoch: u32,
     },
     /// The score's metric was not measured.
@@ -57,6 +60,12 @@ pub enum TrainError {
     /// An error of libtorch.
     #[error("{}", sentence(.0))]
     Torch(#[from] TchError),
+}
+
+impl TrainError {
+    fn is_not_finite(&self) -> bool {
+        matches!(self, Self::Loss { .. } | Self::Prediction { .. })
+    }
 }
 
 /// What a model is trained and validated on.
@@ -77,8 +86,10 @@ pub struct Data {
 pub struct Trained {
     /// The best score.
     pub score: f64,
-    /// Its epoch, from 1.
+    /// Its epoch, from 1; 0 for the model before training, where no epoch was finite.
     pub best_epoch: u32,
+    /// Which guard has stopped it.
+    pub stopped_early: Option<EarlyStop>,
     /// Every epoch.
     pub epochs: Vec<EpochMeasurements>,
     /// Optimiser steps.
@@ -129,45 +140,49 @@ pub fn train(
     let mut trained = Trained {
         score: f64::NEG_INFINITY,
         best_epoch: 0,
+        stopped_early: None,
         epochs: Vec::new(),
         steps: 0,
         tokens: 0,
         seconds: 0.0,
     };
-    let mut best: Option<Tensor> = None;
+    let mut guards = Guards::new(recipe.training.early_stopping.as_ref());
+    // The model before training is the result where no epoch is finite.
+    let start = guards.not_finite.then(|| steps.optimizer.snapshot());
+    let mut best: Option<Tensor> = start.transpose()?;
     for epoch in 1..=recipe.fidelity.epochs {
         let epoch_started = Instant::now();
         let mut groups = batching.shuffled(data.train.lengths(), &mut order);
         // With a fraction of the steps, training may end within an epoch.
         groups.truncate((steps.schedule.steps() - trained.steps) as usize);
-        let loss = steps.epoch(epoch, &groups, &mut trained, observer)?;
-        let measured = EpochMeasurements {
-            epoch,
-            loss,
-            metrics: data
-                .validation
-                .measure(&model.evaluator())
-                .map_err(|problem| after(problem, epoch))?,
+        let loss = steps.epoch(epoch, &groups, &mut trained, observer);
+        let validated = match loss.and_then(|loss| validated(model, data, epoch, Some(loss))) {
+            Err(error) if guards.not_finite && error.is_not_finite() => {
+                trained.stopped_early = Some(EarlyStop::NotFinite);
+                break;
+            }
+            validated => validated?,
         };
-        let score =
-            score(&measured.metrics, data.metric).map_err(|problem| after(problem, epoch))?;
-        let is_best = score > trained.score;
+        let is_best = validated.score > trained.score;
         if is_best {
-            trained.score = score;
+            trained.score = validated.score;
             trained.best_epoch = epoch;
             best = Some(steps.optimizer.snapshot()?);
         }
         device::synchronize(device);
-        observer.epoch(&measured, is_best, epoch_started.elapsed().as_secs_f64());
-        trained.epochs.push(measured);
+        let seconds = epoch_started.elapsed().as_secs_f64();
+        observer.epoch(&validated.epoch, is_best, seconds);
+        trained.epochs.push(validated.epoch);
         let is_patient = epoch - trained.best_epoch < recipe.training.patience;
         if !is_patient || trained.steps == steps.schedule.steps() {
             break;
         }
+        trained.stopped_early = guards.count(validated.is_constant);
+        if trained.stopped_early.is_some() {
+            break;
+        }
     }
-    if let Some(best) = best.filter(|_| trained.best_epoch as usize != trained.epochs.len()) {
-        steps.optimizer.restore(&best)?;
-    }
+    steps.finish(best, &mut trained, observer)?;
     trained.seconds = started.elapsed().as_secs_f64();
     Ok(trained)
 }
@@ -182,6 +197,34 @@ fn optimizer(model: &Model, recipe: &Recipe) -> Result<AdamW, TchError> {
         |name| model.is_decayed(name),
         |name| Model::own_rate(name).map(|rate| rate / peak),
     )
+}
+
+/// An epoch that was validated.
+struct ValidatedEpoch {
+    epoch: EpochMeasurements,
+    score: f64,
+    is_constant: bool,
+}
+
+/// Validates a model after an epoch of this mean loss, or before training.
+fn validated(
+    model: &Model,
+    data: &Data,
+    epoch: u32,
+    loss: Option<f64>,
+) -> Result<ValidatedEpoch, TrainError> {
+    let validated = data.validation.validate(&model.evaluator());
+    let validated = validated.map_err(|problem| after(problem, epoch))?;
+    let score = score(&validated.metrics, data.metric).map_err(|problem| after(problem, epoch))?;
+    Ok(ValidatedEpoch {
+        epoch: EpochMeasurements {
+            epoch,
+            loss,
+            metrics: validated.metrics,
+        },
+        score,
+        is_constant: validated.is_constant,
+    })
 }
 
 /// The steps of one training.
@@ -219,6 +262,30 @@ impl Steps<'_> {
         }
         trained.tokens += tokens(groups, self.data.train.tokens());
         losses.mean(epoch, trained.steps)
+    }
+
+    /// Leaves the model with the parameters of its best epoch. Where there is none, they are those before training, which
+    /// are then validated.
+    fn finish(
+        &mut self,
+        best: Option<Tensor>,
+        trained: &mut Trained,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        // Steps that were not finite have changed the model after its last epoch.
+        let has_changed = trained.best_epoch as usize != trained.epochs.len()
+            || trained.stopped_early == Some(EarlyStop::NotFinite);
+        if let Some(best) = best.filter(|_| has_changed) {
+            self.optimizer.restore(&best)?;
+        }
+        if trained.best_epoch == 0 {
+            let begun = Instant::now();
+            let untrained = validated(self.model, self.data, 0, None)?;
+            trained.score = untrained.score;
+            observer.epoch(&untrained.epoch, true, begun.elapsed().as_secs_f64());
+            trained.epochs.push(untrained.epoch);
+        }
+        Ok(())
     }
 
     /// The first layer whose modules a step trains: 0, or uniform over all layers but the last (AdapterDrop,

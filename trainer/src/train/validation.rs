@@ -51,14 +51,31 @@ pub enum ValidationError {
     Torch(#[from] TchError),
 }
 
+/// What a validation has found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Validated {
+    /// Every metric that fits the task.
+    pub metrics: BTreeMap<Metric, f64>,
+    /// Whether every example got the same prediction.
+    pub is_constant: bool,
+}
+
 impl Validation {
     /// The metrics of a model on these examples.
     pub fn measure(
         &self,
         evaluator: &Evaluator<'_>,
     ) -> Result<BTreeMap<Metric, f64>, ValidationError> {
+        Ok(self.validate(evaluator)?.metrics)
+    }
+
+    /// Validates a model on these examples.
+    pub fn validate(&self, evaluator: &Evaluator<'_>) -> Result<Validated, ValidationError> {
         let predictions = predictions(&self.outputs(evaluator)?, &self.kind)?;
-        Ok(metrics::all(&predictions, &self.truth))
+        Ok(Validated {
+            metrics: metrics::all(&predictions, &self.truth),
+            is_constant: metrics::is_constant(&predictions, &self.truth),
+        })
     }
 
     /// `[N, C]`, or `[N, choices]`, in the order of the examples, on the CPU.

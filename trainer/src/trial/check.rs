@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use autopeft_crds::limits::{self, Real, Whole};
-use autopeft_crds::spec::{FidelitySpec, TrainingSpec};
+use autopeft_crds::spec::{ConstantPredictionSpec, EarlyStoppingSpec, FidelitySpec, TrainingSpec};
 use autopeft_crds::trial::{Method, TrialRequest};
 use autopeft_crds::{Module, ModuleOptions};
 
@@ -77,6 +77,7 @@ fn recipe(training: &TrainingSpec) -> Result<(), TrialError> {
         warmup_percent,
         precision: _,
         patience,
+        early_stopping,
         seed,
     } = training;
     for (field, value, range) in [
@@ -97,6 +98,14 @@ fn recipe(training: &TrainingSpec) -> Result<(), TrialError> {
         ("seed", *seed, limits::SEED),
     ] {
         whole(format!("spec.training.{field}"), value, range)?;
+    }
+    if let Some(EarlyStoppingSpec {
+        constant_prediction: Some(ConstantPredictionSpec { after_epochs }),
+        not_finite: _,
+    }) = early_stopping
+    {
+        let field = "spec.training.earlyStopping.constantPrediction.afterEpochs";
+        whole(field.into(), (*after_epochs).into(), limits::EPOCHS)?;
     }
     Ok(())
 }

@@ -151,6 +151,7 @@ pub fn run(
         score: trained.score,
         metric: data.metric,
         best_epoch: trained.best_epoch,
+        stopped_early: trained.stopped_early,
         epochs: trained.epochs.clone(),
         selected_layers: second.as_ref().and_then(|second| second.layers.clone()),
         trained_parameters: model.trained_parameters(),

@@ -106,7 +106,11 @@ fn outcome(case: &Case) -> Value {
     let (code, result, said) = trial(folder.path(), &request);
     assert_eq!(code, 0, "{}: {said}", case.name);
     let measured = measured(&result);
-    let losses: Vec<f64> = measured.epochs.iter().map(|epoch| epoch.loss).collect();
+    let losses: Vec<f64> = measured
+        .epochs
+        .iter()
+        .filter_map(|epoch| epoch.loss)
+        .collect();
     let bytes = std::fs::read(kept.join("adapter.safetensors")).expect("an adapter");
     json!({
         "name": case.name,

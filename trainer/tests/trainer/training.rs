@@ -8,7 +8,7 @@ use crate::common::{
 };
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::spec::Metric;
-use autopeft_crds::trial::{FailureReason, TrialMeasurements, TrialRequest};
+use autopeft_crds::trial::{EpochMeasurements, FailureReason, TrialMeasurements, TrialRequest};
 use autopeft_trainer::task::Targets;
 use autopeft_trainer::train::score;
 use autopeft_trainer::trial::{Prepared, TrialError, prepare, run};
@@ -59,8 +59,9 @@ fn sentences(
 }
 
 fn losses(measured: &TrialMeasurements) -> (f64, f64) {
-    let first = measured.epochs.first().expect("an epoch").loss;
-    (first, measured.epochs.last().expect("an epoch").loss)
+    let loss =
+        |epoch: Option<&EpochMeasurements>| epoch.and_then(|epoch| epoch.loss).expect("a loss");
+    (loss(measured.epochs.first()), loss(measured.epochs.last()))
 }
 
 /// A few real sentences, four times over.

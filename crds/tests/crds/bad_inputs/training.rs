@@ -43,6 +43,11 @@ pub(super) fn rows() -> Vec<BadInput> {
             "patience",
             vec![json!(0), json!(1001)],
         ),
+        (
+            "/training/earlyStopping/constantPrediction/afterEpochs",
+            "afterEpochs",
+            vec![json!(0), json!(1001)],
+        ),
         ("/training/seed", "seed", vec![json!(-1)]),
     ] {
         for value in values {

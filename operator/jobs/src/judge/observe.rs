@@ -161,6 +161,12 @@ impl<'a> Members<'a> {
         self.open().find_map(|entry| entry.job_uid.as_ref())
     }
 
+    /// The UID of the run's Job: of the one that is recorded, or of the one that was found.
+    fn uid<'b>(&'b self, found: Option<&'b Arc<Job>>) -> &'b str {
+        let found = found.and_then(|job| job.metadata.uid.as_ref());
+        self.job_uid().or(found).map_or("", String::as_str)
+    }
+
     fn interrupted(&self) -> RunState {
         RunState::interrupted(self.entries.len())
     }
@@ -294,39 +300,58 @@ fn judged(
                     RunState::Running { since: view.now }
                 }
                 UnclearEnd::Settled => match then {
-                    Some(ending) => ended(view, members, ending),
+                    Some(ending) => ended(view, members, job, ending),
                     None => RunState::Running { since: view.now },
                 },
             }
         }
-        Seen::Ended(ending) => ended(view, members, ending),
-        Seen::Evicted(why) => interrupted(members, name, job, Interruption::Evicted(why), observed),
+        Seen::Ended(ending) => ended(view, members, job, ending),
+        Seen::Evicted(why) => {
+            let evicted = Interruption::Evicted(why);
+            interrupted(view, members, (name, job), &evicted, observed)
+        }
         Seen::Rejected(why) => {
-            interrupted(members, name, job, Interruption::Rejected(why), observed)
+            let rejected = Interruption::Rejected(why);
+            interrupted(view, members, (name, job), &rejected, observed)
         }
     }
 }
 
-/// A run that was interrupted.
+/// A run that was interrupted; its trials that had ended before have their outcomes.
 fn interrupted(
+    view: &View<'_>,
     members: &Members<'_>,
-    name: &str,
-    job: Option<&Arc<Job>>,
-    interruption: Interruption,
+    (name, job): (&str, Option<&Arc<Job>>),
+    interruption: &Interruption,
     observed: &mut Observed,
 ) -> RunState {
-    let uid = job.and_then(|job| job.metadata.uid.clone());
-    let uid = uid
-        .or_else(|| members.job_uid().cloned())
-        .unwrap_or_default();
-    let setback = |entry| Setback::of(entry, (name, &uid), &interruption);
-    observed.setbacks.extend(members.open().filter_map(setback));
-    members.interrupted()
+    let uid = members.uid(job);
+    let left = outcome::left_by_terminated(&pods_controlled_by(view, uid));
+    let state = outcome::interrupted(left.as_deref(), &expected(view, members));
+    if let RunState::Ended(ends) = &state {
+        let ends = members.entries.iter().zip(ends);
+        let without =
+            ends.filter(|(entry, end)| !entry.state.is_final() && **end == End::Interrupted);
+        let setback =
+            |(entry, _): (&&LedgerEntry, _)| Setback::of(entry, (name, uid), interruption);
+        observed.setbacks.extend(without.filter_map(setback));
+    }
+    state
 }
 
-fn ended(view: &View<'_>, members: &Members<'_>, ending: outcome::Ending) -> RunState {
+/// The outcomes that a run should have.
+fn expected(view: &View<'_>, members: &Members<'_>) -> Vec<Expected> {
     let expected = |entry: &&LedgerEntry| request::expected(view.spec, view.uid, entry);
-    let expected: Vec<Expected> = members.entries.iter().map(expected).collect();
+    members.entries.iter().map(expected).collect()
+}
+
+fn ended(
+    view: &View<'_>,
+    members: &Members<'_>,
+    job: Option<&Arc<Job>>,
+    ending: outcome::Ending,
+) -> RunState {
+    let left = outcome::left_by_terminated(&pods_controlled_by(view, members.uid(job)));
     let in_words = |end| match end {
         End::Outcome(TrialOutcome::Failed { reason, message }) => {
             let message = in_words(&message, view.spec)
@@ -337,7 +362,7 @@ fn ended(view: &View<'_>, members: &Members<'_>, ending: outcome::Ending) -> Run
         }
         other => other,
     };
-    match outcome::outcomes(ending, &expected) {
+    match outcome::outcomes(ending, left.as_deref(), &expected(view, members)) {
         RunState::Ended(ends) => RunState::Ended(ends.into_iter().map(in_words).collect()),
         running @ RunState::Running { .. } => running,
     }

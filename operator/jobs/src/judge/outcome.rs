@@ -3,13 +3,14 @@
 //! A result is accepted only as the termination message of the trainer's container in a pod that the Job
 //! controls, and if it names the search, the trial, the attempt and the configuration. For a pod that ended
 //! without one, its status says whether the cause was the configuration (out of memory, out of time), the
-//! node (evicted, preempted, lost), or is unknown.
+//! node (evicted, preempted, lost), or is unknown. A trainer that was terminated (SIGTERM) leaves what it knows, but
+//! not why: of the trial that it was training, the status says it, too.
 
 use std::time::Duration;
 
 use autopeft_crds::limits::MESSAGE;
-use autopeft_crds::run::{Expected, parse_run_result};
-use autopeft_crds::trial::{FailureReason, TrialOutcome};
+use autopeft_crds::run::{Expected, TERMINATED, parse_run_result, was_terminated};
+use autopeft_crds::trial::{FailureReason, ResultError, TrialOutcome};
 use autopeft_search::patience::Patience;
 use autopeft_search::planner::{End, RunState};
 use autopeft_search::trouble::Trouble;
@@ -45,6 +46,9 @@ pub enum Seen {
     /// Its pod ended before its container began: the node rejected it.
     Rejected(String),
 }
+
+/// The exit code of a container that SIGKILL has ended: 128 and the signal's number.
+const KILLED: i32 = 137;
 
 /// What to do about an unclear end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,34 +87,48 @@ pub enum Ending {
     Without(FailureReason, String),
 }
 
-/// The outcome of each trial of a run that ended, in the order of `expected`.
-pub fn outcomes(ending: Ending, expected: &[Expected]) -> RunState {
-    let (outcomes, reason) = match ending {
-        Ending::Document(text) => (
-            parse_run_result(text.as_bytes(), expected)
-                .into_iter()
-                .map(|outcome| outcome.map_err(|error| error.to_string()))
-                .collect(),
-            FailureReason::NoResult,
-        ),
-        Ending::Without(reason, message) => {
-            let none = expected.iter().map(|_| Err(message.clone()));
-            (none.collect(), reason)
-        }
-    };
-    RunState::ended(outcomes, |message| {
+/// The outcome of each trial of a run that ended, in the order of `expected`. `left` is what a terminated trainer left.
+pub fn outcomes(ending: Ending, left: Option<&str>, expected: &[Expected]) -> RunState {
+    let failed = |reason, message: String| {
         End::Outcome(TrialOutcome::Failed {
             reason,
             message: message.chars().take(MESSAGE).collect(),
         })
-    })
+    };
+    match ending {
+        Ending::Document(text) => RunState::ended(read(Some(&text), expected), |error| {
+            failed(FailureReason::NoResult, error.to_string())
+        }),
+        Ending::Without(reason, message) => {
+            RunState::ended(read(left, expected), |error| match error {
+                ResultError::Terminated(known) => failed(reason, format!("{message}; {known}")),
+                _ => failed(reason, message),
+            })
+        }
+    }
+}
+
+/// The same of a run that was interrupted: a trial without an outcome has none.
+pub fn interrupted(left: Option<&str>, expected: &[Expected]) -> RunState {
+    RunState::ended(read(left, expected), |_| End::Interrupted)
+}
+
+/// The outcomes in a document, or in none.
+fn read(document: Option<&str>, expected: &[Expected]) -> Vec<Result<TrialOutcome, ResultError>> {
+    parse_run_result(document.unwrap_or_default().as_bytes(), expected)
+}
+
+/// The document of a trainer that was terminated.
+pub fn left_by_terminated(pods: &[&Pod]) -> Option<String> {
+    let mut documents = pods.iter().filter_map(|pod| document(pod));
+    documents.find(|text| was_terminated(text.as_bytes()))
 }
 
 /// Judges a Job by itself and the pods that it controls.
 pub fn see(job: &Job, pods: &[&Pod], patience: &Patience, now: Timestamp) -> Seen {
     // One pod may have succeeded and another be lost: the one with a document counts.
-    let documents = pods.iter().filter_map(|pod| document(pod));
-    if let Some(text) = documents.into_iter().next() {
+    let mut documents = pods.iter().filter_map(|pod| document(pod));
+    if let Some(text) = documents.find(|text| !was_terminated(text.as_bytes())) {
         return Seen::Ended(Ending::Document(text));
     }
     let over = condition(job, "Complete").or_else(|| condition(job, "Failed"));
@@ -293,7 +311,7 @@ fn ended(pod: &Pod, patience: &Patience) -> Seen {
             FailureReason::DeadlineExceeded,
             "it took longer than spec.trialDeadlineSeconds",
         ),
-        _ if code == 137 || code == 143 => without(
+        _ if code == KILLED || code == TERMINATED => without(
             FailureReason::Lost,
             format!("the container was killed (exit code {code})"),
         ),

@@ -1,9 +1,12 @@
 //! What pods say of an attempt.
 
-use autopeft_crds::trial::FailureReason;
+use autopeft_crds::run::Expected;
+use autopeft_crds::spec::Metric;
+use autopeft_crds::trial::{FailureReason, TrialIdentity, TrialOutcome};
 use autopeft_jobs::judge::outcome::{self, Ending, Seen};
 use autopeft_jobs::judge::pod::gpu_seconds;
 use autopeft_search::patience::Patience;
+use autopeft_search::planner::{End, RunState};
 use autopeft_search::trouble::Trouble;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -346,4 +349,116 @@ fn a_pod_that_ends_before_its_container_begins_was_rejected_by_its_node() {
             "{reason}"
         );
     }
+}
+
+fn expected(trial: u32) -> Expected {
+    Expected {
+        identity: TrialIdentity {
+            search_uid: "uid".into(),
+            trial,
+            attempt: 1,
+            configuration_hash: "abc".into(),
+        },
+        metric: Metric::Accuracy,
+    }
+}
+
+/// The document of a run of trials 3, 4 and 5 of which the first ran out of memory and the second was terminated.
+fn terminated_document() -> String {
+    let member = |trial: u32, reason: &str, message: &str| {
+        json!({
+            "identity": expected(trial).identity,
+            "outcome": {"failed": {"reason": reason, "message": message}},
+        })
+    };
+    let trials = [
+        member(3, "OutOfMemory", "too large"),
+        member(4, "Lost", "terminated by SIGTERM after 2 epochs"),
+    ];
+    json!({"version": 2, "trials": trials}).to_string()
+}
+
+/// A pod whose container ended with this message.
+fn with_message(message: &str, status: &[(&str, Value)]) -> Pod {
+    let state = json!({"terminated": {
+        "exitCode": 143, "reason": "Error", "message": message,
+        "startedAt": at(3).to_string(), "finishedAt": at(65).to_string(),
+    }});
+    let mut pod = serde_json::to_value(pod(None, &state)).expect("JSON");
+    pod["status"]["phase"] = json!("Failed");
+    for (field, value) in status {
+        pod["status"][field] = value.clone();
+    }
+    serde_json::from_value(pod).expect("a pod")
+}
+
+/// The reason of each of the three trials, or none where it was interrupted.
+fn reasons(state: RunState) -> [Option<(FailureReason, String)>; 3] {
+    let RunState::Ended(ends) = state else {
+        panic!("it has ended");
+    };
+    let reason = |end| match end {
+        End::Outcome(TrialOutcome::Failed { reason, message }) => Some((reason, message)),
+        End::Interrupted => None,
+        End::Outcome(TrialOutcome::Succeeded(_)) => panic!("none has a score"),
+    };
+    let reasons: Vec<_> = ends.into_iter().map(reason).collect();
+    reasons.try_into().expect("three trials")
+}
+
+/// Why a trainer was terminated is not in its document: only the pod and the Job say that.
+#[test]
+fn a_terminated_trainer_keeps_what_had_ended_and_its_pod_says_what_happened_to_the_rest() {
+    let out_of_memory = Some((FailureReason::OutOfMemory, "too large".to_owned()));
+    let text = terminated_document();
+    let three = [expected(3), expected(4), expected(5)];
+
+    let disrupted = json!([{"type": "DisruptionTarget", "status": "True"}]);
+    let evictions = [("conditions", disrupted), ("reason", json!("Evicted"))];
+    for eviction in evictions {
+        let pod = with_message(&text, std::slice::from_ref(&eviction));
+        assert!(matches!(
+            see(&Job::default(), &[&pod], at(70)),
+            Seen::Evicted(_)
+        ));
+        let left = outcome::left_by_terminated(&[&pod]);
+        let found = reasons(outcome::interrupted(left.as_deref(), &three));
+        assert_eq!(found, [out_of_memory.clone(), None, None]);
+    }
+
+    let pod = with_message(&text, &[]);
+    let late: Job = serde_json::from_value(json!({
+        "spec": {"activeDeadlineSeconds": 60, "template": {}},
+        "status": {"conditions": [
+            {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"},
+        ]},
+    }))
+    .expect("a Job");
+    for (job, expected, words) in [
+        (
+            &late,
+            FailureReason::DeadlineExceeded,
+            "it took longer than spec.trialDeadlineSeconds; terminated by SIGTERM after 2 epochs",
+        ),
+        (
+            &Job::default(),
+            FailureReason::Lost,
+            "the container was killed (exit code 143); terminated by SIGTERM after 2 epochs",
+        ),
+    ] {
+        let Seen::Ended(ending) = see(job, &[&pod], at(70)) else {
+            panic!("it has ended");
+        };
+        let left = outcome::left_by_terminated(&[&pod]);
+        let found = reasons(outcome::outcomes(ending, left.as_deref(), &three));
+        let second = Some((expected, words.to_owned()));
+        assert_eq!(found, [out_of_memory.clone(), second, None]);
+    }
+
+    // What a trainer wrote that was not terminated counts, whatever happened to its pod.
+    let done = text.replace("Lost", "NotFinite");
+    let pod = with_message(&done, &[("reason", json!("Evicted"))]);
+    assert_eq!(outcome::left_by_terminated(&[&pod]), None);
+    let seen = see(&Job::default(), &[&pod], at(70));
+    assert_eq!(seen, Seen::Ended(Ending::Document(done)));
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use autopeft_crds::metrics::MetricValues;
 use autopeft_crds::status::{Attempt, LedgerEntry, TrialPurpose, TrialState};
 use autopeft_crds::trial::FailureClass;
 use autopeft_crds::{Decimal, LayerMask};
@@ -238,8 +239,10 @@ impl Ledger {
             predicted_deviation: *predicted_deviation,
             parameters: *parameters,
             score: None,
+            metrics: MetricValues::default(),
             best_epoch: None,
             selected_layers: None,
+            stopped_early: None,
             trained_parameters: None,
             deployed_parameters: None,
             train_seconds: None,
@@ -314,8 +317,10 @@ fn record(entry: &mut LedgerEntry, outcome: &Recorded) {
     match outcome {
         Recorded::Succeeded {
             score,
+            metrics,
             best_epoch,
             selected_layers,
+            stopped_early,
             trained_parameters,
             deployed_parameters,
             train_seconds,
@@ -328,7 +333,9 @@ fn record(entry: &mut LedgerEntry, outcome: &Recorded) {
             }
             entry.state = TrialState::Succeeded;
             entry.score = Some(*score);
+            entry.metrics = metrics.clone();
             entry.best_epoch = Some(*best_epoch);
+            entry.stopped_early = *stopped_early;
             entry.trained_parameters = Some(*trained_parameters);
             entry.deployed_parameters = Some(*deployed_parameters);
             entry.train_seconds = Some(*train_seconds);

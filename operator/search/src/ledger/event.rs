@@ -1,7 +1,8 @@
 //! The events of a search, as a journal keeps them. No I/O, no clock.
 
 use autopeft_crds::PeftSearchSpec;
-use autopeft_crds::spec::BaselineName;
+use autopeft_crds::metrics::MetricValues;
+use autopeft_crds::spec::{BaselineName, EarlyStop};
 use autopeft_crds::status::{Attempt, SurrogateStatus, TrialOrigin, TrialTerms};
 use autopeft_crds::trial::{FailureClass, FailureReason, TrialMeasurements};
 use autopeft_crds::{Decimal, LayerMask, PeftConfiguration};
@@ -138,11 +139,17 @@ pub enum Recorded {
     Succeeded {
         /// The score.
         score: Decimal,
-        /// The epoch of the score, from 1.
+        /// The other validation metrics at that epoch.
+        #[serde(default, skip_serializing_if = "MetricValues::is_empty")]
+        metrics: MetricValues,
+        /// The epoch of the score, from 1; 0 for the model before training.
         best_epoch: u32,
         /// The layers that the method has chosen, where it chooses.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         selected_layers: Option<LayerMask>,
+        /// Which condition of `earlyStopping` has stopped the training.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stopped_early: Option<EarlyStop>,
         /// Parameters that were trained, head included.
         trained_parameters: u64,
         /// Parameters that an adapter adds at inference.
@@ -184,10 +191,16 @@ impl Recorded {
     /// The result of a trial that succeeded. `None` where a number is not finite, which
     /// `parse_result` excludes.
     pub fn from_measurements(measured: &TrialMeasurements) -> Option<Self> {
+        // A document never leaves out the best epoch.
+        let mut epochs = measured.epochs.iter();
+        let best = epochs.find(|epoch| epoch.epoch == measured.best_epoch);
+        let metrics = best.map(|best| MetricValues::beside(measured.metric, &best.metrics));
         Some(Self::Succeeded {
             score: Decimal::new(measured.score).ok()?,
+            metrics: metrics.unwrap_or_default(),
             best_epoch: measured.best_epoch,
             selected_layers: measured.selected_layers.clone(),
+            stopped_early: measured.stopped_early,
             trained_parameters: measured.trained_parameters,
             deployed_parameters: measured.deployed_parameters,
             train_seconds: Decimal::new(measured.train_seconds).ok()?,

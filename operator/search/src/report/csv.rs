@@ -1,7 +1,9 @@
 //! Every trial as one row of CSV.
 
+use autopeft_crds::metrics::METRICS;
 use autopeft_crds::modules::MODULES;
 use autopeft_crds::{Decimal, LedgerEntry, PeftConfiguration, PeftSearchStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Serialize;
 
 use super::ReportError;
@@ -17,8 +19,21 @@ pub(super) fn columns() -> Vec<(&'static str, &'static str)> {
             .map(|module| (module.name, module.size))
     };
     let outer = BEFORE_SIZES.into_iter().chain(sizes(true));
-    outer.chain(AFTER_SIZES).chain(sizes(false)).collect()
+    let metrics = METRICS.iter().map(|facts| (facts.name, OTHER_METRIC));
+    outer
+        .chain(AFTER_SIZES)
+        .chain(sizes(false))
+        .chain([STOPPED_EARLY])
+        .chain(metrics)
+        .collect()
 }
+
+const STOPPED_EARLY: (&str, &str) = (
+    "stoppedEarly",
+    "which condition of training.earlyStopping has stopped it",
+);
+/// What the columns of the metrics hold.
+const OTHER_METRIC: &str = "this validation metric, where it fits the task and is not the score";
 
 const BEFORE_SIZES: [(&str, &str); 7] = [
     ("trial", "the trial's number, from 0"),
@@ -40,7 +55,10 @@ const AFTER_SIZES: [(&str, &str); 20] = [
     ("parameters", "trainable parameters, head left out"),
     ("parametersPercent", "the same in percent of the backbone's"),
     ("score", "the task's metric on the validation split"),
-    ("bestEpoch", "the epoch of the score, from 1"),
+    (
+        "bestEpoch",
+        "the epoch of the score, from 1; 0 for the model before training",
+    ),
     ("predictedMean", "the score that the surrogate predicted"),
     (
         "predictedDeviation",
@@ -107,8 +125,10 @@ fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> Vec<String> {
         predicted_deviation,
         parameters,
         score,
+        metrics,
         best_epoch,
         selected_layers: _,
+        stopped_early,
         trained_parameters,
         deployed_parameters,
         train_seconds,
@@ -156,17 +176,17 @@ fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> Vec<String> {
         reason.as_ref().map(word).unwrap_or_default(),
         known(message),
         inputs_hash.clone(),
-        planned_at
-            .as_ref()
-            .map(|time| time.0.to_string())
-            .unwrap_or_default(),
-        finished_at
-            .as_ref()
-            .map(|time| time.0.to_string())
-            .unwrap_or_default(),
+        time(planned_at),
+        time(finished_at),
     ]);
     cells.extend(sizes(&configuration, false));
+    cells.push(stopped_early.as_ref().map(word).unwrap_or_default());
+    cells.extend(METRICS.map(|facts| known(&metrics.get(facts.metric))));
     cells
+}
+
+fn time(at: &Option<Time>) -> String {
+    at.as_ref().map(|at| at.0.to_string()).unwrap_or_default()
 }
 
 /// The cells of the paper's modules, or of the others.

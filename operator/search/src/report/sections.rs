@@ -1,5 +1,6 @@
 //! The sections of the page that are tables.
 
+use autopeft_crds::metrics::MetricValues;
 use autopeft_crds::status::{FrontMember, TrialState};
 use autopeft_crds::{Decimal, PeftConfiguration};
 use maud::{Markup, html};
@@ -139,7 +140,7 @@ pub(super) fn front(view: &View<'_>) -> Markup {
                             tr {
                                 td.number { (result.trial) }
                                 td { (result.name.facts().title) }
-                                (measured_cells(result.parameters, Some(result.parameters_percent.get()), Some(result.score)))
+                                (measured_cells(view, result.parameters, Some(result.parameters_percent.get()), (Some(result.score), &result.metrics)))
                             }
                         }
                     }
@@ -154,25 +155,32 @@ fn member_row(view: &View<'_>, member: &FrontMember) -> Markup {
         tr {
             td.number { (member.trial) }
             (configuration_cells(view, &member.configuration))
-            (measured_cells(member.parameters, Some(member.parameters_percent.get()), Some(member.score)))
+            (measured_cells(view, member.parameters, Some(member.parameters_percent.get()), (Some(member.score), &member.metrics)))
         }
     }
 }
 
-/// Cost and score.
+/// Cost, score and the other metrics.
 fn measured_head(view: &View<'_>) -> Markup {
     html! {
         th.number { "Parameters" }
         th.number { "% of backbone" }
         th.number { (view.metric()) }
+        @for metric in view.other_metrics() { th.number { (metric.label()) } }
     }
 }
 
-fn measured_cells(parameters: u64, percent: Option<f64>, score: Option<Decimal>) -> Markup {
+fn measured_cells(
+    view: &View<'_>,
+    parameters: u64,
+    percent: Option<f64>,
+    (score, metrics): (Option<Decimal>, &MetricValues),
+) -> Markup {
     html! {
         td.number { (thousands(parameters)) }
         td.number { (percent.map_or_else(|| DASH.into(), significant)) }
         td.number { (optional_score(score)) }
+        @for metric in view.other_metrics() { td.number { (optional_score(metrics.get(metric))) } }
     }
 }
 
@@ -344,7 +352,7 @@ pub(super) fn trials(view: &View<'_>) -> Markup {
                                     @if let Some(name) = entry.baseline { ": " (name.facts().title) }
                                 }
                                 (configuration_cells(view, &entry.trained_configuration()))
-                                (measured_cells(entry.parameters, view.percent(entry.parameters), entry.score))
+                                (measured_cells(view, entry.parameters, view.percent(entry.parameters), (entry.score, &entry.metrics)))
                                 td.number {
                                     @if let Some(mean) = entry.predicted_mean {
                                         (score(mean.get()))
@@ -355,6 +363,7 @@ pub(super) fn trials(view: &View<'_>) -> Markup {
                                 }
                                 td.number { @if let Some(seconds) = entry.train_seconds { (significant(seconds.get())) } }
                                 td.message {
+                                    @if let Some(stop) = &entry.stopped_early { "stopped early: " (csv::word(stop)) }
                                     @if let Some(reason) = &entry.reason { (csv::word(reason)) }
                                     @if let Some(message) = &entry.message { ": " (visible(message)) }
                                 }

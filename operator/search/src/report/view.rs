@@ -1,5 +1,6 @@
 //! A search as the report sees it: the spec, the status, and what follows from both.
 
+use autopeft_crds::metrics::{METRICS, Metric};
 use autopeft_crds::modules::{MODULES, ModuleFacts};
 use autopeft_crds::space::DimensionName;
 use autopeft_crds::status::{FrontMember, search_trials};
@@ -86,6 +87,16 @@ impl<'a> View<'a> {
         modules
             .filter(|(module, shown)| *shown || module.is_of_the_paper)
             .map(|(module, _)| module)
+    }
+
+    /// The metrics beside the score that some trial has.
+    pub(super) fn other_metrics(&self) -> impl Iterator<Item = Metric> + 'a {
+        let ledger = &self.status.ledger;
+        let metrics = METRICS.iter().map(|facts| facts.metric);
+        metrics.filter(|metric| {
+            let mut entries = ledger.iter();
+            entries.any(|entry| entry.metrics.get(*metric).is_some())
+        })
     }
 
     /// The ledger's entry of a trial.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::SearchSpace;
-use autopeft_crds::run::Expected;
+use autopeft_crds::run::{Expected, TERMINATED};
 use autopeft_crds::spec::{Metric, Source};
 use autopeft_crds::status::Attempt;
 use autopeft_crds::trial::{Inspection, TrialIdentity, TrialOutcome};
@@ -123,6 +123,16 @@ fn expected(trial: u32) -> Expected {
 
 /// What came of each of two trials, of which neither has left a result.
 fn judged(exit: &Exit, stopped: Option<StopReason>, killed: &mut BTreeSet<u32>) -> Vec<String> {
+    judged_by(Err("gone".into()), exit, stopped, killed)
+}
+
+/// The same of two trials with this document.
+fn judged_by(
+    document: Result<&[u8], String>,
+    exit: &Exit,
+    stopped: Option<StopReason>,
+    killed: &mut BTreeSet<u32>,
+) -> Vec<String> {
     let expected = [expected(4), expected(5)];
     let ended = Ended {
         run: Attempt {
@@ -130,7 +140,7 @@ fn judged(exit: &Exit, stopped: Option<StopReason>, killed: &mut BTreeSet<u32>) 
             attempt: 1,
         },
         expected: &expected,
-        results: processes::results(Err("gone".into()), &expected, "result.json"),
+        results: processes::results(document, &expected, "result.json"),
         stopped,
         exit,
         output_end: "the last words",
@@ -180,6 +190,48 @@ fn what_a_process_that_ended_amounts_to() {
         judged(&exit, Some(StopReason::NotNeeded), &mut killed),
         ["interrupted", "interrupted"]
     );
+}
+
+/// A terminated trainer does not know who did it: only the operator knows whether it was itself.
+#[test]
+fn what_a_terminated_trainer_leaves_is_no_outcome() {
+    let said = "terminated by SIGTERM after 2 epochs";
+    let member = |trial: u32, reason: &str| {
+        json!({
+            "identity": expected(trial).identity,
+            "outcome": {"failed": {"reason": reason, "message": said}},
+        })
+    };
+    let judged = |members: Value, stopped| {
+        let document = json!({"version": 2, "trials": members}).to_string();
+        let exit = Exit::Code(TERMINATED);
+        judged_by(
+            Ok(document.as_bytes()),
+            &exit,
+            stopped,
+            &mut BTreeSet::new(),
+        )
+    };
+    let first = || json!([member(4, "Lost")]);
+    assert_eq!(
+        judged(first(), None),
+        [format!("Lost {said}"), "interrupted".into()]
+    );
+    let not_needed = Some(StopReason::NotNeeded);
+    assert_eq!(judged(first(), not_needed), ["interrupted", "interrupted"]);
+    let late = Some(StopReason::TrialDeadline);
+    assert_eq!(
+        judged(first(), late)[0],
+        "DeadlineExceeded it took longer than spec.trialDeadlineSeconds"
+    );
+    // What had ended before counts.
+    let second = json!([member(4, "NotFinite"), member(5, "Lost")]);
+    let not_finite = format!("NotFinite {said}");
+    assert_eq!(
+        judged(second.clone(), not_needed),
+        [not_finite.clone(), "interrupted".into()]
+    );
+    assert_eq!(judged(second, None), [not_finite, format!("Lost {said}")]);
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn a_module_of_its_own_learns() {
     let backbone = backbone.expect("a backbone");
     prepared.model = Model::with_registry(&[LOW_RANK], &backbone, &modules, 2, 7).expect("a model");
     let (measured, _) = run(&mut prepared, Instant::now(), &mut Silent).expect("trained");
-    let loss = |epoch: usize| measured.epochs[epoch].loss;
+    let loss = |epoch: usize| measured.epochs[epoch].loss.expect("a loss");
     assert!(loss(5) < loss(0), "{} to {}", loss(0), loss(5));
     assert_eq!(measured.deployed_parameters, 2 * 2 * 16 * 4 * 3);
 }

@@ -403,6 +403,7 @@ pub fn success(score: f64) -> TrialOutcome {
         metric: Metric::Accuracy,
         best_epoch: 1,
         selected_layers: None,
+        stopped_early: None,
         epochs: Vec::new(),
         trained_parameters: 10,
         deployed_parameters: 8,

@@ -70,6 +70,7 @@ proptest! {
             name: BaselineName::FullFineTuning,
             trial: entry.trial,
             score: entry.score.filter(|_| entry.origin == TrialOrigin::Baseline)?,
+            metrics: entry.metrics.clone(),
             parameters: entry.parameters,
             parameters_percent: decimal(0.0),
         }));

@@ -1,7 +1,8 @@
 //! Made-up searches of every size and state.
 
 use autopeft_crds::PeftSearch;
-use autopeft_crds::spec::BaselineName;
+use autopeft_crds::metrics::{Metric, MetricValues};
+use autopeft_crds::spec::{BaselineName, EarlyStop};
 use autopeft_crds::status::{
     BaselineResult, DimensionRelevance, FrontMember, ReferencePoint, SurrogateStatus, TrialCounts,
     TrialOrigin, TrialState,
@@ -61,6 +62,7 @@ pub fn finished(name: &str, count: u32, spread: f64) -> PeftSearch {
             name,
             trial,
             score: entry.score.expect("just set"),
+            metrics: entry.metrics.clone(),
             parameters: entry.parameters,
             parameters_percent: percent(entry.parameters),
         });
@@ -163,8 +165,10 @@ pub fn entry(trial: u32, configuration: PeftConfiguration) -> LedgerEntry {
         predicted_deviation: None,
         parameters,
         score: None,
+        metrics: MetricValues::default(),
         best_epoch: None,
         selected_layers: None,
+        stopped_early: None,
         trained_parameters: None,
         deployed_parameters: None,
         train_seconds: None,
@@ -227,7 +231,12 @@ fn trial_of(trial: u32, count: u32, spread: f64, draw: &mut Draw) -> LedgerEntry
             entry.reason = Some(FailureReason::Lost);
             entry.message = Some("killed by signal 9, three times".into());
         }
-        _ => entry.score = Some(score),
+        _ => {
+            entry.score = Some(score);
+            let f1 = [(Metric::F1, score.get() - 0.01)].into();
+            entry.metrics = MetricValues::beside(Metric::Accuracy, &f1);
+            entry.stopped_early = (trial == 9).then_some(EarlyStop::ConstantPrediction);
+        }
     }
     entry
 }
@@ -259,6 +268,7 @@ fn front(ledger: &[LedgerEntry]) -> Vec<FrontMember> {
             trial: entry.trial,
             configuration: entry.configuration.clone(),
             score: decimal(score),
+            metrics: entry.metrics.clone(),
             parameters: entry.parameters,
             parameters_percent: percent(entry.parameters),
         })
