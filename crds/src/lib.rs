@@ -16,6 +16,8 @@ pub mod named;
 pub mod options;
 pub mod other_fields;
 pub mod peft_search;
+mod promoted;
+mod promotion;
 pub mod rules;
 pub mod run;
 pub mod schema;
@@ -24,6 +26,7 @@ pub mod space;
 pub mod spec;
 pub mod status;
 pub mod tasks;
+mod terms;
 pub mod trial;
 pub mod validate;
 

@@ -78,9 +78,20 @@ impl fmt::Display for Real {
 
 /// Trials of a search. With 500 the status stays under 600 kB.
 pub const TRIALS: Whole = Whole::new(1, 500);
-/// Promotions and transfers of a search: every configuration of the front that a status shows, trained in full and on
-/// another task.
-pub const FOLLOW_UPS: Whole = Whole::new(0, 2 * FRONT);
+/// Trials of a search, its promotions and transfers together: with 1200 bytes each, as many as an object holds.
+pub const ENTRIES: Whole = Whole::new(1, OBJECT_BYTES / ENTRY_BYTES);
+/// Promotions and transfers of a search.
+pub const FOLLOW_UPS: Whole = Whole::new(0, ENTRIES.most);
+/// The size of an object, bytes of JSON, from which on no trial is added: etcd's request limit is 1.5 MiB.
+pub const OBJECT_BYTES: u64 = 1_000_000;
+/// What a trial adds to it at most, where it has no long message.
+pub const ENTRY_BYTES: u64 = 1_200;
+/// Configurations of the search that are promoted.
+pub const PROMOTED_CONFIGURATIONS: Whole = Whole::new(1, FRONT);
+/// Seeds of a promoted configuration.
+pub const PROMOTION_SEEDS: Whole = Whole::new(1, 50);
+/// Budgets of trainable parameters.
+pub const BUDGETS: u64 = 16;
 /// Trials at the same time.
 pub const PARALLELISM: Whole = Whole::new(1, 64);
 /// Failed trials that a search tolerates.

@@ -10,7 +10,7 @@ use crate::methods::{BaselineName, BaselineRecipe};
 use crate::space::SearchSpaceSpec;
 use crate::spec::{
     AlgorithmSpec, ConvergenceSpec, FidelitySpec, ModelSpec, ObjectiveName, ObjectiveSpec,
-    TaskSpec, TrainerSpec, TrainingSpec, defaults,
+    PromotionSpec, TaskSpec, TrainerSpec, TrainingSpec, defaults,
 };
 use crate::status::{LEDGER, PeftSearchStatus};
 
@@ -115,6 +115,10 @@ pub struct PeftSearchSpec {
     /// was published with. Fidelity is the search's in both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline_recipe: Option<BaselineRecipe>,
+    /// Training in full after the search, over several seeds: gives what the search found its final scores, compares
+    /// them with baselines, and recommends a configuration. It may be added once the search has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<PromotionSpec>,
     /// The trainer's pods, in a cluster.
     #[serde(default, skip_serializing_if = "is_default")]
     pub trainer: TrainerSpec,

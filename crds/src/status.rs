@@ -14,7 +14,10 @@ use crate::limits;
 use crate::methods::BaselineName;
 use crate::metrics::MetricValues;
 use crate::other_fields::OtherFields;
-use crate::spec::{EarlyStop, FidelitySpec, TaskSpec};
+use crate::promoted::PROMOTED;
+pub use crate::promoted::{PromotedResult, RankCorrelation, Recommendation, SeedScore};
+use crate::spec::EarlyStop;
+pub use crate::terms::TrialTerms;
 use crate::trial::{FailureReason, Inspection};
 
 /// The most entries of a ledger: the search's trials and their retries, the baselines, promotions and transfers.
@@ -75,6 +78,18 @@ pub struct PeftSearchStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = BaselineName::COUNT), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub baselines: Vec<BaselineResult>,
+    /// What has been trained in full (`spec.promotion`), fewest parameters first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = PROMOTED))]
+    pub promoted: Vec<PromotedResult>,
+    /// How well scores of the search rank configurations as training in full does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank_correlation: Option<RankCorrelation>,
+    /// The configuration to take within each budget: the one with the fewest parameters whose mean score is within one
+    /// standard error of the best mean.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = limits::BUDGETS))]
+    pub recommended: Vec<Recommendation>,
     /// GPU seconds that all attempts of all trials have used, baselines included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu_seconds_used: Option<Decimal>,
@@ -149,6 +164,18 @@ pub enum TrialPurpose {
     Transfer,
 }
 
+impl TrialPurpose {
+    /// As reports write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Search => "Search",
+            Self::Baseline => "Baseline",
+            Self::Promotion => "Promotion",
+            Self::Transfer => "Transfer",
+        }
+    }
+}
+
 impl TrialOrigin {
     /// As statuses and journals write it.
     pub fn as_str(self) -> &'static str {
@@ -171,28 +198,6 @@ impl TrialOrigin {
             Self::Transfer => TrialPurpose::Transfer,
         }
     }
-}
-
-/// A trial's deviations from the spec. Fields that are left out are the spec's.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct TrialTerms {
-    /// How much training.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fidelity: Option<FidelitySpec>,
-    /// The seed of the training.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u64>,
-    /// The task, with its data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "any_object")]
-    pub task: Option<TaskSpec>,
-}
-
-/// An object without a schema: the rules of a spec, repeated for each entry, would exceed the API server's
-/// CEL cost limit. It was validated at its source.
-fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
 /// One attempt at a trial.

@@ -166,6 +166,8 @@ pub enum FailureReason {
     Lost,
     /// A Job of another owner has the name of this attempt's Job.
     Conflict,
+    /// The manifest no longer asks for it.
+    Withdrawn,
     /// Anything else.
     Internal,
 }
@@ -194,6 +196,7 @@ impl FailureReason {
             Self::NoResult => "NoResult",
             Self::Lost => "Lost",
             Self::Conflict => "Conflict",
+            Self::Withdrawn => "Withdrawn",
             Self::Internal => "Internal",
         }
     }
@@ -209,6 +212,7 @@ impl FailureReason {
             | Self::NoResult
             | Self::Lost
             | Self::Conflict
+            | Self::Withdrawn
             | Self::Internal => FailureClass::Infrastructure,
             Self::BadInput => FailureClass::Fatal,
         }

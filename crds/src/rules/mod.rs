@@ -3,6 +3,7 @@
 //!
 //! A new rule is a row here and a row in `crds/tests/crds/bad_inputs/` (docs/extending.md).
 
+mod of_promotion;
 mod of_tasks;
 mod predicates;
 mod problem;
@@ -161,6 +162,7 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     rules.extend(space_and_objectives());
     rules.extend(algorithm_and_training());
     rules.extend(trainer_and_limits());
+    rules.extend(of_promotion::rules());
     #[cfg(test)]
     rules.extend(tests::rows());
     rules
@@ -180,8 +182,7 @@ fn rule(
     }
 }
 
-/// A rule that CEL cannot express, or that a search of an earlier version may break: a condition reports it
-/// instead of admission.
+/// A rule that CEL cannot express or that searches of an earlier version may break: a condition reports it.
 fn not_at_admission(
     places: &'static [&'static str],
     message: impl Into<String>,
@@ -383,7 +384,7 @@ fn algorithm_and_training() -> Vec<Rule> {
             predicates::few_samples_are_kept,
         ),
         real(
-            &["spec.training.learningRate"],
+            &["spec.training.learningRate", "spec.promotion.learningRate"],
             limits::LEARNING_RATE,
             ", such as \"1e-4\"",
             |seen| predicates::in_range(seen.value, limits::LEARNING_RATE),

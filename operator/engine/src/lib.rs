@@ -17,6 +17,7 @@ pub mod normal;
 pub mod objectives;
 pub mod problem;
 mod random;
+pub mod rank;
 pub mod suggest;
 pub mod surrogate;
 

@@ -1,14 +1,13 @@
 //! Limits of a search and its runs: deadlines, the size of its object, and its time to live. No clock.
 
+use autopeft_crds::limits::OBJECT_BYTES;
+use autopeft_crds::status::{LedgerEntry, TrialPurpose};
 use autopeft_crds::{PeftSearch, PeftSearchSpec};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-/// The size of an object, bytes of JSON, from which on no trial is added: etcd's request limit is 1.5 MiB.
-const FULL: usize = 600_000;
-
 /// Whether an object is too large for more trials.
 pub fn is_full(search: &PeftSearch) -> bool {
-    serde_json::to_vec(search).is_ok_and(|object| object.len() >= FULL)
+    serde_json::to_vec(search).is_ok_and(|object| object.len() as u64 >= OBJECT_BYTES)
 }
 
 /// The deadline of a search that began at `start`, if it has one.
@@ -16,9 +15,23 @@ pub fn deadline(spec: &PeftSearchSpec, start: Timestamp) -> Option<Timestamp> {
     Some(after(start, spec.active_deadline_seconds?))
 }
 
-/// The seconds that a run of so many trials may take.
-pub fn seconds_of_run(spec: &PeftSearchSpec, trials: usize) -> u64 {
-    spec.trial_deadline_seconds.saturating_mul(trials as u64)
+/// The seconds that a run of these trials may take: the deadline of each, one after another.
+pub fn seconds_of_run<'a>(
+    spec: &PeftSearchSpec,
+    trials: impl IntoIterator<Item = &'a LedgerEntry>,
+) -> u64 {
+    let seconds = trials
+        .into_iter()
+        .map(|entry| seconds_of_trial(spec, entry));
+    seconds.fold(0, u64::saturating_add)
+}
+
+fn seconds_of_trial(spec: &PeftSearchSpec, entry: &LedgerEntry) -> u64 {
+    let promotion = spec.promotion.as_ref();
+    promotion
+        .filter(|_| entry.purpose() == TrialPurpose::Promotion)
+        .and_then(|promotion| promotion.trial_deadline_seconds)
+        .unwrap_or(spec.trial_deadline_seconds)
 }
 
 /// When the object of a search that ended at `end` is deleted, if at all.

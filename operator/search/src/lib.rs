@@ -25,6 +25,8 @@ pub mod patience;
 
 pub mod planner;
 pub mod processes;
+pub mod promoted;
+pub mod promotion;
 pub mod replay;
 pub mod report;
 pub mod request;

@@ -75,6 +75,7 @@ pub fn line(event: &Event, status: &PeftSearchStatus) -> Option<Line> {
                 });
             let origin = match (planned.origin.purpose(), planned.of_trial) {
                 (TrialPurpose::Search, Some(retried)) => format!("trial {retried} again"),
+                (TrialPurpose::Promotion, _) => promotion(planned),
                 _ => planned.origin.as_str().to_owned(),
             };
             let text = format!(
@@ -136,6 +137,18 @@ pub fn line(event: &Event, status: &PeftSearchStatus) -> Option<Line> {
     })
 }
 
+/// What a training in full trains, and with which seed.
+fn promotion(planned: &Planned) -> String {
+    let what = match (planned.of_trial, planned.baseline) {
+        (Some(trial), _) => format!("of trial {trial}"),
+        (None, Some(name)) => format!("of the baseline {}", name.facts().title),
+        (None, None) => String::new(),
+    };
+    let seed = planned.terms.as_ref().and_then(|terms| terms.seed);
+    let seed = seed.map_or_else(String::new, |seed| format!(", seed {seed}"));
+    format!("Promotion {what}{seed}")
+}
+
 /// Why a configuration was drawn at random, to append to its origin.
 fn why_random(planned: &Planned) -> String {
     let fit = planned.surrogate.as_ref();
@@ -179,6 +192,17 @@ fn result(entry: &LedgerEntry, status: &PeftSearchStatus) -> Line {
         .reason
         .map_or(String::new(), |reason| reason.as_str().to_owned());
     match (entry.state, entry.score) {
+        (TrialState::Succeeded, Some(score)) if entry.purpose() == TrialPurpose::Promotion => {
+            let results = status.promoted.iter();
+            let ended: usize = results.map(|result| result.seeds.len()).sum();
+            let text = format!(
+                "trial {trial} finished: score {:.4}, {} parameters, {:.1} s; trainings in full with a score: {ended}",
+                score.get(),
+                entry.parameters,
+                entry.train_seconds.map_or(0.0, |seconds| seconds.get()),
+            );
+            Line::new(Level::Normal, trial, text)
+        }
         (TrialState::Succeeded, Some(score)) => {
             let text = format!(
                 "trial {trial} finished{}: score {:.4}{}, {} parameters, {:.1} s; {} trials ended, best score {:.4}, front of {}",

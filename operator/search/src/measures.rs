@@ -10,6 +10,9 @@ use autopeft_engine::{FrontPoint, Observation, Outcome, Problem, Reference};
 use crate::ask;
 use crate::ledger::Ledger;
 
+/// The parameter budgets, in percent of the backbone's, for which the best score is reported.
+pub const BUDGETS: [f64; 3] = [0.1, 1.0, 10.0];
+
 /// The spec, resolved against the model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subject {
@@ -167,6 +170,20 @@ pub fn trace(subject: &Subject, ledger: &Ledger) -> Vec<(u32, f64)> {
     let (entries, observations) = observed(subject, ledger);
     let trace = autopeft_engine::hypervolume_trace(&problem, &observations);
     entries.iter().map(|entry| entry.trial).zip(trace).collect()
+}
+
+/// At most so many points of a front, both ends among them; a single one is the best.
+pub fn spread(front: Vec<FrontMember>, most: usize) -> Vec<FrontMember> {
+    if front.len() <= most {
+        return front;
+    }
+    let last = front.len() - 1;
+    match most {
+        0 | 1 => front.into_iter().skip(last).take(most).collect(),
+        _ => (0..most)
+            .map(|step| front[step * last / (most - 1)].clone())
+            .collect(),
+    }
 }
 
 /// The finished trials, as the engine sees them.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use autopeft_crds::configuration::LayerMaskError;
 use autopeft_crds::run::{Expected, RunError, RunRequest};
 use autopeft_crds::spec::{BaselineName, TaskSpec};
-use autopeft_crds::status::{Attempt, LedgerEntry, TrialTerms};
+use autopeft_crds::status::{Attempt, LedgerEntry, TrialPurpose, TrialTerms};
 use autopeft_crds::trial::{Method, TrialIdentity, TrialRequest};
 use autopeft_crds::{ModuleOptions, PeftConfiguration, PeftSearchSpec};
 
@@ -22,6 +22,8 @@ pub struct Locations {
     pub others: BTreeMap<u32, String>,
     /// The directory under which each trial's adapter is stored.
     pub artifacts: Option<String>,
+    /// The directory for the adapters of trainings in full, where those of the other trials are not stored.
+    pub promoted: Option<String>,
 }
 
 /// Why a run has no request.
@@ -86,18 +88,24 @@ fn trial(
     let TrialTerms {
         fidelity,
         seed,
+        learning_rate,
+        patience,
         task: own_task,
     } = entry.terms.as_deref().cloned().unwrap_or_default();
     let mut training = spec.training.clone();
     if let Some(baseline) = entry.baseline {
         training = baseline.training(&training, spec.baseline_recipe.unwrap_or_default());
     }
+    training.learning_rate = learning_rate.unwrap_or(training.learning_rate);
+    training.patience = patience.unwrap_or(training.patience);
     training.seed = seed.unwrap_or(training.seed);
     let data = match &own_task {
         None => Some(&locations.data),
         Some(_) => locations.others.get(&entry.trial),
     };
-    let artifacts = locations.artifacts.as_ref();
+    let promoted = locations.promoted.as_ref();
+    let promoted = promoted.filter(|_| entry.purpose() == TrialPurpose::Promotion);
+    let artifacts = locations.artifacts.as_ref().or(promoted);
     Ok(TrialRequest {
         identity: identity(uid, entry),
         configuration: entry.configuration.clone(),
@@ -108,8 +116,13 @@ fn trial(
         fidelity: fidelity.unwrap_or_else(|| spec.fidelity.clone()),
         training,
         options: options(spec, entry.baseline),
-        artifacts: artifacts.map(|folder| format!("{folder}/trial-{}", entry.trial)),
+        artifacts: artifacts.map(|folder| folder_of(folder, entry.trial)),
     })
+}
+
+/// The directory of a trial's adapter.
+pub fn folder_of(artifacts: &str, trial: u32) -> String {
+    format!("{artifacts}/trial-{trial}")
 }
 
 /// How a trial's modules are built: as its baseline says, or the search space.

@@ -54,17 +54,20 @@ pub fn without_effect(spec: &PeftSearchSpec, ledger: &[LedgerEntry]) -> Option<S
         };
         parts.push(format!("trial {number} {why}"));
     }
+    let told = listed(parts)?;
+    Some(format!(
+        "spec.retryTrials tries trials again that ran out of memory or exceeded trialDeadlineSeconds, but {told}"
+    ))
+}
+
+/// Parts of a sentence, the first eight of them; none where there are none.
+pub(crate) fn listed(mut parts: Vec<String>) -> Option<String> {
     let rest = parts.len().saturating_sub(SHOWN);
     parts.truncate(SHOWN);
     if rest > 0 {
         parts.push(format!("{rest} more"));
     }
-    (!parts.is_empty()).then(|| {
-        format!(
-            "spec.retryTrials tries trials again that ran out of memory or exceeded trialDeadlineSeconds, but {}",
-            parts.join(", ")
-        )
-    })
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// The most trials that a sentence names.

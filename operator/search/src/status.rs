@@ -3,7 +3,7 @@
 
 use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::limits;
-use autopeft_crds::status::{BaselineResult, FrontMember, LedgerEntry, TrialCounts, TrialState};
+use autopeft_crds::status::{BaselineResult, LedgerEntry, TrialCounts, TrialPurpose, TrialState};
 use autopeft_crds::{Decimal, PeftSearch, PeftSearchStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -12,6 +12,7 @@ use crate::health;
 use crate::history::Header;
 use crate::ledger::Ledger;
 use crate::measures::{self, Measures, Subject};
+use crate::promoted::{self, Answer};
 
 /// The most front members in the status.
 const FRONT_MOST: usize = limits::FRONT as usize;
@@ -50,7 +51,8 @@ pub fn status(subject: &Subject, ledger: &Ledger) -> PeftSearchStatus {
     let spec = &subject.spec;
     let measures = measures::measure(subject, ledger);
     let counts = counts(spec, ledger);
-    let conditions = conditions(subject, ledger, &counts, &measures);
+    let answer = promoted::answer(subject, ledger);
+    let conditions = conditions(subject, ledger, &counts, &measures, &answer);
     let Measures {
         best_score,
         front,
@@ -67,10 +69,13 @@ pub fn status(subject: &Subject, ledger: &Ledger) -> PeftSearchStatus {
         trials: counts,
         best_score: best_score.map(Decimal::rounded),
         front_size: u32::try_from(front.len()).unwrap_or(u32::MAX),
-        pareto_front: spread(front),
+        pareto_front: measures::spread(front, FRONT_MOST),
         hypervolume: hypervolume.map(Decimal::rounded),
         reference_point: reference,
         baselines: baselines(subject, ledger),
+        promoted: answer.promoted,
+        rank_correlation: answer.rank_correlation,
+        recommended: answer.recommended,
         gpu_seconds_used: Decimal::new(ledger.gpu_seconds())
             .ok()
             .filter(|used| used.get() > 0.0),
@@ -107,21 +112,11 @@ fn counts(spec: &PeftSearchSpec, ledger: &Ledger) -> TrialCounts {
     }
 }
 
-/// At most `FRONT_MOST` points, both ends among them.
-fn spread(front: Vec<FrontMember>) -> Vec<FrontMember> {
-    if front.len() <= FRONT_MOST {
-        return front;
-    }
-    let last = front.len() - 1;
-    (0..FRONT_MOST)
-        .map(|step| front[step * last / (FRONT_MOST - 1)].clone())
-        .collect()
-}
-
 fn baselines(subject: &Subject, ledger: &Ledger) -> Vec<BaselineResult> {
     ledger
         .entries()
         .iter()
+        .filter(|entry| entry.purpose() == TrialPurpose::Baseline)
         .filter_map(|entry| {
             Some(BaselineResult {
                 name: entry.baseline?,
@@ -172,30 +167,67 @@ fn conditions(
     ledger: &Ledger,
     counts: &TrialCounts,
     measures: &Measures,
+    answer: &Answer,
 ) -> Vec<Condition> {
     let spec = &subject.spec;
     let valid = Verdict::new("True", "Valid", "the spec is valid", ledger.start_time());
-    [
-        ("Succeeded", succeeded(spec, ledger, counts)),
+    let mut verdicts = vec![
+        ("Succeeded", succeeded(subject, ledger, counts)),
         ("SpecValid", valid),
         ("Progressing", progressing(spec, ledger, counts)),
         ("Suspended", suspended(spec, ledger)),
         ("SurrogateHealthy", surrogate(ledger)),
         ("Degraded", degraded(subject, ledger, counts, measures)),
-    ]
-    .into_iter()
-    .map(|(kind, verdict)| Condition {
+    ];
+    if spec.promotion.is_some() {
+        verdicts.push(("ProxyReliable", proxy(ledger, answer)));
+    }
+    let condition = |(kind, verdict): (&str, Verdict)| Condition {
         type_: kind.into(),
         status: verdict.status.into(),
         reason: verdict.reason,
         message: verdict.message,
         last_transition_time: Time(verdict.since),
         observed_generation: Some(ledger.generation()),
-    })
-    .collect()
+    };
+    verdicts.into_iter().map(condition).collect()
 }
 
-fn succeeded(spec: &PeftSearchSpec, ledger: &Ledger, counts: &TrialCounts) -> Verdict {
+/// Whether the search's scores rank configurations as training in full does.
+fn proxy(ledger: &Ledger, answer: &Answer) -> Verdict {
+    let Some((_, at)) = ledger.conclusion() else {
+        let message = "known once the trainings in full have ended";
+        return Verdict::new("Unknown", "InProgress", message, ledger.since().open);
+    };
+    let Some(found) = &answer.rank_correlation else {
+        let message = "fewer than two configurations have a score by training in full, or all scores are equal";
+        return Verdict::new("Unknown", "NotComparable", message, *at);
+    };
+    let configurations = found.configurations;
+    let tau = found.kendall_tau.get();
+    let (Some(lower), Some(upper)) = (found.lower, found.upper) else {
+        let message = format!(
+            "Kendall's tau of the search's scores and those of training in full is {tau:.2}, of {configurations} \
+             configurations: too few for a confidence interval"
+        );
+        return Verdict::new("Unknown", "TooFew", message, *at);
+    };
+    let (status, reason) = match (lower.get() > 0.0, upper.get() <= 0.0) {
+        (true, _) => ("True", "RanksAgree"),
+        (_, true) => ("False", "RanksDisagree"),
+        _ => ("Unknown", "NotSignificant"),
+    };
+    let message = format!(
+        "Kendall's tau of the search's scores and those of training in full is {tau:.2}, 95 % confidence interval \
+         {:.2} to {:.2}, of {configurations} configurations",
+        lower.get(),
+        upper.get()
+    );
+    Verdict::new(status, reason, message, *at)
+}
+
+fn succeeded(subject: &Subject, ledger: &Ledger, counts: &TrialCounts) -> Verdict {
+    let spec = &subject.spec;
     match ledger.conclusion() {
         Some((conclusion, at)) => Verdict::new(
             if conclusion.succeeded {
@@ -214,7 +246,10 @@ fn succeeded(spec: &PeftSearchSpec, ledger: &Ledger, counts: &TrialCounts) -> Ve
             } else {
                 "InProgress"
             },
-            format!("{} trials have ended", counts.progress),
+            match promoted::progress(spec, ledger) {
+                Some(promoted) => format!("{} trials have ended; {promoted}", counts.progress),
+                None => format!("{} trials have ended", counts.progress),
+            },
             ledger.since().open,
         ),
     }
@@ -224,10 +259,13 @@ fn progressing(spec: &PeftSearchSpec, ledger: &Ledger, counts: &TrialCounts) -> 
     let since = ledger.since().progressing;
     if ledger.conclusion().is_some() {
         Verdict::new("False", "Concluded", "the search has ended", since)
-    } else if spec.suspend && counts.running == 0 {
+    } else if spec.suspend && ledger.is_idle() {
         Verdict::new("False", "Suspended", "spec.suspend is true", since)
     } else {
-        let message = format!("trials planned or running: {}", counts.running);
+        let message = match promoted::progress(spec, ledger) {
+            Some(promoted) => promoted,
+            None => format!("trials planned or running: {}", counts.running),
+        };
         Verdict::new("True", "TrialsRunning", message, since)
     }
 }

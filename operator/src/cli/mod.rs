@@ -1,6 +1,7 @@
 //! The command line of `peft-operator`. Results go to standard output, progress and errors to
 //! standard error.
 
+mod best;
 mod check;
 mod output;
 mod run;
@@ -8,6 +9,7 @@ mod run;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use autopeft_crds::Decimal;
 use autopeft_search::ask;
 use autopeft_search::patience::{Patience, SMALLEST_SCALE};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -34,6 +36,8 @@ enum Command {
         /// The search's work directory.
         workdir: PathBuf,
     },
+    /// Print the configuration to take, with the commands that evaluate, export and train it.
+    Best(BestArgs),
     /// Check a manifest and print its errors.
     Validate {
         /// The manifest.
@@ -71,6 +75,19 @@ struct RunArgs {
     /// The format of log lines.
     #[arg(long, value_enum, default_value_t)]
     log_format: Format,
+}
+
+#[derive(Debug, Args)]
+struct BestArgs {
+    /// The search's work directory, or its name in the cluster of the kubeconfig.
+    #[arg(value_name = "DIR|NAME")]
+    search: String,
+    /// The most trainable parameters, in percent of the backbone's, such as 1%; by default each of the search's budgets.
+    #[arg(long, value_name = "PERCENT", value_parser = best::budget)]
+    budget: Option<Decimal>,
+    /// The namespace of NAME; by default the kubeconfig's.
+    #[arg(long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
 }
 
 /// The flags of the controller. Each has an environment variable, which the chart sets.
@@ -164,6 +181,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Controller(arguments) => control(arguments),
         Command::Replay { workdir } => check::replay(&workdir),
         Command::Validate { manifest } => check::validate(&manifest),
+        Command::Best(arguments) => best::best(&arguments),
         Command::Crd => check::crd(),
     };
     done.unwrap_or_else(|message| {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use autopeft_crds::PeftSearch;
 use autopeft_crds::status::Attempt;
 use autopeft_search::backoff::Work;
+use autopeft_search::deadlines;
 use autopeft_search::ledger::Ledger;
 use autopeft_search::object;
 use autopeft_search::request::{self, Locations};
@@ -86,11 +87,12 @@ impl<'a> Pass<'a> {
     ) -> Result<Job, ReconcileError> {
         let request = request::run(&self.search.spec, locations, &self.uid(), ledger, run)?;
         let document = serde_json::to_string(&request)?;
+        let seconds = deadlines::seconds_of_run(&self.search.spec, ledger.members(run));
         Ok(job::job(
             &self.search,
             Work::Trial(run.trial),
             run.attempt,
-            (document, request.trials().len()),
+            (document, seconds),
             &self.context.defaults,
         ))
     }
@@ -104,7 +106,7 @@ impl<'a> Pass<'a> {
             &self.search,
             Work::Inspection,
             1,
-            (document, 1),
+            (document, self.search.spec.trial_deadline_seconds),
             defaults,
         ))
     }

@@ -13,7 +13,7 @@ use autopeft_search::measures;
 use autopeft_search::notices::{self, Notice};
 use autopeft_search::planner::{self, Action, Engine, Situation};
 use autopeft_search::trouble::Trouble;
-use autopeft_search::{deadlines, object, status};
+use autopeft_search::{deadlines, object, promotion, status};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::jiff::Timestamp;
 
@@ -183,6 +183,7 @@ fn plan_trials(
     if let Some(question) = question(course, &observed) {
         return Ok(Planned::Ask(question));
     }
+    let promotion = promotion::wanted(&course.subject, &course.ledger);
     let plan = planner::plan(&Situation {
         spec: &pass.search.spec,
         inspection: &course.subject.model,
@@ -191,6 +192,7 @@ fn plan_trials(
         trials_per_run: 1,
         engine: &course.engine,
         converged: measures::has_converged(&course.subject, &course.ledger),
+        promotion: &promotion,
         ahead: true,
         full: deadlines::is_full(&pass.search),
         now: pass.now,

@@ -83,8 +83,17 @@ impl Progress {
         let best = status
             .best_score
             .map_or("-".into(), |score| format!("{:.4}", score.get()));
+        let promoted: usize = status
+            .promoted
+            .iter()
+            .map(|result| result.seeds.len())
+            .sum();
+        let promoted = match promoted {
+            0 => String::new(),
+            count => format!(", {count} trained in full"),
+        };
         self.bar.set_message(format!(
-            "{} running, best {best}, front {}",
+            "{} running, best {best}, front {}{promoted}",
             status.trials.running, status.front_size,
         ));
     }

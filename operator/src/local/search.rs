@@ -19,6 +19,7 @@ use autopeft_search::ledger::{Conclusion, Event, RetryCause};
 use autopeft_search::log;
 use autopeft_search::measures::{self, Subject};
 use autopeft_search::planner::{self, Action, Engine, Run, Situation};
+use autopeft_search::promotion;
 use autopeft_search::request::{self, Locations, RequestError};
 use autopeft_search::status::{Metadata, status};
 
@@ -130,6 +131,7 @@ impl Search {
         loop {
             let runs = self.observe();
             let now = Timestamp::now();
+            let promotion = promotion::wanted(&self.subject, self.journal.ledger());
             let plan = planner::plan(&Situation {
                 spec: self.journal.spec(),
                 inspection: &self.journal.header().inspection,
@@ -138,6 +140,7 @@ impl Search {
                 trials_per_run: 1,
                 engine: &engine,
                 converged: measures::has_converged(&self.subject, self.journal.ledger()),
+                promotion: &promotion,
                 ahead: false,
                 full: false,
                 now,

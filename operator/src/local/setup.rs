@@ -22,6 +22,7 @@ use crate::local::manifest::{self, ReadError};
 use autopeft_search::history::{FORMAT, Header, History};
 use autopeft_search::ledger::Conclusion;
 use autopeft_search::measures::{self, Subject};
+use autopeft_search::request::Locations;
 use autopeft_search::resume::{self, Refusal};
 use autopeft_search::status::{Metadata, status};
 use autopeft_search::{feasible, log, request, retries};
@@ -139,7 +140,10 @@ pub async fn prepare(options: Options, progress: Progress) -> Result<Prepared, S
         }
     }
     let base = path.parent().unwrap_or(Path::new("."));
-    let locations = sources::resolve(spec, base, &overrides)?;
+    let locations = Locations {
+        promoted: Some(sources::adapters(&workdir)?),
+        ..sources::resolve(spec, base, &overrides)?
+    };
     let trainer = trainer::find(given.as_deref())?;
     let begun = history.as_ref().map(|history| &history.header);
     let uid = begun.map_or_else(|| new_uid(&name), |header| header.uid.clone());
@@ -207,7 +211,8 @@ fn has_trials(workdir: &Path) -> bool {
     std::fs::read_dir(workdir.join("trials")).is_ok_and(|mut found| found.next().is_some())
 }
 
-fn subject(spec: &PeftSearchSpec, model: &Inspection) -> Result<Subject, SpaceError> {
+/// A spec against its model.
+pub fn subject(spec: &PeftSearchSpec, model: &Inspection) -> Result<Subject, SpaceError> {
     let space = SearchSpace::resolve(&spec.search_space, model.layers as usize, model.shape())?;
     Ok(Subject::new(spec, &space, model))
 }

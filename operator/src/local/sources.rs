@@ -76,7 +76,21 @@ pub fn resolve(
         data: find(&spec.task.source, locations::DATA, data)?,
         others: BTreeMap::new(),
         artifacts: None,
+        promoted: None,
     })
+}
+
+/// The directory of a work directory for the adapters of trainings in full.
+pub fn adapters(workdir: &Path) -> Result<String, SourceError> {
+    let path = workdir.join("adapters");
+    let path = std::path::absolute(&path).unwrap_or(path);
+    match path.to_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => Err(SourceError::NotUtf8 {
+            field: "--workdir".into(),
+            path,
+        }),
+    }
 }
 
 fn directory(path: &Path, field: String, remedy: &'static str) -> Result<String, SourceError> {

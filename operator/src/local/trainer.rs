@@ -11,6 +11,9 @@ use super::files::{self, FileError};
 
 const NAME: &str = "peft-trainer";
 
+/// The request of the last inspection, in the work directory.
+pub const PROBE: &str = "inspect.json";
+
 /// Why the trainer cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainerError {
@@ -85,7 +88,7 @@ pub async fn inspect(
     request: &TrialRequest,
     device: &str,
 ) -> Result<Inspection, TrainerError> {
-    let file = workdir.join("inspect.json");
+    let file = workdir.join(PROBE);
     files::replace(&file, &serde_json::to_vec_pretty(request)?)?;
     let refused = |source| TrainerError::NotStarted {
         path: trainer.into(),

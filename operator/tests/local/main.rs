@@ -7,3 +7,4 @@ mod failures;
 mod interruptions;
 mod journal;
 mod manifest_file;
+mod promotion;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A trainer that trains nothing: its score follows from the configuration's hash. FAKE names what
+# A trainer that trains nothing: its score follows from the configuration's hash and the seed. FAKE names what
 # each trial does instead, such as "1:killed 2:garbled" (each attempt) or "1:killed-once".
 set -u
 command=$1
@@ -40,7 +40,7 @@ sleep "${FAKE_SECONDS:-0}"
 
 identity='"identity":{"searchUid":"'$(field searchUid)'","trial":'$trial',"attempt":'$attempt',"configurationHash":"'$(field configurationHash)'"}'
 hash=$(field configurationHash)
-score=0.$((16#${hash:0:4} + 10000))
+score=0.$((16#${hash:0:4} + 10000 + 7 * ($(field seed) - 42)))
 succeeded='{"version":1,'$identity',"outcome":{"succeeded":{"score":'$score',"metric":"Accuracy","bestEpoch":1,"epochs":[],"trainedParameters":10,"deployedParameters":8,"trainSeconds":1.5,"totalSeconds":2,"peakMemoryBytes":1,"device":"cpu","precision":"float32","steps":1,"validationExamples":50,"seeds":{},"versions":{}}}}'
 failed() { echo '{"version":1,'$identity',"outcome":{"failed":{"reason":"'"$1"'","message":"as the test wants it"}}}' >"$result"; }
 write() { echo "$1" >"$result.part" && mv "$result.part" "$result"; }

@@ -436,7 +436,7 @@ fn a_search_whose_object_is_nearly_too_large_starts_no_more_trials() {
             .len();
         assert!(size < 600_000, "500 trials take {size} bytes");
 
-        let padded = (0..300).map(|trial| entry(trial, if trial == 0 { 0 } else { 500 }));
+        let padded = (0..420).map(|trial| entry(trial, if trial == 0 { 0 } else { 500 }));
         with_ledger(&searches, "padded", padded.collect()).await;
         searches
             .patch("padded", &json!({"suspend": false}))

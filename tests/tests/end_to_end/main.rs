@@ -1,5 +1,7 @@
 //! Whole searches with the real programs, real weights and real text: killed, resumed, replayed.
 
+mod promotion;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};

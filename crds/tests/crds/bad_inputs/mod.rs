@@ -5,6 +5,7 @@
 
 mod algorithm;
 mod objects;
+mod promotion;
 mod search;
 mod space;
 mod task;
@@ -69,6 +70,7 @@ pub fn bad_inputs() -> Vec<BadInput> {
     rows.extend(space::rows());
     rows.extend(algorithm::rows());
     rows.extend(objects::rows());
+    rows.extend(promotion::rows());
     rows.extend(task::rows());
     rows.extend(training::rows());
     rows.extend(trainer::rows());

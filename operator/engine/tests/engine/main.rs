@@ -4,6 +4,7 @@ mod acquisition;
 mod extension;
 mod fronts;
 mod local_search;
+mod rank;
 mod searches;
 mod space;
 mod suggestions;

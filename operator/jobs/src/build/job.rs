@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use autopeft_crds::PeftSearch;
 use autopeft_crds::configuration::hex_prefix;
-use autopeft_search::deadlines;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -16,13 +15,12 @@ use kube_core::Resource;
 use super::names::{self, FINALIZER, Work};
 use super::pod::{Defaults, pod};
 
-/// The Job of a run. `request` is the document that its trainer reads, and `trials` how many it trains: the
-/// deadline is that of a trial for each.
+/// The Job of a run. `request` is the document that its trainer reads, and `seconds` its deadline.
 pub fn job(
     search: &PeftSearch,
     work: Work,
     attempt: u32,
-    (request, trials): (String, usize),
+    (request, seconds): (String, u64),
     defaults: &Defaults,
 ) -> Job {
     let (name, uid) = (
@@ -37,7 +35,7 @@ pub fn job(
         (names::TRIAL.into(), names::label_of(work)),
         (names::ATTEMPT.into(), attempt.to_string()),
     ]);
-    let spec = job_spec(search, work, (request, trials), labels.clone(), defaults);
+    let spec = job_spec(search, work, (request, seconds), labels.clone(), defaults);
     let mut job_labels = labels;
     let queue = search.spec.trainer.queue_name.as_ref();
     if let Some(queue) = queue {
@@ -60,7 +58,7 @@ pub fn job(
 fn job_spec(
     search: &PeftSearch,
     work: Work,
-    (request, trials): (String, usize),
+    (request, seconds): (String, u64),
     labels: BTreeMap<String, String>,
     defaults: &Defaults,
 ) -> JobSpec {
@@ -70,8 +68,7 @@ fn job_spec(
         parallelism: Some(1),
         // A pod is never replaced while it still runs.
         pod_replacement_policy: Some("Failed".into()),
-        active_deadline_seconds: i64::try_from(deadlines::seconds_of_run(&search.spec, trials))
-            .ok(),
+        active_deadline_seconds: i64::try_from(seconds).ok(),
         // Kueue admits a Job by ending its suspension.
         suspend: search.spec.trainer.queue_name.as_ref().map(|_| true),
         template: PodTemplateSpec {

@@ -49,6 +49,7 @@ pub fn locations(search: &PeftSearch) -> Result<Locations, LocationError> {
             let search = names::search_mark(search);
             format!("{}/{search}", inside(ARTIFACTS, path))
         }),
+        promoted: None,
     })
 }
 

@@ -31,7 +31,7 @@ fn wanted(search: &PeftSearch) -> Job {
     let defaults = Defaults {
         image: "localhost/trainer:1".into(),
     };
-    job(search, Work::Trial(3), 2, ("{}".into(), 1), &defaults)
+    job(search, Work::Trial(3), 2, ("{}".into(), 86_400), &defaults)
 }
 
 /// Where a pod's volumes come from and where they are mounted.

@@ -93,9 +93,10 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether the spec suspends the search and nothing of it runs any more.
-    fn is_idle(&self) -> bool {
-        self.suspend && self.search_trials().all(|entry| entry.state.is_final())
+    /// Whether the spec suspends the search and no trial of it, or training in full, runs any more.
+    pub fn is_idle(&self) -> bool {
+        let mut open = self.open();
+        self.suspend && !open.any(|entry| entry.purpose() != TrialPurpose::Baseline)
     }
 
     /// Revokes the end of the search, if it has ended.
@@ -201,7 +202,9 @@ impl Ledger {
                 found: *trial,
             });
         }
-        if let Some(problem) = purpose_problem(*origin, *of_trial, terms.as_deref(), *trial) {
+        if let Some(problem) =
+            purpose_problem((*origin, *baseline, *of_trial), terms.as_deref(), *trial)
+        {
             return Err(LedgerError::Inconsistent {
                 trial: *trial,
                 problem,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use autopeft_crds::Decimal;
+use autopeft_crds::spec::BaselineName;
 use autopeft_crds::status::{
     self, Attempt, LedgerEntry, SurrogateStatus, TrialOrigin, TrialPurpose, TrialTerms,
 };
@@ -254,7 +255,8 @@ fn check(expected: u32, entry: &LedgerEntry) -> Result<(), RestoreError> {
             failed,
         });
     }
-    let purpose = purpose_problem(entry.origin, entry.of_trial, entry.terms.as_deref(), trial);
+    let what = (entry.origin, entry.baseline, entry.of_trial);
+    let purpose = purpose_problem(what, entry.terms.as_deref(), trial);
     let run = entry.run.filter(|run| run.trial >= trial);
     match purpose.or(run.map(|_| "a run is named by the first of its trials")) {
         Some(problem) => Err(RestoreError::Inconsistent { trial, problem }),
@@ -264,8 +266,7 @@ fn check(expected: u32, entry: &LedgerEntry) -> Result<(), RestoreError> {
 
 /// What is inconsistent about a trial's purpose, if anything.
 pub(super) fn purpose_problem(
-    origin: TrialOrigin,
-    of_trial: Option<u32>,
+    (origin, baseline, of_trial): (TrialOrigin, Option<BaselineName>, Option<u32>),
     terms: Option<&TrialTerms>,
     trial: u32,
 ) -> Option<&'static str> {
@@ -273,11 +274,12 @@ pub(super) fn purpose_problem(
     match (origin.purpose(), of_trial) {
         (TrialPurpose::Search, of) if terms.is_none() && of.is_none_or(|of| of < trial) => None,
         (TrialPurpose::Baseline, None) => None,
-        (TrialPurpose::Promotion, Some(of)) if of < trial => None,
+        (TrialPurpose::Promotion, Some(of)) if of < trial && baseline.is_none() => None,
+        (TrialPurpose::Promotion, None) if baseline.is_some() => None,
         (TrialPurpose::Transfer, Some(of)) if of < trial && has_task => None,
         (TrialPurpose::Search, _) => Some("a trial of the search is trained as the spec says"),
         (TrialPurpose::Baseline, _) => Some("a baseline is of no trial"),
-        (TrialPurpose::Promotion, _) => Some("a promotion is of an earlier trial"),
+        (TrialPurpose::Promotion, _) => Some("a promotion is of an earlier trial or a baseline"),
         (TrialPurpose::Transfer, _) => {
             Some("a transfer is of an earlier trial, to a task of its own")
         }

@@ -17,6 +17,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::deadlines;
 use crate::ledger::{Event, Ledger, Planned, Recorded, RetryCause};
+use crate::promotion::{self, Training};
 
 pub use run::{End, Run, RunState};
 
@@ -37,6 +38,8 @@ pub struct Situation<'a> {
     pub engine: &'a Engine,
     /// Whether the hypervolume has stopped growing, by `measures::has_converged`.
     pub converged: bool,
+    /// The trainings in full that the spec asks for, by `promotion::wanted`.
+    pub promotion: &'a [Training],
     /// Whether to choose the next trial before one may start, where possible: worth it where a start takes
     /// round trips.
     pub ahead: bool,
@@ -127,6 +130,9 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         return plan;
     }
     take_in(situation, &mut plan);
+    if !plan.writes() {
+        withdraw(situation, &mut plan);
+    }
     if plan.writes() {
         return plan;
     }
@@ -185,7 +191,9 @@ fn take_in(situation: &Situation<'_>, plan: &mut Plan) {
         }
         match &run.state {
             RunState::Running { since } => {
-                let seconds = deadlines::seconds_of_run(situation.spec, run.members.len());
+                let members = run.members.iter();
+                let members = members.filter_map(|member| situation.ledger.entry(member.trial));
+                let seconds = deadlines::seconds_of_run(situation.spec, members);
                 let end = deadlines::after(*since, seconds);
                 if situation.now < end {
                     plan.wake_at(end);
@@ -216,6 +224,20 @@ fn take_in(situation: &Situation<'_>, plan: &mut Plan) {
                 }
             }
         }
+    }
+}
+
+/// Ends trainings in full that the spec no longer asks for; their runs then belong to nothing that is open.
+fn withdraw(situation: &Situation<'_>, plan: &mut Plan) {
+    for entry in promotion::withdrawn(situation.spec, situation.ledger) {
+        let run = situation.runs.iter().find(|run| run.holds(entry.trial));
+        let outcome = Recorded::Failed {
+            reason: FailureReason::Withdrawn,
+            message: "spec.promotion no longer asks for this training".into(),
+        };
+        let used = run.and_then(|run| share(run.gpu_seconds, run.members.len()));
+        plan.actions
+            .push(Action::Write(recorded(entry, outcome, used)));
     }
 }
 
@@ -266,10 +288,7 @@ fn judge(
         // The user can fix the input, so a trial of the search gets no result by it. A baseline may itself
         // not fit the model, and a transfer has a task of its own.
         FailureClass::Fatal
-            if matches!(
-                entry.purpose(),
-                TrialPurpose::Search | TrialPurpose::Promotion
-            ) =>
+            if entry.baseline.is_none() && entry.purpose() != TrialPurpose::Transfer =>
         {
             retry(entry, RetryCause::Failed { reason, message }, used)
         }

@@ -1,10 +1,12 @@
-//! What to start: planned trials without a run, then new ones, then baselines. No I/O, no clock.
+//! What to start: planned trials without a run, then new ones, then baselines, then trainings in full. No I/O, no
+//! clock.
 
 use autopeft_crds::spec::BaselineName;
 use autopeft_crds::status::{Attempt, LedgerEntry, TrialOrigin, TrialPurpose};
 
 use super::{Action, Engine, Plan, RunState, Situation, gpu_budget_is_spent};
 use crate::ledger::{Event, Planned};
+use crate::promotion;
 use crate::retries;
 
 /// Starts planned trials that have no run, the oldest first, as far as `parallelism` allows.
@@ -98,7 +100,7 @@ fn has_room(situation: &Situation<'_>) -> bool {
 }
 
 /// Plans one more trial where there is room for it: one that is tried again, then the search's, or when all of those
-/// are planned, a baseline.
+/// are planned, a baseline, or when they have ended, a training in full.
 pub(super) fn plan_more(situation: &Situation<'_>, plan: &mut Plan) {
     if situation.spec.suspend || situation.full || gpu_budget_is_spent(situation) {
         return;
@@ -130,6 +132,9 @@ pub(super) fn plan_more(situation: &Situation<'_>, plan: &mut Plan) {
     {
         plan.actions
             .push(Action::Write(Event::Planned(Box::new(planned))));
+    } else if let Some(training) = promotion::missing(situation.promotion, situation.ledger) {
+        let planned = Box::new(training.plan(situation.ledger));
+        plan.actions.push(Action::Write(Event::Planned(planned)));
     }
 }
 
@@ -160,7 +165,7 @@ pub(super) fn next_baseline(situation: &Situation<'_>) -> Option<BaselineName> {
             .ledger
             .entries()
             .iter()
-            .any(|entry| entry.baseline == Some(*name))
+            .any(|entry| entry.purpose() == TrialPurpose::Baseline && entry.baseline == Some(*name))
     })
 }
 

@@ -4,6 +4,8 @@ use autopeft_crds::status::TrialState;
 
 use super::{Engine, Plan, Situation, active_deadline, gpu_budget_is_spent, next};
 use crate::ledger::{BadInput, Conclusion, ConclusionReason};
+use crate::promoted;
+use crate::promotion;
 use crate::retries;
 
 /// A reason to end at once, even if trials run.
@@ -51,9 +53,10 @@ pub(super) fn early_end(situation: &Situation<'_>) -> Option<Conclusion> {
             reason: ConclusionReason::DeadlineExceeded,
             succeeded: succeeded > 0,
             message: format!(
-                "{} seconds (activeDeadlineSeconds) have passed; {succeeded} of {} trials have a score",
+                "{} seconds (activeDeadlineSeconds) have passed; {succeeded} of {} trials have a score{}",
                 situation.spec.active_deadline_seconds.unwrap_or(0),
-                situation.spec.max_trials
+                situation.spec.max_trials,
+                of_promotion(situation)
             ),
         });
     }
@@ -107,8 +110,19 @@ pub(super) fn end(situation: &Situation<'_>, plan: &Plan) -> Option<Conclusion> 
     Some(Conclusion {
         reason,
         succeeded: true,
-        message: format!("{why}; {scored} of {trials} trials have a score"),
+        message: format!(
+            "{why}; {scored} of {trials} trials have a score{}",
+            of_promotion(situation)
+        ),
     })
+}
+
+/// What the trainings in full have come to, to append to a sentence.
+fn of_promotion(situation: &Situation<'_>) -> String {
+    let progress = promoted::progress(situation.spec, situation.ledger);
+    let told = promotion::without_effect(situation.spec, situation.ledger.entries());
+    let parts = [progress, told].into_iter().flatten();
+    parts.map(|part| format!("; {part}")).collect()
 }
 
 /// The end of a search that has used its GPU seconds or whose ledger is full.
@@ -135,8 +149,9 @@ fn end_of_room(situation: &Situation<'_>) -> Option<Conclusion> {
         reason,
         succeeded: scored > 0,
         message: format!(
-            "{why}; {scored} of {} trials have a score",
-            situation.spec.max_trials
+            "{why}; {scored} of {} trials have a score{}",
+            situation.spec.max_trials,
+            of_promotion(situation)
         ),
     })
 }
@@ -147,6 +162,7 @@ fn is_complete(situation: &Situation<'_>) -> bool {
         && !next::has_retry_due(situation)
         && !next::wants_search_trial(situation)
         && next::next_baseline(situation).is_none()
+        && promotion::missing(situation.promotion, situation.ledger).is_none()
 }
 
 /// The last failed trial and its reason, to append to a sentence.

@@ -25,6 +25,7 @@ pub(super) fn columns() -> Vec<(&'static str, &'static str)> {
         .chain(sizes(false))
         .chain([STOPPED_EARLY])
         .chain(metrics)
+        .chain(OF_PURPOSE)
         .collect()
 }
 
@@ -87,6 +88,18 @@ const AFTER_SIZES: [(&str, &str); 20] = [
     ("inputsHash", "the hash of the suggestion's inputs"),
     ("plannedAt", "when it was planned"),
     ("finishedAt", "when its result was recorded"),
+];
+
+const OF_PURPOSE: [(&str, &str); 3] = [
+    ("purpose", "Search, Baseline, Promotion or Transfer"),
+    (
+        "ofTrial",
+        "the trial whose configuration this is, of a promotion, a transfer or a trial that is tried again",
+    ),
+    (
+        "seed",
+        "the seed of the training, where it is not the spec's",
+    ),
 ];
 
 /// The ledger as CSV, with a header.
@@ -182,11 +195,22 @@ fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> Vec<String> {
     cells.extend(sizes(&configuration, false));
     cells.push(stopped_early.as_ref().map(word).unwrap_or_default());
     cells.extend(METRICS.map(|facts| known(&metrics.get(facts.metric))));
+    cells.extend(of_purpose(entry));
     cells
 }
 
 fn time(at: &Option<Time>) -> String {
     at.as_ref().map(|at| at.0.to_string()).unwrap_or_default()
+}
+
+/// The cells of what a trial is trained for.
+fn of_purpose(entry: &LedgerEntry) -> [String; 3] {
+    let seed = entry.terms.as_ref().and_then(|terms| terms.seed);
+    [
+        entry.purpose().as_str().to_owned(),
+        known(&entry.of_trial),
+        known(&seed),
+    ]
 }
 
 /// The cells of the paper's modules, or of the others.

@@ -9,9 +9,12 @@
 //! | `front_table(spec, status)` | what `peft-operator run` prints at the end |
 //! | `trials_csv(status)` | `trials.csv` |
 //! | `front_svg(search)` | `front.svg` |
+//! | `best(search, files, budget, how)` | what `peft-operator best` prints |
 //! | `report_html(search, trace)` | `report.html`; `trace` has the hypervolume after each finished trial |
 
+mod answer;
 mod axis;
+mod cells;
 mod columns;
 mod csv;
 mod figure;
@@ -24,9 +27,11 @@ mod text;
 mod trace_svg;
 mod view;
 
-use autopeft_crds::{PeftSearch, PeftSearchSpec, PeftSearchStatus};
+use autopeft_crds::{Decimal, PeftSearch, PeftSearchSpec, PeftSearchStatus};
 
 use view::View;
+
+pub use answer::{Files, NoAnswer};
 
 /// Why a report could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +66,22 @@ pub fn trials_csv(status: &PeftSearchStatus) -> Result<String, ReportError> {
 pub fn front_svg(search: &PeftSearch) -> Result<String, ReportError> {
     let status = search.status.clone().unwrap_or_default();
     front_svg::front_svg(&View::new(name(search), &search.spec, &status))
+}
+
+/// The recommendations with their commands: that within a budget, in percent of the backbone's parameters, or those of
+/// the status. `files`: where adapters are, if they are stored; `how`: what to do once the manifest asks for training
+/// in full.
+pub fn best(
+    search: &PeftSearch,
+    files: Option<&Files>,
+    budget: Option<Decimal>,
+    how: &'static str,
+) -> Result<String, NoAnswer> {
+    let status = search.status.clone().unwrap_or_default();
+    let view = View::new(name(search), &search.spec, &status);
+    let chosen = answer::chosen(&view, budget, how)?;
+    let shown = chosen.iter().map(|taken| answer::best(&view, files, taken));
+    Ok(shown.collect::<Vec<_>>().join("\n\n"))
 }
 
 /// The whole report as one HTML page without scripts and without files beside it. `trace` is the

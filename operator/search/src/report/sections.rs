@@ -5,6 +5,7 @@ use autopeft_crds::status::{FrontMember, TrialState};
 use autopeft_crds::{Decimal, PeftConfiguration};
 use maud::{Markup, html};
 
+use super::cells::{configuration_cells, configuration_head};
 use super::csv;
 use super::table;
 use super::text::{self, DASH, optional_score, score, significant, thousands, visible};
@@ -184,24 +185,6 @@ fn measured_cells(
     }
 }
 
-fn configuration_head(view: &View<'_>) -> Markup {
-    html! {
-        th { "Layers" }
-        @for module in view.modules() {
-            th.number { (module.symbol) }
-        }
-    }
-}
-
-fn configuration_cells(view: &View<'_>, configuration: &PeftConfiguration) -> Markup {
-    html! {
-        td.mask { (configuration.layers) }
-        @for module in view.modules() {
-            td.number { (configuration.size(module.module)) }
-        }
-    }
-}
-
 /// One dimension of the space: its relevance to the surrogate, and the share of the front that uses it.
 struct Dimension {
     name: String,
@@ -350,6 +333,7 @@ pub(super) fn trials(view: &View<'_>) -> Markup {
                                 td {
                                     (csv::word(&entry.origin))
                                     @if let Some(name) = entry.baseline { ": " (name.facts().title) }
+                                    @if let Some(trial) = entry.of_trial { " of trial " (trial) }
                                 }
                                 (configuration_cells(view, &entry.trained_configuration()))
                                 (measured_cells(view, entry.parameters, view.percent(entry.parameters), (entry.score, &entry.metrics)))

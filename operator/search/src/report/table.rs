@@ -4,6 +4,7 @@ use autopeft_crds::Decimal;
 use autopeft_crds::modules::ModuleFacts;
 use autopeft_crds::status::{BaselineResult, FrontMember, LedgerEntry};
 
+use super::answer;
 use super::columns::{self, Align};
 use super::text::{DASH, score, significant, thousands};
 use super::view::View;
@@ -131,6 +132,7 @@ fn summary(view: &View<'_>) -> Vec<String> {
     if let Some(volume) = hypervolume(view) {
         lines.push(format!("hypervolume: {volume}"));
     }
+    lines.extend(answer::lines(view));
     lines
 }
 

@@ -6,8 +6,7 @@ use autopeft_crds::space::DimensionName;
 use autopeft_crds::status::{FrontMember, search_trials};
 use autopeft_crds::{LedgerEntry, Module, PeftSearchSpec, PeftSearchStatus};
 
-/// The parameter budgets, in percent of the backbone's, for which the best score is reported.
-const BUDGETS: [f64; 3] = [0.1, 1.0, 10.0];
+use crate::measures::BUDGETS;
 
 /// Metrics stay within −1 and 1. Values beyond that are shown in tables only: in figures they would flatten
 /// everything else.

@@ -3,5 +3,6 @@
 mod manifest;
 mod object;
 mod planner;
+mod promoted;
 mod report;
 mod rules;

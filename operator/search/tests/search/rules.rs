@@ -270,6 +270,7 @@ fn whether_a_search_may_go_on() {
         data: "/data".into(),
         others: Default::default(),
         artifacts: None,
+        promoted: None,
     };
     let prints = |model: &str, data: &str| {
         inspection(json!({"modelFingerprint": model, "dataFingerprint": data}))

@@ -11,13 +11,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use autopeft_crds::PeftSearch;
 use autopeft_search::patience::Patience;
 use futures::StreamExt;
-use kube::Config;
 use kube::runtime::{Controller, controller, watcher};
+use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
+use super::client::api;
 use super::client::connection::Connections;
 use super::client::recorder::Recorder;
 use super::client::watches::Watches;
@@ -78,6 +80,16 @@ pub enum OperatorError {
     /// The port or a signal.
     #[error("{0}")]
     System(#[from] std::io::Error),
+}
+
+/// Reads a search from the cluster of the environment, by default in its namespace.
+pub async fn read(namespace: Option<&str>, name: &str) -> Result<PeftSearch, String> {
+    let config = Config::infer().await.map_err(|error| error.to_string())?;
+    let namespace = namespace.unwrap_or(&config.default_namespace).to_owned();
+    let client = Client::try_from(config).map_err(|error| error.to_string())?;
+    let found = api::read_search(&client, &namespace, name).await;
+    let found = found.map_err(|error| error.to_string())?;
+    found.ok_or_else(|| format!("the namespace {namespace} has no PeftSearch of this name"))
 }
 
 /// Runs the operator on the cluster of the environment.

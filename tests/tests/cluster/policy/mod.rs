@@ -118,7 +118,13 @@ fn genuine(search: &PeftSearch, trial: u32) -> Value {
     let defaults = Defaults {
         image: "localhost/trainer:1".into(),
     };
-    let job = job(search, Work::Trial(trial), 1, ("{}".into(), 1), &defaults);
+    let job = job(
+        search,
+        Work::Trial(trial),
+        1,
+        ("{}".into(), 86_400),
+        &defaults,
+    );
     serde_json::to_value(job).expect("JSON")
 }
 

@@ -5,6 +5,7 @@ mod bad_input;
 mod golden;
 mod limits;
 mod measures;
+mod promotion;
 mod retries;
 mod scenarios;
 mod simulator;

@@ -1,8 +1,10 @@
 //! Random schedules and crashes at every point. Whatever happens, the ledger ends as that of a search
 //! that was left alone, an attempt is started once, and a result never changes.
 
+use std::collections::BTreeSet;
+
 use autopeft_crds::LedgerEntry;
-use autopeft_crds::spec::TaskSpec;
+use autopeft_crds::spec::{BaselineName, FidelitySpec, TaskSpec};
 use autopeft_crds::status::{TrialOrigin, TrialPurpose, TrialState, TrialTerms};
 use autopeft_crds::trial::{FailureReason, TrialOutcome};
 use autopeft_search::ledger::{Event, Planned};
@@ -136,8 +138,22 @@ fn a_crash_at_any_point_changes_nothing_about_a_trial_that_is_tried_again() {
 }
 
 /// The search, once it has ended, with its limits raised.
-fn raised(mut world: World) -> World {
-    world.spec = spec(&with_retries(search(world.spec.parallelism)));
+fn raised(world: World) -> World {
+    let changes = with_retries(search(world.spec.parallelism));
+    edited(world, &changes)
+}
+
+/// The same search with trainings in full.
+fn with_promotion(mut search: Value) -> Value {
+    search["promotion"] = json!({
+        "seeds": 2, "maxConfigurations": 3, "trials": [8, 4], "baselines": ["Prefix"], "epochs": 3,
+    });
+    search
+}
+
+/// The search, once it has ended, with a spec of these changes.
+fn edited(mut world: World, changes: &Value) -> World {
+    world.spec = spec(changes);
     let event = Event::SpecChanged(Box::new(world.spec.clone()));
     world
         .ledger
@@ -147,9 +163,52 @@ fn raised(mut world: World) -> World {
     world
 }
 
+/// The trial or the baseline that is trained in full, the seed, and how it ended.
+type Promoted = (Option<u32>, Option<BaselineName>, Option<u64>, TrialState);
+
+/// What each training in full trains, and how it ended.
+fn promotions(world: &World) -> Vec<Promoted> {
+    let entries = world.ledger.entries().iter();
+    let promotions = entries.filter(|entry| entry.purpose() == TrialPurpose::Promotion);
+    promotions
+        .map(|entry| {
+            let seed = entry.terms.as_ref().and_then(|terms| terms.seed);
+            (entry.of_trial, entry.baseline, seed, entry.state)
+        })
+        .collect()
+}
+
+#[test]
+fn a_crash_at_any_point_changes_nothing_about_trainings_in_full() {
+    let alone = play(&with_promotion(search(1)), &[0], &[]);
+    let promoted = promotions(&alone);
+    // Trial 4 has no score.
+    let of = |trial| promoted.iter().filter(|found| found.0 == trial).count();
+    assert_eq!((of(Some(4)), of(Some(8)), of(None)), (0, 2, 2));
+    assert!(promoted.len() >= 8, "{promoted:?}");
+    assert!(
+        promoted
+            .iter()
+            .all(|found| matches!(found.2, Some(43 | 44)))
+    );
+    for point in 0..alone.steps {
+        let crashed = play(&with_promotion(search(1)), &[0], &[point]);
+        assert_eq!(essence(&crashed), essence(&alone), "crash at {point}");
+    }
+}
+
+#[test]
+fn the_search_is_what_it_is_without_trainings_in_full() {
+    let without = essence(&play(&search(1), &[0], &[]));
+    let with = essence(&play(&with_promotion(search(1)), &[0], &[]));
+    assert_eq!(with[..without.len()], without[..]);
+}
+
 /// A ledger in which trial 0 is the search's, and 1 to 4 are promotions of it and transfers.
 fn with_all_purposes(parallelism: u32, trials_per_run: usize) -> World {
-    let mut world = World::new(&search(parallelism));
+    let mut search = search(parallelism);
+    search["promotion"] = json!({"candidates": "NamedTrials", "trials": [0], "seeds": 2});
+    let mut world = World::new(&search);
     world.trials_per_run = trials_per_run;
     world.planned_by_another(world.suggestion(0));
     let task = serde_json::from_value(json!({"name": "mrpc", "source": {"path": "other"}}));
@@ -161,9 +220,15 @@ fn with_all_purposes(parallelism: u32, trials_per_run: usize) -> World {
         (4, TrialOrigin::Transfer),
     ] {
         let is_transfer = origin == TrialOrigin::Transfer;
+        let in_full = FidelitySpec {
+            epochs: 20,
+            ..FidelitySpec::default()
+        };
         let terms = TrialTerms {
-            fidelity: None,
-            seed: Some(u64::from(trial)),
+            fidelity: Some(in_full),
+            seed: Some(if trial < 3 { 43 } else { 44 }),
+            learning_rate: None,
+            patience: None,
             task: is_transfer.then(|| TaskSpec::clone(&task)),
         };
         world.planned_by_another(Planned {
@@ -214,6 +279,37 @@ proptest! {
         prop_assert_eq!(states, [TrialState::Succeeded, TrialState::Succeeded, TrialState::Succeeded, TrialState::Failed]);
         prop_assert_eq!(ledger.entries()[2].failed_attempts, 1);
         let alone = ledger.entries().iter().filter(|entry| entry.purpose() != TrialPurpose::Search);
+        prop_assert!(alone.into_iter().all(|entry| entry.run.is_none()));
+    }
+
+    /// Trainings in full, asked for from the beginning or after the end, in whatever order they end.
+    #[test]
+    fn any_schedule_of_trainings_in_full_with_any_crashes_ends_the_same(
+        parallelism in 1_u32..6,
+        trials_per_run in 1_usize..4,
+        order in prop::collection::vec(0_usize..8, 1..20),
+        fuses in prop::collection::vec(0_usize..60, 0..16),
+        is_late in any::<bool>(),
+    ) {
+        let changes = with_promotion(search(parallelism));
+        let begin = |changes, order, fuses| {
+            let mut world = World::new(changes);
+            world.trials_per_run = trials_per_run;
+            carry_on(world, order, fuses)
+        };
+        let alone = begin(&changes, &[0], &[]);
+        let world = if is_late {
+            let before = begin(&search(parallelism), &order, &fuses);
+            carry_on(edited(before, &changes), &order, &fuses)
+        } else {
+            begin(&changes, &order, &fuses)
+        };
+        prop_assert_eq!(essence(&world), essence(&alone));
+        let promoted = promotions(&world);
+        prop_assert!(promoted.iter().all(|found| found.3.is_final()));
+        let once: BTreeSet<String> = promoted.iter().map(|found| format!("{found:?}")).collect();
+        prop_assert_eq!(once.len(), promoted.len());
+        let alone = world.ledger.entries().iter().filter(|entry| entry.purpose() != TrialPurpose::Search);
         prop_assert!(alone.into_iter().all(|entry| entry.run.is_none()));
     }
 

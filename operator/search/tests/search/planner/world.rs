@@ -11,11 +11,13 @@ use autopeft_crds::status::{Attempt, TrialOrigin};
 use autopeft_crds::trial::{
     FailureClass, FailureReason, Inspection, TrialMeasurements, TrialOutcome,
 };
-use autopeft_crds::{Decimal, Module, PeftConfiguration};
+use autopeft_crds::{Decimal, Module, PeftConfiguration, SearchSpace};
 use autopeft_search::ledger::{Event, Ledger, Planned, Recorded, RetryCause};
+use autopeft_search::measures::Subject;
 use autopeft_search::planner::{
     self, Action, End, Engine, Plan, Run, RunState, Situation, StopReason,
 };
+use autopeft_search::promotion;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -166,7 +168,18 @@ impl World {
         Decimal::new(f64::from(self.gpus) * seconds).ok()
     }
 
+    pub fn subject(&self) -> Subject {
+        let model = &self.inspection;
+        let layers = model.layers as usize;
+        let space = SearchSpace::resolve(&self.spec.search_space, layers, model.shape());
+        Subject::new(&self.spec, &space.expect("a space"), model)
+    }
+
     pub fn plan(&self) -> Plan {
+        let promotion = match &self.spec.promotion {
+            Some(_) => promotion::wanted(&self.subject(), &self.ledger),
+            None => Vec::new(),
+        };
         planner::plan(&Situation {
             spec: &self.spec,
             inspection: &self.inspection,
@@ -175,6 +188,7 @@ impl World {
             trials_per_run: self.trials_per_run,
             engine: &self.engine,
             converged: self.converged,
+            promotion: &promotion,
             ahead: self.ahead,
             full: self.full,
             now: self.now,
@@ -421,6 +435,9 @@ pub fn success(score: f64) -> TrialOutcome {
 
 fn describe(action: &Action) -> String {
     match action {
+        Action::Write(Event::Planned(planned)) if planned.origin == TrialOrigin::Promotion => {
+            super::promotion::described(planned)
+        }
         Action::Write(Event::Planned(planned)) => match (planned.baseline, planned.of_trial) {
             (Some(name), _) => format!("plan {} {name:?}", planned.trial),
             (None, Some(of)) => format!("plan {} as {of} again", planned.trial),

@@ -1,0 +1,112 @@
+//! Rules of `spec.promotion`.
+
+use serde_json::Value;
+
+use super::problem::{Problem, Seen, decimal, is_given, problem, text};
+use super::{Rule, rule};
+use crate::limits;
+
+/// The rows.
+pub(super) fn rules() -> Vec<Rule> {
+    let (entries, bytes, most) = (
+        limits::ENTRIES.most,
+        limits::ENTRY_BYTES,
+        limits::OBJECT_BYTES / 1000,
+    );
+    let percent = limits::PARAMETERS_PERCENT;
+    let count =
+        |list: &str| format!("(has(self.promotion.{list}) ? self.promotion.{list}.size() : 0)");
+    let found = format!(
+        "(self.promotion.candidates == 'Front' ? self.promotion.maxConfigurations : \
+         self.promotion.candidates == 'BestWithinBudgets' ? {} : 0)",
+        count("budgets")
+    );
+    let trainings = format!(
+        "({found} + {} + {}) * self.promotion.seeds",
+        count("trials"),
+        count("baselines")
+    );
+    vec![
+        rule(
+            &["spec"],
+            format!("!has(self.promotion) || self.maxTrials + {trainings} <= {entries}"),
+            format!(
+                "a search and its promotion have at most {entries} trials together, {bytes} bytes each: the object holds \
+                 {most} kB; lower promotion.seeds, promotion.maxConfigurations or maxTrials, or name fewer"
+            ),
+            fits_the_object,
+        ),
+        rule(
+            &["spec.promotion"],
+            "self.candidates != 'BestWithinBudgets' || (has(self.budgets) && self.budgets.size() > 0)",
+            "give budgets, such as [\"0.1\", \"1\"], or another value of candidates",
+            budgets_are_given,
+        ),
+        rule(
+            &["spec.promotion"],
+            "self.candidates != 'NamedTrials' || (has(self.trials) && self.trials.size() > 0) || \
+             (has(self.baselines) && self.baselines.size() > 0)",
+            "name trials or baselines, or give another value of candidates",
+            something_is_named,
+        ),
+        rule(
+            &["spec.promotion.budgets"],
+            format!("self.all(budget, {})", percent.cel("double(budget)")),
+            format!("write budgets {percent}, in percent of the backbone's parameters"),
+            budgets_in_range,
+        ),
+    ]
+}
+
+fn length(list: &Value) -> u64 {
+    list.as_array().map_or(0, |list| list.len() as u64)
+}
+
+/// The trainings that a promotion takes at most.
+fn trainings(promotion: &Value) -> u64 {
+    let found = match text(&promotion["candidates"]) {
+        "Front" => promotion["maxConfigurations"].as_u64().unwrap_or_default(),
+        "BestWithinBudgets" => length(&promotion["budgets"]),
+        _ => 0,
+    };
+    let configurations = found
+        .saturating_add(length(&promotion["trials"]))
+        .saturating_add(length(&promotion["baselines"]));
+    configurations.saturating_mul(promotion["seeds"].as_u64().unwrap_or_default())
+}
+
+fn fits_the_object(seen: &Seen<'_>) -> Vec<Problem> {
+    let trials = seen.value["maxTrials"].as_u64().unwrap_or_default();
+    let trainings = trainings(&seen.value["promotion"]);
+    let all = trials.saturating_add(trainings);
+    let is_too_much = is_given(&seen.value["promotion"]) && all > limits::ENTRIES.most;
+    problem(is_too_much, ".promotion", || {
+        let kilobytes = all.saturating_mul(limits::ENTRY_BYTES) / 1000;
+        format!("{trainings} trainings beside {trials} trials would need {kilobytes} kB")
+    })
+}
+
+fn budgets_are_given(seen: &Seen<'_>) -> Vec<Problem> {
+    let needs = text(&seen.value["candidates"]) == "BestWithinBudgets";
+    let is_wrong = needs && length(&seen.value["budgets"]) == 0;
+    problem(is_wrong, ".budgets", || "there are none".into())
+}
+
+fn something_is_named(seen: &Seen<'_>) -> Vec<Problem> {
+    let needs = text(&seen.value["candidates"]) == "NamedTrials";
+    let named = length(&seen.value["trials"]) + length(&seen.value["baselines"]);
+    problem(needs && named == 0, ".trials", || "there are none".into())
+}
+
+fn budgets_in_range(seen: &Seen<'_>) -> Vec<Problem> {
+    let values = seen.value.as_array().into_iter().flatten().enumerate();
+    let wrong = values.filter_map(|(index, value)| Some((index, decimal(value)?)));
+    wrong
+        .filter(|(_, budget)| !limits::PARAMETERS_PERCENT.contains(budget.get()))
+        .map(|(index, budget)| Problem {
+            below: format!("[{index}]"),
+            problem: format!("{budget} is out of range"),
+            remedy: None,
+        })
+        .collect()
+}

@@ -1,0 +1,246 @@
+//! What is trained in full after the search (`spec.promotion`): which configurations, with which seeds, on which terms.
+//! No I/O, no clock.
+//!
+//! A training in full is told from others by what it trains and by its terms. Which of them exist is read from the
+//! ledger, so that each is planned once; and where the spec changes, those on other terms are no longer counted.
+
+use autopeft_crds::spec::{
+    BaselineName, BaselineRecipe, FidelitySpec, PromotionCandidates, PromotionSpec,
+};
+use autopeft_crds::status::{
+    FrontMember, LedgerEntry, TrialOrigin, TrialPurpose, TrialState, TrialTerms,
+};
+use autopeft_crds::{Decimal, PeftConfiguration, PeftSearchSpec, limits};
+
+use crate::ledger::{Ledger, Planned};
+use crate::measures::{self, Subject};
+use crate::retries;
+
+/// A training in full.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Training {
+    /// The trial of the search whose configuration it trains; none for a baseline.
+    pub of_trial: Option<u32>,
+    /// The baseline that it trains.
+    pub baseline: Option<BaselineName>,
+    /// The configuration.
+    pub configuration: PeftConfiguration,
+    /// Its exact cost.
+    pub parameters: u64,
+    /// How it is trained.
+    pub terms: TrialTerms,
+}
+
+impl Training {
+    /// Whether an entry is of this training.
+    fn is(&self, entry: &LedgerEntry) -> bool {
+        entry.purpose() == TrialPurpose::Promotion
+            && entry.of_trial == self.of_trial
+            && entry.baseline == self.baseline
+            && entry.terms.as_deref() == Some(&self.terms)
+    }
+
+    /// The plan of this training.
+    pub fn plan(&self, ledger: &Ledger) -> Planned {
+        let Self {
+            of_trial,
+            baseline,
+            configuration,
+            parameters,
+            terms,
+        } = self.clone();
+        Planned {
+            trial: ledger.next_trial(),
+            configuration,
+            parameters,
+            origin: TrialOrigin::Promotion,
+            baseline,
+            of_trial,
+            terms: Some(Box::new(terms)),
+            basis: ledger.events(),
+            inputs_hash: String::new(),
+            acquisition: None,
+            predicted_mean: None,
+            predicted_deviation: None,
+            surrogate: None,
+        }
+    }
+}
+
+/// The trainings in full that the spec asks for, all seeds of a configuration together. None while a trial of the
+/// search has no result: the front may still change.
+pub fn wanted(subject: &Subject, ledger: &Ledger) -> Vec<Training> {
+    let Some(promotion) = &subject.spec.promotion else {
+        return Vec::new();
+    };
+    if ledger.search_trials().any(|entry| !entry.state.is_final()) {
+        return Vec::new();
+    }
+    let seeds = || seeds(subject.spec.training.seed, promotion.seeds);
+    let of_trials = configurations(subject, promotion, ledger)
+        .into_iter()
+        .flat_map(|entry| seeds().map(move |seed| (entry, seed)))
+        .map(|(entry, seed)| Training {
+            of_trial: Some(entry.trial),
+            baseline: None,
+            configuration: entry.configuration.clone(),
+            parameters: entry.parameters,
+            terms: terms(&subject.spec, promotion, None, seed),
+        });
+    let model = &subject.model;
+    let of_baselines = promotion.baselines.iter().filter_map(|name| {
+        let (configuration, parameters) = name.configuration(
+            model.layers as usize,
+            model.shape(),
+            model.backbone_parameters,
+        )?;
+        Some(seeds().map(move |seed| Training {
+            of_trial: None,
+            baseline: Some(*name),
+            configuration: configuration.clone(),
+            parameters,
+            terms: terms(&subject.spec, promotion, Some(*name), seed),
+        }))
+    });
+    of_trials.chain(of_baselines.flatten()).collect()
+}
+
+/// The first training without a trial.
+pub fn missing<'a>(wanted: &'a [Training], ledger: &Ledger) -> Option<&'a Training> {
+    let promotions = promotions(ledger);
+    wanted
+        .iter()
+        .find(|training| !promotions.iter().any(|entry| training.is(entry)))
+}
+
+fn promotions(ledger: &Ledger) -> Vec<&LedgerEntry> {
+    let entries = ledger.entries().iter();
+    entries
+        .filter(|entry| entry.purpose() == TrialPurpose::Promotion)
+        .collect()
+}
+
+/// The trainings in full that the spec asks for, as far as they are planned, in the order of planning. One of a
+/// configuration that later trials have pushed off the front stays.
+pub fn current<'a>(
+    spec: &'a PeftSearchSpec,
+    ledger: &'a Ledger,
+) -> impl Iterator<Item = &'a LedgerEntry> {
+    let entries = ledger.entries().iter();
+    entries.filter(move |entry| is_current(spec, entry))
+}
+
+/// Trainings in full without a result that the spec no longer asks for.
+pub fn withdrawn<'a>(
+    spec: &'a PeftSearchSpec,
+    ledger: &'a Ledger,
+) -> impl Iterator<Item = &'a LedgerEntry> {
+    ledger
+        .open()
+        .filter(move |entry| entry.purpose() == TrialPurpose::Promotion && !is_current(spec, entry))
+}
+
+/// Whether an entry is a training in full on the terms of the spec.
+fn is_current(spec: &PeftSearchSpec, entry: &LedgerEntry) -> bool {
+    let Some(promotion) = &spec.promotion else {
+        return false;
+    };
+    let is_named = |name| promotion.baselines.contains(&name);
+    let seed = entry.terms.as_ref().and_then(|terms| terms.seed);
+    entry.purpose() == TrialPurpose::Promotion
+        && entry.baseline.is_none_or(is_named)
+        && seed.is_some_and(|seed| {
+            seeds(spec.training.seed, promotion.seeds).any(|wanted| wanted == seed)
+                && entry.terms.as_deref() == Some(&terms(spec, promotion, entry.baseline, seed))
+        })
+}
+
+/// So many seeds that follow the one of the search, which is not among them.
+fn seeds(of_the_search: u64, count: u32) -> impl Iterator<Item = u64> {
+    let all = limits::SEED.most + 1;
+    (1..=u64::from(count)).map(move |offset| (of_the_search + offset) % all)
+}
+
+/// How a configuration or a baseline is trained in full.
+fn terms(
+    spec: &PeftSearchSpec,
+    promotion: &PromotionSpec,
+    baseline: Option<BaselineName>,
+    seed: u64,
+) -> TrialTerms {
+    let is_published = spec.baseline_recipe == Some(BaselineRecipe::Published);
+    let has_recipe = baseline.is_some() && is_published;
+    let has_rate = has_recipe || baseline.and_then(BaselineName::learning_rate).is_some();
+    TrialTerms {
+        fidelity: Some(FidelitySpec {
+            epochs: promotion.epochs,
+            ..FidelitySpec::default()
+        }),
+        seed: Some(seed),
+        learning_rate: promotion.learning_rate.filter(|_| !has_rate),
+        patience: promotion.patience.filter(|_| !has_recipe),
+        task: None,
+    }
+}
+
+/// The trials of the search whose configurations are promoted, each once.
+fn configurations<'a>(
+    subject: &Subject,
+    promotion: &PromotionSpec,
+    ledger: &'a Ledger,
+) -> Vec<&'a LedgerEntry> {
+    let front = measures::measure(subject, ledger).front;
+    let found = match promotion.candidates {
+        PromotionCandidates::Front => {
+            measures::spread(front, promotion.max_configurations as usize)
+        }
+        PromotionCandidates::BestWithinBudgets => best_within(&promotion.budgets, &front),
+        PromotionCandidates::NamedTrials => Vec::new(),
+    };
+    let found = found.iter().map(|member| member.trial);
+    let mut chosen: Vec<&LedgerEntry> = Vec::new();
+    for trial in found.chain(promotion.trials.iter().copied()) {
+        let mut scored = ledger.search_trials().filter(|entry| entry.score.is_some());
+        if let Some(entry) = scored.find(|entry| entry.trial == trial)
+            && !chosen.iter().any(|other| other.trial == trial)
+        {
+            chosen.push(entry);
+        }
+    }
+    chosen
+}
+
+/// The best member of the front within each budget. A front's scores grow with its parameters.
+fn best_within(budgets: &[Decimal], front: &[FrontMember]) -> Vec<FrontMember> {
+    let best = |budget: &Decimal| {
+        let mut within = front.iter().rev();
+        within.find(|member| member.parameters_percent.get() <= budget.get())
+    };
+    budgets.iter().filter_map(best).cloned().collect()
+}
+
+/// What `spec.promotion.trials` names to no effect, in one sentence; asked once no trial of the search is open.
+pub fn without_effect(spec: &PeftSearchSpec, ledger: &[LedgerEntry]) -> Option<String> {
+    let named = spec
+        .promotion
+        .iter()
+        .flat_map(|promotion| &promotion.trials);
+    let parts: Vec<String> = named
+        .filter_map(|number| {
+            let found = ledger.iter().find(|entry| entry.trial == *number);
+            let why = match found {
+                None => "does not exist",
+                Some(entry) if entry.purpose() != TrialPurpose::Search => {
+                    "is not one of the search"
+                }
+                Some(entry) if entry.state == TrialState::Succeeded => return None,
+                Some(_) => "has no score",
+            };
+            Some(format!("trial {number} {why}"))
+        })
+        .collect();
+    let told = retries::listed(parts)?;
+    Some(format!(
+        "spec.promotion.trials names trials of the search that have a score, but {told}"
+    ))
+}
