@@ -169,6 +169,8 @@ pub const PREFIX_WIDTH: Whole = Whole::new(0, 8192);
 pub const LAYERS: Whole = Whole::new(1, 64);
 /// Sizes of a module.
 pub const MODULE_SIZE: Whole = Whole::new(0, 8192);
+/// A module that is on or off.
+pub const SWITCH: Whole = Whole::new(0, 1);
 /// Sizes to choose from.
 pub const SIZES: Whole = Whole::new(1, 64);
 /// Dimensions of a search space: the layers and the modules.

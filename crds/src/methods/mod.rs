@@ -39,6 +39,14 @@ impl Method {
         self == Self::FullFineTuning
     }
 
+    /// The module that the method trains, where it can train no other.
+    pub fn only_module(self) -> Option<Module> {
+        match self {
+            Self::LayerSelection => Some(Module::SerialAdapter),
+            Self::Peft | Self::FullFineTuning | Self::LayerDrop => None,
+        }
+    }
+
     /// What an adapter that it trained holds: modules, or every weight.
     #[must_use]
     pub fn of_adapter(self) -> Self {

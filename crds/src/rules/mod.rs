@@ -1,9 +1,8 @@
-//! Rules for a spec beyond types and ranges, one per row. The API server reads a rule's CEL from the schema
-//! (`crd.rs`); `validate` runs its predicate, which may look beyond its own place.
-//!
-//! A new rule is a row here and a row in `crds/tests/crds/bad_inputs/` (docs/extending.md).
+//! Rules for a spec beyond types and ranges, a row each: CEL for the API server, by the schema (`crd.rs`), and a
+//! predicate for `validate`, which may look beyond its own place. How to add one: docs/extending.md.
 
 mod of_promotion;
+mod of_switches;
 mod of_tasks;
 mod predicates;
 mod problem;
@@ -160,6 +159,7 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     let mut rules = sources_and_tasks();
     rules.extend(kinds_of_tasks());
     rules.extend(space_and_objectives());
+    rules.push(of_switches::rule_of_sizes());
     rules.extend(algorithm_and_training());
     rules.extend(trainer_and_limits());
     rules.extend(of_promotion::rules());

@@ -1,15 +1,11 @@
 //! What is wrong with a value, rule by rule. Values of the wrong type pass here: the schema reports them.
 
 use super::of_tasks::score_metric;
-use super::problem::{Problem, Seen, decimal, is_given, problem, text};
+use super::problem::{Problem, Seen, count, decimal, is_given, problem, text};
 use kube_quantity::ParsedQuantity;
 use serde_json::Value;
 
 use crate::limits::{self, Real};
-
-fn count(value: &Value) -> Option<u64> {
-    value.as_u64()
-}
 
 pub(super) fn one_source(seen: &Seen<'_>) -> Vec<Problem> {
     let given: Vec<&str> = ["path", "claim", "image", "hub"]

@@ -44,3 +44,7 @@ pub(super) fn is_given(value: &Value) -> bool {
 pub(super) fn decimal(value: &Value) -> Option<Decimal> {
     value.as_str()?.parse().ok()
 }
+
+pub(super) fn count(value: &Value) -> Option<u64> {
+    value.as_u64()
+}

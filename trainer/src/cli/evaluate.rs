@@ -1,7 +1,9 @@
 //! `peft-trainer evaluate`: a saved adapter on its task's validation examples.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
+use autopeft_crds::spec::Metric;
 use clap::Args;
 use serde_json::json;
 
@@ -11,8 +13,8 @@ use super::machine::Machine;
 use crate::adapter::Adapter;
 use crate::device;
 use crate::model::Backbone;
-use crate::train::score;
-use crate::trial::{Places, TrialError, validation_data};
+use crate::train::{Answer, score};
+use crate::trial::{Labelled, Places, TrialError, model_folder, validation_data};
 
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
@@ -23,9 +25,16 @@ pub(super) struct EvaluateArguments {
     /// The pretrained model that the adapter belongs to.
     #[arg(long, value_name = "DIR")]
     model: String,
-    /// The task's data.
-    #[arg(long, value_name = "DIR")]
-    data: String,
+    /// The task's data: its validation examples are used, as many as in training.
+    #[arg(long, value_name = "DIR", required_unless_present = "file")]
+    data: Option<String>,
+    /// Another file of labelled examples, such as a test set: every example of it. It has the form of the task's
+    /// validation file.
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    file: Option<PathBuf>,
+    /// Write a line of JSON per example into this file: its label, what was predicted, and the outputs (logits).
+    #[arg(long, value_name = "FILE")]
+    predictions: Option<PathBuf>,
     #[command(flatten)]
     machine: Machine,
 }
@@ -39,20 +48,59 @@ pub(super) fn run(arguments: &EvaluateArguments) -> Result<(), Failure> {
 fn evaluate(
     arguments: &EvaluateArguments,
     device: tch::Device,
-) -> Result<serde_json::Value, TrialError> {
-    let adapter = Adapter::open(&arguments.adapter)?;
+) -> Result<serde_json::Value, Failure> {
+    let adapter = Adapter::open(&arguments.adapter).map_err(TrialError::from)?;
     let description = adapter.description();
-    let places = Places::find(&arguments.model, &arguments.data, &description.task)?;
-    let format = device::number_format(description.training.precision, device);
-    let backbone = Backbone::load(&places.model, description.method, device, format)?;
-    let validation = validation_data(description, &places, backbone.config(), device)?;
-    let model = adapter.attach(&backbone, validation.kind.outputs() as i64)?;
-    let metrics = validation.measure(&model.evaluator())?;
+    let (metrics, answers) = answers(arguments, &adapter, device)?;
+    if let Some(file) = &arguments.predictions {
+        write_lines(file, &answers)?;
+    }
     Ok(json!({
-        "score": score(&metrics, description.metric)?,
+        "score": score(&metrics, description.metric).map_err(TrialError::from)?,
         "metric": description.metric,
         "metrics": metrics,
         "scoreWhenTrained": description.score,
-        "validationExamples": validation.examples.lengths().len(),
+        "validationExamples": answers.len(),
     }))
+}
+
+fn answers(
+    arguments: &EvaluateArguments,
+    adapter: &Adapter,
+    device: tch::Device,
+) -> Result<(BTreeMap<Metric, f64>, Vec<Answer>), TrialError> {
+    let description = adapter.description();
+    let places = match &arguments.data {
+        Some(data) => Places::find(&arguments.model, data, &description.task)?,
+        None => Places {
+            model: model_folder(&arguments.model)?,
+            data: PathBuf::new(),
+        },
+    };
+    let labelled = match &arguments.file {
+        Some(file) => Labelled::File(file),
+        None => Labelled::Validation(&places.data),
+    };
+    let format = device::number_format(description.training.precision, device);
+    let backbone = Backbone::load(&places.model, description.method, device, format)?;
+    let config = backbone.config();
+    let validation = validation_data(description, &places.model, labelled, config, device)?;
+    let model = adapter.attach(&backbone, validation.kind.outputs() as i64)?;
+    Ok(validation.answers(&model.evaluator())?)
+}
+
+/// Writes a line of JSON per answer.
+fn write_lines(file: &Path, answers: &[Answer]) -> Result<(), Failure> {
+    let mut text = String::new();
+    for answer in answers {
+        let line = serde_json::to_string(answer);
+        text.push_str(&line.map_err(|error| Failure::Internal(error.to_string()))?);
+        text.push('\n');
+    }
+    std::fs::write(file, text).map_err(|error| {
+        Failure::BadInput(format!(
+            "--predictions {}: cannot be written: {error}",
+            file.display()
+        ))
+    })
 }

@@ -150,8 +150,11 @@ pub(super) fn run(
     // Checked before the training rather than after it.
     adapter::prepare_place(&out, overwrite).map_err(TrialError::from)?;
     let mut progress = Progress::new(termination.clone());
-    progress.say(&format!("{:?}: {}", request.method, request.configuration));
     let mut prepared = trial::prepare(&request, device)?;
+    progress.say(&format!("{:?}: {}", request.method, request.configuration));
+    if request.method == Method::Peft && request.configuration.is_empty_model() {
+        progress.say("no layer has a module: the head alone is trained");
+    }
     for note in &prepared.notes {
         progress.say(note);
     }

@@ -8,7 +8,7 @@ use autopeft_crds::spec::{CustomTask, TaskKind};
 
 use super::error::TaskError;
 use super::family::{Family, Files, Labels, Texts};
-use crate::data::{Columns, DataError, TsvLayout};
+use crate::data::{Columns, DataError};
 
 /// A task whose manifest describes its files.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,13 @@ impl Family for Custom<'_> {
 
     fn files(&self, directory: &Path) -> Result<Files, TaskError> {
         files(self.0, directory)
+    }
+
+    fn with_file(&self, file: &Path) -> Result<Files, TaskError> {
+        Ok(Files {
+            validation: file.into(),
+            ..files(self.0, Path::new(""))?
+        })
     }
 
     fn explain(&self, columns: &Columns, problem: DataError) -> TaskError {
@@ -59,7 +66,7 @@ fn files(custom: &CustomTask, directory: &Path) -> Result<Files, TaskError> {
             label: custom.label_column.clone(),
             has_lists: custom.kind == TaskKind::MultiLabel,
         },
-        layout: TsvLayout::default(),
+        layout: None,
         texts: if has_choices {
             Texts::Choices
         } else {

@@ -18,6 +18,12 @@ pub trait Family {
     /// They are missing, or the task's description is invalid.
     fn files(&self, directory: &Path) -> Result<Files, TaskError>;
 
+    /// The same with a file of labelled examples in place of the validation file. The training file is not read.
+    ///
+    /// # Errors
+    /// The task's description is invalid.
+    fn with_file(&self, file: &Path) -> Result<Files, TaskError>;
+
     /// The error for a user if a file cannot be read.
     fn explain(&self, columns: &Columns, problem: DataError) -> TaskError;
 }
@@ -31,8 +37,8 @@ pub struct Files {
     pub validation: PathBuf,
     /// Their columns.
     pub columns: Columns,
-    /// For a tab-separated file that is not in the plain layout.
-    pub layout: TsvLayout,
+    /// That of tab-separated files, where their endings do not say how they are read.
+    pub layout: Option<TsvLayout>,
     /// How texts are made of the columns.
     pub texts: Texts,
     /// How labels are spelled in them.

@@ -54,6 +54,22 @@ impl Family for Glue<'_> {
         files(self, directory)
     }
 
+    fn with_file(&self, file: &Path) -> Result<Files, TaskError> {
+        let nowhere = Path::new("");
+        let ending = file.extension();
+        let is_parquet = ending.is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"));
+        let mut files = match is_parquet {
+            true => from_parquet(self, nowhere),
+            false => from_own(self, nowhere, ""),
+        };
+        // MRPC's authors name their files so.
+        if ending.is_some_and(|ending| ending.eq_ignore_ascii_case("txt")) {
+            files.layout = Some(own_layout(self.facts));
+        }
+        files.validation = file.into();
+        Ok(files)
+    }
+
     fn explain(&self, _columns: &Columns, problem: DataError) -> TaskError {
         other_task(self.facts, problem)
     }
@@ -189,14 +205,18 @@ fn from_own(task: &Glue<'_>, folder: &Path, validation: &str) -> Files {
         train: folder.join(facts.own_train),
         validation: folder.join(validation),
         columns: columns(facts, facts.own_text, facts.own_label),
-        layout: TsvLayout {
-            header: facts.own_header,
-            skip_short_rows: facts.own_skips_short_rows,
-        },
+        layout: Some(own_layout(facts)).filter(|layout| *layout != TsvLayout::default()),
         labels: labels(facts.classes, owned(facts.own_classes)),
         texts: texts(task),
         kind: facts.kind(task.is_pair),
         delimiter: String::new(),
+    }
+}
+
+fn own_layout(facts: &TaskFacts) -> TsvLayout {
+    TsvLayout {
+        header: facts.own_header,
+        skip_short_rows: facts.own_skips_short_rows,
     }
 }
 
@@ -208,7 +228,7 @@ fn from_parquet(task: &Glue<'_>, folder: &Path) -> Files {
         train: folder.join(shard(TRAIN)),
         validation: folder.join(shard(facts.hub_validation)),
         columns: columns(facts, facts.hub_text, HUB_LABEL),
-        layout: TsvLayout::default(),
+        layout: None,
         labels: labels(facts.classes, numbers.collect()),
         texts: texts(task),
         kind: facts.kind(task.is_pair),

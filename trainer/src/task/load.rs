@@ -10,7 +10,7 @@ use super::examples::{Examples, Kind, Task};
 use super::family::{Family, Files, Labels, Texts};
 use super::glue::Glue;
 use super::{alike, targets, texts};
-use crate::data::{self, Columns, Place, Row, Rows, TsvLayout};
+use crate::data::{self, Columns, Place, Row, Rows};
 
 /// The files that a task reads, training first.
 ///
@@ -79,13 +79,23 @@ pub fn load_validation(
 ) -> Result<Examples, TaskError> {
     check_metric(spec)?;
     let family = family(spec, directory)?;
-    let files = family.files(directory)?;
-    let rows = rows(&files.validation, &files, &*family)?.rows;
+    labelled(&*family, &family.files(directory)?, kind)
+}
+
+/// Reads a file of labelled examples, in the form of a validation file, for a model whose outputs are already known.
+pub fn load_file(spec: &TaskSpec, kind: &Kind, file: &Path) -> Result<Examples, TaskError> {
+    check_metric(spec)?;
+    let family = family_of(spec)?;
+    labelled(&*family, &family.with_file(file)?, kind)
+}
+
+fn labelled(family: &dyn Family, files: &Files, kind: &Kind) -> Result<Examples, TaskError> {
+    let rows = rows(&files.validation, files, family)?.rows;
     let labels = match &files.labels {
         Labels::Inferred => Labels::named(kind.labels()),
         known => known.clone(),
     };
-    examples(rows, &labels, &files.validation, &files)
+    examples(rows, &labels, &files.validation, files)
 }
 
 fn kind(kind: TaskKind, labels: Labels) -> Kind {
@@ -122,6 +132,11 @@ fn family<'a>(spec: &'a TaskSpec, directory: &Path) -> Result<Box<dyn Family + '
     if !directory.is_dir() {
         return Err(TaskError::NoDirectory(directory.into()));
     }
+    family_of(spec)
+}
+
+/// A task of a spec.
+fn family_of(spec: &TaskSpec) -> Result<Box<dyn Family + '_>, TaskError> {
     let has_choices = spec.name.facts().is_some_and(|facts| facts.has_choices());
     if spec.form.is_some() && !has_choices {
         return Err(TaskError::Form(spec.name));
@@ -135,10 +150,9 @@ fn family<'a>(spec: &'a TaskSpec, directory: &Path) -> Result<Box<dyn Family + '
 }
 
 fn rows(path: &Path, files: &Files, family: &dyn Family) -> Result<Rows, TaskError> {
-    let rows = if files.layout == TsvLayout::default() {
-        data::read(path, &files.columns)
-    } else {
-        data::read_tsv(path, &files.columns, &files.layout)
+    let rows = match &files.layout {
+        None => data::read(path, &files.columns),
+        Some(layout) => data::read_tsv(path, &files.columns, layout),
     };
     rows.map_err(|problem| family.explain(&files.columns, problem))
 }

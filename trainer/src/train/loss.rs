@@ -3,7 +3,7 @@
 use tch::{Reduction, TchError, Tensor};
 
 use super::batches::Placed;
-use super::training::Data;
+use super::data::Data;
 use super::validation::per_example;
 use crate::model::Model;
 use crate::task::Kind;

@@ -125,6 +125,9 @@ fn problem(part: Part, examples: &Examples, kind: &Kind, metric: Metric) -> Opti
         (Part::Validation, Metric::Pearson | Metric::Spearman | Metric::Matthews) => {
             one.map(|label| format!(", every one labelled {label}: {name} is 0 for any model"))
         }
+        (Part::Validation, Metric::MacroF1 | Metric::MicroF1) if all_empty(&examples.targets) => {
+            Some(format!(", none with a class: {name} is 0 for any model"))
+        }
         (
             Part::Validation,
             Metric::Accuracy | Metric::MacroF1 | Metric::MicroF1 | Metric::SubsetAccuracy,
@@ -160,6 +163,11 @@ fn one_label(targets: &Targets, kind: &Kind) -> Option<String> {
             is_one.then(|| format!("{{{}}}", names.join(", ")))
         }
     }
+}
+
+/// Whether no example has a class.
+fn all_empty(targets: &Targets) -> bool {
+    matches!(targets, Targets::Sets(sets) if sets.members.iter().all(Vec::is_empty))
 }
 
 /// The second of two classes, if no example has it: binary F1 is 0 for any model then.

@@ -8,7 +8,6 @@
 //!
 //! A step does not wait for the device. The loss is read, and checked to be finite, every `LOOK_EVERY` steps.
 
-use std::rc::Rc;
 use std::time::Instant;
 
 use autopeft_crds::LayerMask;
@@ -18,14 +17,15 @@ use rand::RngExt;
 use rand::rngs::Xoshiro256PlusPlus;
 use tch::{TchError, Tensor};
 
-use super::batches::{DataSet, Group};
+use super::batches::Group;
+use super::data::Data;
 use super::guards::Guards;
 use super::loss::loss;
 use super::optimizer::AdamW;
 use super::recipe::Recipe;
 use super::schedule::{Schedule, total_steps};
 use super::seeds::generator;
-use super::validation::{Validation, ValidationError, score};
+use super::validation::{ValidationError, score};
 use crate::device;
 use crate::model::Model;
 use crate::reason::sentence;
@@ -66,19 +66,6 @@ impl TrainError {
     fn is_not_finite(&self) -> bool {
         matches!(self, Self::Loss { .. } | Self::Prediction { .. })
     }
-}
-
-/// What a model is trained and validated on.
-#[derive(Debug)]
-pub struct Data {
-    /// The metric that is the score.
-    pub metric: Metric,
-    /// Training examples.
-    pub train: Rc<DataSet>,
-    /// Validation after an epoch.
-    pub validation: Validation,
-    /// Weights of the classes in the loss, `[C]`.
-    pub weights: Option<Tensor>,
 }
 
 /// The result of training.

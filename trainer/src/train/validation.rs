@@ -6,6 +6,7 @@ use std::rc::Rc;
 use autopeft_crds::spec::Metric;
 use tch::{Kind as Number, TchError, Tensor};
 
+use super::answers::{self, Answer};
 use super::batches::{Batching, DataSet};
 use super::metrics::{self, Predictions};
 use crate::model::Evaluator;
@@ -67,6 +68,17 @@ impl Validation {
         evaluator: &Evaluator<'_>,
     ) -> Result<BTreeMap<Metric, f64>, ValidationError> {
         Ok(self.validate(evaluator)?.metrics)
+    }
+
+    /// The metrics, and an answer for each example.
+    pub fn answers(
+        &self,
+        evaluator: &Evaluator<'_>,
+    ) -> Result<(BTreeMap<Metric, f64>, Vec<Answer>), ValidationError> {
+        let outputs = self.outputs(evaluator)?;
+        let predictions = predictions(&outputs, &self.kind)?;
+        let answers = answers::of(&outputs, &predictions, &self.kind, &self.truth)?;
+        Ok((metrics::all(&predictions, &self.truth), answers))
     }
 
     /// Validates a model on these examples.

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
+use autopeft_crds::ModuleOptions;
 use autopeft_crds::limits::{self, Real, Whole};
 use autopeft_crds::spec::{ConstantPredictionSpec, EarlyStoppingSpec, FidelitySpec, TrainingSpec};
-use autopeft_crds::trial::{Method, TrialRequest};
-use autopeft_crds::{Module, ModuleOptions};
+use autopeft_crds::trial::TrialRequest;
 
 use super::error::TrialError;
 
@@ -21,26 +21,46 @@ pub(super) fn check(request: &TrialRequest) -> Result<(), TrialError> {
     }
     for (module, size) in request.configuration.sizes() {
         let field = format!("configuration.{}", module.name());
-        whole(field, size.into(), limits::MODULE_SIZE)?;
+        let range = match module.facts().is_switch {
+            true => limits::SWITCH,
+            false => limits::MODULE_SIZE,
+        };
+        whole(field, size.into(), range)?;
     }
     method(request)?;
     options(&request.options)?;
+    class_weights(request)?;
     recipe(&request.training)?;
     fidelity(&request.fidelity)
 }
 
-/// Switches are those of serial adapters.
+/// A method may be one of a single module.
 fn method(request: &TrialRequest) -> Result<(), TrialError> {
-    let sizes = request.configuration.sizes();
-    let has_adapter_alone = sizes
-        .into_iter()
-        .all(|(module, size)| (size > 0) == (module == Module::SerialAdapter));
-    if request.method == Method::LayerSelection && !has_adapter_alone {
-        return Err(refused(
-            "method",
-            "LayerSelection",
-            "Peft, or a configuration with a serial adapter alone",
-        ));
+    let Some(only) = request.method.only_module() else {
+        return Ok(());
+    };
+    let configuration = &request.configuration;
+    let is_alone = |(module, size)| (size > 0) == (module == only);
+    if !configuration.is_empty_model() && configuration.sizes().all(is_alone) {
+        return Ok(());
+    }
+    Err(refused(
+        "method",
+        &format!("{:?}", request.method),
+        &format!(
+            "Peft, or a configuration with a {} alone",
+            only.facts().title
+        ),
+    ))
+}
+
+fn class_weights(request: &TrialRequest) -> Result<(), TrialError> {
+    let custom = request.task.custom.as_ref();
+    let weights = custom.and_then(|custom| custom.class_weights.as_ref());
+    let values = weights.and_then(|weights| weights.values.as_deref());
+    for (index, weight) in values.unwrap_or_default().iter().enumerate() {
+        let field = format!("spec.task.custom.classWeights.values[{index}]");
+        real(field, weight.get(), limits::CLASS_WEIGHT)?;
     }
     Ok(())
 }

@@ -9,4 +9,6 @@ mod prepare;
 pub use error::TrialError;
 pub use inputs::{Inputs, TokenizerFacts, tokenizer_facts};
 pub use places::{MODEL_FILES, Places, model_fingerprint, model_folder};
-pub use prepare::{Prepared, describe, prepare, prepare_with, run, validation_data, versions};
+pub use prepare::{
+    Labelled, Prepared, describe, prepare, prepare_with, run, validation_data, versions,
+};

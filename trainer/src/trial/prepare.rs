@@ -1,7 +1,7 @@
 //! One trial from its request to its measurements: files, tokens, model, training.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -268,18 +268,34 @@ fn measured_of(measured: &TrialMeasurements) -> Measured {
     }
 }
 
-/// The validation examples of an adapter's task, sampled as in its training.
+/// What an adapter is evaluated on.
+#[derive(Clone, Copy, Debug)]
+pub enum Labelled<'a> {
+    /// The validation examples of a directory, sampled as in the adapter's training.
+    Validation(&'a Path),
+    /// Every example of a file in the form of the validation file.
+    File(&'a Path),
+}
+
+/// Labelled examples of an adapter's task, for the model in a directory.
 pub fn validation_data(
     description: &AdapterDescription,
-    places: &Places,
+    model: &Path,
+    labelled: Labelled<'_>,
     config: &ModelConfig,
     device: Device,
 ) -> Result<Validation, TrialError> {
     let kind = Kind::of(description.task.kind(), description.labels.clone());
     let seeds = Seeds::new(description.training.seed, &description.configuration);
-    let examples = task::load_validation(&description.task, &kind, &places.data)?;
-    let fidelity = &description.fidelity;
-    let examples = subsample(examples, Part::Validation, fidelity, seeds.sample);
+    let task = &description.task;
+    let examples = match labelled {
+        Labelled::File(file) => task::load_file(task, &kind, file)?,
+        Labelled::Validation(data) => {
+            let examples = task::load_validation(task, &kind, data)?;
+            let fidelity = &description.fidelity;
+            subsample(examples, Part::Validation, fidelity, seeds.sample)
+        }
+    };
     let recipe = Recipe {
         fidelity: description.fidelity.clone(),
         training: description.training.clone(),
@@ -291,7 +307,7 @@ pub fn validation_data(
         max_tokens: config.max_tokens - i64::from(description.first_position),
         ..config.clone()
     };
-    let encoder = text_encoder(&places.model, config, &recipe.training, &examples)?;
+    let encoder = text_encoder(model, config, &recipe.training, &examples)?;
     let encoded = encoder.encode(&examples.texts(encoder.separator()))?;
     let batching = recipe.batching();
     let set = DataSet::new(

@@ -9,6 +9,7 @@ mod by_hand;
 mod command;
 mod common;
 mod data;
+mod evaluate;
 mod extended;
 mod fidelity;
 mod gpu;

@@ -88,13 +88,17 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// The CPU's name: its kernels round in their own way.
+/// The CPU's name, which a virtual machine may shorten, and its vectors: kernels round in their own way.
 fn cpu() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = text.lines().find(|line| line.starts_with("model name"));
-    name.and_then(|line| line.split_once(": "))
-        .map(|(_, name)| name.to_owned())
-        .unwrap_or_default()
+    let value = |field: &str| {
+        let line = text.lines().find(|line| line.starts_with(field));
+        line.and_then(|line| line.split_once(": "))
+            .map_or("", |(_, value)| value)
+    };
+    let has_wide = value("flags").split(' ').any(|flag| flag == "avx512f");
+    let vectors = if has_wide { "AVX-512" } else { "AVX2" };
+    format!("{}, {vectors}", value("model name"))
 }
 
 /// What a case comes to: every loss, every norm of a tensor, and a digest of the adapter's bytes.

@@ -61,6 +61,13 @@ fn space() -> Vec<BadInput> {
             "write one of layers",
         ),
         case(
+            "a size of a switch",
+            dimension(json!({"name": "ia3", "sizes": [0, 2]})),
+            "[0].sizes[1]",
+            "on or off",
+            "ia3 has no size 2",
+        ),
+        case(
             "no size",
             sizes(json!([])),
             "[0].sizes",
