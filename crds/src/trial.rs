@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::configuration::{LayerMask, PeftConfiguration};
 use crate::decimal::Decimal;
 use crate::limits;
+use crate::methods::BaselineName;
 pub use crate::methods::Method;
 use crate::options::ModuleOptions;
 use crate::other_fields::OtherFields;
@@ -129,6 +130,11 @@ impl Inspection {
             feed_forward: self.feed_forward_size.unwrap_or(usual.feed_forward),
             ..usual
         }
+    }
+
+    /// A baseline's configuration in this model, and its exact cost. `None` for a model without layers.
+    pub fn baseline(&self, name: BaselineName) -> Option<(PeftConfiguration, u64)> {
+        name.configuration(self.layers as usize, self.shape(), self.backbone_parameters)
     }
 }
 

@@ -20,6 +20,15 @@ pub struct Linear {
 }
 
 impl Linear {
+    /// A trainable layer with PyTorch's default initial values: weight, then bias.
+    pub fn usual(inputs: i64, outputs: i64, device: Device) -> Self {
+        let bound = default_bound(inputs);
+        Self {
+            weight: uniform(&[outputs, inputs], bound, device),
+            bias: uniform(&[outputs], bound, device),
+        }
+    }
+
     /// `[.., in]` to `[.., out]`, computed and returned in `kind`.
     pub fn forward(&self, x: &Tensor, kind: Kind) -> Tensor {
         x.to_kind(kind)

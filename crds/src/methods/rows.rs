@@ -6,13 +6,46 @@ use crate::options::{ModuleOptions, PrefixOptions};
 
 /// Modules in every layer, built as is usual.
 const fn everywhere(modules: &'static [(Module, SizeOf)]) -> Recipe {
+    trained(Method::Peft, modules)
+}
+
+/// The same, trained by a method.
+const fn trained(method: Method, modules: &'static [(Module, SizeOf)]) -> Recipe {
     Recipe::Modules {
         modules,
         first_layer: |_| 0,
         options: ModuleOptions::default,
-        method: Method::Peft,
+        method,
     }
 }
+
+/// Of the serial adapter.
+const SERIAL: Published = Published {
+    learning_rate: "0.0001",
+    batch_size: 32,
+    weight_decay: "0",
+    warmup_percent: 0,
+    patience: None,
+    epochs: Some(30),
+    source: "arXiv:2005.00247, section 4",
+};
+
+/// Of AdapterDrop, in both of its forms.
+const ADAPTER_DROP: Published = Published {
+    source: "as the serial adapter, in the library of its authors",
+    ..SERIAL
+};
+
+/// Of the parallel adapter and of the mix-and-match adapter, which one publication trains alike.
+const HE_ET_AL: Published = Published {
+    learning_rate: "0.0001",
+    batch_size: 32,
+    weight_decay: "0.1",
+    warmup_percent: 6,
+    patience: None,
+    epochs: Some(10),
+    source: "the authors' script for GLUE",
+};
 
 /// The rows, in the order of the variants.
 pub const BASELINES: &[BaselineFacts] = &[
@@ -41,15 +74,7 @@ pub const BASELINES: &[BaselineFacts] = &[
         title: "serial adapter",
         recipe: everywhere(&[(Module::SerialAdapter, |hidden| hidden / 16)]),
         what: "a serial adapter of bottleneck H/16 in every layer",
-        published: Published {
-            learning_rate: "0.0001",
-            batch_size: 32,
-            weight_decay: "0",
-            warmup_percent: 0,
-            patience: None,
-            epochs: Some(30),
-            source: "arXiv:2005.00247, section 4",
-        },
+        published: SERIAL,
         citation: "Pfeiffer et al. 2021, arXiv:2005.00247",
     },
     BaselineFacts {
@@ -58,15 +83,7 @@ pub const BASELINES: &[BaselineFacts] = &[
         title: "parallel adapter",
         recipe: everywhere(&[(Module::ParallelAdapter, |hidden| hidden / 2)]),
         what: "a parallel adapter of bottleneck H/2 in every layer",
-        published: Published {
-            learning_rate: "0.0001",
-            batch_size: 32,
-            weight_decay: "0.1",
-            warmup_percent: 6,
-            patience: None,
-            epochs: Some(10),
-            source: "the authors' script for GLUE",
-        },
+        published: HE_ET_AL,
         citation: "He et al. 2022, arXiv:2110.04366",
     },
     BaselineFacts {
@@ -112,15 +129,7 @@ pub const BASELINES: &[BaselineFacts] = &[
             (Module::ParallelAdapter, |hidden| hidden / 2),
         ]),
         what: "a prefix of 30 positions and a parallel adapter of bottleneck H/2 in every layer",
-        published: Published {
-            learning_rate: "0.0001",
-            batch_size: 32,
-            weight_decay: "0.1",
-            warmup_percent: 6,
-            patience: None,
-            epochs: Some(10),
-            source: "the authors' script for GLUE",
-        },
+        published: HE_ET_AL,
         citation: "He et al. 2022, arXiv:2110.04366",
     },
     BaselineFacts {
@@ -164,15 +173,7 @@ pub const BASELINES: &[BaselineFacts] = &[
             method: Method::Peft,
         },
         what: "a serial adapter of bottleneck H/16 in every layer but the first 5 of 12",
-        published: Published {
-            learning_rate: "0.0001",
-            batch_size: 32,
-            weight_decay: "0",
-            warmup_percent: 0,
-            patience: None,
-            epochs: Some(30),
-            source: "as the serial adapter, in the library of its authors",
-        },
+        published: ADAPTER_DROP,
         citation: "Rücklé et al. 2021, arXiv:2010.11918",
     },
     BaselineFacts {
@@ -230,34 +231,22 @@ pub const BASELINES: &[BaselineFacts] = &[
         baseline: BaselineName::RobustAdapterDrop,
         name: "RobustAdapterDrop",
         title: "robust AdapterDrop",
-        recipe: Recipe::Modules {
-            modules: &[(Module::SerialAdapter, |hidden| hidden / 16)],
-            first_layer: |_| 0,
-            options: ModuleOptions::default,
-            method: Method::LayerDrop,
-        },
+        recipe: trained(
+            Method::LayerDrop,
+            &[(Module::SerialAdapter, |hidden| hidden / 16)],
+        ),
         what: "a serial adapter of bottleneck H/16 in every layer; each step drops those of the first n layers",
-        published: Published {
-            learning_rate: "0.0001",
-            batch_size: 32,
-            weight_decay: "0",
-            warmup_percent: 0,
-            patience: None,
-            epochs: Some(30),
-            source: "as the serial adapter, in the library of its authors",
-        },
+        published: ADAPTER_DROP,
         citation: "Rücklé et al. 2021, arXiv:2010.11918",
     },
     BaselineFacts {
         baseline: BaselineName::AdaptableAdapters,
         name: "AdaptableAdapters",
         title: "adaptable adapters",
-        recipe: Recipe::Modules {
-            modules: &[(Module::SerialAdapter, |hidden| hidden / 16)],
-            first_layer: |_| 0,
-            options: ModuleOptions::default,
-            method: Method::LayerSelection,
-        },
+        recipe: trained(
+            Method::LayerSelection,
+            &[(Module::SerialAdapter, |hidden| hidden / 16)],
+        ),
         what: "a serial adapter of bottleneck H/16 in the layers that learned switches choose",
         published: Published {
             learning_rate: "0.0001",

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::problem::{Problem, Seen, decimal, is_given, problem, text};
+use super::problem::{Problem, Seen, decimals_in_range, is_given, problem, text};
 use super::{Rule, rule};
 use crate::limits;
 
@@ -99,14 +99,5 @@ fn something_is_named(seen: &Seen<'_>) -> Vec<Problem> {
 }
 
 fn budgets_in_range(seen: &Seen<'_>) -> Vec<Problem> {
-    let values = seen.value.as_array().into_iter().flatten().enumerate();
-    let wrong = values.filter_map(|(index, value)| Some((index, decimal(value)?)));
-    wrong
-        .filter(|(_, budget)| !limits::PARAMETERS_PERCENT.contains(budget.get()))
-        .map(|(index, budget)| Problem {
-            below: format!("[{index}]"),
-            problem: format!("{budget} is out of range"),
-            remedy: None,
-        })
-        .collect()
+    decimals_in_range(seen, limits::PARAMETERS_PERCENT)
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::problem::{Problem, Seen, decimal, is_given, problem, text};
+use super::problem::{Problem, Seen, decimals_in_range, is_given, problem, text};
 use crate::limits;
 use crate::named::Named;
 use crate::tasks::{FILE_ENDINGS, Metric, TaskKind, TaskName};
@@ -168,16 +168,7 @@ pub(super) fn a_weight_per_class(seen: &Seen<'_>) -> Vec<Problem> {
 }
 
 pub(super) fn weights_in_range(seen: &Seen<'_>) -> Vec<Problem> {
-    let values = seen.value.as_array().into_iter().flatten().enumerate();
-    let wrong = values.filter_map(|(index, value)| Some((index, decimal(value)?)));
-    wrong
-        .filter(|(_, weight)| !limits::CLASS_WEIGHT.contains(weight.get()))
-        .map(|(index, weight)| Problem {
-            below: format!("[{index}]"),
-            problem: format!("{weight} is out of range"),
-            remedy: None,
-        })
-        .collect()
+    decimals_in_range(seen, limits::CLASS_WEIGHT)
 }
 
 pub(super) fn form_of_choices(seen: &Seen<'_>) -> Vec<Problem> {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::decimal::Decimal;
+use crate::limits::Real;
 
 /// What a predicate finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,4 +48,18 @@ pub(super) fn decimal(value: &Value) -> Option<Decimal> {
 
 pub(super) fn count(value: &Value) -> Option<u64> {
     value.as_u64()
+}
+
+/// The entries of a list of decimals that are out of range.
+pub(super) fn decimals_in_range(seen: &Seen<'_>, range: Real) -> Vec<Problem> {
+    let values = seen.value.as_array().into_iter().flatten().enumerate();
+    let wrong = values.filter_map(|(index, value)| Some((index, decimal(value)?)));
+    wrong
+        .filter(|(_, value)| !range.contains(value.get()))
+        .map(|(index, value)| Problem {
+            below: format!("[{index}]"),
+            problem: format!("{value} is out of range"),
+            remedy: None,
+        })
+        .collect()
 }

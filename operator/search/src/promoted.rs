@@ -42,12 +42,12 @@ pub fn answer(subject: &Subject, ledger: &Ledger) -> Answer {
 
 /// How many trainings in full have ended of those that are planned, in words.
 pub fn progress(spec: &PeftSearchSpec, ledger: &Ledger) -> Option<String> {
-    let planned = promotion::current(spec, ledger).count();
-    let mut ended = promotion::current(spec, ledger);
-    let ended = ended
-        .by_ref()
+    let planned: Vec<&LedgerEntry> = promotion::current(spec, ledger).collect();
+    let ended = planned
+        .iter()
         .filter(|entry| entry.state.is_final())
         .count();
+    let planned = planned.len();
     (planned > 0).then(|| format!("{ended} of {planned} trainings in full have ended"))
 }
 

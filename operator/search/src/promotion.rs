@@ -50,19 +50,10 @@ impl Training {
             terms,
         } = self.clone();
         Planned {
-            trial: ledger.next_trial(),
-            configuration,
-            parameters,
-            origin: TrialOrigin::Promotion,
             baseline,
             of_trial,
             terms: Some(Box::new(terms)),
-            basis: ledger.events(),
-            inputs_hash: String::new(),
-            acquisition: None,
-            predicted_mean: None,
-            predicted_deviation: None,
-            surrogate: None,
+            ..ledger.next_plan(TrialOrigin::Promotion, configuration, parameters)
         }
     }
 }
@@ -87,13 +78,8 @@ pub fn wanted(subject: &Subject, ledger: &Ledger) -> Vec<Training> {
             parameters: entry.parameters,
             terms: terms(&subject.spec, promotion, None, seed),
         });
-    let model = &subject.model;
     let of_baselines = promotion.baselines.iter().filter_map(|name| {
-        let (configuration, parameters) = name.configuration(
-            model.layers as usize,
-            model.shape(),
-            model.backbone_parameters,
-        )?;
+        let (configuration, parameters) = subject.model.baseline(*name)?;
         Some(seeds().map(move |seed| Training {
             of_trial: None,
             baseline: Some(*name),

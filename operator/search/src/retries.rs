@@ -24,19 +24,8 @@ pub fn due<'a>(spec: &PeftSearchSpec, ledger: &'a Ledger) -> impl Iterator<Item 
 /// The plan that tries a trial again.
 pub fn plan(entry: &LedgerEntry, ledger: &Ledger) -> Planned {
     Planned {
-        trial: ledger.next_trial(),
-        configuration: entry.configuration.clone(),
-        parameters: entry.parameters,
-        origin: entry.origin,
-        baseline: None,
         of_trial: Some(entry.trial),
-        terms: None,
-        basis: ledger.events(),
-        inputs_hash: String::new(),
-        acquisition: None,
-        predicted_mean: None,
-        predicted_deviation: None,
-        surrogate: None,
+        ..ledger.next_plan(entry.origin, entry.configuration.clone(), entry.parameters)
     }
 }
 

@@ -88,6 +88,15 @@ spec:
             .collect()
     }
 
+    /// Checks that no attempt was started twice.
+    pub fn assert_started_once(&self) {
+        let mut starts = self.starts();
+        let all = starts.len();
+        starts.sort();
+        starts.dedup();
+        assert_eq!(starts.len(), all, "an attempt was started twice");
+    }
+
     pub fn status(&self) -> PeftSearchStatus {
         status(&self.workdir())
     }

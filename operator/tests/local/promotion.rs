@@ -131,11 +131,7 @@ fn training_in_full_that_is_killed_again_and_again_ends_like_one_left_alone() {
     }
     succeed(&mut bench.run());
     assert_eq!(essence(bench.ledger()), essence(status(&alone).ledger));
-    let mut starts = bench.starts();
-    let all = starts.len();
-    starts.sort();
-    starts.dedup();
-    assert_eq!(starts.len(), all, "an attempt was started twice");
+    bench.assert_started_once();
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::module::{Insertion, LayerCall, ModuleRow, PeftModule, Scope};
 use crate::encoder::sites::Site;
-use crate::nn::{Linear, NamedTensors, default_bound, uniform};
+use crate::nn::{Linear, NamedTensors};
 
 /// The module.
 pub const ADAMIX: ModuleRow = ModuleRow {
@@ -33,24 +33,15 @@ struct AdaMix {
     up: Linear,
 }
 
-/// A dense layer with PyTorch's default initial values.
-fn dense(inputs: i64, outputs: i64, device: Device) -> Linear {
-    let bound = default_bound(inputs);
-    Linear {
-        weight: uniform(&[outputs, inputs], bound, device),
-        bias: uniform(&[outputs], bound, device),
-    }
-}
-
 impl AdaMix {
     /// Adapters of bottleneck D in a model of width H, with their initial values.
     fn new(insertion: &Insertion<'_>) -> Self {
         let (hidden, bottleneck) = (insertion.model.hidden_size, insertion.size);
         let device = insertion.device;
-        let downs = (0..EXPERTS).map(|_| dense(hidden, bottleneck, device));
+        let downs = (0..EXPERTS).map(|_| Linear::usual(hidden, bottleneck, device));
         Self {
             downs: downs.collect(),
-            up: dense(bottleneck, hidden, device),
+            up: Linear::usual(bottleneck, hidden, device),
         }
     }
 

@@ -15,7 +15,7 @@ use tch::{Kind, Tensor};
 use super::gate::Gate;
 use super::module::{Insertion, LayerCall, ModuleRow, PeftModule, Scope};
 use crate::encoder::sites::KeyValue;
-use crate::nn::{Linear, NamedTensors, default_bound, normal, trainable, uniform};
+use crate::nn::{Linear, NamedTensors, normal, trainable};
 
 /// The module.
 pub const PREFIX: ModuleRow = ModuleRow {
@@ -78,16 +78,12 @@ impl Prefix {
         let device = insertion.device;
         let (positions, layers) = (insertion.size, insertion.layers.len() as i64);
         let hidden_size = insertion.model.hidden_size;
-        let dense = |from: i64, to: i64| Linear {
-            weight: uniform(&[to, from], default_bound(from), device),
-            bias: uniform(&[to], default_bound(from), device),
-        };
         let form = match i64::from(insertion.options.prefix.width) {
             0 => Form::Ejected(normal(&[positions, 2 * layers * hidden_size], 1.0, device)),
             width => Form::Reparametrised {
                 embedding: normal(&[positions, hidden_size], 1.0, device),
-                hidden: dense(hidden_size, width),
-                output: dense(width, 2 * layers * hidden_size),
+                hidden: Linear::usual(hidden_size, width, device),
+                output: Linear::usual(width, 2 * layers * hidden_size, device),
             },
         };
         Self {

@@ -62,14 +62,6 @@ pub struct Validated {
 }
 
 impl Validation {
-    /// The metrics of a model on these examples.
-    pub fn measure(
-        &self,
-        evaluator: &Evaluator<'_>,
-    ) -> Result<BTreeMap<Metric, f64>, ValidationError> {
-        Ok(self.validate(evaluator)?.metrics)
-    }
-
     /// The metrics, and an answer for each example.
     pub fn answers(
         &self,

@@ -9,7 +9,7 @@ use autopeft_crds::trial::{FailureReason, TrialOutcome};
 use autopeft_trainer::model::Model;
 use serde_json::{Value, json};
 
-use crate::common::program::{measured, run, text, trial};
+use crate::common::program::{evaluated, measured, run, text, trial};
 use crate::common::*;
 
 /// H of the small models.
@@ -53,19 +53,8 @@ fn every_baseline_is_trained_by_its_name_and_comes_back_with_its_score() {
     let folder = small_trial();
     for baseline in BaselineName::ALL {
         let (result, said) = train(folder.path(), baseline, &[]);
-        let place = folder.path().display().to_string();
-        let adapter = folder.path().join("adapter").display().to_string();
-        let output = run(&[
-            "evaluate",
-            "--adapter",
-            &adapter,
-            "--model",
-            &place,
-            "--data",
-            &place,
-        ]);
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        let evaluated: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let place = folder.path();
+        let evaluated = evaluated(&place.join("adapter"), place, place, &[]);
         assert_eq!(evaluated["score"], result["score"], "{baseline:?}: {said}");
     }
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::trial::TrialMeasurements;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::common::program::{program, run, text};
+use crate::common::program::{evaluated, program, run, text};
 use crate::common::{configuration, small_request, small_trial};
 
 /// All modules at once.
@@ -162,17 +162,7 @@ fn an_adapter_read_back_gives_the_same_score() {
         assert!(output.status.success(), "{}", text(&output.stderr));
         let measured: TrialMeasurements =
             serde_json::from_slice(&output.stdout).expect("measurements");
-        let output = run(&[
-            "evaluate",
-            "--adapter",
-            &out,
-            "--model",
-            &place,
-            "--data",
-            &place,
-        ]);
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        let evaluated: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let evaluated = evaluated(Path::new(&*out), folder.path(), folder.path(), &[]);
         assert_eq!(evaluated["score"].as_f64(), Some(measured.score));
         assert_eq!(evaluated["validationExamples"], 60);
     }

@@ -8,9 +8,11 @@ use autopeft_crds::PeftConfiguration;
 use autopeft_crds::inspection::{InspectionOutcome, parse_inspection};
 use autopeft_crds::spec::Metric;
 use autopeft_crds::trial::{FailureClass, FailureReason, Inspection, TrialOutcome, TrialResult};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::common::program::{inspect, lasting, measured, program, run, text, trial, trial_by};
+use crate::common::program::{
+    evaluated, inspect, lasting, measured, program, run, text, trial, trial_by,
+};
 use crate::common::{configuration, small_request, small_trial};
 
 /// All modules at once.
@@ -311,19 +313,7 @@ fn a_trial_keeps_its_adapter_where_it_is_told_to_and_a_retry_replaces_it() {
     for _attempt in 0..2 {
         let (code, result, said) = trial(folder.path(), &request);
         assert_eq!(code, 0, "{said}");
-        let place = folder.path().to_string_lossy();
-        let adapter = kept.to_string_lossy();
-        let output = run(&[
-            "evaluate",
-            "--adapter",
-            &adapter,
-            "--model",
-            &place,
-            "--data",
-            &place,
-        ]);
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        let evaluated: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let evaluated = evaluated(&kept, folder.path(), folder.path(), &[]);
         assert_eq!(evaluated["score"].as_f64(), Some(measured(&result).score));
     }
     let beside = std::fs::read_dir(kept.parent().expect("a folder")).expect("a folder");

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
-use crate::common::program::{lasting, measured, program, run, text, trial_by};
+use crate::common::program::{evaluated, lasting, measured, program, text, trial_by};
 use crate::common::{configuration, gpu, movie_reviews, real_model, small_request};
 use autopeft_crds::PeftConfiguration;
 use autopeft_crds::trial::{FailureReason, TrialMeasurements, TrialOutcome, TrialResult};
@@ -85,21 +85,8 @@ fn an_adapter_of_the_gpu_serves_on_the_cpu() {
     let (trained, _) = trained_on("cuda", &request);
     let score = |device: &str| {
         let model = real_model("all-MiniLM-L6-v2");
-        let (place, data) = (model.to_string_lossy(), movie_reviews(&model));
-        let (kept, data) = (kept.to_string_lossy(), data.to_string_lossy());
-        let output = run(&[
-            "evaluate",
-            "--adapter",
-            &kept,
-            "--model",
-            &place,
-            "--data",
-            &data,
-            "--device",
-            device,
-        ]);
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        let evaluated: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let data = movie_reviews(&model);
+        let evaluated = evaluated(&kept, &model, &data, &["--device", device]);
         evaluated["score"].as_f64().expect("a score")
     };
     assert_eq!(score("cuda"), trained.score);

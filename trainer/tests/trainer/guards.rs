@@ -99,8 +99,8 @@ fn diverging(folder: &Path, warmup_percent: u32, stops: bool) -> (TrialRequest, 
 /// The model's metrics as it is now.
 fn now(prepared: &Prepared) -> Vec<(Metric, f64)> {
     let validation = &prepared.data.validation;
-    let metrics = validation.measure(&prepared.model.evaluator());
-    metrics.expect("finite").into_iter().collect()
+    let validated = validation.validate(&prepared.model.evaluator());
+    validated.expect("finite").metrics.into_iter().collect()
 }
 
 /// What the operator reads of these measurements.

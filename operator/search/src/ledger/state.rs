@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use autopeft_crds::Decimal;
 use autopeft_crds::spec::BaselineName;
 use autopeft_crds::status::{
     self, Attempt, LedgerEntry, SurrogateStatus, TrialOrigin, TrialPurpose, TrialTerms,
 };
+use autopeft_crds::{Decimal, PeftConfiguration};
 use k8s_openapi::jiff::Timestamp;
 
 use super::error::RestoreError;
-use super::event::Conclusion;
+use super::event::{Conclusion, Planned};
 
 /// The attempt that found that the model or the data cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,6 +147,30 @@ impl Ledger {
     /// The number that the next trial gets.
     pub fn next_trial(&self) -> u32 {
         u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The plan of a trial that no surrogate suggests: of this configuration, as the next one.
+    pub fn next_plan(
+        &self,
+        origin: TrialOrigin,
+        configuration: PeftConfiguration,
+        parameters: u64,
+    ) -> Planned {
+        Planned {
+            trial: self.next_trial(),
+            configuration,
+            parameters,
+            origin,
+            baseline: None,
+            of_trial: None,
+            terms: None,
+            basis: self.events(),
+            inputs_hash: String::new(),
+            acquisition: None,
+            predicted_mean: None,
+            predicted_deviation: None,
+            surrogate: None,
+        }
     }
 
     /// When the current attempt of an open trial was started; `None` before that.

@@ -170,25 +170,10 @@ pub(super) fn next_baseline(situation: &Situation<'_>) -> Option<BaselineName> {
 }
 
 fn plan_baseline(situation: &Situation<'_>, name: BaselineName) -> Option<Planned> {
-    let model = situation.inspection;
-    let (configuration, parameters) = name.configuration(
-        model.layers as usize,
-        model.shape(),
-        model.backbone_parameters,
-    )?;
+    let (configuration, parameters) = situation.inspection.baseline(name)?;
+    let ledger = situation.ledger;
     Some(Planned {
-        trial: situation.ledger.next_trial(),
-        configuration,
-        parameters,
-        origin: TrialOrigin::Baseline,
         baseline: Some(name),
-        of_trial: None,
-        terms: None,
-        basis: situation.ledger.events(),
-        inputs_hash: String::new(),
-        acquisition: None,
-        predicted_mean: None,
-        predicted_deviation: None,
-        surrogate: None,
+        ..ledger.next_plan(TrialOrigin::Baseline, configuration, parameters)
     })
 }

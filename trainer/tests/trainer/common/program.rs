@@ -24,6 +24,16 @@ pub fn run(arguments: &[&str]) -> Output {
         .expect("the program starts")
 }
 
+/// What `evaluate` prints of an adapter, with more arguments.
+pub fn evaluated(adapter: &Path, model: &Path, data: &Path, more: &[&str]) -> Value {
+    let path = |path: &Path| path.to_string_lossy().into_owned();
+    let (adapter, model, data) = (path(adapter), path(model), path(data));
+    let files = ["--adapter", &adapter, "--model", &model, "--data", &data];
+    let output = run(&[&["evaluate"], &files[..], more].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
 /// What it said.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
