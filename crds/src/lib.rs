@@ -9,6 +9,7 @@ pub mod decimal;
 pub mod inspection;
 pub mod ledger_lines;
 pub mod limits;
+mod measurements;
 pub mod methods;
 pub mod metrics;
 pub mod modules;

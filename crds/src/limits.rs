@@ -90,6 +90,10 @@ pub const ENTRY_BYTES: u64 = 1_200;
 pub const PROMOTED_CONFIGURATIONS: Whole = Whole::new(1, FRONT);
 /// Seeds of a promoted configuration.
 pub const PROMOTION_SEEDS: Whole = Whole::new(1, 50);
+/// Characters of a test file's path: each training in full keeps it.
+pub const TEST_FILE: Whole = Whole::new(1, 256);
+/// The share of the training examples that choose the epoch, percent.
+pub const SELECTION_PERCENT: Whole = Whole::new(1, 50);
 /// Budgets of trainable parameters.
 pub const BUDGETS: u64 = 16;
 /// Trials at the same time.

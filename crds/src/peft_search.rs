@@ -73,9 +73,9 @@ pub struct PeftSearchSpec {
     #[serde(default = "defaults::max_retries")]
     #[schemars(range(min = limits::RETRIES.least, max = limits::RETRIES.most))]
     pub max_retries: u32,
-    /// Numbers of trials to try again, each once and as a trial of its own: trials of the search that are
-    /// infeasible because they ran out of memory or exceeded `trialDeadlineSeconds`, after that limit was raised.
-    /// They do not count against `maxTrials`; other numbers have no effect.
+    /// Numbers of trials to try again, each once and as a trial of its own: trials of the search and trainings in
+    /// full that are infeasible because they ran out of memory or exceeded `trialDeadlineSeconds`, after that limit
+    /// was raised. They do not count against `maxTrials`; other numbers have no effect.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::RETRIED_TRIALS.most), inner(range(min = 0, max = LEDGER - 1)), extend("x-kubernetes-list-type" = "set"))]
     pub retry_trials: Vec<u32>,

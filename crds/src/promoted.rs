@@ -22,12 +22,15 @@ pub struct PromotedResult {
     /// Which baseline, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<BaselineName>,
-    /// The configuration.
+    /// The configuration; of a method that chooses its layers, that of the seed with the best score.
     pub configuration: PeftConfiguration,
-    /// Trainable parameters, head left out.
+    /// Trainable parameters, head left out; of a method that chooses its layers, the most of any seed.
     pub parameters: u64,
     /// The same in percent of the backbone's.
     pub parameters_percent: Decimal,
+    /// The fewest of any seed, where they differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fewest_parameters: Option<u64>,
     /// The score in the search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search_score: Option<Decimal>,
@@ -58,6 +61,9 @@ pub struct SeedScore {
     pub trial: u32,
     /// The score.
     pub score: Decimal,
+    /// The score that chose the epoch, where other examples did (`spec.promotion.evaluation`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection_score: Option<Decimal>,
 }
 
 /// Kendall's rank correlation between the scores of the search and the mean scores of training in full.

@@ -47,6 +47,26 @@ pub struct PromotionSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = limits::DEADLINE_SECONDS.least, max = limits::DEADLINE_SECONDS.most))]
     pub trial_deadline_seconds: Option<u64>,
+    /// Where scores come from; by default from the validation examples, which also choose the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<EvaluationSpec>,
+}
+
+/// Examples that give the score and take no part in training, not even in the choice of the epoch: `testFile` or
+/// `selectionPercent`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct EvaluationSpec {
+    /// A file with labels in the form of the task's validation file, relative to the task's source: all of its examples
+    /// give the score. The validation examples choose the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = limits::TEST_FILE.least, max = limits::TEST_FILE.most))]
+    pub test_file: Option<String>,
+    /// So much of the training examples, in percent, is kept to choose the epoch, drawn anew for each seed; the rest is
+    /// trained on. The validation examples give the score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = limits::SELECTION_PERCENT.least, max = limits::SELECTION_PERCENT.most))]
+    pub selection_percent: Option<u32>,
 }
 
 /// Which configurations of the search are promoted.
@@ -74,6 +94,7 @@ impl Default for PromotionSpec {
             patience: None,
             learning_rate: None,
             trial_deadline_seconds: None,
+            evaluation: None,
         }
     }
 }

@@ -285,6 +285,9 @@ pub struct LedgerEntry {
     /// The score.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<Decimal>,
+    /// The score that chose the epoch, where other examples than those of `score` did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection_score: Option<Decimal>,
     /// The other validation metrics that fit the task, by name, at the epoch of the score.
     #[serde(default, skip_serializing_if = "MetricValues::is_empty")]
     pub metrics: MetricValues,
@@ -348,9 +351,13 @@ impl LedgerEntry {
 
     /// Whether a limit of the spec that may be raised has ended this trial of the search.
     pub fn may_be_retried(&self) -> bool {
+        self.purpose() == TrialPurpose::Search && self.was_ended_by_a_limit()
+    }
+
+    /// Whether a limit of the spec that may be raised has ended the trial.
+    pub fn was_ended_by_a_limit(&self) -> bool {
         use FailureReason::{DeadlineExceeded, OutOfMemory};
-        self.purpose() == TrialPurpose::Search
-            && self.state == TrialState::Infeasible
+        self.state == TrialState::Infeasible
             && matches!(self.reason, Some(OutOfMemory | DeadlineExceeded))
     }
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decimal::Decimal;
-use crate::spec::{FidelitySpec, TaskSpec};
+use crate::spec::{EvaluationSpec, FidelitySpec, TaskSpec};
 
 /// A trial's deviations from the spec. Fields that are left out are the spec's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +22,9 @@ pub struct TrialTerms {
     /// Epochs without a better score before training stops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<u32>,
+    /// Where the score comes from, if not from the validation examples that choose the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<EvaluationSpec>,
     /// The task, with its data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]

@@ -4,20 +4,19 @@
 //! The result is at most 4 KiB (Kubernetes' limit for a termination message). It comes from a
 //! program that may have been killed, starved or replaced, so `parse_result` checks every field.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::configuration::{LayerMask, PeftConfiguration};
+use crate::configuration::PeftConfiguration;
 use crate::decimal::Decimal;
 use crate::limits;
+pub use crate::measurements::{EpochMeasurements, TrialMeasurements};
 use crate::methods::BaselineName;
 pub use crate::methods::Method;
 use crate::options::ModuleOptions;
 use crate::other_fields::OtherFields;
 use crate::shape::Shape;
-use crate::spec::{EarlyStop, FidelitySpec, Metric, TaskSpec, TrainingSpec};
+use crate::spec::{EarlyStop, EvaluationSpec, FidelitySpec, Metric, TaskSpec, TrainingSpec};
 
 /// The largest result document, bytes.
 pub const RESULT_MAX_BYTES: usize = 4096;
@@ -62,6 +61,9 @@ pub struct TrialRequest {
     /// How modules are built.
     #[serde(default, skip_serializing_if = "ModuleOptions::is_default")]
     pub options: ModuleOptions,
+    /// Where the score comes from, if not from the validation examples that choose the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<EvaluationSpec>,
     /// The directory for the trained adapter; if left out, it is not stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifacts: Option<String>,
@@ -256,62 +258,6 @@ pub enum TrialOutcome {
     },
 }
 
-/// What a trial that succeeded measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct TrialMeasurements {
-    /// The score: the task's metric, best over epochs, in its natural unit.
-    pub score: f64,
-    /// Which metric the score is.
-    pub metric: Metric,
-    /// The epoch of the best score, from 1; 0 for the model before training, where no epoch was finite.
-    pub best_epoch: u32,
-    /// Which condition of `earlyStopping` has stopped the training, where one has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stopped_early: Option<EarlyStop>,
-    /// One entry per trained epoch, in order. Where they would not fit into the document, the oldest are left
-    /// out, never the best.
-    pub epochs: Vec<EpochMeasurements>,
-    /// The layers that the method has chosen, where it chooses: the others have no modules.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selected_layers: Option<LayerMask>,
-    /// Parameters that were trained, head and reparametrisation included.
-    pub trained_parameters: u64,
-    /// Parameters that an adapter adds at inference, biases included, head left out.
-    pub deployed_parameters: u64,
-    /// Seconds of training and validation, loading left out.
-    pub train_seconds: f64,
-    /// Seconds from the start of the process, or from the end of the trial before in the same run.
-    pub total_seconds: f64,
-    /// The process's peak memory, bytes, without GPU memory.
-    pub peak_memory_bytes: u64,
-    /// `cpu` or `cuda:0`.
-    pub device: String,
-    /// `float32` or `bfloat16`.
-    pub precision: String,
-    /// Optimiser steps taken.
-    pub steps: u64,
-    /// Validation examples that the score was measured on.
-    pub validation_examples: u64,
-    /// The seeds of the streams, by name (`init`, `order`, `dropout`, `sample`).
-    pub seeds: BTreeMap<String, u64>,
-    /// Versions of the software, by name (`peft-trainer`, `libtorch`).
-    pub versions: BTreeMap<String, String>,
-}
-
-/// One epoch of a trial.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct EpochMeasurements {
-    /// The epoch, from 1; 0 before training.
-    pub epoch: u32,
-    /// The mean training loss; none before training.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loss: Option<f64>,
-    /// Every metric that fits the task.
-    pub metrics: BTreeMap<Metric, f64>,
-}
-
 /// Why a result document is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ResultError {
@@ -465,6 +411,9 @@ fn check_measurements(measured: &TrialMeasurements, metric: Metric) -> Result<()
         });
     }
     check_score("score", measured.score, metric)?;
+    if let Some(selection) = measured.selection_score {
+        check_score("selectionScore", selection, metric)?;
+    }
     let impossible = |field, found: String| Err(ResultError::Impossible { field, found });
     for (field, seconds) in [
         ("trainSeconds", measured.train_seconds),

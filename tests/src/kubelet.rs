@@ -109,6 +109,8 @@ pub fn success(request: &TrialRequest) -> TrialResult {
         outcome: TrialOutcome::Succeeded(Box::new(TrialMeasurements {
             score,
             metric: Metric::Accuracy,
+            selection_score: None,
+            metrics: Default::default(),
             best_epoch: 1,
             selected_layers: None,
             stopped_early: None,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use autopeft_crds::PeftSearch;
-use autopeft_crds::status::{PeftSearchStatus, TrialState};
+use autopeft_crds::status::{PeftSearchStatus, TrialPurpose, TrialState};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::events::v1::Event;
@@ -252,7 +252,7 @@ fn assert_front(status: &PeftSearchStatus, name: &str) {
     let scored: Vec<(u32, u64, f64)> = status
         .ledger
         .iter()
-        .filter(|entry| entry.baseline.is_none())
+        .filter(|entry| entry.purpose() == TrialPurpose::Search)
         .filter_map(|entry| Some((entry.trial, entry.parameters, entry.score?.get())))
         .collect();
     let is_better = |one: &(u32, u64, f64), other: &(u32, u64, f64)| {

@@ -24,22 +24,30 @@ const TRIED_TEXTS: usize = 64;
 /// The facts about a request's model and data, and notes about them for the user, one sentence each. The request's
 /// configuration is not used.
 pub fn inspect(request: &TrialRequest) -> Result<(Inspection, Vec<String>), TrialError> {
-    let places = Places::find(&request.model, &request.data, &request.task)?;
+    let evaluation = request.evaluation.as_ref();
+    trial::check_evaluation(evaluation)?;
+    let places = Places::find(&request.model, &request.data, &request.task, evaluation)?;
     let config = ModelConfig::read(&places.model).map_err(ModelError::from)?;
     let task = task::load(&request.task, &places.data)?;
     let limits = Limits::of(&config);
     let pairs = task.train.texts.iter().any(|(_, second)| second.is_some());
     let max_length = request.training.max_length as usize;
     let encoder = TextEncoder::open(&places.model, limits, max_length, pairs)?;
-    for examples in [&task.train, &task.validation] {
+    // The same for every configuration.
+    let seed = Seeds::new(request.training.seed, &request.configuration).sample;
+    // Only trainings in full have an evaluation, on the whole of the data.
+    let split = evaluation.map(|evaluation| {
+        let task = task.clone();
+        trial::split(task, Some(evaluation), &request.task, &places.data, seed)
+    });
+    let report = split.transpose()?.and_then(|split| split.report);
+    for examples in [&task.train, &task.validation].into_iter().chain(&report) {
         let texts = examples.texts(encoder.separator());
         encoder.encode(&texts[..texts.len().min(TRIED_TEXTS)])?;
     }
     // Reads every tensor: a truncated file is found here.
     Backbone::load(&places.model, request.method, Device::Cpu, Number::Float)?;
     let (train_examples, validation_examples) = (task.train.len(), task.validation.len());
-    // The same for every configuration.
-    let seed = Seeds::new(request.training.seed, &request.configuration).sample;
     let sampled = sampled(task, &request.fidelity, seed)?;
     if let Some(spec) = request.task.class_weights() {
         class_weights(spec, &sampled.kind, &sampled.train.targets)?;

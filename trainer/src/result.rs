@@ -49,6 +49,9 @@ pub fn rounded(mut measured: TrialMeasurements) -> TrialMeasurements {
             *value = digits(*value, 6);
         }
     }
+    for value in measured.metrics.values_mut() {
+        *value = digits(*value, 6);
+    }
     measured.train_seconds = digits(measured.train_seconds, 3);
     measured.total_seconds = digits(measured.total_seconds, 3);
     measured

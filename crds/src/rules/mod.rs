@@ -141,7 +141,6 @@ pub fn of_the_object() -> Vec<(String, String)> {
 }
 
 const TOLERATIONS: &[&str] = &["spec.trainer.tolerations[]"];
-
 const SOURCES: &[&str] = &["spec.model.source", "spec.task.source"];
 
 /// Paths that must stay inside their source.
@@ -152,6 +151,7 @@ const INNER_PATHS: &[&str] = &[
     "spec.task.source.image.path",
     "spec.task.custom.trainFile",
     "spec.task.custom.validationFile",
+    "spec.promotion.evaluation.testFile",
     "spec.trainer.artifactsClaim.path",
 ];
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::problem::{Problem, Seen, decimals_in_range, is_given, problem, text};
 use super::{Rule, rule};
-use crate::limits;
+use crate::{limits, tasks};
 
 /// The rows.
 pub(super) fn rules() -> Vec<Rule> {
@@ -14,6 +14,7 @@ pub(super) fn rules() -> Vec<Rule> {
         limits::OBJECT_BYTES / 1000,
     );
     let percent = limits::PARAMETERS_PERCENT;
+    let endings: Vec<String> = test_endings().map(|ending| format!("'{ending}'")).collect();
     let count =
         |list: &str| format!("(has(self.promotion.{list}) ? self.promotion.{list}.size() : 0)");
     let found = format!(
@@ -55,7 +56,31 @@ pub(super) fn rules() -> Vec<Rule> {
             format!("write budgets {percent}, in percent of the backbone's parameters"),
             budgets_in_range,
         ),
+        rule(
+            &["spec.promotion.evaluation"],
+            "has(self.testFile) != has(self.selectionPercent)",
+            "give testFile or selectionPercent; leave evaluation out for scores of the validation examples",
+            one_evaluation,
+        ),
+        rule(
+            &["spec.promotion.evaluation.testFile"],
+            format!(
+                "[{}].exists(ending, self.lowerAscii().endsWith(ending))",
+                endings.join(", ")
+            ),
+            format!(
+                "name a file that ends in {}, or .txt as MRPC's own do",
+                tasks::file_endings()
+            ),
+            is_a_file_of_examples,
+        ),
     ]
+}
+
+/// How a test file ends. MRPC's authors named theirs so that the last one is among them.
+fn test_endings() -> impl Iterator<Item = String> {
+    let of_tasks = tasks::FILE_ENDINGS.iter().chain(&["txt"]);
+    of_tasks.map(|ending| format!(".{ending}"))
 }
 
 fn length(list: &Value) -> u64 {
@@ -100,4 +125,21 @@ fn something_is_named(seen: &Seen<'_>) -> Vec<Problem> {
 
 fn budgets_in_range(seen: &Seen<'_>) -> Vec<Problem> {
     decimals_in_range(seen, limits::PARAMETERS_PERCENT)
+}
+
+fn one_evaluation(seen: &Seen<'_>) -> Vec<Problem> {
+    let has_file = is_given(&seen.value["testFile"]);
+    let has_share = is_given(&seen.value["selectionPercent"]);
+    problem(has_file == has_share, "", || match has_file {
+        true => "testFile and selectionPercent are given together".into(),
+        false => "it says nothing".into(),
+    })
+}
+
+fn is_a_file_of_examples(seen: &Seen<'_>) -> Vec<Problem> {
+    let file = text(seen.value).to_ascii_lowercase();
+    let is_known = test_endings().any(|ending| file.ends_with(&ending));
+    problem(!is_known && !file.is_empty(), "", || {
+        format!("{:?} has an unknown extension", text(seen.value))
+    })
 }

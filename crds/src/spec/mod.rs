@@ -8,7 +8,7 @@ mod trainer;
 mod training;
 
 pub use crate::methods::{BaselineName, BaselineRecipe};
-pub use crate::promotion::{PromotionCandidates, PromotionSpec};
+pub use crate::promotion::{EvaluationSpec, PromotionCandidates, PromotionSpec};
 pub use crate::tasks::{Metric, TaskKind, TaskName};
 pub use search::{
     AcquisitionSpec, AlgorithmSpec, ConvergenceSpec, InitialDesign, LocalSearchSpec, NutsSpec,

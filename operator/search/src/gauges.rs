@@ -1,9 +1,10 @@
 //! The metrics of a search: one gauge per row. No I/O.
 
 use autopeft_crds::PeftSearch;
-use autopeft_crds::status::PeftSearchStatus;
+use autopeft_crds::status::{LedgerEntry, PeftSearchStatus, TrialCounts, TrialState};
 
 use crate::object;
+use crate::promotion;
 
 /// A gauge of a search.
 #[derive(Clone, Copy, Debug)]
@@ -16,8 +17,40 @@ pub struct Gauge {
     pub value: fn(&PeftSearch, &PeftSearchStatus) -> Option<f64>,
 }
 
+/// A gauge of a search by the states of trials.
+#[derive(Clone, Copy, Debug)]
+pub struct StateGauge {
+    /// Its name among the metrics.
+    pub name: &'static str,
+    /// What it is, in one sentence.
+    pub help: &'static str,
+    /// The trials in one of `STATES`, where there may be any.
+    pub value: fn(&PeftSearch, &PeftSearchStatus, &str) -> Option<f64>,
+}
+
+/// The states of a trial as metrics name them.
+pub const STATES: [&str; 4] = ["running", "succeeded", "infeasible", "failed"];
+
+/// The gauges with a value a search and state.
+pub const STATE_GAUGES: [StateGauge; 2] = [
+    StateGauge {
+        name: "autopeft_search_trials",
+        help: "Trials of the search by state.",
+        value: |_, status, state| Some(f64::from(in_state(&status.trials, state))),
+    },
+    StateGauge {
+        name: "autopeft_search_promotions",
+        help: "Trainings in full that the spec asks for, by state.",
+        value: |search, status, state| {
+            search.spec.promotion.as_ref()?;
+            let promotions = promotion::current(&search.spec, &status.ledger).into_iter();
+            Some(promotions.filter(|entry| state_of(entry) == state).count() as f64)
+        },
+    },
+];
+
 /// The gauges with one value a search.
-pub const GAUGES: [Gauge; 11] = [
+pub const GAUGES: [Gauge; 14] = [
     Gauge {
         name: "autopeft_search_trials_wanted",
         help: "spec.maxTrials.",
@@ -79,17 +112,39 @@ pub const GAUGES: [Gauge; 11] = [
             flag(status.completion_time.is_some() && is(status, "Succeeded", "False"))
         },
     },
+    Gauge {
+        name: "autopeft_search_rank_correlation",
+        help: "Kendall's tau of the search's scores and those of training in full.",
+        value: |_, status| Some(status.rank_correlation.as_ref()?.kendall_tau.get()),
+    },
+    Gauge {
+        name: "autopeft_search_recommended_score",
+        help: "Mean score of the configuration that is recommended within the largest budget.",
+        value: |_, status| Some(status.recommended.last()?.mean.get()),
+    },
+    Gauge {
+        name: "autopeft_search_recommended_parameters_percent",
+        help: "Its trainable parameters in percent of the backbone's.",
+        value: |_, status| Some(status.recommended.last()?.parameters_percent.get()),
+    },
 ];
 
-/// The trials of a search by state.
-pub fn trials(status: &PeftSearchStatus) -> [(&'static str, u32); 4] {
-    let trials = &status.trials;
-    [
-        ("running", trials.running),
-        ("succeeded", trials.succeeded),
-        ("infeasible", trials.infeasible),
-        ("failed", trials.failed),
-    ]
+fn in_state(trials: &TrialCounts, state: &str) -> u32 {
+    match state {
+        "running" => trials.running,
+        "succeeded" => trials.succeeded,
+        "infeasible" => trials.infeasible,
+        _ => trials.failed,
+    }
+}
+
+fn state_of(entry: &LedgerEntry) -> &'static str {
+    match entry.state {
+        TrialState::Planned => "running",
+        TrialState::Succeeded => "succeeded",
+        TrialState::Infeasible => "infeasible",
+        TrialState::Failed => "failed",
+    }
 }
 
 fn flag(truth: bool) -> Option<f64> {

@@ -13,6 +13,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::deadlines;
 use crate::object;
+use crate::request;
 use crate::status::NOT_WAITING;
 use crate::trouble::Trouble;
 
@@ -115,8 +116,7 @@ pub fn decide(situation: &Situation<'_>) -> Decision {
 }
 
 /// What a user may do about bad input, to append to a message.
-const EDITABLE: &str =
-    "; spec.model, spec.task and spec.searchSpace can be edited until a trial is planned";
+const EDITABLE: &str = "; spec.model, spec.task and spec.searchSpace can be edited until a trial is planned, spec.promotion at any time";
 
 fn late(search: &PeftSearch, troubles: &[Trouble]) -> String {
     let seconds = search.spec.active_deadline_seconds.unwrap_or(0);
@@ -139,8 +139,15 @@ fn ended_before(search: &PeftSearch, reason: &str) -> Option<String> {
 
 /// What an inspection depends on, as a hash: version 1, SHA-256 over JSON.
 fn spec_hash(spec: &PeftSearchSpec) -> String {
-    let looked_at = serde_json::json!([1, spec.model, spec.task, spec.fidelity, spec.training]);
-    hex_prefix(looked_at.to_string().as_bytes())
+    let mut looked_at = vec![
+        serde_json::json!(1),
+        serde_json::json!(spec.model),
+        serde_json::json!(spec.task),
+        serde_json::json!(spec.fidelity),
+        serde_json::json!(spec.training),
+    ];
+    looked_at.extend(request::evaluation(spec).map(|evaluation| serde_json::json!(evaluation)));
+    hex_prefix(serde_json::json!(looked_at).to_string().as_bytes())
 }
 
 /// The inspection that a search uses. One of an earlier spec is ignored; once a trial is planned, the
@@ -357,7 +364,8 @@ mod tests {
         let refused = ended(Ok(InspectionOutcome::Refused {
             message: message.clone(),
         }));
-        let advice = "no label; spec.model, spec.task and spec.searchSpace can be edited until a trial is planned";
+        let advice = "no label; spec.model, spec.task and spec.searchSpace can be edited until a trial is planned, \
+                      spec.promotion at any time";
         assert_eq!(refused.early, Early::BadInput(advice.into()));
         let retry = Step::Retry(Trouble::new("InspectionFailed", &message));
         for outcome in [
@@ -372,6 +380,18 @@ mod tests {
                 (Early::Inspecting, retry.clone())
             );
         }
+    }
+
+    #[test]
+    fn an_evaluation_is_inspected_and_without_one_a_hash_is_as_before() {
+        let hash = |spec: &Value| spec_hash(&search(spec).spec);
+        let plain = hash(&json!({}));
+        assert_eq!(plain, hash(&json!({"promotion": {}})));
+        let file = |name: &str| json!({"promotion": {"evaluation": {"testFile": name}}});
+        assert_ne!(hash(&file("a.tsv")), plain);
+        assert_ne!(hash(&file("a.tsv")), hash(&file("b.tsv")));
+        // As statuses of 0.1.1 have it.
+        assert_eq!(plain, "882a83ee1052a5cb");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A reason is one of the list in docs/failures.md.
 
-use autopeft_crds::status::PeftSearchStatus;
+use autopeft_crds::status::{PeftSearchStatus, TrialPurpose};
 use autopeft_crds::trial::Inspection;
 use autopeft_crds::{PeftSearch, PeftSearchSpec};
 
@@ -106,6 +106,7 @@ pub fn of_change(
         notices.push(Notice::normal("SearchStarted", begun(&search.spec)));
     }
     notices.extend(better_front(before, after));
+    notices.extend(in_full(before, after));
     notices.extend(end(before, after));
     if let Some(condition) = object::newly_degraded(before, after) {
         notices.push(Notice::warning(
@@ -152,6 +153,37 @@ fn better_front(before: Option<&PeftSearchStatus>, after: &PeftSearchStatus) -> 
             after.front_size, after.trials.progress
         ),
     ))
+}
+
+/// The notices of the first training in full, and of another recommendation than before.
+fn in_full(before: Option<&PeftSearchStatus>, after: &PeftSearchStatus) -> Vec<Notice> {
+    let begun = |status: &PeftSearchStatus| {
+        let mut entries = status.ledger.iter();
+        entries.any(|entry| entry.purpose() == TrialPurpose::Promotion)
+    };
+    let mut notices = Vec::new();
+    if begun(after) && !before.is_some_and(begun) {
+        let told = "the trainings in full have begun (spec.promotion)";
+        notices.push(Notice::normal("PromotionStarted", told));
+    }
+    let known = before.map_or(&[][..], |before| &before.recommended);
+    if let Some(taken) = after.recommended.last()
+        && after.recommended != known
+    {
+        let what = match (taken.trial, taken.baseline) {
+            (_, Some(baseline)) => format!("the baseline {}", baseline.facts().title),
+            (trial, None) => format!("trial {}", trial.unwrap_or_default()),
+        };
+        notices.push(Notice::normal(
+            "RecommendationChanged",
+            format!(
+                "{what} is recommended within {} %: a mean of {:.4} over its seeds",
+                taken.budget,
+                taken.mean.get()
+            ),
+        ));
+    }
+    notices
 }
 
 /// The notice of the search's end, or of another end than before.
@@ -209,6 +241,31 @@ mod tests {
         }));
         let notices = of_change(&search.expect("a search"), before, after);
         notices.into_iter().map(|notice| notice.reason).collect()
+    }
+
+    #[test]
+    fn trainings_in_full_are_noticed_when_they_begin_and_when_they_change_the_recommendation() {
+        let known = status(&[1], "Unknown");
+        let mut begun = serde_json::to_value(&known).expect("JSON");
+        begun["ledger"] = json!([
+            {"trial": 1, "origin": "Promotion", "ofTrial": 0, "state": "Planned", "attempt": 1, "parameters": 1,
+             "configuration": {"layers": "11", "serialAdapter": 0, "parallelAdapter": 8, "prefix": 0}},
+        ]);
+        let mut taken = begun.clone();
+        taken["recommended"] = json!([
+            {"budget": "1", "trial": 0, "parameters": 1, "parametersPercent": "0.5", "mean": "0.7", "bestMean": "0.7",
+             "bestTrial": 1},
+        ]);
+        let read = |value| -> PeftSearchStatus { serde_json::from_value(value).expect("a status") };
+        let (begun, taken) = (read(begun), read(taken));
+        let told = |before, after| {
+            let mut told = reasons(Some(before), after);
+            told.retain(|reason| reason != "SearchStarted");
+            told
+        };
+        assert_eq!(told(&known, &begun), ["PromotionStarted"]);
+        assert_eq!(told(&begun, &taken), ["RecommendationChanged"]);
+        assert_eq!(told(&taken, &taken), Vec::<String>::new());
     }
 
     #[test]

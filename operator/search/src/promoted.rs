@@ -40,9 +40,25 @@ pub fn answer(subject: &Subject, ledger: &Ledger) -> Answer {
     }
 }
 
+/// The rank correlation in a sentence, without its full stop.
+pub fn told(found: &RankCorrelation) -> String {
+    let interval = found.lower.zip(found.upper).map_or_else(
+        || "too few for a confidence interval".to_owned(),
+        |(lower, upper)| {
+            let (lower, upper) = (lower.get(), upper.get());
+            format!("95 % confidence interval {lower:.2} to {upper:.2}")
+        },
+    );
+    format!(
+        "Kendall's tau of the search's scores and those of training in full: {:.2} over {} configurations, {interval}",
+        found.kendall_tau.get(),
+        found.configurations
+    )
+}
+
 /// How many trainings in full have ended of those that are planned, in words.
 pub fn progress(spec: &PeftSearchSpec, ledger: &Ledger) -> Option<String> {
-    let planned: Vec<&LedgerEntry> = promotion::current(spec, ledger).collect();
+    let planned = promotion::current(spec, ledger.entries());
     let ended = planned
         .iter()
         .filter(|entry| entry.state.is_final())
@@ -53,7 +69,7 @@ pub fn progress(spec: &PeftSearchSpec, ledger: &Ledger) -> Option<String> {
 
 fn results(subject: &Subject, promotion: &PromotionSpec, ledger: &Ledger) -> Vec<PromotedResult> {
     let mut groups: Vec<Vec<&LedgerEntry>> = Vec::new();
-    for entry in promotion::current(&subject.spec, ledger) {
+    for entry in promotion::current(&subject.spec, ledger.entries()) {
         let what = |entry: &LedgerEntry| (entry.of_trial, entry.baseline);
         let of_the_same = groups.iter_mut().find(|group| {
             group
@@ -81,6 +97,15 @@ fn result(
     group: &[&LedgerEntry],
 ) -> Option<PromotedResult> {
     let first = group.first()?;
+    // A method that chooses its layers may choose others with each seed.
+    let scored = group.iter().filter(|entry| entry.score.is_some());
+    let best = scored.clone().rev().max_by(|left, right| {
+        let of = |entry: &LedgerEntry| entry.score.map_or(f64::NAN, Decimal::get);
+        of(left).total_cmp(&of(right))
+    });
+    let parameters = scored.map(|entry| entry.parameters);
+    let most = parameters.clone().max().unwrap_or(first.parameters);
+    let fewest = parameters.min().unwrap_or(first.parameters);
     let seeds: Vec<SeedScore> = group
         .iter()
         .filter_map(|entry| {
@@ -88,6 +113,7 @@ fn result(
                 seed: entry.terms.as_ref()?.seed?,
                 trial: entry.trial,
                 score: entry.score?,
+                selection_score: entry.selection_score,
             })
         })
         .collect();
@@ -101,9 +127,10 @@ fn result(
     Some(PromotedResult {
         trial: first.of_trial,
         baseline: first.baseline,
-        configuration: first.configuration.clone(),
-        parameters: first.parameters,
-        parameters_percent: subject.percent(first.parameters as f64)?,
+        configuration: best.unwrap_or(first).trained_configuration(),
+        parameters: most,
+        parameters_percent: subject.percent(most as f64)?,
+        fewest_parameters: (fewest < most).then_some(fewest),
         search_score: first.of_trial.and_then(|trial| ledger.entry(trial)?.score),
         mean: rounded(mean),
         standard_deviation: rounded(deviation),

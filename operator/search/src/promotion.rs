@@ -2,7 +2,8 @@
 //! No I/O, no clock.
 //!
 //! A training in full is told from others by what it trains and by its terms. Which of them exist is read from the
-//! ledger, so that each is planned once; and where the spec changes, those on other terms are no longer counted.
+//! ledger, so that each is planned once; and where the spec changes, those on other terms are no longer counted. One
+//! that is planned again, because it was withdrawn or a limit ended it, stands for those before.
 
 use autopeft_crds::spec::{
     BaselineName, BaselineRecipe, FidelitySpec, PromotionCandidates, PromotionSpec,
@@ -10,6 +11,7 @@ use autopeft_crds::spec::{
 use autopeft_crds::status::{
     FrontMember, LedgerEntry, TrialOrigin, TrialPurpose, TrialState, TrialTerms,
 };
+use autopeft_crds::trial::FailureReason;
 use autopeft_crds::{Decimal, PeftConfiguration, PeftSearchSpec, limits};
 
 use crate::ledger::{Ledger, Planned};
@@ -91,29 +93,42 @@ pub fn wanted(subject: &Subject, ledger: &Ledger) -> Vec<Training> {
     of_trials.chain(of_baselines.flatten()).collect()
 }
 
-/// The first training without a trial.
-pub fn missing<'a>(wanted: &'a [Training], ledger: &Ledger) -> Option<&'a Training> {
-    let promotions = promotions(ledger);
-    wanted
-        .iter()
-        .find(|training| !promotions.iter().any(|entry| training.is(entry)))
+/// The first training without a trial, or whose last one is to be tried again.
+pub fn missing<'a>(
+    spec: &PeftSearchSpec,
+    wanted: &'a [Training],
+    ledger: &Ledger,
+) -> Option<&'a Training> {
+    let promotions = ledger.entries().iter();
+    let promotions = promotions.filter(|entry| entry.purpose() == TrialPurpose::Promotion);
+    let promotions: Vec<&LedgerEntry> = promotions.collect();
+    wanted.iter().find(|training| {
+        let mut from_the_last = promotions.iter().rev();
+        let last = from_the_last.find(|entry| training.is(entry));
+        last.is_none_or(|last| is_tried_again(spec, last))
+    })
 }
 
-fn promotions(ledger: &Ledger) -> Vec<&LedgerEntry> {
-    let entries = ledger.entries().iter();
-    entries
-        .filter(|entry| entry.purpose() == TrialPurpose::Promotion)
-        .collect()
+/// Whether a training in full that has ended is tried again: it was withdrawn, or a limit ended it and the spec names it.
+fn is_tried_again(spec: &PeftSearchSpec, entry: &LedgerEntry) -> bool {
+    let is_named = spec.retry_trials.contains(&entry.trial);
+    entry.reason == Some(FailureReason::Withdrawn) || (is_named && entry.was_ended_by_a_limit())
 }
 
-/// The trainings in full that the spec asks for, as far as they are planned, in the order of planning. One of a
-/// configuration that later trials have pushed off the front stays.
-pub fn current<'a>(
-    spec: &'a PeftSearchSpec,
-    ledger: &'a Ledger,
-) -> impl Iterator<Item = &'a LedgerEntry> {
-    let entries = ledger.entries().iter();
-    entries.filter(move |entry| is_current(spec, entry))
+/// The trainings in full that the spec asks for, as far as they are planned, each by its last trial, in the order of
+/// planning. One of a configuration that later trials have pushed off the front stays.
+pub fn current<'a>(spec: &PeftSearchSpec, ledger: &'a [LedgerEntry]) -> Vec<&'a LedgerEntry> {
+    let mut found: Vec<&LedgerEntry> = Vec::new();
+    let what = |entry: &LedgerEntry| (entry.of_trial, entry.baseline);
+    for entry in ledger.iter().rev().filter(|entry| is_current(spec, entry)) {
+        let is_the_same =
+            |later: &&LedgerEntry| what(later) == what(entry) && later.terms == entry.terms;
+        if !found.iter().any(is_the_same) {
+            found.push(entry);
+        }
+    }
+    found.reverse();
+    found
 }
 
 /// Trainings in full without a result that the spec no longer asks for.
@@ -165,6 +180,7 @@ fn terms(
         seed: Some(seed),
         learning_rate: promotion.learning_rate.filter(|_| !has_rate),
         patience: promotion.patience.filter(|_| !has_recipe),
+        evaluation: promotion.evaluation.clone(),
         task: None,
     }
 }

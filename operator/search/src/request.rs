@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use autopeft_crds::configuration::LayerMaskError;
 use autopeft_crds::run::{Expected, RunError, RunRequest};
-use autopeft_crds::spec::{BaselineName, TaskSpec};
+use autopeft_crds::spec::{BaselineName, EvaluationSpec, TaskSpec};
 use autopeft_crds::status::{Attempt, LedgerEntry, TrialPurpose, TrialTerms};
 use autopeft_crds::trial::{Method, TrialIdentity, TrialRequest};
 use autopeft_crds::{ModuleOptions, PeftConfiguration, PeftSearchSpec};
@@ -90,6 +90,7 @@ fn trial(
         seed,
         learning_rate,
         patience,
+        evaluation,
         task: own_task,
     } = entry.terms.as_deref().cloned().unwrap_or_default();
     let mut training = spec.training.clone();
@@ -116,6 +117,7 @@ fn trial(
         fidelity: fidelity.unwrap_or_else(|| spec.fidelity.clone()),
         training,
         options: options(spec, entry.baseline),
+        evaluation,
         artifacts: artifacts.map(|folder| folder_of(folder, entry.trial)),
     })
 }
@@ -128,6 +130,11 @@ pub fn folder_of(artifacts: &str, trial: u32) -> String {
 /// How a trial's modules are built: as its baseline says, or the search space.
 fn options(spec: &PeftSearchSpec, baseline: Option<BaselineName>) -> ModuleOptions {
     baseline.map_or_else(|| spec.search_space.options.clone(), BaselineName::options)
+}
+
+/// Where the scores of trainings in full come from, if not from the validation examples alone.
+pub fn evaluation(spec: &PeftSearchSpec) -> Option<&EvaluationSpec> {
+    spec.promotion.as_ref()?.evaluation.as_ref()
 }
 
 /// The request by which the trainer inspects model and data before the search begins. Its configuration is a
@@ -153,6 +160,7 @@ pub fn inspection(
         fidelity: spec.fidelity.clone(),
         training: spec.training.clone(),
         options: options(spec, None),
+        evaluation: evaluation(spec).cloned(),
         artifacts: None,
     })
 }

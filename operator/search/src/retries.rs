@@ -37,8 +37,10 @@ pub fn without_effect(spec: &PeftSearchSpec, ledger: &[LedgerEntry]) -> Option<S
         let found = ledger.iter().find(|entry| entry.trial == *number);
         let why = match found {
             None => "does not exist",
-            Some(entry) if entry.purpose() != TrialPurpose::Search => "is not one of the search",
-            Some(entry) if entry.may_be_retried() || entry.reason.is_none() => continue,
+            Some(entry) if !is_retriable(entry.purpose()) => {
+                "is neither of the search nor a training in full"
+            }
+            Some(entry) if entry.was_ended_by_a_limit() || entry.reason.is_none() => continue,
             Some(_) => "was ended by no limit",
         };
         parts.push(format!("trial {number} {why}"));
@@ -47,6 +49,11 @@ pub fn without_effect(spec: &PeftSearchSpec, ledger: &[LedgerEntry]) -> Option<S
     Some(format!(
         "spec.retryTrials tries trials again that ran out of memory or exceeded trialDeadlineSeconds, but {told}"
     ))
+}
+
+/// Whether trials of this purpose may be tried again: trainings in full are by `promotion::missing`.
+fn is_retriable(purpose: TrialPurpose) -> bool {
+    matches!(purpose, TrialPurpose::Search | TrialPurpose::Promotion)
 }
 
 /// Parts of a sentence, the first eight of them; none where there are none.

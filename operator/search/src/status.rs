@@ -203,27 +203,13 @@ fn proxy(ledger: &Ledger, answer: &Answer) -> Verdict {
         let message = "fewer than two configurations have a score by training in full, or all scores are equal";
         return Verdict::new("Unknown", "NotComparable", message, *at);
     };
-    let configurations = found.configurations;
-    let tau = found.kendall_tau.get();
-    let (Some(lower), Some(upper)) = (found.lower, found.upper) else {
-        let message = format!(
-            "Kendall's tau of the search's scores and those of training in full is {tau:.2}, of {configurations} \
-             configurations: too few for a confidence interval"
-        );
-        return Verdict::new("Unknown", "TooFew", message, *at);
+    let (status, reason) = match (found.lower, found.upper) {
+        (Some(lower), _) if lower.get() > 0.0 => ("True", "RanksAgree"),
+        (_, Some(upper)) if upper.get() <= 0.0 => ("False", "RanksDisagree"),
+        (Some(_), Some(_)) => ("Unknown", "NotSignificant"),
+        _ => ("Unknown", "TooFew"),
     };
-    let (status, reason) = match (lower.get() > 0.0, upper.get() <= 0.0) {
-        (true, _) => ("True", "RanksAgree"),
-        (_, true) => ("False", "RanksDisagree"),
-        _ => ("Unknown", "NotSignificant"),
-    };
-    let message = format!(
-        "Kendall's tau of the search's scores and those of training in full is {tau:.2}, 95 % confidence interval \
-         {:.2} to {:.2}, of {configurations} configurations",
-        lower.get(),
-        upper.get()
-    );
-    Verdict::new(status, reason, message, *at)
+    Verdict::new(status, reason, promoted::told(found), *at)
 }
 
 fn succeeded(subject: &Subject, ledger: &Ledger, counts: &TrialCounts) -> Verdict {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use autopeft_crds::PeftSearch;
 use autopeft_crds::status::PeftSearchStatus;
-use autopeft_search::gauges::{self, GAUGES};
+use autopeft_search::gauges::{GAUGES, STATE_GAUGES, STATES};
 use prometheus::{
     Encoder, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts,
     Registry, TextEncoder, core::Collector,
@@ -38,8 +38,8 @@ pub struct Metrics {
 /// The gauges of a search, by namespace and name.
 #[derive(Clone, Debug)]
 struct Searches {
-    /// By state too.
-    trials: GaugeVec,
+    /// In the order of `STATE_GAUGES`, by state too.
+    by_state: Vec<GaugeVec>,
     /// In the order of `GAUGES`.
     gauges: Vec<GaugeVec>,
 }
@@ -73,13 +73,11 @@ impl Metrics {
         };
         let number = |name: &str, help: &str| register(&registry, IntGauge::new(name, help));
         let gauges = GAUGES.map(|of| gauge(of.name, of.help, &["namespace", "name"]));
+        let states = ["namespace", "name", "state"];
+        let by_state = STATE_GAUGES.map(|of| gauge(of.name, of.help, &states));
         Ok(Self {
             searches: Searches {
-                trials: gauge(
-                    "autopeft_search_trials",
-                    "Trials of the search by state.",
-                    &["namespace", "name", "state"],
-                )?,
+                by_state: by_state.into_iter().collect::<Result<_, _>>()?,
                 gauges: gauges.into_iter().collect::<Result<_, _>>()?,
             },
             reconciles: counter(
@@ -128,18 +126,14 @@ impl Metrics {
     pub fn show(&self, search: &PeftSearch, status: &PeftSearchStatus) {
         let (namespace, name) = key(search);
         self.shown().insert((namespace.into(), name.into()));
-        for (state, count) in gauges::trials(status) {
-            let labels = [namespace, name, state];
-            let gauge = self.searches.trials.with_label_values(&labels);
-            gauge.set(f64::from(count));
+        for (of, gauge) in STATE_GAUGES.iter().zip(&self.searches.by_state) {
+            for state in STATES {
+                let value = (of.value)(search, status, state);
+                set(gauge, &[namespace, name, state], value);
+            }
         }
         for (of, gauge) in GAUGES.iter().zip(&self.searches.gauges) {
-            let labels = [namespace, name];
-            match (of.value)(search, status) {
-                Some(value) => gauge.with_label_values(&labels).set(value),
-                // An earlier search of this name may have set it.
-                None => drop(gauge.remove_label_values(&labels)),
-            }
+            set(gauge, &[namespace, name], (of.value)(search, status));
         }
     }
 
@@ -160,12 +154,11 @@ impl Metrics {
 
     fn forget(&self, namespace: &str, name: &str) {
         for gauge in &self.searches.gauges {
-            // An error means that there was no series.
-            let _ = gauge.remove_label_values(&[namespace, name]);
+            set(gauge, &[namespace, name], None);
         }
-        for (state, _) in gauges::trials(&PeftSearchStatus::default()) {
-            let labels = [namespace, name, state];
-            let _ = self.searches.trials.remove_label_values(&labels);
+        for gauge in &self.searches.by_state {
+            let states = STATES.iter();
+            states.for_each(|state| set(gauge, &[namespace, name, state], None));
         }
     }
 
@@ -174,6 +167,14 @@ impl Metrics {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+/// Sets a series, or removes the one that an earlier search of this name may have set.
+fn set(gauge: &GaugeVec, labels: &[&str], value: Option<f64>) {
+    match value {
+        Some(value) => gauge.with_label_values(labels).set(value),
+        None => drop(gauge.remove_label_values(labels)),
     }
 }
 

@@ -111,6 +111,7 @@ fn of_the_first_trial() -> Vec<Event> {
             attempt: 3,
             outcome: Recorded::Succeeded {
                 score: Decimal::new(0.7).expect("finite"),
+                selection_score: None,
                 metrics: MetricValues::beside(
                     Metric::Accuracy,
                     &[(Metric::Accuracy, 0.7), (Metric::MacroF1, 2.0 / 3.0)].into(),

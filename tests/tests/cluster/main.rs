@@ -12,6 +12,7 @@ mod limits;
 mod monitoring;
 mod operator;
 mod policy;
+mod promotion;
 mod refusals;
 mod release;
 mod shown;

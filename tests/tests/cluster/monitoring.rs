@@ -127,7 +127,9 @@ fn every_panel_has_data_and_every_alert_is_evaluated() {
         })
         .await;
         let searches = Searches::of(&client, "monitored");
-        searches.submit("one", &json!({"maxTrials": 10})).await;
+        let promotion = json!({"seeds": 1, "trials": [0, 1, 2, 3]});
+        let changes = json!({"maxTrials": 10, "parallelism": 4, "promotion": promotion});
+        searches.submit("one", &changes).await;
         searches.ended("one").await;
         eventually("Prometheus sees the end", async || {
             prometheus.numbers("autopeft_search_finished") == [1.0]

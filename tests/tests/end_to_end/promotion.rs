@@ -1,5 +1,5 @@
-//! Training in full with real weights: the recommended adapter is the one that was measured, and training it again gives
-//! the same score.
+//! Training in full with real weights, scored on a test file: the recommended adapter is the one that was measured, and
+//! training it again gives the same score.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,10 +14,14 @@ use super::finish;
 /// The first examples of the movie reviews, and a search of two configurations on some of them.
 fn prepare(folder: &Path, promotion: &str) -> std::path::PathBuf {
     std::fs::create_dir_all(folder.join("data")).expect("a folder");
-    for (name, count) in [("train.jsonl", 256), ("validation.jsonl", 200)] {
-        let text = std::fs::read_to_string(cache().join("data/movie-reviews").join(name));
+    for (name, from, lines) in [
+        ("train.jsonl", "train.jsonl", 0..256),
+        ("validation.jsonl", "validation.jsonl", 0..200),
+        ("test.jsonl", "train.jsonl", 256..406),
+    ] {
+        let text = std::fs::read_to_string(cache().join("data/movie-reviews").join(from));
         let text = text.expect("the reviews");
-        let lines: Vec<&str> = text.lines().take(count).collect();
+        let lines: Vec<&str> = text.lines().skip(lines.start).take(lines.len()).collect();
         std::fs::write(folder.join("data").join(name), lines.join("\n")).expect("written");
     }
     let path = folder.join("search.yaml");
@@ -76,8 +80,20 @@ fn what_is_recommended_is_evaluated_exported_and_trained_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let workdir = folder.path().join("work");
     finish(run_search(&prepare(folder.path(), ""), &workdir));
-    let promotion = "  promotion: { seeds: 2, epochs: 2, trials: [0, 1] }";
-    finish(run_search(&prepare(folder.path(), promotion), &workdir));
+    let promotion = |file: &str| {
+        format!(
+            "  promotion: {{ seeds: 2, epochs: 2, trials: [0, 1], evaluation: {{ testFile: {file} }} }}"
+        )
+    };
+    let absent = prepare(folder.path(), &promotion("absent.jsonl"));
+    let refused = run_search(&absent, &workdir).output().expect("it runs");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success(), "{told}");
+    for words in ["spec.promotion.evaluation.testFile: ", "absent.jsonl"] {
+        assert!(told.contains(words), "{told}");
+    }
+    let manifest = prepare(folder.path(), &promotion("test.jsonl"));
+    finish(run_search(&manifest, &workdir));
     let status = status(&workdir);
     assert!(
         status
@@ -89,7 +105,10 @@ fn what_is_recommended_is_evaluated_exported_and_trained_again() {
     let taken = status.recommended.last().expect("a recommendation");
     let measured = status.ledger[taken.best_trial as usize].score;
     let measured = measured.expect("a score").get();
-    assert_eq!(status.ledger[2].validation_examples, Some(200));
+    for entry in &status.ledger[2..] {
+        assert_eq!(entry.validation_examples, Some(150), "the test file's");
+        assert!(entry.selection_score.is_some());
+    }
 
     let mut best = Command::new(program("peft-operator"));
     best.arg("best").arg(&workdir);

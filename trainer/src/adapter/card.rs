@@ -121,12 +121,20 @@ fn results(description: &AdapterDescription) -> String {
         "name": "autopeft",
         "results": [{
             "task": {"type": "text-classification"},
-            "dataset": {"type": data, "name": task, "split": "validation"},
+            "dataset": {"type": data, "name": task, "split": split(description)},
             "metrics": metrics.collect::<Vec<_>>(),
         }],
     }]);
     // JSON is YAML.
     format!("model-index: {results}\n")
+}
+
+/// The examples behind the score, as the hub names them.
+fn split(description: &AdapterDescription) -> &'static str {
+    match description.test_file() {
+        Some(_) => "test",
+        None => "validation",
+    }
 }
 
 /// One sentence.
@@ -207,7 +215,8 @@ fn facts(description: &AdapterDescription) -> String {
         let metrics = measured.metrics.iter();
         lines.extend(metrics.map(|(metric, value)| format!("{}: {value:.4}", metric.label())));
         lines.push(format!(
-            "validation examples: {}",
+            "{} examples: {}",
+            split(description),
             measured.validation_examples
         ));
         lines.push(format!(

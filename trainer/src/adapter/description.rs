@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use autopeft_crds::spec::{FidelitySpec, Metric, Padding, TaskSpec, TrainingSpec};
+use autopeft_crds::spec::{EvaluationSpec, FidelitySpec, Metric, Padding, TaskSpec, TrainingSpec};
 use autopeft_crds::trial::Method;
 use autopeft_crds::{ModuleOptions, PeftConfiguration, Shape};
 use serde::{Deserialize, Serialize};
@@ -45,7 +45,10 @@ pub struct AdapterDescription {
     pub training: TrainingSpec,
     /// The metric of the score.
     pub metric: Metric,
-    /// The validation score of these weights; unknown for an adapter that another program trained.
+    /// Where the score comes from, if not from the validation examples that chose the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<EvaluationSpec>,
+    /// The score of these weights; unknown for an adapter that another program trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
     /// The cost of the configuration, as a search counts it.
@@ -114,7 +117,7 @@ pub struct Measured {
     pub deployed_parameters: u64,
     /// The epoch of these weights, from 1.
     pub best_epoch: u32,
-    /// Validation examples.
+    /// Examples that the metrics were measured on.
     pub validation_examples: u64,
     /// Every metric of the task at that epoch.
     pub metrics: BTreeMap<Metric, f64>,
@@ -154,6 +157,11 @@ impl AdapterDescription {
             options: &self.options,
             is_switched: false,
         }
+    }
+
+    /// The test file that gave the score, inside the task's directory.
+    pub fn test_file(&self) -> Option<&str> {
+        self.evaluation.as_ref()?.test_file.as_deref()
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) struct EvaluateArguments {
     /// The pretrained model that the adapter belongs to.
     #[arg(long, value_name = "DIR")]
     model: String,
-    /// The task's data: its validation examples are used, as many as in training.
+    /// The task's data: the examples that scored the training are used.
     #[arg(long, value_name = "DIR", required_unless_present = "file")]
     data: Option<String>,
     /// Another file of labelled examples, such as a test set: every example of it. It has the form of the task's
@@ -71,7 +71,10 @@ fn answers(
 ) -> Result<(BTreeMap<Metric, f64>, Vec<Answer>), TrialError> {
     let description = adapter.description();
     let places = match &arguments.data {
-        Some(data) => Places::find(&arguments.model, data, &description.task)?,
+        Some(data) => {
+            let evaluation = description.evaluation.as_ref();
+            Places::find(&arguments.model, data, &description.task, evaluation)?
+        }
         None => Places {
             model: model_folder(&arguments.model)?,
             data: PathBuf::new(),
@@ -79,7 +82,7 @@ fn answers(
     };
     let labelled = match &arguments.file {
         Some(file) => Labelled::File(file),
-        None => Labelled::Validation(&places.data),
+        None => Labelled::Directory(&places.data),
     };
     let format = device::number_format(description.training.precision, device);
     let backbone = Backbone::load(&places.model, description.method, device, format)?;

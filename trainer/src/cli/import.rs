@@ -108,6 +108,7 @@ fn describe(
         base: Some(BaseModel::named(&arguments.model, fingerprint, parameters)),
         first_position: imported.inserted.first_position,
         metric: task.score_metric(),
+        evaluation: exported.and_then(|exported| exported.evaluation.clone()),
         task,
         labels,
         tokenizer: Some(TokenizerUse {

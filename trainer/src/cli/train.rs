@@ -207,6 +207,7 @@ fn request(arguments: TrainArguments) -> Result<TrialRequest, Failure> {
         fidelity,
         training,
         options,
+        evaluation: None,
         artifacts: None,
     })
 }

@@ -57,8 +57,12 @@ fn files(custom: &CustomTask, directory: &Path) -> Result<Files, TaskError> {
     }
     let has_choices = custom.kind == TaskKind::MultipleChoice;
     Ok(Files {
-        train: inside(directory, &custom.train_file, "trainFile")?,
-        validation: inside(directory, &custom.validation_file, "validationFile")?,
+        train: inside(directory, &custom.train_file, "spec.task.custom.trainFile")?,
+        validation: inside(
+            directory,
+            &custom.validation_file,
+            "spec.task.custom.validationFile",
+        )?,
         columns: Columns {
             first,
             second,
@@ -138,7 +142,11 @@ fn check(labels: &[String]) -> Result<(), TaskError> {
 }
 
 /// The path of a file, which must be inside the source: on a cluster the source is a directory of a claim.
-fn inside(directory: &Path, file: &str, field: &'static str) -> Result<PathBuf, TaskError> {
+pub(super) fn inside(
+    directory: &Path,
+    file: &str,
+    field: &'static str,
+) -> Result<PathBuf, TaskError> {
     let is_inside = !file.is_empty()
         && Path::new(file)
             .components()

@@ -6,6 +6,9 @@ use autopeft_crds::spec::{Metric, TaskKind, TaskName};
 
 use crate::data::{DataError, Place};
 
+/// The field that names a test file.
+pub(super) const TEST_FILE: &str = "spec.promotion.evaluation.testFile";
+
 /// Why a task cannot be trained.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
@@ -67,13 +70,16 @@ pub enum TaskError {
         missing: String,
     },
     /// A file name that leaves the data's directory.
-    #[error("spec.task.custom.{field}: {value:?} must be a path inside the source, without ..")]
+    #[error("{field}: {value:?} must be a path inside the source, without ..")]
     OutsidePath {
-        /// `trainFile` or `validationFile`.
+        /// The field that names it.
         field: &'static str,
         /// What it says.
         value: String,
     },
+    /// The test file cannot be used.
+    #[error("{TEST_FILE}: {0}")]
+    TestFile(#[source] Box<Self>),
     /// The custom task says nothing about its files.
     #[error("spec.task.custom is missing; the task named custom describes its files there")]
     NotDescribed,
@@ -164,7 +170,8 @@ pub enum TaskError {
 }
 
 impl TaskError {
-    /// Whether a file or a directory is missing, rather than invalid.
+    /// Whether a file or a directory is missing that was there when the search began, rather than invalid. Of a test
+    /// file that is not known: `spec.promotion` may name another one at any time.
     pub fn is_absence(&self) -> bool {
         matches!(
             self,

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use autopeft_crds::spec::{Metric, TaskKind, TaskSpec};
 
-use super::custom::Custom;
-use super::error::TaskError;
+use super::custom::{self, Custom};
+use super::error::{TEST_FILE, TaskError};
 use super::examples::{Examples, Kind, Task};
 use super::family::{Family, Files, Labels, Texts};
 use super::glue::Glue;
@@ -87,6 +87,20 @@ pub fn load_file(spec: &TaskSpec, kind: &Kind, file: &Path) -> Result<Examples, 
     check_metric(spec)?;
     let family = family_of(spec)?;
     labelled(&*family, &family.with_file(file)?, kind)
+}
+
+/// Reads the test file of an evaluation in a task's directory.
+///
+/// # Errors
+/// It is missing, outside the directory, or cannot be used.
+pub fn load_test(
+    spec: &TaskSpec,
+    kind: &Kind,
+    directory: &Path,
+    file: &str,
+) -> Result<Examples, TaskError> {
+    let path = custom::inside(directory, file, TEST_FILE)?;
+    load_file(spec, kind, &path).map_err(|problem| TaskError::TestFile(Box::new(problem)))
 }
 
 fn labelled(family: &dyn Family, files: &Files, kind: &Kind) -> Result<Examples, TaskError> {

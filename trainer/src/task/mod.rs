@@ -14,4 +14,4 @@ pub use error::TaskError;
 pub use examples::{Examples, Kind, Sets, Targets, Task};
 pub use family::{Family, Files, Labels, Texts};
 pub use glue::Glue;
-pub use load::{data_files, hub_files, load, load_file, load_of, load_validation};
+pub use load::{data_files, hub_files, load, load_file, load_of, load_test, load_validation};

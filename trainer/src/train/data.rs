@@ -15,8 +15,10 @@ pub struct Data {
     pub metric: Metric,
     /// Training examples.
     pub train: Rc<DataSet>,
-    /// Validation after an epoch.
+    /// Validation after an epoch, which chooses the best one.
     pub validation: Validation,
+    /// What the score is measured on, where that is something else.
+    pub report: Option<Validation>,
     /// Weights of the classes in the loss, `[C]`.
     pub weights: Option<Tensor>,
 }

@@ -10,13 +10,17 @@ use crate::task::{Examples, Kind, Targets, Task, TaskError};
 /// The fewest examples for a correlation: of two it can only be -1, 0 or 1.
 const CORRELATED_LEAST: usize = 3;
 
-/// Training or validation examples.
+/// Examples by their use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Training examples.
     Train,
     /// Validation examples.
     Validation,
+    /// Training examples that are kept to choose the epoch.
+    Selection,
+    /// Examples of a test file.
+    Test,
 }
 
 impl Part {
@@ -24,14 +28,8 @@ impl Part {
         match self {
             Self::Train => "training",
             Self::Validation => "validation",
-        }
-    }
-
-    /// The sample size of a fidelity.
-    fn wanted(self, fidelity: &FidelitySpec) -> Option<u32> {
-        match self {
-            Self::Train => fidelity.train_examples,
-            Self::Validation => fidelity.validation_examples,
+            Self::Selection => "selection",
+            Self::Test => "test",
         }
     }
 
@@ -40,25 +38,73 @@ impl Part {
         match self {
             Self::Train => 0,
             Self::Validation => 1,
+            Self::Selection => 2,
+            Self::Test => 3,
         }
     }
 
-    fn field(self) -> &'static str {
-        match self {
+    /// Where they come from, if there are too few.
+    fn source(self, all: usize) -> String {
+        let field = match self {
             Self::Train => "spec.fidelity.trainExamples",
             Self::Validation => "spec.fidelity.validationExamples",
-        }
+            Self::Selection => "spec.promotion.evaluation.selectionPercent",
+            Self::Test => return "the test file needs others".into(),
+        };
+        format!("raise {field} ({all} are there)")
     }
 }
 
 /// The sample of a fidelity; `seed` is that of the sample stream.
 pub fn subsample(examples: Examples, part: Part, fidelity: &FidelitySpec, seed: u64) -> Examples {
-    let places = seeds::sample(examples.len(), part.wanted(fidelity), seed, part.draw());
+    let wanted = match part {
+        Part::Train => fidelity.train_examples,
+        Part::Validation => fidelity.validation_examples,
+        Part::Selection | Part::Test => None,
+    };
+    let places = seeds::sample(examples.len(), wanted, seed, part.draw());
     if places.len() == examples.len() {
         examples
     } else {
         examples.at(&places)
     }
+}
+
+/// The training examples without a share of them, in percent, and that share, which chooses the epoch: at least one
+/// example, drawn at random.
+///
+/// # Errors
+/// Nothing can be learned from the ones, or measured on the others.
+pub fn kept_for_selection(
+    task: &Task,
+    percent: u32,
+    seed: u64,
+) -> Result<(Examples, Examples), TaskError> {
+    let (examples, kind, metric) = (&task.train, &task.kind, task.metric);
+    let all = examples.len();
+    let wanted = (all as u64 * u64::from(percent) / 100).max(1);
+    let wanted = u32::try_from(wanted).ok();
+    let kept = seeds::sample(all, wanted, seed, Part::Selection.draw());
+    let rest: Vec<usize> = (0..all)
+        .filter(|place| kept.binary_search(place).is_err())
+        .collect();
+    let (rest, kept) = (examples.at(&rest), examples.at(&kept));
+    check(Part::Train, &rest, kind, metric, rest.len())?;
+    check(Part::Selection, &kept, kind, metric, all)?;
+    Ok((rest, kept))
+}
+
+/// Examples of a test file.
+///
+/// # Errors
+/// The metric is the same for every model on them.
+pub fn test_examples(
+    examples: Examples,
+    kind: &Kind,
+    metric: Metric,
+) -> Result<Examples, TaskError> {
+    check(Part::Test, &examples, kind, metric, examples.len())?;
+    Ok(examples)
 }
 
 /// A task with the samples of a fidelity.
@@ -82,7 +128,7 @@ pub fn sampled(task: Task, fidelity: &FidelitySpec, seed: u64) -> Result<Task, T
     })
 }
 
-/// Rejects training examples of a single label, and validation examples on which the metric is the same for every model.
+/// Rejects training examples of a single label, and others on which the metric is the same for every model.
 /// `all` is the number of examples in the file.
 ///
 /// # Errors
@@ -103,7 +149,7 @@ fn check(
         examples: format!("{count} {name} example{plural}"),
         problem,
         advice: if count < all {
-            format!("raise {} ({all} are there)", part.field())
+            part.source(all)
         } else {
             format!("the {name} file needs others")
         },
@@ -117,22 +163,17 @@ fn problem(part: Part, examples: &Examples, kind: &Kind, metric: Metric) -> Opti
         (Part::Train, _) => {
             one.map(|label| format!(", every one labelled {label}: there is nothing to learn"))
         }
-        (Part::Validation, Metric::Pearson | Metric::Spearman)
-            if examples.len() < CORRELATED_LEAST =>
-        {
+        (_, Metric::Pearson | Metric::Spearman) if examples.len() < CORRELATED_LEAST => {
             Some(format!(": {name} needs at least {CORRELATED_LEAST}"))
         }
-        (Part::Validation, Metric::Pearson | Metric::Spearman | Metric::Matthews) => {
+        (_, Metric::Pearson | Metric::Spearman | Metric::Matthews) => {
             one.map(|label| format!(", every one labelled {label}: {name} is 0 for any model"))
         }
-        (Part::Validation, Metric::MacroF1 | Metric::MicroF1) if all_empty(&examples.targets) => {
+        (_, Metric::MacroF1 | Metric::MicroF1) if all_empty(&examples.targets) => {
             Some(format!(", none with a class: {name} is 0 for any model"))
         }
-        (
-            Part::Validation,
-            Metric::Accuracy | Metric::MacroF1 | Metric::MicroF1 | Metric::SubsetAccuracy,
-        ) => None,
-        (Part::Validation, Metric::F1) => lacks_the_second(&examples.targets, kind)
+        (_, Metric::Accuracy | Metric::MacroF1 | Metric::MicroF1 | Metric::SubsetAccuracy) => None,
+        (_, Metric::F1) => lacks_the_second(&examples.targets, kind)
             .map(|label| format!(", none labelled {label}: {name} is 0 for any model")),
     }
 }

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use autopeft_crds::ModuleOptions;
 use autopeft_crds::limits::{self, Real, Whole};
-use autopeft_crds::spec::{ConstantPredictionSpec, EarlyStoppingSpec, FidelitySpec, TrainingSpec};
+use autopeft_crds::spec::{
+    ConstantPredictionSpec, EarlyStoppingSpec, EvaluationSpec, FidelitySpec, TrainingSpec,
+};
 use autopeft_crds::trial::TrialRequest;
 
 use super::error::TrialError;
@@ -31,6 +33,7 @@ pub(super) fn check(request: &TrialRequest) -> Result<(), TrialError> {
     options(&request.options)?;
     class_weights(request)?;
     recipe(&request.training)?;
+    evaluation(request.evaluation.as_ref())?;
     fidelity(&request.fidelity)
 }
 
@@ -128,6 +131,32 @@ fn recipe(training: &TrainingSpec) -> Result<(), TrialError> {
         whole(field.into(), (*after_epochs).into(), limits::EPOCHS)?;
     }
     Ok(())
+}
+
+/// Checks where a score comes from.
+///
+/// # Errors
+/// Nothing is given, or both a test file and a share, or the share is out of range.
+pub fn evaluation(evaluation: Option<&EvaluationSpec>) -> Result<(), TrialError> {
+    match evaluation {
+        Some(EvaluationSpec {
+            test_file: None,
+            selection_percent: Some(percent),
+        }) => {
+            let field = "spec.promotion.evaluation.selectionPercent";
+            whole(field.into(), (*percent).into(), limits::SELECTION_PERCENT)
+        }
+        None
+        | Some(EvaluationSpec {
+            test_file: Some(_),
+            selection_percent: None,
+        }) => Ok(()),
+        Some(_) => Err(refused(
+            "spec.promotion.evaluation",
+            "both or neither",
+            "one of testFile and selectionPercent",
+        )),
+    }
 }
 
 fn fidelity(fidelity: &FidelitySpec) -> Result<(), TrialError> {

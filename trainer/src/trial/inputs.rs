@@ -3,21 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use autopeft_crds::spec::{Metric, Padding, TaskSpec, TrainingSpec};
+use autopeft_crds::spec::{EvaluationSpec, Metric, Padding, TaskSpec, TrainingSpec};
 use autopeft_crds::trial::{Method, TrialRequest};
 use tch::{Device, Kind as Number};
 
 use super::error::TrialError;
 use super::places::Places;
+use super::split::split;
 use crate::backbone::{Backbone, ModelError};
 use crate::device;
 use crate::encoder::ModelConfig;
 use crate::task::{self, Examples, Kind, Targets, Task};
 use crate::tokenize::{Limits, TextEncoder, TokenizeError};
 use crate::train::batches::{Batching, DataSet};
-use crate::train::class_weights;
 use crate::train::sample::sampled;
 use crate::train::seeds::Seeds;
+use crate::train::{Validation, class_weights};
 
 /// The loaded data and weights on one device. They do not depend on which trials came before.
 #[derive(Debug)]
@@ -33,12 +34,32 @@ pub(super) struct TaskData {
     pub kind: Kind,
     pub metric: Metric,
     pub train: Rc<DataSet>,
-    pub validation: Rc<DataSet>,
-    pub truth: Targets,
+    pub validation: HeldOut,
+    /// What the score is measured on, where that is not `validation`.
+    pub report: Option<HeldOut>,
     /// Weights of the classes in the loss.
     pub weights: Option<Vec<f64>>,
     pub notes: Vec<String>,
     pub tokenizer: TokenizerFacts,
+}
+
+/// Examples that are not trained on.
+#[derive(Debug)]
+pub(super) struct HeldOut {
+    examples: Rc<DataSet>,
+    truth: Targets,
+}
+
+impl HeldOut {
+    /// The measurement of a model on them.
+    pub fn validation(&self, kind: &Kind, batching: Batching) -> Validation {
+        Validation {
+            kind: kind.clone(),
+            examples: self.examples.clone(),
+            truth: self.truth.clone(),
+            batching,
+        }
+    }
 }
 
 /// What an adapter says about the tokenizer.
@@ -82,6 +103,7 @@ struct DataKey {
     model: PathBuf,
     data: PathBuf,
     task: TaskSpec,
+    evaluation: Option<EvaluationSpec>,
     train_examples: Option<u32>,
     validation_examples: Option<u32>,
     seed: u64,
@@ -118,6 +140,7 @@ impl Inputs {
             model: places.model.clone(),
             data: places.data.clone(),
             task: request.task.clone(),
+            evaluation: request.evaluation.clone(),
             train_examples: request.fidelity.train_examples,
             validation_examples: request.fidelity.validation_examples,
             seed: request.training.seed,
@@ -165,13 +188,15 @@ fn load(
     let seeds = Seeds::new(request.training.seed, &request.configuration);
     let task = task::load(&request.task, &places.data)?;
     let task = sampled(task, &request.fidelity, seeds.sample)?;
+    let evaluation = request.evaluation.as_ref();
+    let split = split(task, evaluation, &request.task, &places.data, seeds.sample)?;
     let Task {
         kind,
         metric,
         train,
         validation,
         mut notes,
-    } = task;
+    } = split.task;
     let encoder = text_encoder(&places.model, &config, &request.training, &train)?;
     notes.extend_from_slice(encoder.notes());
     let put = |examples: &Examples| -> Result<Rc<DataSet>, TrialError> {
@@ -185,13 +210,19 @@ fn load(
         .class_weights()
         .map(|spec| class_weights(spec, &kind, &train.targets))
         .transpose()?;
+    let held_out = |examples: Examples| -> Result<HeldOut, TrialError> {
+        Ok(HeldOut {
+            examples: put(&examples)?,
+            truth: examples.targets,
+        })
+    };
     Ok(TaskData {
         weights,
         kind,
         metric,
         train: put(&train)?,
-        validation: put(&validation)?,
-        truth: validation.targets,
+        validation: held_out(validation)?,
+        report: split.report.map(held_out).transpose()?,
         notes,
         tokenizer: TokenizerFacts::from(&encoder),
     })

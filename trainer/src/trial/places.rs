@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use autopeft_crds::spec::TaskSpec;
+use autopeft_crds::spec::{EvaluationSpec, TaskSpec};
 
 use crate::fingerprint::{self, FingerprintError};
 use crate::hub::{self, Holding, HubError};
@@ -23,12 +23,20 @@ pub const MODEL_FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safe
 
 impl Places {
     /// Resolves them, downloading those on the hub.
-    pub fn find(model: &str, data: &str, task: &TaskSpec) -> Result<Self, HubError> {
+    pub fn find(
+        model: &str,
+        data: &str,
+        task: &TaskSpec,
+        evaluation: Option<&EvaluationSpec>,
+    ) -> Result<Self, HubError> {
+        let test = evaluation.and_then(|evaluation| evaluation.test_file.as_deref());
         Ok(Self {
             model: model_folder(model)?,
             data: match task::hub_files(task) {
                 Some([train, validation]) => {
-                    hub::directory(data, Holding::DataSet, &[&train, &validation], &[])?
+                    let mut files = vec![train.as_str(), &validation];
+                    files.extend(test);
+                    hub::directory(data, Holding::DataSet, &files, &[])?
                 }
                 None => data.into(),
             },

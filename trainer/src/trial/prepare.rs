@@ -26,7 +26,7 @@ use crate::task::{self, Kind};
 use crate::train::batches::DataSet;
 use crate::train::sample::{Part, subsample};
 use crate::train::seeds::Seeds;
-use crate::train::{self, Data, Observer, Recipe, Trained, Validation};
+use crate::train::{self, Data, Observer, Recipe, Trained, Validation, ValidationError, score};
 
 /// A model and its data, ready to be trained.
 #[derive(Debug)]
@@ -71,7 +71,8 @@ pub fn prepare(request: &TrialRequest, device: Device) -> Result<Prepared, Trial
 /// As `prepare`.
 pub fn prepare_with(inputs: &mut Inputs, request: &TrialRequest) -> Result<Prepared, TrialError> {
     check(request)?;
-    let places = Places::find(&request.model, &request.data, &request.task)?;
+    let evaluation = request.evaluation.as_ref();
+    let places = Places::find(&request.model, &request.data, &request.task, evaluation)?;
     let recipe = Recipe {
         fidelity: request.fidelity.clone(),
         training: request.training.clone(),
@@ -102,12 +103,11 @@ pub fn prepare_with(inputs: &mut Inputs, request: &TrialRequest) -> Result<Prepa
         data: Data {
             metric: data.metric,
             train: data.train.clone(),
-            validation: Validation {
-                kind: data.kind.clone(),
-                examples: data.validation.clone(),
-                truth: data.truth.clone(),
-                batching,
-            },
+            validation: data.validation.validation(&data.kind, batching),
+            report: data
+                .report
+                .as_ref()
+                .map(|report| report.validation(&data.kind, batching)),
             weights: weights.transpose()?,
         },
         recipe,
@@ -147,9 +147,21 @@ pub fn run(
         trained.tokens += selection.tokens;
         trained.seconds += selection.seconds;
     }
+    let begun = Instant::now();
+    let reported = data.report.as_ref().map(|report| {
+        let metrics = report.validate(&model.evaluator())?.metrics;
+        Ok::<_, ValidationError>((score(&metrics, data.metric)?, metrics))
+    });
+    let reported = reported.transpose()?;
+    trained.seconds += begun.elapsed().as_secs_f64();
+    let selection_score = reported.as_ref().map(|_| trained.score);
+    let (score, metrics) = reported.unwrap_or((trained.score, BTreeMap::new()));
+    let scored = data.report.as_ref().unwrap_or(&data.validation);
     let measured = TrialMeasurements {
-        score: trained.score,
+        score,
         metric: data.metric,
+        selection_score,
+        metrics,
         best_epoch: trained.best_epoch,
         stopped_early: trained.stopped_early,
         epochs: trained.epochs.clone(),
@@ -162,7 +174,7 @@ pub fn run(
         device: device::name(model.device()),
         precision: (*precision).into(),
         steps: trained.steps,
-        validation_examples: data.validation.examples.lengths().len() as u64,
+        validation_examples: scored.examples.lengths().len() as u64,
         seeds: recipe.seeds.named(),
         versions: versions.clone(),
     };
@@ -243,6 +255,7 @@ pub fn describe(
         fidelity: request.fidelity.clone(),
         training: request.training.clone(),
         metric: prepared.data.metric,
+        evaluation: request.evaluation.clone(),
         score: Some(measured.score),
         cost: Some(cost),
         measured: Some(measured_of(measured)),
@@ -257,22 +270,21 @@ pub fn describe(
 
 /// The measurements that an adapter keeps: those of its own epoch.
 fn measured_of(measured: &TrialMeasurements) -> Measured {
-    let mut epochs = measured.epochs.iter();
-    let best = epochs.find(|epoch| epoch.epoch == measured.best_epoch);
+    let metrics = measured.metrics_of_the_score();
     Measured {
         trained_parameters: measured.trained_parameters,
         deployed_parameters: measured.deployed_parameters,
         best_epoch: measured.best_epoch,
         validation_examples: measured.validation_examples,
-        metrics: best.map(|epoch| epoch.metrics.clone()).unwrap_or_default(),
+        metrics: metrics.cloned().unwrap_or_default(),
     }
 }
 
 /// What an adapter is evaluated on.
 #[derive(Clone, Copy, Debug)]
 pub enum Labelled<'a> {
-    /// The validation examples of a directory, sampled as in the adapter's training.
-    Validation(&'a Path),
+    /// The examples of a directory that the adapter's training was scored on.
+    Directory(&'a Path),
     /// Every example of a file in the form of the validation file.
     File(&'a Path),
 }
@@ -288,9 +300,10 @@ pub fn validation_data(
     let kind = Kind::of(description.task.kind(), description.labels.clone());
     let seeds = Seeds::new(description.training.seed, &description.configuration);
     let task = &description.task;
-    let examples = match labelled {
-        Labelled::File(file) => task::load_file(task, &kind, file)?,
-        Labelled::Validation(data) => {
+    let examples = match (labelled, description.test_file()) {
+        (Labelled::File(file), _) => task::load_file(task, &kind, file)?,
+        (Labelled::Directory(data), Some(file)) => task::load_test(task, &kind, data, file)?,
+        (Labelled::Directory(data), None) => {
             let examples = task::load_validation(task, &kind, data)?;
             let fidelity = &description.fidelity;
             subsample(examples, Part::Validation, fidelity, seeds.sample)

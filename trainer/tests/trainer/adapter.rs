@@ -28,6 +28,7 @@ fn description(backbone: &Backbone, configuration: &PeftConfiguration) -> Adapte
         fidelity: FidelitySpec::default(),
         training: TrainingSpec::default(),
         metric: Metric::Accuracy,
+        evaluation: None,
         score: Some(0.1 + 0.2),
         base: None,
         first_position: 0,

@@ -10,6 +10,7 @@ mod command;
 mod common;
 mod data;
 mod evaluate;
+mod evaluation;
 mod extended;
 mod fidelity;
 mod gpu;

@@ -95,5 +95,40 @@ fn refusals() -> Vec<Refusal> {
             "such as \"1e-4\"",
             "such as \"1e-4\"",
         ),
+        (
+            "an evaluation that says nothing",
+            json!({"evaluation": {}}),
+            ".evaluation",
+            "give testFile or selectionPercent",
+            "it says nothing; give testFile or selectionPercent",
+        ),
+        (
+            "two evaluations",
+            json!({"evaluation": {"testFile": "test.tsv", "selectionPercent": 10}}),
+            ".evaluation",
+            "give testFile or selectionPercent",
+            "testFile and selectionPercent are given together; give testFile or selectionPercent",
+        ),
+        (
+            "most of the training examples kept from training",
+            json!({"evaluation": {"selectionPercent": 51}}),
+            ".evaluation.selectionPercent",
+            "selectionPercent",
+            "write a whole number",
+        ),
+        (
+            "a test file outside the data",
+            json!({"evaluation": {"testFile": "../test.tsv"}}),
+            ".evaluation.testFile",
+            "write a relative path that has no ..",
+            "leads out of its directory",
+        ),
+        (
+            "a test file of an unknown kind",
+            json!({"evaluation": {"testFile": "test.json"}}),
+            ".evaluation.testFile",
+            "name a file that ends in",
+            "has an unknown extension; name a file that ends in .jsonl, .csv, .tsv or .parquet, or .txt",
+        ),
     ]
 }

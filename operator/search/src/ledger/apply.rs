@@ -183,18 +183,12 @@ impl Ledger {
     fn plan(&mut self, planned: &Planned, at: Timestamp) -> Result<(), LedgerError> {
         let Planned {
             trial,
-            configuration,
-            parameters,
             origin,
             baseline,
             of_trial,
             terms,
-            basis: _,
-            inputs_hash,
-            acquisition,
-            predicted_mean,
-            predicted_deviation,
             surrogate,
+            ..
         } = planned;
         if *trial != self.next_trial() {
             return Err(LedgerError::Number {
@@ -224,40 +218,7 @@ impl Ledger {
             }
             self.surrogate = Some(fit.clone());
         }
-        self.entries.push(LedgerEntry {
-            trial: *trial,
-            configuration: configuration.clone(),
-            origin: *origin,
-            baseline: *baseline,
-            of_trial: *of_trial,
-            terms: terms.clone(),
-            state: TrialState::Planned,
-            attempt: 1,
-            run: None,
-            job_uid: None,
-            failed_attempts: 0,
-            inputs_hash: inputs_hash.clone(),
-            acquisition: *acquisition,
-            predicted_mean: *predicted_mean,
-            predicted_deviation: *predicted_deviation,
-            parameters: *parameters,
-            score: None,
-            metrics: MetricValues::default(),
-            best_epoch: None,
-            selected_layers: None,
-            stopped_early: None,
-            trained_parameters: None,
-            deployed_parameters: None,
-            train_seconds: None,
-            gpu_seconds: None,
-            peak_memory_bytes: None,
-            validation_examples: None,
-            reason: None,
-            message: None,
-            planned_at: Some(Time(at)),
-            finished_at: None,
-            other: BTreeMap::new(),
-        });
+        self.entries.push(entry_of(planned, at));
         Ok(())
     }
 
@@ -285,6 +246,45 @@ impl Ledger {
             return Err(LedgerError::Final(trial));
         }
         Ok(entry)
+    }
+}
+
+/// The entry of a trial that is planned.
+fn entry_of(planned: &Planned, at: Timestamp) -> LedgerEntry {
+    LedgerEntry {
+        trial: planned.trial,
+        configuration: planned.configuration.clone(),
+        origin: planned.origin,
+        baseline: planned.baseline,
+        of_trial: planned.of_trial,
+        terms: planned.terms.clone(),
+        state: TrialState::Planned,
+        attempt: 1,
+        run: None,
+        job_uid: None,
+        failed_attempts: 0,
+        inputs_hash: planned.inputs_hash.clone(),
+        acquisition: planned.acquisition,
+        predicted_mean: planned.predicted_mean,
+        predicted_deviation: planned.predicted_deviation,
+        parameters: planned.parameters,
+        score: None,
+        selection_score: None,
+        metrics: MetricValues::default(),
+        best_epoch: None,
+        selected_layers: None,
+        stopped_early: None,
+        trained_parameters: None,
+        deployed_parameters: None,
+        train_seconds: None,
+        gpu_seconds: None,
+        peak_memory_bytes: None,
+        validation_examples: None,
+        reason: None,
+        message: None,
+        planned_at: Some(Time(at)),
+        finished_at: None,
+        other: BTreeMap::new(),
     }
 }
 
@@ -320,6 +320,7 @@ fn record(entry: &mut LedgerEntry, outcome: &Recorded) {
     match outcome {
         Recorded::Succeeded {
             score,
+            selection_score,
             metrics,
             best_epoch,
             selected_layers,
@@ -336,6 +337,7 @@ fn record(entry: &mut LedgerEntry, outcome: &Recorded) {
             }
             entry.state = TrialState::Succeeded;
             entry.score = Some(*score);
+            entry.selection_score = *selection_score;
             entry.metrics = metrics.clone();
             entry.best_epoch = Some(*best_epoch);
             entry.stopped_early = *stopped_early;

@@ -139,6 +139,9 @@ pub enum Recorded {
     Succeeded {
         /// The score.
         score: Decimal,
+        /// The score that chose the epoch, where other examples did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        selection_score: Option<Decimal>,
         /// The other validation metrics at that epoch.
         #[serde(default, skip_serializing_if = "MetricValues::is_empty")]
         metrics: MetricValues,
@@ -191,12 +194,12 @@ impl Recorded {
     /// The result of a trial that succeeded. `None` where a number is not finite, which
     /// `parse_result` excludes.
     pub fn from_measurements(measured: &TrialMeasurements) -> Option<Self> {
-        // A document never leaves out the best epoch.
-        let mut epochs = measured.epochs.iter();
-        let best = epochs.find(|epoch| epoch.epoch == measured.best_epoch);
-        let metrics = best.map(|best| MetricValues::beside(measured.metric, &best.metrics));
+        let metrics = measured.metrics_of_the_score();
+        let metrics = metrics.map(|metrics| MetricValues::beside(measured.metric, metrics));
+        let selection = measured.selection_score.map(Decimal::new);
         Some(Self::Succeeded {
             score: Decimal::new(measured.score).ok()?,
+            selection_score: selection.transpose().ok()?,
             metrics: metrics.unwrap_or_default(),
             best_epoch: measured.best_epoch,
             selected_layers: measured.selected_layers.clone(),

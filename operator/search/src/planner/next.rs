@@ -132,7 +132,9 @@ pub(super) fn plan_more(situation: &Situation<'_>, plan: &mut Plan) {
     {
         plan.actions
             .push(Action::Write(Event::Planned(Box::new(planned))));
-    } else if let Some(training) = promotion::missing(situation.promotion, situation.ledger) {
+    } else if let Some(training) =
+        promotion::missing(situation.spec, situation.promotion, situation.ledger)
+    {
         let planned = Box::new(training.plan(situation.ledger));
         plan.actions.push(Action::Write(Event::Planned(planned)));
     }

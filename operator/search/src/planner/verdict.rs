@@ -162,7 +162,7 @@ fn is_complete(situation: &Situation<'_>) -> bool {
         && !next::has_retry_due(situation)
         && !next::wants_search_trial(situation)
         && next::next_baseline(situation).is_none()
-        && promotion::missing(situation.promotion, situation.ledger).is_none()
+        && promotion::missing(situation.spec, situation.promotion, situation.ledger).is_none()
 }
 
 /// The last failed trial and its reason, to append to a sentence.

@@ -1,7 +1,7 @@
 //! The answer of a search: what has been trained in full, the configuration to take, and the commands that evaluate,
 //! export and train it.
 
-use autopeft_crds::spec::{BaselineName, Source};
+use autopeft_crds::spec::{BaselineName, EvaluationSpec, Source};
 use autopeft_crds::status::{PromotedResult, Recommendation};
 use autopeft_crds::trial::Method;
 use autopeft_crds::{Decimal, PeftSearchSpec, PeftSearchStatus};
@@ -83,7 +83,7 @@ pub(super) fn commands(
         format!("peft-trainer evaluate --adapter {adapter} --model {model} --data {data}"),
     )];
     let method = taken.baseline.map_or(Method::Peft, BaselineName::method);
-    if method == Method::Peft {
+    if !method.trains_every_weight() {
         commands.push((
             "export",
             format!("peft-trainer export {adapter} --format adapters --out OUT"),
@@ -137,6 +137,31 @@ fn why(view: &View<'_>, taken: &Recommendation) -> String {
     }
 }
 
+/// Where the scores of trainings in full come from, if not from the validation examples alone.
+fn evaluated(view: &View<'_>) -> Option<String> {
+    let EvaluationSpec {
+        test_file,
+        selection_percent,
+    } = request::evaluation(view.spec)?;
+    let of_file = test_file
+        .as_ref()
+        .map(|file| format!("the test file {file}; the validation examples chose the epoch"));
+    let of_share = selection_percent.map(|percent| {
+        format!("the validation examples; {percent} % of the training examples chose the epoch")
+    });
+    of_file.or(of_share)
+}
+
+/// The mean of the scores that chose the epochs, where other examples did.
+fn selection_mean(result: &PromotedResult) -> Option<Decimal> {
+    let seeds = result.seeds.iter();
+    let scores: Option<Vec<f64>> = seeds
+        .map(|seed| Some(seed.selection_score?.get()))
+        .collect();
+    let scores = scores.filter(|scores| !scores.is_empty())?;
+    Decimal::new(scores.iter().sum::<f64>() / scores.len() as f64).ok()
+}
+
 /// The result behind a recommendation.
 fn result_of<'a>(view: &View<'a>, taken: &Recommendation) -> Option<&'a PromotedResult> {
     let mut results = view.status.promoted.iter();
@@ -161,6 +186,9 @@ pub(super) fn best(view: &View<'_>, files: Option<&Files>, taken: &Recommendatio
         let spread = spread(result.mean, result.standard_deviation);
         let seeds = super::text::counted(result.seeds.len(), "seed");
         row(view.metric(), format!("{spread} over {seeds}"));
+    }
+    if let Some(told) = evaluated(view) {
+        row("scored on", told);
     }
     let percent = significant(taken.parameters_percent.get());
     row(
@@ -214,22 +242,8 @@ pub(super) fn lines(view: &View<'_>) -> Vec<String> {
 
 /// The rank correlation in a sentence.
 fn correlation(view: &View<'_>) -> Option<String> {
-    let found = view.status.rank_correlation.as_ref()?;
-    let interval = found.lower.zip(found.upper).map_or_else(
-        || "too few for a confidence interval".to_owned(),
-        |(lower, upper)| {
-            format!(
-                "95 % confidence interval {:.2} to {:.2}",
-                lower.get(),
-                upper.get()
-            )
-        },
-    );
-    Some(format!(
-        "Kendall's tau of the search's scores and those of training in full: {:.2} over {} configurations, {interval}",
-        found.kendall_tau.get(),
-        found.configurations
-    ))
+    let found = view.status.rank_correlation.as_ref();
+    found.map(promoted::told)
 }
 
 /// The page's section of training in full; nothing where the spec asks for none.
@@ -246,6 +260,7 @@ pub(super) fn section(view: &View<'_>) -> Markup {
             p {
                 "What the search found, trained for " (promotion.epochs) " epochs on the whole training set with "
                 (super::text::counted(promotion.seeds as usize, "seed")) " each. "
+                @if let Some(told) = evaluated(view) { "Scores are those of " (told) ". " }
                 @if let Some(told) = correlation(view) { (told) "." }
             }
             (results(view))
@@ -254,11 +269,21 @@ pub(super) fn section(view: &View<'_>) -> Markup {
     }
 }
 
+/// The parameters, or their range over the seeds.
+fn parameters(result: &PromotedResult) -> String {
+    let most = thousands(result.parameters);
+    match result.fewest_parameters {
+        Some(fewest) => format!("{} to {most}", thousands(fewest)),
+        None => most,
+    }
+}
+
 fn results(view: &View<'_>) -> Markup {
     let is_taken = |result: &PromotedResult| {
         let mut recommended = view.status.recommended.iter();
         recommended.any(|taken| (taken.trial, taken.baseline) == (result.trial, result.baseline))
     };
+    let has_selection = evaluated(view).is_some();
     html! {
         div.wide {
             table {
@@ -269,6 +294,7 @@ fn results(view: &View<'_>) -> Markup {
                         th.number { "Parameters" }
                         th.number { "% of backbone" }
                         th.number { "In the search" }
+                        @if has_selection { th.number { "Of the selection" } }
                         th.number { "Mean " (view.metric()) }
                         th.number { "Ended" }
                         th.number { "Seconds" }
@@ -279,9 +305,10 @@ fn results(view: &View<'_>) -> Markup {
                         tr.front[is_taken(result)] {
                             td { (title(result.trial, result.baseline)) }
                             (configuration_cells(view, &result.configuration))
-                            td.number { (thousands(result.parameters)) }
+                            td.number { (parameters(result)) }
                             td.number { (significant(result.parameters_percent.get())) }
                             td.number { (optional_score(result.search_score)) }
+                            @if has_selection { td.number { (optional_score(selection_mean(result))) } }
                             td.number { (spread(result.mean, result.standard_deviation)) }
                             td.number { (result.progress) }
                             td.number {

@@ -90,7 +90,7 @@ const AFTER_SIZES: [(&str, &str); 20] = [
     ("finishedAt", "when its result was recorded"),
 ];
 
-const OF_PURPOSE: [(&str, &str); 3] = [
+const OF_PURPOSE: [(&str, &str); 4] = [
     ("purpose", "Search, Baseline, Promotion or Transfer"),
     (
         "ofTrial",
@@ -99,6 +99,10 @@ const OF_PURPOSE: [(&str, &str); 3] = [
     (
         "seed",
         "the seed of the training, where it is not the spec's",
+    ),
+    (
+        "selectionScore",
+        "the score that chose the epoch, where other examples did",
     ),
 ];
 
@@ -138,6 +142,7 @@ fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> Vec<String> {
         predicted_deviation,
         parameters,
         score,
+        selection_score: _,
         metrics,
         best_epoch,
         selected_layers: _,
@@ -204,12 +209,13 @@ fn time(at: &Option<Time>) -> String {
 }
 
 /// The cells of what a trial is trained for.
-fn of_purpose(entry: &LedgerEntry) -> [String; 3] {
+fn of_purpose(entry: &LedgerEntry) -> [String; 4] {
     let seed = entry.terms.as_ref().and_then(|terms| terms.seed);
     [
         entry.purpose().as_str().to_owned(),
         known(&entry.of_trial),
         known(&seed),
+        known(&entry.selection_score),
     ]
 }
 

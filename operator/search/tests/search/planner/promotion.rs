@@ -223,6 +223,69 @@ fn a_training_in_full_has_a_deadline_of_its_own() {
 }
 
 #[test]
+fn a_training_in_full_that_a_limit_has_ended_is_tried_again_once() {
+    check(
+        search(),
+        r#"> begin
+         begins 0
+         > 0 scores 0.5
+         record 0 score 0.5
+         remove 0/1
+         promote 1 0 seed 43
+         start 1/1
+         > 1 fails OutOfMemory
+         record 1 infeasible (OutOfMemory)
+         remove 1/1
+         promote 2 0 seed 44
+         start 2/1
+         > 2 scores 0.6
+         record 2 score 0.6
+         remove 2/1
+         the search has succeeded: MaxTrialsReached
+         > retryTrials becomes [1,2]
+         promote 3 0 seed 43
+         start 3/1
+         > 3 fails OutOfMemory
+         record 3 infeasible (OutOfMemory)
+         remove 3/1
+         the search has succeeded: MaxTrialsReached
+         > retryTrials becomes [1,3]
+         promote 4 0 seed 43
+         start 4/1
+         > 4 scores 0.7
+         record 4 score 0.7
+         remove 4/1
+         the search has succeeded: MaxTrialsReached"#,
+    );
+}
+
+#[test]
+fn a_withdrawn_training_is_planned_again_when_it_is_asked_for_again() {
+    check(
+        json!({"maxTrials": 1, "promotion": {"seeds": 1}}),
+        r#"> begin
+         begins 0
+         > 0 scores 0.5
+         record 0 score 0.5
+         remove 0/1
+         promote 1 0 seed 43
+         start 1/1
+         > promotion becomes null
+         record 1 failed (Withdrawn)
+         stop 1/1 (NotNeeded)
+         remove 1/1
+         the search has succeeded: MaxTrialsReached
+         > promotion becomes {"seeds":1}
+         promote 2 0 seed 43
+         start 2/1
+         > 2 scores 0.7
+         record 2 score 0.7
+         remove 2/1
+         the search has succeeded: MaxTrialsReached"#,
+    );
+}
+
+#[test]
 fn an_input_that_only_a_training_in_full_cannot_use_ends_the_search() {
     check(
         search(),

@@ -225,6 +225,7 @@ fn with_all_purposes(parallelism: u32, trials_per_run: usize) -> World {
             ..FidelitySpec::default()
         };
         let terms = TrialTerms {
+            evaluation: None,
             fidelity: Some(in_full),
             seed: Some(if trial < 3 { 43 } else { 44 }),
             learning_rate: None,

@@ -415,6 +415,8 @@ pub fn success(score: f64) -> TrialOutcome {
     TrialOutcome::Succeeded(Box::new(TrialMeasurements {
         score,
         metric: Metric::Accuracy,
+        selection_score: None,
+        metrics: BTreeMap::new(),
         best_epoch: 1,
         selected_layers: None,
         stopped_early: None,

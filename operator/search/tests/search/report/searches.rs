@@ -148,6 +148,7 @@ pub fn trace(search: &PeftSearch) -> Vec<(u32, f64)> {
 pub fn entry(trial: u32, configuration: PeftConfiguration) -> LedgerEntry {
     let parameters = configuration.parameters(HIDDEN);
     LedgerEntry {
+        selection_score: None,
         trial,
         configuration,
         origin: TrialOrigin::Initial,

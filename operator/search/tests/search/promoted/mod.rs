@@ -1,5 +1,7 @@
 //! What a status says of training in full: scores over seeds, the rank correlation and the recommendations.
 
+mod outcomes;
+
 use autopeft_crds::status::{
     Attempt, LedgerEntry, PromotedResult, Recommendation, TrialOrigin, TrialState,
 };
@@ -73,21 +75,22 @@ impl Search {
     }
 
     fn record(&mut self, trial: u32, score: f64) {
+        self.record_with(trial, score, json!({}));
+    }
+
+    /// Records a score with further fields of the result.
+    fn record_with(&mut self, trial: u32, score: f64, more: Value) {
+        let mut outcome = json!({"succeeded": {
+            "score": decimal(score), "bestEpoch": 1, "trainedParameters": 10, "deployedParameters": 8,
+            "trainSeconds": "2", "peakMemoryBytes": 1, "validationExamples": 50,
+        }});
+        for (field, value) in more.as_object().expect("fields") {
+            outcome["succeeded"][field] = value.clone();
+        }
         self.apply(Event::Recorded {
             trial,
             attempt: 1,
-            outcome: Recorded::Succeeded {
-                score: decimal(score),
-                best_epoch: 1,
-                trained_parameters: 10,
-                deployed_parameters: 8,
-                train_seconds: decimal(2.0),
-                peak_memory_bytes: 1,
-                validation_examples: 50,
-                selected_layers: None,
-                stopped_early: None,
-                metrics: Default::default(),
-            },
+            outcome: serde_json::from_value(outcome).expect("a result"),
             gpu_seconds: None,
         });
     }
@@ -96,7 +99,7 @@ impl Search {
     fn promote(&mut self, score: impl Fn(Option<u32>, u32) -> Option<f64>) {
         let wanted = promotion::wanted(&self.subject, &self.ledger);
         let mut before = std::collections::BTreeMap::new();
-        while let Some(training) = promotion::missing(&wanted, &self.ledger) {
+        while let Some(training) = promotion::missing(&self.subject.spec, &wanted, &self.ledger) {
             let planned = training.plan(&self.ledger);
             let (trial, of) = (planned.trial, planned.of_trial);
             self.apply(Event::Planned(Box::new(planned)));
@@ -118,6 +121,17 @@ impl Search {
             }
             *count += 1;
         }
+    }
+
+    /// Plans the next training in full; gives its number.
+    fn plan_next(&mut self) -> u32 {
+        let wanted = promotion::wanted(&self.subject, &self.ledger);
+        let training =
+            promotion::missing(&self.subject.spec, &wanted, &self.ledger).expect("a training");
+        let planned = training.plan(&self.ledger);
+        let trial = planned.trial;
+        self.apply(Event::Planned(Box::new(planned)));
+        trial
     }
 
     fn conclude(&mut self) {
@@ -364,7 +378,10 @@ fn object(search: &Search) -> PeftSearch {
 #[test]
 fn as_many_trainings_in_full_as_the_rules_allow_fit_into_the_object() {
     let mut search = Search::new(
-        json!({"seeds": 50, "learningRate": "3e-4", "patience": 3}),
+        json!({
+            "seeds": 50, "learningRate": "3e-4", "patience": 3,
+            "evaluation": {"testFile": format!("{}.tsv", "t".repeat(252))},
+        }),
         &RISING,
     );
     search.promote(|of, seed| Some(f64::from(seed + of?) / 3.0e3));
