@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use autopeft_crds::spec::Metric;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde_json::json;
 
 use super::documents::print_json;
@@ -18,6 +18,7 @@ use crate::trial::{Labelled, Places, TrialError, model_folder, validation_data};
 
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("examples").required(true)))]
 pub(super) struct EvaluateArguments {
     /// The adapter's directory.
     #[arg(long, value_name = "DIR")]
@@ -26,11 +27,11 @@ pub(super) struct EvaluateArguments {
     #[arg(long, value_name = "DIR")]
     model: String,
     /// The task's data: the examples that scored the training are used.
-    #[arg(long, value_name = "DIR", required_unless_present = "file")]
+    #[arg(long, value_name = "DIR", group = "examples")]
     data: Option<String>,
     /// Another file of labelled examples, such as a test set: every example of it. It has the form of the task's
     /// validation file.
-    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    #[arg(long, value_name = "FILE", group = "examples")]
     file: Option<PathBuf>,
     /// Write a line of JSON per example into this file: its label, what was predicted, and the outputs (logits).
     #[arg(long, value_name = "FILE")]

@@ -1,10 +1,12 @@
 //! The flags that say how modules are built.
 
-use autopeft_crds::ModuleOptions;
 use autopeft_crds::options::{Ia3Options, Ia3Site, LoraOptions, Matrices, Matrix, PrefixOptions};
+use autopeft_crds::{Module, ModuleOptions, PeftConfiguration};
 use clap::Args;
 
+use super::failure::Failure;
 use super::flags::{by_name, named};
+use super::sizes;
 
 /// How modules are built, with the defaults of a manifest.
 #[derive(Debug, Args)]
@@ -30,6 +32,49 @@ pub(super) struct OptionArguments {
 }
 
 impl OptionArguments {
+    /// Rejects options of modules that the configuration does not have.
+    pub(super) fn check(&self, configuration: &PeftConfiguration) -> Result<(), Failure> {
+        let gated = [Module::SerialAdapter, Module::Prefix, Module::Lora];
+        let given: [(&str, bool, &[Module]); 6] = [
+            (
+                "--lora-matrices",
+                self.lora_matrices.is_some(),
+                &[Module::Lora],
+            ),
+            ("--lora-alpha", self.lora_alpha.is_some(), &[Module::Lora]),
+            (
+                "--lora-rank-stabilized",
+                self.lora_rank_stabilized,
+                &[Module::Lora],
+            ),
+            (
+                "--ia3-feed-forward",
+                self.ia3_feed_forward.is_some(),
+                &[Module::Ia3],
+            ),
+            (
+                "--prefix-width",
+                self.prefix_width.is_some(),
+                &[Module::Prefix],
+            ),
+            ("--gated", self.gated, &gated),
+        ];
+        let has = |module: &Module| configuration.size(*module) > 0;
+        let idle = given
+            .into_iter()
+            .find(|(_, is_given, modules)| *is_given && !modules.iter().any(has));
+        idle.map_or(Ok(()), |(flag, _, modules)| {
+            let flags: Vec<String> = modules
+                .iter()
+                .map(|module| sizes::flag_of(*module))
+                .collect();
+            Err(Failure::BadInput(format!(
+                "{flag} changes nothing without {}",
+                flags.join(" or ")
+            )))
+        })
+    }
+
     pub(super) fn options(self) -> ModuleOptions {
         let usual = LoraOptions::default();
         ModuleOptions {

@@ -42,6 +42,11 @@ fn flag(facts: &ModuleFacts) -> Arg {
         .help(sentence(facts.size))
 }
 
+/// The flag of a module's size.
+pub(super) fn flag_of(module: Module) -> String {
+    format!("--{}", dashed(module.name()))
+}
+
 /// `serialAdapter` as a flag: `serial-adapter`.
 fn dashed(name: &str) -> String {
     let mut dashed = String::new();

@@ -225,9 +225,11 @@ impl ModuleArguments {
                 None => LayerMask::from_bits(vec![true; read(model)?.layers])
                     .map_err(|error| Failure::BadInput(error.to_string()))?,
             };
+            let configuration = PeftConfiguration::new(layers, &self.sizes.0).canonical();
+            self.options.check(&configuration)?;
             return Ok(Trained {
                 method: Method::Peft,
-                configuration: PeftConfiguration::new(layers, &self.sizes.0).canonical(),
+                configuration,
                 options: self.options.options(),
                 training: usual,
             });

@@ -71,19 +71,21 @@ fn model(content: &Content) -> String {
     format!("{:?}", base.map_or("MODEL", |base| base.name.as_str()))
 }
 
-/// Python that loads an export for `adapters`.
+/// Python that loads an export for `adapters`, and predicts with it.
 pub(super) fn adapters_code(content: &Content, is_setup: bool) -> String {
     let load = match is_setup {
         true => "load_adapter_setup(\"DIR\", set_active=True)",
         false => "load_adapter(\"DIR\", set_active=True)",
     };
     format!(
-        "from adapters import AutoAdapterModel\n\nmodel = AutoAdapterModel.from_pretrained({})\nmodel.{load}",
-        model(content)
+        "from adapters import AutoAdapterModel\nfrom transformers import AutoTokenizer\n\n\
+         model = AutoAdapterModel.from_pretrained({})\nmodel.{load}\n{}",
+        model(content),
+        prediction(content)
     )
 }
 
-/// Python that loads an export for `peft`.
+/// Python that loads an export for `peft`, and predicts with it.
 pub(super) fn peft_code(content: &Content, outputs: i64) -> String {
     let base = model(content);
     let (class, labels) = match content.kind() {
@@ -94,7 +96,51 @@ pub(super) fn peft_code(content: &Content, outputs: i64) -> String {
         ),
     };
     format!(
-        "from peft import PeftModel\nfrom transformers import {class}\n\n\
-         model = {class}.from_pretrained({base}{labels})\nmodel = PeftModel.from_pretrained(model, \"DIR\")"
+        "from peft import PeftModel\nfrom transformers import {class}, AutoTokenizer\n\n\
+         model = {class}.from_pretrained({base}{labels})\n\
+         model = PeftModel.from_pretrained(model, \"DIR\")\n{}",
+        prediction(content)
+    )
+}
+
+/// Python that predicts one example with a loaded `model`.
+fn prediction(content: &Content) -> String {
+    let description = &content.description;
+    let task = &description.task;
+    let is_pair = match (&task.custom, task.name.facts()) {
+        (Some(custom), _) => custom.text_columns.len() == 2,
+        (None, facts) => facts.is_some_and(|facts| facts.own_text.1.is_some()),
+    };
+    let texts = match (content.kind(), is_pair) {
+        (TaskKind::MultipleChoice, _) => {
+            "[\"TEXT\", \"TEXT\"], [\"CHOICE\", \"CHOICE\"], padding=True"
+        }
+        (_, true) => "\"TEXT\", \"SECOND TEXT\"",
+        (_, false) => "\"TEXT\"",
+    };
+    let (inputs, answer) = match content.kind() {
+        TaskKind::MultipleChoice => (
+            "{name: rows.unsqueeze(0) for name, rows in texts.items()}",
+            "logits.argmax(-1).item()".to_owned(),
+        ),
+        TaskKind::Regression => ("texts", "logits.item()".into()),
+        TaskKind::MultiLabel => (
+            "texts",
+            format!(
+                "[label for label, logit in zip({}, logits[0]) if logit > 0]",
+                json!(description.labels)
+            ),
+        ),
+        TaskKind::Classification => (
+            "texts",
+            format!("{}[logits.argmax(-1).item()]", json!(description.labels)),
+        ),
+    };
+    format!(
+        "tokenizer = AutoTokenizer.from_pretrained({})\n\
+         texts = tokenizer({texts}, truncation=True, max_length={}, return_tensors=\"pt\")\n\
+         logits = model.eval()(**{inputs}).logits\nprint({answer})",
+        model(content),
+        description.training.max_length
     )
 }

@@ -6,7 +6,7 @@ use autopeft_crds::spec::{Metric, TaskKind, TaskSpec};
 
 use super::custom::{self, Custom};
 use super::error::{TEST_FILE, TaskError};
-use super::examples::{Examples, Kind, Task};
+use super::examples::{Examples, Kind, Targets, Task};
 use super::family::{Family, Files, Labels, Texts};
 use super::glue::Glue;
 use super::{alike, targets, texts};
@@ -58,6 +58,16 @@ pub fn load_of(family: &dyn Family, metric: Metric, directory: &Path) -> Result<
     };
     let train = examples(train.rows, &labels, &files.train, &files)?;
     targets::not_constant(&train.targets, labels.spelled(), &files.train, column)?;
+    if let Targets::Sets(sets) = &train.targets
+        && sets.members.iter().all(|members| members.len() <= 1)
+    {
+        notes.push(format!(
+            "warning: {}, field {column:?}: no example has several classes; if some have, labelDelimiter ({:?}) is not \
+             what separates them",
+            files.train.display(),
+            files.delimiter
+        ));
+    }
     let validation = examples(validation.rows, &labels, &files.validation, &files)?;
     if matches!(labels, Labels::Numbers) {
         targets::not_constant(&validation.targets, &[], &files.validation, column)?;

@@ -8,8 +8,11 @@ loaded as docs/python.md says. Then the library makes adapters of its own in WOR
 WORK/made.json. Prints the largest difference of each exported one.
 """
 
+import contextlib
+import io
 import json
 import pathlib
+import re
 import sys
 
 import huggingface_hub
@@ -49,6 +52,17 @@ def load_adapters(case):
     else:
         model.load_adapter(case["folder"], set_active=True)
     return model
+
+
+def follow(card, case):
+    """Runs the card's Python on the case's base and folder: its prediction and its logits."""
+    code = re.search(r"```python\n(.*?)\n```", card, re.DOTALL)[1]
+    code = re.sub(r'from_pretrained\("[^"]*"', f"from_pretrained({case['base']!r}", code)
+    names, said = {}, io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(code.replace('"DIR"', repr(case["folder"])), names)
+    assert said.getvalue().strip(), code
+    return names["logits"]
 
 
 def disturb(model):
@@ -127,8 +141,10 @@ def main():
     load, make = {"peft": (load_peft, made_by_peft), "adapters": (load_adapters, made_by_adapters)}[library]
     failed = False
     for case in cases["exported"]:
-        card = huggingface_hub.ModelCard.load(pathlib.Path(case["folder"]) / "README.md").data
-        assert card.library_name == library and card.license == "unknown" and "autopeft" in card.tags, card
+        card = huggingface_hub.ModelCard.load(pathlib.Path(case["folder"]) / "README.md")
+        data = card.data
+        assert data.library_name == library and data.license == "unknown" and "autopeft" in data.tags, data
+        assert follow(card.content, case).numel() == (2 if case["choices"] else case["outputs"]), case["name"]
         found = logits(load(case), case["batch"], case["choices"])
         difference = (found.flatten() - torch.tensor(case["logits"])).abs().max().item()
         print(f"| {case['name']} | {case['architecture']} | {library} | to Python | {difference:.1e} |")

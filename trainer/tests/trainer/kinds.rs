@@ -116,6 +116,12 @@ fn sets_of_classes_are_lists_or_delimited() {
         assert_eq!(task.kind, Kind::MultiLabel(names(&["a", "b"])));
         assert_eq!(task.train.targets, expected);
     }
+    // The usual delimiter, a comma, separates nothing here.
+    let spec =
+        custom(json!({"type": "MultiLabel", "trainFile": "t.csv", "validationFile": "t.csv"}));
+    let notes = load(&spec, &[("t.csv", b"text,label\nx,b;a\ny,a\n")]).notes;
+    let warned = |note: &String| note.contains("no example has several classes");
+    assert!(notes.iter().any(warned), "{notes:?}");
     // A list is no label of a classification.
     let spec = custom(json!({"trainFile": "t.jsonl", "validationFile": "t.jsonl"}));
     let message = refused(&spec, &[("t.jsonl", jsonl)]);

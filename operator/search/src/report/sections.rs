@@ -133,6 +133,7 @@ pub(super) fn front(view: &View<'_>) -> Markup {
                         tr {
                             th.number { "Trial" }
                             th { "Method" }
+                            (configuration_head(view))
                             (measured_head(view))
                         }
                     }
@@ -141,13 +142,26 @@ pub(super) fn front(view: &View<'_>) -> Markup {
                             tr {
                                 td.number { (result.trial) }
                                 td { (result.name.facts().title) }
+                                (baseline_cells(view, result.trial))
                                 (measured_cells(view, result.parameters, Some(result.parameters_percent.get()), (Some(result.score), &result.metrics)))
                             }
                         }
                     }
+                    caption { (view.baselines_caption()) }
                 }
             }
         }
+    }
+}
+
+/// A baseline's layers and sizes.
+fn baseline_cells(view: &View<'_>, trial: u32) -> Markup {
+    match view.baseline_configuration(trial) {
+        Some(configuration) => configuration_cells(view, &configuration),
+        None => html! {
+            td.mask { (DASH) }
+            @for _ in view.modules() { td.number { (DASH) } }
+        },
     }
 }
 

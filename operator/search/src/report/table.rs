@@ -2,7 +2,7 @@
 
 use autopeft_crds::Decimal;
 use autopeft_crds::modules::ModuleFacts;
-use autopeft_crds::status::{BaselineResult, FrontMember, LedgerEntry};
+use autopeft_crds::status::{BaselineResult, FrontMember};
 
 use super::answer;
 use super::columns::{self, Align};
@@ -31,7 +31,7 @@ pub(super) fn front_table(view: &View<'_>) -> String {
         let table = columns::aligned(&columns, &rows);
         for (index, line) in table.lines().enumerate() {
             if index == 1 + front.len() {
-                text.push_str("\nbaselines, not part of the search\n");
+                text.push_str(&format!("\n{}\n", view.baselines_caption()));
             }
             text.push_str(line);
             text.push('\n');
@@ -65,12 +65,8 @@ fn member_row(view: &View<'_>, member: &FrontMember) -> Vec<String> {
     cells
 }
 
-/// Full fine-tuning has no configuration; the other baselines show theirs.
 fn baseline_row(view: &View<'_>, result: &BaselineResult) -> Vec<String> {
-    let entry = view.entry(result.trial);
-    let configuration = entry
-        .map(LedgerEntry::trained_configuration)
-        .filter(|configuration| !configuration.is_empty_model());
+    let configuration = view.baseline_configuration(result.trial);
     let shown = |cell: Option<String>| cell.unwrap_or_else(|| DASH.into());
     let mut cells = vec![
         result.trial.to_string(),

@@ -1,10 +1,11 @@
 //! A search as the report sees it: the spec, the status, and what follows from both.
 
+use autopeft_crds::methods::BaselineRecipe;
 use autopeft_crds::metrics::{METRICS, Metric};
 use autopeft_crds::modules::{MODULES, ModuleFacts};
 use autopeft_crds::space::DimensionName;
 use autopeft_crds::status::{FrontMember, search_trials};
-use autopeft_crds::{LedgerEntry, Module, PeftSearchSpec, PeftSearchStatus};
+use autopeft_crds::{LedgerEntry, Module, PeftConfiguration, PeftSearchSpec, PeftSearchStatus};
 
 use crate::measures::BUDGETS;
 
@@ -63,6 +64,22 @@ impl<'a> View<'a> {
     pub(super) fn constant(&self) -> Option<f64> {
         let found = self.status.inspection.as_ref()?.constant_score.as_ref()?;
         (found.metric == self.spec.task.score_metric()).then(|| found.score.get())
+    }
+
+    /// What a baseline trained: full fine-tuning has no configuration, the other baselines have one.
+    pub(super) fn baseline_configuration(&self, trial: u32) -> Option<PeftConfiguration> {
+        let entry = self.entry(trial)?;
+        Some(entry.trained_configuration()).filter(|configuration| !configuration.is_empty_model())
+    }
+
+    /// What the baselines are, and how they were trained.
+    pub(super) fn baselines_caption(&self) -> &'static str {
+        match self.spec.baseline_recipe.unwrap_or_default() {
+            BaselineRecipe::Search => "baselines, not part of the search, with its recipe",
+            BaselineRecipe::Published => {
+                "baselines, not part of the search, with their published recipes"
+            }
+        }
     }
 
     /// The modules that are shown: the paper's, those that are searched, and those that some trial has.
