@@ -123,6 +123,15 @@ pub enum Precision {
     BFloat16,
 }
 
+impl FidelitySpec {
+    /// The optimiser steps: that share of the steps of all its epochs, rounded up, at least one. `examples` are those
+    /// that it trains on.
+    pub fn steps(&self, examples: u64, batch_size: u64) -> u64 {
+        let all = examples.div_ceil(batch_size) * u64::from(self.epochs);
+        (all * u64::from(self.steps_percent)).div_ceil(100).max(1)
+    }
+}
+
 impl Default for FidelitySpec {
     fn default() -> Self {
         Self {
@@ -148,5 +157,23 @@ impl Default for TrainingSpec {
             early_stopping: None,
             seed: 42,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_the_steps_is_rounded_up() {
+        let fidelity = |epochs, steps_percent| FidelitySpec {
+            epochs,
+            steps_percent,
+            ..FidelitySpec::default()
+        };
+        // RTE has 2,490 training examples: one epoch of batches of 32 is 78 steps.
+        assert_eq!(fidelity(1, 100).steps(2490, 32), 78);
+        assert_eq!(fidelity(20, 50).steps(2490, 32), 780);
+        assert_eq!(fidelity(1, 1).steps(10, 32), 1);
     }
 }

@@ -7,6 +7,7 @@ pub mod ask;
 pub mod backoff;
 pub mod changes;
 pub mod deadlines;
+pub mod estimate;
 pub mod feasible;
 pub mod gauges;
 pub mod health;

@@ -3,6 +3,7 @@
 
 mod best;
 mod check;
+mod estimate;
 mod output;
 mod run;
 
@@ -16,6 +17,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::controller;
 use crate::local::progress::{LogFormat, Progress};
+use crate::local::setup::Options;
+use crate::local::sources::Overrides;
 
 /// Searches for parameter-efficient fine-tuning configurations.
 #[derive(Debug, Parser)]
@@ -38,6 +41,8 @@ enum Command {
     },
     /// Print the configuration to take, with the commands that evaluate, export and train it.
     Best(BestArgs),
+    /// Measure some short trainings on this machine, and print what a search will cost.
+    Estimate(HereArgs),
     /// Check a manifest and print its errors.
     Validate {
         /// The manifest.
@@ -49,11 +54,24 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// The manifest: a YAML file with one PeftSearch.
-    manifest: PathBuf,
+    #[command(flatten)]
+    here: HereArgs,
     /// The search's work directory; give the same one again to resume.
     #[arg(long)]
     workdir: PathBuf,
+    /// The number of trials that run concurrently; overrides the manifest's parallelism.
+    #[arg(long, value_name = "N")]
+    parallelism: Option<u32>,
+    /// The format of log lines.
+    #[arg(long, value_enum, default_value_t)]
+    log_format: Format,
+}
+
+/// A manifest on this machine.
+#[derive(Debug, Args)]
+struct HereArgs {
+    /// The manifest: a YAML file with one PeftSearch.
+    manifest: PathBuf,
     /// A model directory; overrides the manifest's.
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
@@ -63,18 +81,12 @@ struct RunArgs {
     /// The directory of a claim; may be given several times.
     #[arg(long, value_name = "NAME=DIR", value_parser = claim)]
     claim: Vec<(String, PathBuf)>,
-    /// The number of trials that run concurrently; overrides the manifest's parallelism.
-    #[arg(long, value_name = "N")]
-    parallelism: Option<u32>,
     /// The path of peft-trainer; by default, beside this program or on PATH.
     #[arg(long, value_name = "PATH")]
     trainer: Option<PathBuf>,
     /// The trainer's device.
     #[arg(long, value_enum, default_value_t)]
     device: Device,
-    /// The format of log lines.
-    #[arg(long, value_enum, default_value_t)]
-    log_format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -157,6 +169,37 @@ impl From<Format> for LogFormat {
     }
 }
 
+impl HereArgs {
+    /// The options of a search in a work directory.
+    fn options(self, workdir: PathBuf, parallelism: Option<u32>) -> Options {
+        let Self {
+            manifest,
+            model,
+            data,
+            claim,
+            trainer,
+            device,
+        } = self;
+        Options {
+            manifest,
+            workdir,
+            overrides: Overrides {
+                model,
+                data,
+                claims: claim,
+            },
+            parallelism,
+            trainer,
+            device: match device {
+                Device::Auto => "auto",
+                Device::Cpu => "cpu",
+                Device::Cuda => "cuda",
+            }
+            .into(),
+        }
+    }
+}
+
 fn claim(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((name, directory)) if !name.is_empty() && !directory.is_empty() => {
@@ -181,6 +224,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Controller(arguments) => control(arguments),
         Command::Replay { workdir } => check::replay(&workdir),
         Command::Validate { manifest } => check::validate(&manifest),
+        Command::Estimate(arguments) => estimate::estimate(arguments),
         Command::Best(arguments) => best::best(&arguments),
         Command::Crd => check::crd(),
     };

@@ -4,15 +4,21 @@
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
 
 /// The search failed, or the replay differs.
 pub(super) const FAILED: u8 = 1;
 /// Invalid input or flags.
 pub(super) const UNUSABLE: u8 = 2;
 /// Added to the number of the signal that stopped the program.
-pub(super) const STOPPED: i32 = 128;
+const STOPPED: i32 = 128;
 /// 128 + SIGPIPE: what a shell reports of a program that a closed pipe has stopped.
 pub(super) const BROKEN_PIPE: u8 = 128 + 13;
+
+/// The exit code of a program that a signal has stopped.
+pub(super) fn stopped(signal: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(STOPPED + signal).unwrap_or(FAILED))
+}
 
 /// The reading end of standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,44 +7,22 @@ use autopeft_crds::PeftSearchStatus;
 use autopeft_search::ledger::ConclusionReason;
 use autopeft_search::{log, report};
 
-use super::output::{FAILED, STOPPED, print, say};
-use super::{Device, RunArgs};
+use super::RunArgs;
+use super::output::{FAILED, print, say, stopped};
 use crate::local::progress::Progress;
 use crate::local::search::{End, Search};
-use crate::local::setup::{self, Ended, Options, Prepared};
-use crate::local::sources::Overrides;
+use crate::local::setup::{self, Ended, Prepared};
 
 /// Runs or resumes a search.
 pub(super) fn run(arguments: RunArgs) -> Result<ExitCode, String> {
     let RunArgs {
-        manifest,
+        here,
         workdir,
-        model,
-        data,
-        claim,
         parallelism,
-        trainer,
-        device,
         log_format,
     } = arguments;
     let progress = Progress::begin(log_format.into());
-    let options = Options {
-        manifest,
-        workdir: workdir.clone(),
-        overrides: Overrides {
-            model,
-            data,
-            claims: claim,
-        },
-        parallelism,
-        trainer,
-        device: match device {
-            Device::Auto => "auto",
-            Device::Cpu => "cpu",
-            Device::Cuda => "cuda",
-        }
-        .into(),
-    };
+    let options = here.options(workdir.clone(), parallelism);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -108,8 +86,7 @@ fn report_end(end: &End, search: &Search, found: &PeftSearchStatus) -> Result<Ex
             say(format!(
                 "stopped; {ended} trials have ended and are kept; run the same command to resume"
             ));
-            let code = u8::try_from(STOPPED + signal).unwrap_or(FAILED);
-            Ok(ExitCode::from(code))
+            Ok(stopped(*signal))
         }
     }
 }

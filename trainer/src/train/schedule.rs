@@ -1,8 +1,5 @@
-//! The number of a trial's steps, and the learning rate of each.
-//!
-//! The schedule always spans the trial's own steps: a short trial is a short training, not the start of a long one.
-
-use autopeft_crds::spec::FidelitySpec;
+//! The learning rate of each step. The schedule always spans the trial's own steps: a short trial is a short training,
+//! not the start of a long one.
 
 /// Linear warm-up from 0, then linear decay to 0 (as Hugging Face has it: the first step of a
 /// warm-up has rate 0, the last step of all still has a positive one).
@@ -45,15 +42,6 @@ impl Schedule {
     }
 }
 
-/// The steps of a fidelity: that share of the steps of all its epochs, rounded up, at least one.
-pub fn total_steps(examples: usize, batch_size: usize, fidelity: &FidelitySpec) -> u64 {
-    let per_epoch = examples.div_ceil(batch_size) as u64;
-    let all = per_epoch * u64::from(fidelity.epochs);
-    (all * u64::from(fidelity.steps_percent))
-        .div_ceil(100)
-        .max(1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,18 +74,5 @@ mod tests {
                 assert!(most > 0.0, "{percent} % of {steps} steps");
             }
         }
-    }
-
-    #[test]
-    fn a_share_of_the_steps_is_rounded_up() {
-        let fidelity = |epochs, steps_percent| FidelitySpec {
-            epochs,
-            steps_percent,
-            ..FidelitySpec::default()
-        };
-        // RTE has 2,490 training examples: one epoch of batches of 32 is 78 steps.
-        assert_eq!(total_steps(2490, 32, &fidelity(1, 100)), 78);
-        assert_eq!(total_steps(2490, 32, &fidelity(20, 50)), 780);
-        assert_eq!(total_steps(10, 32, &fidelity(1, 1)), 1);
     }
 }

@@ -23,7 +23,7 @@ use super::guards::Guards;
 use super::loss::loss;
 use super::optimizer::AdamW;
 use super::recipe::Recipe;
-use super::schedule::{Schedule, total_steps};
+use super::schedule::Schedule;
 use super::seeds::generator;
 use super::validation::{ValidationError, score};
 use crate::device;
@@ -110,7 +110,9 @@ pub fn train(
     let examples = data.train.lengths().len();
     let schedule = Schedule::new(
         recipe.training.learning_rate.get(),
-        total_steps(examples, batching.batch_size, &recipe.fidelity),
+        recipe
+            .fidelity
+            .steps(examples as u64, batching.batch_size as u64),
         recipe.training.warmup_percent,
     );
     let mut steps = Steps {

@@ -17,6 +17,7 @@ mod axis;
 mod cells;
 mod columns;
 mod csv;
+mod estimate;
 mod figure;
 mod front_svg;
 mod html;
@@ -55,6 +56,11 @@ pub enum ReportError {
 /// The front as an aligned table, fewest parameters first, the baselines under it, and a summary.
 pub fn front_table(spec: &PeftSearchSpec, status: &PeftSearchStatus) -> String {
     table::front_table(&View::new("", spec, status))
+}
+
+/// What a search will cost, as an aligned table and a summary.
+pub fn estimate(found: &crate::estimate::Estimate) -> String {
+    estimate::estimate(found)
 }
 
 /// Every trial and baseline as one row, in the order of the ledger.
