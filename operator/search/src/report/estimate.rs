@@ -57,7 +57,10 @@ fn row(part: &Part) -> Vec<String> {
         part.what.clone(),
         thousands(part.trainings),
         thousands(part.steps),
-        significant(part.seconds),
+        match part.seconds {
+            short if short < 100.0 => significant(short),
+            long => whole(long),
+        },
         whole(part.total()),
     ]
 }
