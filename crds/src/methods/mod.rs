@@ -7,7 +7,7 @@ mod rows;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::configuration::{LayerMask, PeftConfiguration};
+use crate::configuration::{LayerMask, MAX_LAYERS, PeftConfiguration};
 use crate::decimal::Decimal;
 use crate::modules::Module;
 use crate::named::{Named, written_by_name};
@@ -188,6 +188,21 @@ impl BaselineName {
         }
     }
 
+    /// Whether the method is about which layers carry modules.
+    pub fn chooses_layers(self) -> bool {
+        match self.facts().recipe {
+            Recipe::EveryWeight { .. } => false,
+            Recipe::Modules {
+                first_layer,
+                method,
+                ..
+            } => {
+                matches!(method, Method::LayerDrop | Method::LayerSelection)
+                    || first_layer(MAX_LAYERS) > 0
+            }
+        }
+    }
+
     /// The learning rate that the method needs in place of the search's.
     pub fn learning_rate(self) -> Option<Decimal> {
         match self.facts().recipe {
@@ -295,6 +310,21 @@ mod tests {
                 assert!(number.parse::<Decimal>().is_ok(), "{}", row.name);
             }
         }
+    }
+
+    #[test]
+    fn three_baselines_choose_layers() {
+        let choosing = BaselineName::ALL
+            .into_iter()
+            .filter(|name| name.chooses_layers());
+        assert_eq!(
+            choosing.collect::<Vec<_>>(),
+            [
+                BaselineName::AdapterDrop,
+                BaselineName::RobustAdapterDrop,
+                BaselineName::AdaptableAdapters
+            ]
+        );
     }
 
     /// The sizes of the literature at the width of BERT-base.

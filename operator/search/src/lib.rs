@@ -6,6 +6,7 @@
 pub mod ask;
 pub mod backoff;
 pub mod changes;
+pub mod compare;
 pub mod deadlines;
 pub mod estimate;
 pub mod feasible;

@@ -7,14 +7,11 @@ use autopeft_crds::limits::PARAMETERS_PERCENT;
 use autopeft_crds::trial::TrialRequest;
 use autopeft_crds::{Decimal, PeftSearch};
 use autopeft_search::report::{self, Files};
-use autopeft_search::status::{Metadata, status};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::BestArgs;
 use super::output::print;
-use crate::controller;
-use crate::local::journal::{self, JournalError};
-use crate::local::{setup, trainer};
+use super::searches;
+use crate::local::trainer;
 
 /// Prints the recommendations of a work directory or of an object in a cluster.
 pub(super) fn best(arguments: &BestArgs) -> Result<ExitCode, String> {
@@ -40,22 +37,8 @@ pub(super) fn best(arguments: &BestArgs) -> Result<ExitCode, String> {
 
 /// The object of a work directory, and where its files are.
 fn on_this_machine(workdir: &Path) -> Result<(PeftSearch, Files), String> {
-    let missing = || JournalError::Missing(workdir.into()).to_string();
-    let history = journal::read(workdir).map_err(|error| error.to_string())?;
-    let history = history.ok_or_else(missing)?;
-    let ledger = history
-        .ledger_at(u64::MAX)
-        .map_err(|error| error.to_string())?;
-    let spec = history.spec_at(u64::MAX);
-    let subject =
-        setup::subject(spec, &history.header.inspection).map_err(|error| error.to_string())?;
-    let named = ObjectMeta {
-        name: Some(history.header.name.clone()),
-        ..ObjectMeta::default()
-    };
-    let metadata = Metadata::new(&named, &history.header);
-    let object = metadata.object(spec, &status(&subject, &ledger));
-    let mut files = Files::of_workdir(&workdir.to_string_lossy(), spec);
+    let object = searches::of_workdir(workdir)?;
+    let mut files = Files::of_workdir(&workdir.to_string_lossy(), &object.spec);
     // The directories that the last run resolved the manifest's sources to.
     let probe = std::fs::read(workdir.join(trainer::PROBE)).ok();
     if let Some(probe) = probe.and_then(|probe| serde_json::from_slice::<TrialRequest>(&probe).ok())
@@ -71,9 +54,7 @@ fn in_cluster(name: &str, namespace: Option<&str>) -> Result<PeftSearch, String>
             "{name}: no such directory; give a work directory of `peft-operator run`, or the name of a PeftSearch"
         ));
     }
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    let found = runtime.block_on(controller::process::read(namespace, name));
-    found.map_err(|error| {
+    searches::of_cluster(name, namespace).map_err(|error| {
         format!("{name}: it is no directory, and it was not found in the cluster: {error}")
     })
 }

@@ -3,9 +3,11 @@
 
 mod best;
 mod check;
+mod compare;
 mod estimate;
 mod output;
 mod run;
+mod searches;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,6 +45,8 @@ enum Command {
     Best(BestArgs),
     /// Measure some short trainings on this machine, and print what a search will cost.
     Estimate(HereArgs),
+    /// Show several searches side by side: fronts, Bayesian against random, spaces, layers, cost.
+    Compare(CompareArgs),
     /// Check a manifest and print its errors.
     Validate {
         /// The manifest.
@@ -100,6 +104,28 @@ struct BestArgs {
     /// The namespace of NAME; by default the kubeconfig's.
     #[arg(long, value_name = "NAMESPACE")]
     namespace: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct CompareArgs {
+    /// The searches' work directories.
+    #[arg(value_name = "DIR", required_unless_present = "kube")]
+    workdirs: Vec<PathBuf>,
+    /// Searches in the cluster of the kubeconfig, by name.
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    kube: Vec<String>,
+    /// The namespace of the names; by default the kubeconfig's.
+    #[arg(long, value_name = "NAMESPACE", requires = "kube")]
+    namespace: Option<String>,
+    /// The budget under which searches and baselines are compared: trainable parameters in percent of the backbone's.
+    #[arg(long, value_name = "PERCENT", value_parser = best::budget, default_value = "1%")]
+    budget: Decimal,
+    /// The page to write.
+    #[arg(long, value_name = "FILE", default_value = "compare.html")]
+    out: PathBuf,
+    /// Also write every trial of every search as CSV.
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
 }
 
 /// The flags of the controller. Each has an environment variable, which the chart sets.
@@ -226,6 +252,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Validate { manifest } => check::validate(&manifest),
         Command::Estimate(arguments) => estimate::estimate(arguments),
         Command::Best(arguments) => best::best(&arguments),
+        Command::Compare(arguments) => compare::compare(&arguments),
         Command::Crd => check::crd(),
     };
     done.unwrap_or_else(|message| {

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bench;
 mod closed_pipe;
+mod compare;
 mod failures;
 mod interruptions;
 mod journal;

@@ -26,6 +26,23 @@ impl Axis {
         Self::with_steps(name, [0.0, most as f64], 1.0)
     }
 
+    /// Without the ticks whose labels would touch the one before them, on an axis of so many pixels; `width` is that of
+    /// a label.
+    pub(super) fn thinned(mut self, pixels: i32, width: impl Fn(&str) -> i32) -> Self {
+        let scale = f64::from(pixels) / (self.most - self.least);
+        let mut free = f64::NEG_INFINITY;
+        self.ticks.retain(|(position, label)| {
+            let half = f64::from(width(label)) / 2.0;
+            let middle = (position - self.least) * scale;
+            let fits = middle - half >= free;
+            if fits {
+                free = middle + half + 8.0;
+            }
+            fits
+        });
+        self
+    }
+
     fn with_steps(name: String, values: impl IntoIterator<Item = f64>, least_step: f64) -> Self {
         let (least, most) = bounds(values).unwrap_or((0.0, 1.0));
         let spread = most - least;
@@ -174,6 +191,14 @@ mod tests {
     fn a_linear_axis_has_round_ticks() {
         let axis = Axis::linear("score".into(), [0.61, 0.83]);
         assert_eq!(labels(&axis), ["0.60", "0.65", "0.70", "0.75", "0.80"]);
+    }
+
+    #[test]
+    fn labels_that_would_touch_are_left_out() {
+        let axis = Axis::counts("trials".into(), 10);
+        let of_width = |pixels| labels(&axis.clone().thinned(pixels, |_| 20)).join(" ");
+        assert_eq!(of_width(600), "0 2 4 6 8 10");
+        assert_eq!(of_width(120), "0 4 8");
     }
 
     #[test]

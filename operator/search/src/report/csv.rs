@@ -123,7 +123,7 @@ pub(super) fn trials_csv(status: &PeftSearchStatus) -> Result<String, ReportErro
 }
 
 /// One row. The entry is destructured, so that a new field cannot be forgotten here.
-fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> Vec<String> {
+pub(super) fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> Vec<String> {
     let LedgerEntry {
         trial,
         configuration: _,

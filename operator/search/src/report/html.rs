@@ -7,34 +7,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::prediction_svg::{self, Prediction};
 use super::text::{self, visible};
 use super::view::View;
-use super::{ReportError, answer, front_svg, sections, trace_svg};
-
-const STYLE: &str = "
-:root { color-scheme: light; }
-body { background: #fff; color: #1f2937; font: 16px/1.5 sans-serif; margin: 0 auto; max-width: 72rem; padding: 1rem 1.5rem 4rem; }
-h1 { font-size: 1.7rem; overflow-wrap: anywhere; }
-h2 { border-top: 1px solid #d1d5db; font-size: 1.25rem; margin-top: 2.5rem; padding-top: 1.25rem; }
-p { max-width: 52rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
-caption { caption-side: bottom; color: #4b5563; padding-top: .5rem; text-align: left; }
-th, td { border-bottom: 1px solid #e5e7eb; padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top; }
-thead th { border-bottom: 2px solid #9ca3af; white-space: nowrap; }
-td.number, th.number { text-align: right; white-space: nowrap; }
-td.mask { font-family: monospace; white-space: nowrap; }
-td.message { max-width: 24rem; min-width: 12rem; overflow-wrap: anywhere; }
-tr.front { background: #fef2f2; }
-dl { display: grid; gap: .25rem 1.5rem; grid-template-columns: max-content 1fr; }
-dt { color: #4b5563; }
-dd { margin: 0; overflow-wrap: anywhere; }
-figure { margin: 1rem 0; }
-figure svg { height: auto; max-width: 100%; }
-.bar { background: #e5e7eb; display: inline-block; height: .8rem; vertical-align: middle; width: 14rem; }
-.bar i { background: #2563eb; display: block; height: 100%; }
-.bar i.front { background: #b91c1c; }
-pre { background: #f3f4f6; overflow-x: auto; padding: 1rem; }
-details { margin-top: 1rem; }
-";
+use super::{ReportError, answer, front_svg, sections, style, trace_svg};
 
 /// The page.
 pub(super) fn report_html(
@@ -54,7 +27,7 @@ pub(super) fn report_html(
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { "PEFT search " (visible(view.name)) }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(style::style())) }
             }
             body {
                 h1 { "PEFT search " (visible(view.name)) }
@@ -86,7 +59,8 @@ pub(super) fn report_html(
     Ok(page.into_string())
 }
 
-fn figure(svg: &str, description: &str) -> Markup {
+/// A figure with its description.
+pub(super) fn figure(svg: &str, description: &str) -> Markup {
     html! {
         figure role="img" aria-label=(description) { (PreEscaped(svg)) }
     }

@@ -11,18 +11,25 @@
 //! | `front_svg(search)` | `front.svg` |
 //! | `best(search, files, budget, how)` | what `peft-operator best` prints |
 //! | `report_html(search, trace)` | `report.html`; `trace` has the hypervolume after each finished trial |
+//! | `comparison_text(comparison)` | what `peft-operator compare` prints |
+//! | `comparison_html(comparison)` | its page |
+//! | `comparison_csv(given, comparison)` | every trial of several searches |
 
 mod answer;
 mod axis;
 mod cells;
 mod columns;
+mod compare;
 mod csv;
 mod estimate;
 mod figure;
 mod front_svg;
 mod html;
+mod placing;
 mod prediction_svg;
 mod sections;
+mod series;
+mod style;
 mod table;
 mod text;
 mod trace_svg;
@@ -30,6 +37,7 @@ mod view;
 
 use autopeft_crds::{Decimal, PeftSearch, PeftSearchSpec, PeftSearchStatus};
 
+use crate::compare::{Comparison, Given};
 use view::View;
 
 pub use answer::{Files, NoAnswer};
@@ -38,7 +46,7 @@ pub use answer::{Files, NoAnswer};
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// The CSV writer refused a row.
-    #[error("trials.csv could not be written: {0}")]
+    #[error("the CSV could not be written: {0}")]
     Csv(String),
     /// The drawing library refused a figure.
     #[error("the figure {figure} could not be drawn: {message}")]
@@ -99,6 +107,22 @@ pub fn report_html(search: &PeftSearch, trace: &[(u32, f64)]) -> Result<String, 
         search,
         trace,
     )
+}
+
+/// Several searches side by side in a terminal.
+pub fn comparison_text(comparison: &Comparison) -> String {
+    compare::text(comparison)
+}
+
+/// Several searches side by side as one HTML page without scripts and without files beside it.
+pub fn comparison_html(comparison: &Comparison) -> Result<String, ReportError> {
+    compare::html(comparison)
+}
+
+/// Every trial and baseline of several searches as one row, with its kind and what the search had reached. `given` is
+/// what was compared.
+pub fn comparison_csv(given: &[Given], comparison: &Comparison) -> Result<String, ReportError> {
+    compare::csv(given, comparison)
 }
 
 fn name(search: &PeftSearch) -> &str {

@@ -1,7 +1,7 @@
 //! The reports: whole outputs against kept ones, what is escaped, and that no search makes them panic.
 
 mod arbitrary;
-mod searches;
+pub mod searches;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,13 @@
+//! Several searches side by side: text, page and CSV.
+
+mod csv;
+mod fronts;
+mod page;
+mod picture;
+mod progress;
+mod rows;
+mod terminal;
+
+pub(super) use csv::csv;
+pub(super) use page::html;
+pub(super) use terminal::text;
