@@ -48,6 +48,7 @@ details { margin-top: 1rem; }
   body { padding: .5rem 1rem 3rem; }
   .broad { display: none; }
   .narrow { display: block; }
+  td.number { min-width: 4.5rem; white-space: normal; }
 }
 ";
 

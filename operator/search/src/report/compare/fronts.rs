@@ -302,7 +302,8 @@ pub(super) fn sign(kind: usize) -> Result<String, ReportError> {
 
 /// The sign of a baseline in a legend, with its number where it has one.
 pub(super) fn baseline_sign(number: Option<usize>) -> Result<String, ReportError> {
-    figure::draw("legend", (34, 18), |canvas| {
+    let width = if number.is_some() { 34 } else { 16 };
+    figure::draw("legend", (width, 18), |canvas| {
         figure::mark(canvas, Marker::Baseline, (8, 9))?;
         match number {
             Some(number) => figure::label(canvas, &number.to_string(), (18, 9), Side::Right),

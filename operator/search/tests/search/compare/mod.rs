@@ -116,7 +116,8 @@ fn spaces_in_which_the_same_is_searched_are_named_by_their_values() {
 
 #[test]
 fn other_tasks_metrics_models_and_data_never_share_an_axis() {
-    let changes: [(&str, fn(&mut PeftSearch)); 4] = [
+    type Change = fn(&mut PeftSearch);
+    let changes: [(&str, Change); 4] = [
         ("scored by accuracy in a and by F1 in b", |search| {
             search.spec.task.metric = Some(Metric::F1);
         }),
@@ -301,8 +302,8 @@ fn layers_are_compared_within_the_budget() {
         .expect("a comparison")
         .sections
         .remove(0);
-    let baselines = tight.layer_selection.iter().filter(|row| !row.is_search);
-    assert!(baselines.map(|row| row.is_over).all(|is_over| is_over));
+    let mut baselines = tight.layer_selection.iter().filter(|row| !row.is_search);
+    assert!(baselines.all(|row| row.is_over));
     // Without such a baseline there is nothing to compare with.
     let plain = one_section(&given([search("plain", 1, 8, 4)]));
     assert!(plain.layer_selection.is_empty());
