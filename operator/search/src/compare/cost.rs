@@ -86,7 +86,7 @@ fn steps(fidelity: &FidelitySpec, training: &TrainingSpec, model: &Inspection) -
     let examples = fidelity
         .train_examples
         .map_or(all, |most| all.min(most.into()));
-    fidelity.steps(examples, training.batch_size.into())
+    fidelity.steps(examples, u64::from(training.batch_size).max(1))
 }
 
 /// Full fine-tuning with all epochs, where `promotion` trained it; else the mean of the configurations that it trained;

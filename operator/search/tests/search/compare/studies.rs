@@ -58,6 +58,7 @@ pub fn promoted(trial: u32, mean: f64) -> PromotedResult {
         configuration,
         parameters,
         parameters_percent: decimal(100.0 * parameters as f64 / 22_713_216.0),
+        fewest_parameters: None,
         search_score: None,
         mean: Some(decimal(mean)),
         standard_deviation: Some(decimal(0.01)),
@@ -68,6 +69,7 @@ pub fn promoted(trial: u32, mean: f64) -> PromotedResult {
                 seed: 43 + u64::from(seed),
                 trial: 30 + seed,
                 score: decimal(mean),
+                selection_score: None,
             })
             .collect(),
     }
