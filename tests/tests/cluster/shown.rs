@@ -7,6 +7,7 @@ use std::time::Duration;
 use autopeft_integration_tests::cluster::{apply, cluster, eventually, runtime};
 use autopeft_integration_tests::helm::{read, run};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
+use autopeft_integration_tests::programs::program;
 use autopeft_integration_tests::searches::{Searches, manifest};
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::Api;
@@ -71,7 +72,30 @@ fn describe_shows_a_line_a_trial_and_conditions_and_events_at_once() {
             let entry: serde_json::Value = serde_json::from_str(line).expect("JSON");
             assert_eq!(entry["state"], "Succeeded");
         }
+        searches_of_a_cluster_are_compared(namespace);
     });
+}
+
+/// `peft-operator compare --kube`, with the search `one` in the namespace.
+fn searches_of_a_cluster_are_compared(namespace: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let page = folder.path().join("page.html");
+    let compare = |name: &str| {
+        let mut command = Command::new(program("peft-operator"));
+        command
+            .args(["compare", "--namespace", namespace, "--kube", name, "--out"])
+            .arg(&page)
+            .env("KUBECONFIG", cluster().kubeconfig());
+        command
+    };
+    let refused = compare("two").output().expect("the program starts");
+    let message = String::from_utf8_lossy(&refused.stderr);
+    let missing = "two: it was not found in the cluster: the namespace described has no PeftSearch of this name";
+    assert!(message.contains(missing), "{message}");
+    assert!(!page.exists());
+    let text = run(&mut compare("one"));
+    assert!(text.contains("random"), "{text}");
+    assert!(page.exists());
 }
 
 #[test]
