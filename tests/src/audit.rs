@@ -8,6 +8,8 @@ use std::time::Duration;
 use autopeft_crds::status::LedgerEntry;
 use autopeft_crds::{PeftSearch, PeftSearchStatus};
 use autopeft_jobs::build::names::{Work, job_name};
+use autopeft_search::patience::Patience;
+use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use crate::audit_log::{is_operator, requests, was_carried_out};
@@ -226,6 +228,32 @@ fn by_operator(audit: &Path, namespace: &str) -> Vec<Value> {
 
 /// The operator's writes in a namespace, without its Lease: verb, resource and name.
 pub fn written(audit: &Path, namespace: &str) -> Vec<String> {
+    writes(audit, namespace)
+        .into_iter()
+        .map(|(written, _)| written)
+        .collect()
+}
+
+/// The same without removals that are asked for again because no watch has shown them in time.
+pub fn written_once(audit: &Path, namespace: &str) -> Vec<String> {
+    // Requests may be received late, the first one by more than the next.
+    let pause = Patience::default().removal / 2;
+    let mut asked: BTreeMap<String, Timestamp> = BTreeMap::new();
+    let mut writes = writes(audit, namespace);
+    writes.retain(|(written, at)| {
+        let is_removal = ["patch pods ", "delete jobs "]
+            .iter()
+            .any(|removal| written.starts_with(removal));
+        let before = is_removal.then(|| asked.insert(written.clone(), *at));
+        before
+            .flatten()
+            .is_none_or(|before| at.duration_since(before).unsigned_abs() < pause)
+    });
+    writes.into_iter().map(|(written, _)| written).collect()
+}
+
+/// The operator's writes, and when the API server received them.
+fn writes(audit: &Path, namespace: &str) -> Vec<(String, Timestamp)> {
     let events = by_operator(audit, namespace);
     let ours = events
         .iter()
@@ -233,7 +261,9 @@ pub fn written(audit: &Path, namespace: &str) -> Vec<String> {
     ours.map(|event| {
         let verb = event["verb"].as_str().unwrap_or_default();
         let name = event["objectRef"]["name"].as_str().unwrap_or_default();
-        format!("{verb} {} {name}", kind(event))
+        let at = event["requestReceivedTimestamp"].as_str();
+        let at = at.and_then(|at| at.parse().ok()).expect("a time");
+        (format!("{verb} {} {name}", kind(event)), at)
     })
     .collect()
 }
