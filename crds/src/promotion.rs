@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::decimal::Decimal;
 use crate::limits;
 use crate::methods::BaselineName;
+use crate::spec::FidelitySpec;
 
 /// Training in full after the search, over several seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -50,6 +51,16 @@ pub struct PromotionSpec {
     /// Where scores come from; by default from the validation examples, which also choose the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<EvaluationSpec>,
+}
+
+impl PromotionSpec {
+    /// How much training: all epochs, on all examples.
+    pub fn fidelity(&self) -> FidelitySpec {
+        FidelitySpec {
+            epochs: self.epochs,
+            ..FidelitySpec::default()
+        }
+    }
 }
 
 /// Examples that give the score and take no part in training, not even in the choice of the epoch: `testFile` or

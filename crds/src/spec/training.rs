@@ -124,12 +124,26 @@ pub enum Precision {
 }
 
 impl FidelitySpec {
+    /// The training examples, of so many that there are.
+    pub fn trained_on(&self, all: u64) -> u64 {
+        sample(self.train_examples, all)
+    }
+
+    /// The validation examples, of so many that there are.
+    pub fn validated_on(&self, all: u64) -> u64 {
+        sample(self.validation_examples, all)
+    }
+
     /// The optimiser steps: that share of the steps of all its epochs, rounded up, at least one. `examples` are those
     /// that it trains on.
     pub fn steps(&self, examples: u64, batch_size: u64) -> u64 {
-        let all = examples.div_ceil(batch_size) * u64::from(self.epochs);
+        let all = examples.div_ceil(batch_size.max(1)) * u64::from(self.epochs);
         (all * u64::from(self.steps_percent)).div_ceil(100).max(1)
     }
+}
+
+fn sample(wanted: Option<u32>, all: u64) -> u64 {
+    wanted.map_or(all, |most| all.min(most.into()))
 }
 
 impl Default for FidelitySpec {

@@ -5,7 +5,7 @@
 //! its own. Three probes that differ in steps and in validated examples give the three.
 
 use autopeft_crds::spec::{BaselineName, FidelitySpec, PromotionCandidates, PromotionSpec};
-use autopeft_crds::status::{LedgerEntry, TrialPurpose, TrialState};
+use autopeft_crds::status::{LedgerEntry, TrialState};
 use autopeft_crds::trial::Inspection;
 use autopeft_crds::{PeftSearchSpec, limits};
 
@@ -66,10 +66,8 @@ struct Work {
 
 impl Work {
     fn of(fidelity: &FidelitySpec, spec: &PeftSearchSpec, model: &Inspection) -> Self {
-        let sample =
-            |wanted: Option<u32>, all: u64| wanted.map_or(all, |wanted| all.min(wanted.into()));
-        let examples = sample(fidelity.train_examples, model.train_examples);
-        let validation = sample(fidelity.validation_examples, model.validation_examples);
+        let examples = fidelity.trained_on(model.train_examples);
+        let validation = fidelity.validated_on(model.validation_examples);
         let batch_size = u64::from(spec.training.batch_size);
         let steps = fidelity.steps(examples, batch_size);
         let per_epoch = examples.div_ceil(batch_size).max(1);
@@ -234,11 +232,7 @@ pub fn estimate(
         part(what, 1, short.steps, of_baseline(*name, short))
     }));
     if let Some(promotion) = &spec.promotion {
-        let fidelity = FidelitySpec {
-            epochs: promotion.epochs,
-            ..FidelitySpec::default()
-        };
-        let full = Work::of(&fidelity, spec, model);
+        let full = Work::of(&promotion.fidelity(), spec, model);
         let seeds = u64::from(promotion.seeds);
         let configurations = configurations(promotion);
         parts.push(part(
@@ -279,7 +273,7 @@ fn seconds(ledger: &[LedgerEntry], trial: u32) -> Result<(f64, f64), EstimateErr
     };
     let entry = ledger.iter().find(|entry| entry.trial == trial);
     let entry = entry.ok_or_else(|| failed("the probe ended before it"))?;
-    if entry.purpose() == TrialPurpose::Promotion || entry.state != TrialState::Succeeded {
+    if entry.state != TrialState::Succeeded {
         return Err(failed(
             entry.message.as_deref().unwrap_or("it has no score"),
         ));

@@ -140,7 +140,8 @@ fn result(
     })
 }
 
-fn average(values: &[f64]) -> Option<f64> {
+/// The mean of some numbers.
+pub(crate) fn average(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 

@@ -5,9 +5,7 @@
 //! ledger, so that each is planned once; and where the spec changes, those on other terms are no longer counted. One
 //! that is planned again, because it was withdrawn or a limit ended it, stands for those before.
 
-use autopeft_crds::spec::{
-    BaselineName, BaselineRecipe, FidelitySpec, PromotionCandidates, PromotionSpec,
-};
+use autopeft_crds::spec::{BaselineName, BaselineRecipe, PromotionCandidates, PromotionSpec};
 use autopeft_crds::status::{
     FrontMember, LedgerEntry, TrialOrigin, TrialPurpose, TrialState, TrialTerms,
 };
@@ -173,10 +171,7 @@ fn terms(
     let has_recipe = baseline.is_some() && is_published;
     let has_rate = has_recipe || baseline.and_then(BaselineName::learning_rate).is_some();
     TrialTerms {
-        fidelity: Some(FidelitySpec {
-            epochs: promotion.epochs,
-            ..FidelitySpec::default()
-        }),
+        fidelity: Some(promotion.fidelity()),
         seed: Some(seed),
         learning_rate: promotion.learning_rate.filter(|_| !has_rate),
         patience: promotion.patience.filter(|_| !has_recipe),

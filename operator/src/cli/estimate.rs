@@ -3,13 +3,12 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::status::LedgerEntry;
 use autopeft_crds::trial::Inspection;
 use autopeft_search::{estimate, report};
 
-use super::HereArgs;
 use super::output::{print, say};
+use super::{HereArgs, runtime};
 use crate::local::manifest;
 use crate::local::progress::Progress;
 use crate::local::search::End;
@@ -37,13 +36,11 @@ pub(super) fn estimate(arguments: HereArgs) -> Result<ExitCode, String> {
         .or(absolute(&search.spec.task.source.path));
     let spec = search.spec.clone();
     let progress = Progress::begin(Default::default());
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| format!("threads cannot be started: {error}"))?;
-    let mut found = Vec::new();
-    for (number, probe) in estimate::probes(&spec).into_iter().enumerate() {
+    let runtime = runtime()?;
+    let mut model = None;
+    let mut ledgers: [Vec<LedgerEntry>; estimate::PROBES] = Default::default();
+    let probes = estimate::probes(&spec).into_iter().enumerate();
+    for ((number, probe), ledger) in probes.zip(&mut ledgers) {
         say(format!("probe {} of {}", number + 1, estimate::PROBES));
         search.spec = probe;
         let place = folder.path().join(number.to_string());
@@ -57,30 +54,17 @@ pub(super) fn estimate(arguments: HereArgs) -> Result<ExitCode, String> {
             ..options.clone()
         };
         match runtime.block_on(run(options, progress.clone()))? {
-            Probed::Ended(model, ledger) => found.push((model, ledger)),
+            Probed::Ended(found, entries) => {
+                model = Some(found);
+                *ledger = entries;
+            }
             Probed::Stopped(code) => return Ok(code),
         }
     }
-    let model = found.first().map(|(model, _)| model.clone());
-    let ledgers: Result<[Vec<LedgerEntry>; estimate::PROBES], _> = found
-        .into_iter()
-        .map(|(_, ledger)| ledger)
-        .collect::<Vec<_>>()
-        .try_into();
-    let (Some(model), Ok(ledgers)) = (model, ledgers) else {
-        return Err("there are fewer probes than planned".into());
-    };
-    print(told(&spec, &model, &ledgers)?)?;
+    let model = model.ok_or("there was no probe")?;
+    let found = estimate::estimate(&spec, &model, &ledgers).map_err(|error| error.to_string())?;
+    print(report::estimate(&found))?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn told(
-    spec: &PeftSearchSpec,
-    model: &Inspection,
-    ledgers: &[Vec<LedgerEntry>; estimate::PROBES],
-) -> Result<String, String> {
-    let found = estimate::estimate(spec, model, ledgers).map_err(|error| error.to_string())?;
-    Ok(report::estimate(&found))
 }
 
 enum Probed {

@@ -16,6 +16,7 @@ use autopeft_crds::Decimal;
 use autopeft_search::ask;
 use autopeft_search::patience::{Patience, SMALLEST_SCALE};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tokio::runtime::Runtime;
 
 use crate::controller;
 use crate::local::progress::{LogFormat, Progress};
@@ -224,6 +225,15 @@ impl HereArgs {
             .into(),
         }
     }
+}
+
+/// The runtime of a search on this machine.
+fn runtime() -> Result<Runtime, String> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| format!("threads cannot be started: {error}"))
 }
 
 fn claim(text: &str) -> Result<(String, PathBuf), String> {

@@ -7,8 +7,8 @@ use autopeft_crds::PeftSearchStatus;
 use autopeft_search::ledger::ConclusionReason;
 use autopeft_search::{log, report};
 
-use super::RunArgs;
 use super::output::{FAILED, print, say, stopped};
+use super::{RunArgs, runtime};
 use crate::local::progress::Progress;
 use crate::local::search::{End, Search};
 use crate::local::setup::{self, Ended, Prepared};
@@ -23,11 +23,7 @@ pub(super) fn run(arguments: RunArgs) -> Result<ExitCode, String> {
     } = arguments;
     let progress = Progress::begin(log_format.into());
     let options = here.options(workdir.clone(), parallelism);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| format!("threads cannot be started: {error}"))?;
+    let runtime = runtime()?;
     let code = runtime.block_on(async {
         let prepared = setup::prepare(options, progress)
             .await

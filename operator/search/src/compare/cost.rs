@@ -1,9 +1,11 @@
 //! What a search cost, beside a training in full.
 
-use autopeft_crds::spec::{BaselineName, BaselineRecipe, FidelitySpec, TrainingSpec};
+use autopeft_crds::spec::{BaselineName, FidelitySpec, TrainingSpec};
 use autopeft_crds::status::{LedgerEntry, TrialPurpose};
 use autopeft_crds::trial::Inspection;
 use autopeft_crds::{Decimal, PeftSearchSpec, PeftSearchStatus};
+
+use crate::promoted::average;
 
 /// What the trials of a search cost; baselines and trainings in full are left out.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -82,11 +84,8 @@ fn seconds(entry: &LedgerEntry) -> Option<f64> {
 }
 
 fn steps(fidelity: &FidelitySpec, training: &TrainingSpec, model: &Inspection) -> u64 {
-    let all = model.train_examples;
-    let examples = fidelity
-        .train_examples
-        .map_or(all, |most| all.min(most.into()));
-    fidelity.steps(examples, u64::from(training.batch_size).max(1))
+    let examples = fidelity.trained_on(model.train_examples);
+    fidelity.steps(examples, training.batch_size.into())
 }
 
 /// Full fine-tuning with all epochs, where `promotion` trained it; else the mean of the configurations that it trained;
@@ -102,9 +101,10 @@ fn full(
         let timed = |wanted: fn(Option<BaselineName>) -> bool| {
             let results = status.promoted.iter();
             let of_kind = results.filter(move |result| wanted(result.baseline));
-            mean(of_kind.filter_map(|result| Some(result.train_seconds?.get())))
+            let seconds = of_kind.filter_map(|result| Some(result.train_seconds?.get()));
+            average(&seconds.collect::<Vec<f64>>())
         };
-        let every_weight = timed(|name| name == Some(BaselineName::FullFineTuning));
+        let every_weight = timed(is_fine_tuning);
         let (seconds, what) = match every_weight {
             Some(seconds) => (seconds, "full fine-tuning"),
             None => (
@@ -112,16 +112,10 @@ fn full(
                 "a configuration trained in full",
             ),
         };
-        let fidelity = FidelitySpec {
-            epochs: promotion.epochs,
-            steps_percent: 100,
-            train_examples: None,
-            validation_examples: None,
-        };
         let training = training_of(spec, every_weight.is_some());
         Some(FullTraining {
             what: format!("{what}, {}", epochs(promotion.epochs)),
-            steps: steps(&fidelity, &training, model),
+            steps: steps(&promotion.fidelity(), &training, model),
             seconds,
         })
     });
@@ -147,15 +141,9 @@ fn epochs(count: u32) -> String {
 
 /// How full fine-tuning, or a configuration, is trained.
 fn training_of(spec: &PeftSearchSpec, is_fine_tuning: bool) -> TrainingSpec {
-    match (is_fine_tuning, spec.baseline_recipe) {
-        (true, Some(recipe @ BaselineRecipe::Published)) => {
-            BaselineName::FullFineTuning.training(&spec.training, recipe)
-        }
-        _ => spec.training.clone(),
+    if is_fine_tuning {
+        let recipe = spec.baseline_recipe.unwrap_or_default();
+        return BaselineName::FullFineTuning.training(&spec.training, recipe);
     }
-}
-
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let values: Vec<f64> = values.collect();
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    spec.training.clone()
 }

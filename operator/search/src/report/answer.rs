@@ -158,8 +158,7 @@ fn selection_mean(result: &PromotedResult) -> Option<Decimal> {
     let scores: Option<Vec<f64>> = seeds
         .map(|seed| Some(seed.selection_score?.get()))
         .collect();
-    let scores = scores.filter(|scores| !scores.is_empty())?;
-    Decimal::new(scores.iter().sum::<f64>() / scores.len() as f64).ok()
+    Decimal::new(promoted::average(&scores?)?).ok()
 }
 
 /// The result behind a recommendation.
