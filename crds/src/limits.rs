@@ -94,6 +94,13 @@ pub const PROMOTION_SEEDS: Whole = Whole::new(1, 50);
 pub const TEST_FILE: Whole = Whole::new(1, 256);
 /// The share of the training examples that choose the epoch, percent.
 pub const SELECTION_PERCENT: Whole = Whole::new(1, 50);
+/// Other tasks on which promoted configurations are trained.
+pub const TRANSFER_TASKS: Whole = Whole::new(1, 16);
+/// Characters of such a task's name.
+pub const TRANSFER_NAME: Whole = Whole::new(1, 63);
+/// The description of such a task, bytes of JSON: the request of the inspection, which Kubernetes limits to 256 kB, has
+/// each, and each of its trainings keeps it.
+pub const TRANSFER_TASK_BYTES: u64 = 8_000;
 /// Budgets of trainable parameters.
 pub const BUDGETS: u64 = 16;
 /// Trials at the same time.

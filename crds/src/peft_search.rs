@@ -10,7 +10,7 @@ use crate::methods::{BaselineName, BaselineRecipe};
 use crate::space::SearchSpaceSpec;
 use crate::spec::{
     AlgorithmSpec, ConvergenceSpec, FidelitySpec, ModelSpec, ObjectiveName, ObjectiveSpec,
-    PromotionSpec, TaskSpec, TrainerSpec, TrainingSpec, defaults,
+    PromotionSpec, TaskSpec, TrainerSpec, TrainingSpec, TransferSpec, defaults,
 };
 use crate::status::{LEDGER, PeftSearchStatus};
 
@@ -75,7 +75,7 @@ pub struct PeftSearchSpec {
     pub max_retries: u32,
     /// Numbers of trials to try again, each once and as a trial of its own: trials of the search and trainings in
     /// full that are infeasible because they ran out of memory or exceeded `trialDeadlineSeconds`, after that limit
-    /// was raised. They do not count against `maxTrials`; other numbers have no effect.
+    /// was raised, and trainings on another task whose data could not be used. They do not count against `maxTrials`; other numbers have no effect.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::RETRIED_TRIALS.most), inner(range(min = 0, max = LEDGER - 1)), extend("x-kubernetes-list-type" = "set"))]
     pub retry_trials: Vec<u32>,
@@ -119,6 +119,10 @@ pub struct PeftSearchSpec {
     /// them with baselines, and recommends a configuration. It may be added once the search has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promotion: Option<PromotionSpec>,
+    /// Training of what `promotion` trains on other tasks too, with the same epochs, seeds and baselines: how far a
+    /// configuration that was found on one task serves others. It may be added once the search has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<TransferSpec>,
     /// The trainer's pods, in a cluster.
     #[serde(default, skip_serializing_if = "is_default")]
     pub trainer: TrainerSpec,

@@ -18,6 +18,7 @@ use crate::promoted::PROMOTED;
 pub use crate::promoted::{PromotedResult, RankCorrelation, Recommendation, SeedScore};
 use crate::spec::EarlyStop;
 pub use crate::terms::TrialTerms;
+pub use crate::transferred::{TransferResult, TransferScore};
 use crate::trial::{FailureReason, Inspection};
 
 /// The most entries of a ledger: the search's trials and their retries, the baselines, promotions and transfers.
@@ -90,6 +91,10 @@ pub struct PeftSearchStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::BUDGETS))]
     pub recommended: Vec<Recommendation>,
+    /// What has been trained on other tasks (`spec.transfer`), a row for each task.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = limits::TRANSFER_TASKS.most))]
+    pub transfer: Vec<TransferResult>,
     /// GPU seconds that all attempts of all trials have used, baselines included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu_seconds_used: Option<Decimal>,
@@ -359,6 +364,12 @@ impl LedgerEntry {
         use FailureReason::{DeadlineExceeded, OutOfMemory};
         self.state == TrialState::Infeasible
             && matches!(self.reason, Some(OutOfMemory | DeadlineExceeded))
+    }
+
+    /// Whether `retryTrials` tries it again: a limit has ended it, or the data of another task, which may be mended.
+    pub fn may_be_named_again(&self) -> bool {
+        let is_moved = self.purpose() == TrialPurpose::Transfer;
+        self.was_ended_by_a_limit() || (is_moved && self.reason == Some(FailureReason::BadInput))
     }
 
     /// The current attempt, or the one that ended the trial.

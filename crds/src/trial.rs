@@ -16,7 +16,9 @@ pub use crate::methods::Method;
 use crate::options::ModuleOptions;
 use crate::other_fields::OtherFields;
 use crate::shape::Shape;
-use crate::spec::{EarlyStop, EvaluationSpec, FidelitySpec, Metric, TaskSpec, TrainingSpec};
+use crate::spec::{
+    EarlyStop, EvaluationSpec, FidelitySpec, Metric, TaskSpec, TrainingSpec, TransferTask,
+};
 
 /// The largest result document, bytes.
 pub const RESULT_MAX_BYTES: usize = 4096;
@@ -67,6 +69,19 @@ pub struct TrialRequest {
     /// The directory for the trained adapter; if left out, it is not stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifacts: Option<String>,
+    /// Of an inspection: the other tasks of the search (`spec.transfer`), in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OtherTask>,
+}
+
+/// A task whose data is inspected too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OtherTask {
+    /// The task; its `source` has been resolved into `data`.
+    pub given: TransferTask,
+    /// The directory of its data.
+    pub data: String,
 }
 
 /// Which trial of which search a request or a result belongs to.
@@ -113,6 +128,10 @@ pub struct Inspection {
     /// The score of a constant predictor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub constant_score: Option<ConstantScore>,
+    /// The data of the other tasks (`spec.transfer`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = limits::TRANSFER_TASKS.most))]
+    pub others: Vec<OtherData>,
     /// The hash of the inspected parts of the spec, added by the operator. Until a trial is planned, the spec
     /// may change; the inspection of another spec is ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,6 +141,18 @@ pub struct Inspection {
     #[serde(flatten)]
     #[schemars(skip)]
     pub other: OtherFields,
+}
+
+/// The data of another task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OtherData {
+    /// The hash of the task's description.
+    #[schemars(length(max = 64))]
+    pub task: String,
+    /// SHA-256 over the files, hexadecimal.
+    #[schemars(length(max = 64))]
+    pub fingerprint: String,
 }
 
 impl Inspection {

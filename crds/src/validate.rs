@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::peft_search::PeftSearchSpec;
 use crate::rules;
 use crate::schema::{self, FieldError};
+use crate::spec::TransferSpec;
 
 /// Every error of a spec; empty if it is valid.
 pub fn validate(spec: &PeftSearchSpec) -> Vec<FieldError> {
@@ -58,13 +59,19 @@ pub fn advice(spec: &PeftSearchSpec) -> Vec<FieldError> {
 /// Warnings about what a cluster rejects or ignores, unlike `peft-operator run`.
 pub fn advice_for_a_cluster(spec: &PeftSearchSpec) -> Vec<FieldError> {
     let mut found = Vec::new();
-    for (field, source) in [
-        ("spec.model.source.path", &spec.model.source),
-        ("spec.task.source.path", &spec.task.source),
-    ] {
+    let mut sources = vec![
+        ("spec.model".to_owned(), &spec.model.source),
+        ("spec.task".to_owned(), &spec.task.source),
+    ];
+    let others = spec.transfer.iter().flat_map(|transfer| &transfer.tasks);
+    sources.extend(others.enumerate().map(|(index, other)| {
+        let field = format!("{}.task", TransferSpec::field(index));
+        (field, &other.task.source)
+    }));
+    for (field, source) in sources {
         if source.path.is_some() {
             found.push(FieldError::new(
-                field,
+                format!("{field}.source.path"),
                 "a directory on this machine is for `peft-operator run` only; a cluster rejects this search",
                 "in a cluster give claim, image or hub",
             ));

@@ -83,6 +83,7 @@ pub fn inspection() -> Inspection {
         validation_examples: 500,
         model_fingerprint: None,
         data_fingerprint: None,
+        others: Vec::new(),
         constant_score: None,
         spec_hash: None,
         other: Default::default(),

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use autopeft_crds::Decimal;
-use autopeft_crds::spec::TaskSpec;
-use autopeft_crds::trial::{ConstantScore, Inspection, TrialRequest};
+use autopeft_crds::spec::{EvaluationSpec, FidelitySpec, TaskSpec, TransferSpec};
+use autopeft_crds::trial::{ConstantScore, Inspection, OtherData, OtherTask, TrialRequest};
 use tch::{Device, Kind as Number};
 
 use crate::encoder::ModelConfig;
@@ -28,31 +28,23 @@ pub fn inspect(request: &TrialRequest) -> Result<(Inspection, Vec<String>), Tria
     trial::check_evaluation(evaluation)?;
     let places = Places::find(&request.model, &request.data, &request.task, evaluation)?;
     let config = ModelConfig::read(&places.model).map_err(ModelError::from)?;
-    let task = task::load(&request.task, &places.data)?;
-    let limits = Limits::of(&config);
-    let pairs = task.train.texts.iter().any(|(_, second)| second.is_some());
-    let max_length = request.training.max_length as usize;
-    let encoder = TextEncoder::open(&places.model, limits, max_length, pairs)?;
-    // The same for every configuration.
-    let seed = Seeds::new(request.training.seed, &request.configuration).sample;
-    // Only trainings in full have an evaluation, on the whole of the data.
-    let split = evaluation.map(|evaluation| {
-        let task = task.clone();
-        trial::split(task, Some(evaluation), &request.task, &places.data, seed)
-    });
-    let report = split.transpose()?.and_then(|split| split.report);
-    for examples in [&task.train, &task.validation].into_iter().chain(&report) {
-        let texts = examples.texts(encoder.separator());
-        encoder.encode(&texts[..texts.len().min(TRIED_TEXTS)])?;
-    }
+    let (task, encoder) = read(request, &places, &config, &request.task, evaluation)?;
     // Reads every tensor: a truncated file is found here.
     Backbone::load(&places.model, request.method, Device::Cpu, Number::Float)?;
     let (train_examples, validation_examples) = (task.train.len(), task.validation.len());
-    let sampled = sampled(task, &request.fidelity, seed)?;
-    if let Some(spec) = request.task.class_weights() {
-        class_weights(spec, &sampled.kind, &sampled.train.targets)?;
+    let sampled = sample(request, task, &request.task, &request.fidelity)?;
+    let mut notes = [&sampled.notes, encoder.notes()].concat();
+    let mut others = Vec::new();
+    for (index, other) in request.others.iter().enumerate() {
+        let (found, told) =
+            inspect_other(request, &config, other).map_err(|error| TrialError::Other {
+                field: TransferSpec::field(index),
+                source: Box::new(error),
+            })?;
+        others.push(found);
+        let name = &other.given.name;
+        notes.extend(told.into_iter().map(|note| format!("{name}: {note}")));
     }
-    let notes = [&sampled.notes, encoder.notes()].concat();
     let inspection = Inspection {
         architecture: config.name.into(),
         layers: config.layers as u32,
@@ -65,10 +57,75 @@ pub fn inspect(request: &TrialRequest) -> Result<(Inspection, Vec<String>), Tria
         constant_score: constant_score(&sampled),
         model_fingerprint: Some(model_fingerprint(&places.model, &encoder)?),
         data_fingerprint: Some(data_fingerprint(&request.task, &places.data)?),
+        others,
         spec_hash: None,
         other: Default::default(),
     };
     Ok((inspection, notes))
+}
+
+/// A task's examples, and the tokenizer that was tried on them.
+fn read(
+    request: &TrialRequest,
+    places: &Places,
+    config: &ModelConfig,
+    spec: &TaskSpec,
+    evaluation: Option<&EvaluationSpec>,
+) -> Result<(Task, TextEncoder), TrialError> {
+    let task = task::load(spec, &places.data)?;
+    let limits = Limits::of(config);
+    let pairs = task.train.texts.iter().any(|(_, second)| second.is_some());
+    let max_length = request.training.max_length as usize;
+    let encoder = TextEncoder::open(&places.model, limits, max_length, pairs)?;
+    // Only trainings in full have an evaluation, on the whole of the data.
+    let split = evaluation.map(|evaluation| {
+        let task = task.clone();
+        trial::split(task, Some(evaluation), spec, &places.data, seed(request))
+    });
+    let report = split.transpose()?.and_then(|split| split.report);
+    for examples in [&task.train, &task.validation].into_iter().chain(&report) {
+        let texts = examples.texts(encoder.separator());
+        encoder.encode(&texts[..texts.len().min(TRIED_TEXTS)])?;
+    }
+    Ok((task, encoder))
+}
+
+/// The seed of samples, the same for every configuration.
+fn seed(request: &TrialRequest) -> u64 {
+    Seeds::new(request.training.seed, &request.configuration).sample
+}
+
+/// The examples of a task that a training of this fidelity uses.
+fn sample(
+    request: &TrialRequest,
+    task: Task,
+    spec: &TaskSpec,
+    fidelity: &FidelitySpec,
+) -> Result<Task, TrialError> {
+    let sampled = sampled(task, fidelity, seed(request))?;
+    if let Some(spec) = spec.class_weights() {
+        class_weights(spec, &sampled.kind, &sampled.train.targets)?;
+    }
+    Ok(sampled)
+}
+
+/// Reads the data of another task as its trainings will: in full. Gives the facts and the notes about it.
+fn inspect_other(
+    request: &TrialRequest,
+    config: &ModelConfig,
+    other: &OtherTask,
+) -> Result<(OtherData, Vec<String>), TrialError> {
+    let OtherTask { given, data } = other;
+    let evaluation = given.evaluation.as_ref();
+    trial::check_evaluation(evaluation)?;
+    let places = Places::find(&request.model, data, &given.task, evaluation)?;
+    let (task, _) = read(request, &places, config, &given.task, evaluation)?;
+    let in_full = FidelitySpec::default();
+    let found = OtherData {
+        task: given.task.hash(),
+        fingerprint: data_fingerprint(&given.task, &places.data)?,
+    };
+    Ok((found, sample(request, task, &given.task, &in_full)?.notes))
 }
 
 /// The best score of a constant predictor on a task's validation examples.

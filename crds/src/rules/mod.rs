@@ -4,6 +4,8 @@
 mod of_promotion;
 mod of_switches;
 mod of_tasks;
+mod of_transfer;
+mod places;
 mod predicates;
 mod problem;
 
@@ -43,8 +45,8 @@ pub struct SchemaRule<'a> {
 pub fn errors(spec: &Value) -> Vec<FieldError> {
     let mut found = Vec::new();
     for rule in RULES.iter() {
-        for place in rule.places {
-            visit(spec, place, &mut |value, path| {
+        for place in rule.places.iter().flat_map(|place| places::all(place)) {
+            places::visit(spec, &place, &mut |value, path| {
                 let problems = (rule.check)(&Seen { value, spec });
                 found.extend(problems.into_iter().map(|problem| {
                     let remedy = problem.remedy.unwrap_or_else(|| rule.message.clone());
@@ -67,29 +69,6 @@ pub fn in_schema() -> impl Iterator<Item = SchemaRule<'static>> {
             })
         })
     })
-}
-
-/// Calls `found` with every value at a place, and its path.
-fn visit(spec: &Value, place: &str, found: &mut dyn FnMut(&Value, &str)) {
-    let parts: Vec<&str> = place.split('.').skip(1).collect();
-    visit_parts(spec, &parts, "spec".to_owned(), found);
-}
-
-fn visit_parts(value: &Value, parts: &[&str], path: String, found: &mut dyn FnMut(&Value, &str)) {
-    let Some((part, rest)) = parts.split_first() else {
-        return found(value, &path);
-    };
-    let name = part.trim_end_matches("[]");
-    let path = format!("{path}.{name}");
-    match value.get(name) {
-        None | Some(Value::Null) => {}
-        Some(list) if part.ends_with("[]") => {
-            for (index, entry) in list.as_array().into_iter().flatten().enumerate() {
-                visit_parts(entry, rest, format!("{path}[{index}]"), found);
-            }
-        }
-        Some(below) => visit_parts(below, rest, path, found),
-    }
 }
 
 /// The fields of a spec that past trials depend on: immutable once a trial is planned.
@@ -163,6 +142,7 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     rules.extend(algorithm_and_training());
     rules.extend(trainer_and_limits());
     rules.extend(of_promotion::rules());
+    rules.extend(of_transfer::rules());
     #[cfg(test)]
     rules.extend(tests::rows());
     rules
@@ -219,7 +199,7 @@ fn sources_and_tasks() -> Vec<Rule> {
             of_tasks::custom_is_described,
         ),
         not_at_admission(
-            &["spec.task.metric"],
+            &["spec.task"],
             "write a metric of the task's kind",
             of_tasks::metric_fits,
         ),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::problem::{Problem, Seen, decimals_in_range, is_given, problem, text};
-use super::{Rule, rule};
+use super::{Rule, of_transfer, rule};
 use crate::{limits, tasks};
 
 /// The rows.
@@ -23,7 +23,8 @@ pub(super) fn rules() -> Vec<Rule> {
         count("budgets")
     );
     let trainings = format!(
-        "({found} + {} + {}) * self.promotion.seeds",
+        "({found} + {} + {}) * self.promotion.seeds * \
+         (1 + (has(self.transfer) ? self.transfer.tasks.size() : 0))",
         count("trials"),
         count("baselines")
     );
@@ -32,8 +33,8 @@ pub(super) fn rules() -> Vec<Rule> {
             &["spec"],
             format!("!has(self.promotion) || self.maxTrials + {trainings} <= {entries}"),
             format!(
-                "a search and its promotion have at most {entries} trials together, {bytes} bytes each: the object holds \
-                 {most} kB; lower promotion.seeds, promotion.maxConfigurations or maxTrials, or name fewer"
+                "a search, its promotion and its transfer have at most {entries} trials together, {bytes} bytes each: the \
+                 object holds {most} kB; lower promotion.seeds, promotion.maxConfigurations or maxTrials, or name fewer"
             ),
             fits_the_object,
         ),
@@ -102,11 +103,21 @@ fn trainings(promotion: &Value) -> u64 {
 
 fn fits_the_object(seen: &Seen<'_>) -> Vec<Problem> {
     let trials = seen.value["maxTrials"].as_u64().unwrap_or_default();
-    let trainings = trainings(&seen.value["promotion"]);
+    let on_a_task = trainings(&seen.value["promotion"]);
+    // Each training on another task keeps the task's description.
+    let (mut trainings, mut described) = (on_a_task, 0_u64);
+    for task in of_transfer::tasks(seen.value) {
+        trainings = trainings.saturating_add(on_a_task);
+        let bytes = of_transfer::bytes(task).saturating_mul(on_a_task);
+        described = described.saturating_add(bytes);
+    }
     let all = trials.saturating_add(trainings);
-    let is_too_much = is_given(&seen.value["promotion"]) && all > limits::ENTRIES.most;
+    let bytes = all.saturating_mul(limits::ENTRY_BYTES);
+    let bytes = bytes.saturating_add(described);
+    let is_too_much = all > limits::ENTRIES.most || bytes > limits::OBJECT_BYTES;
+    let is_too_much = is_given(&seen.value["promotion"]) && is_too_much;
     problem(is_too_much, ".promotion", || {
-        let kilobytes = all.saturating_mul(limits::ENTRY_BYTES) / 1000;
+        let kilobytes = bytes / 1000;
         format!("{trainings} trainings beside {trials} trials would need {kilobytes} kB")
     })
 }

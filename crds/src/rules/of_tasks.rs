@@ -38,8 +38,8 @@ fn custom_kind(custom: &Value) -> Option<TaskKind> {
 
 pub(super) fn metric_fits(seen: &Seen<'_>) -> Vec<Problem> {
     let (Some(metric), Some(kind)) = (
-        Metric::from_name(text(seen.value)),
-        kind(&seen.spec["task"]),
+        Metric::from_name(text(&seen.value["metric"])),
+        kind(seen.value),
     ) else {
         return Vec::new();
     };
@@ -47,7 +47,7 @@ pub(super) fn metric_fits(seen: &Seen<'_>) -> Vec<Problem> {
         return Vec::new();
     }
     vec![Problem {
-        below: String::new(),
+        below: ".metric".into(),
         problem: format!("{} does not fit a {} task", metric.label(), kind.label()),
         remedy: Some(format!("write {}", Metric::fitting(kind))),
     }]

@@ -6,6 +6,7 @@ mod source;
 mod task;
 mod trainer;
 mod training;
+mod transfer;
 
 pub use crate::methods::{BaselineName, BaselineRecipe};
 pub use crate::promotion::{EvaluationSpec, PromotionCandidates, PromotionSpec};
@@ -23,3 +24,4 @@ pub use training::{
     ConstantPredictionSpec, EarlyStop, EarlyStoppingSpec, FidelitySpec, Padding, Precision,
     TrainingSpec,
 };
+pub use transfer::{TransferSpec, TransferTask};

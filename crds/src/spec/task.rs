@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::defaults;
 use super::source::Source;
+use crate::configuration::hex_prefix;
 use crate::decimal::Decimal;
 use crate::limits;
 use crate::tasks::{Metric, TaskKind, TaskName};
@@ -96,6 +97,12 @@ pub struct ClassWeights {
 }
 
 impl TaskSpec {
+    /// The hash of the description: version 1, SHA-256 over JSON.
+    pub fn hash(&self) -> String {
+        let described = serde_json::json!([1, self]);
+        hex_prefix(described.to_string().as_bytes())
+    }
+
     /// The metric that is the score: the manifest's, or the task's own.
     pub fn score_metric(&self) -> Metric {
         let own = || self.name.metric(self.kind());

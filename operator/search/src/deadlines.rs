@@ -1,9 +1,11 @@
 //! Limits of a search and its runs: deadlines, the size of its object, and its time to live. No clock.
 
 use autopeft_crds::limits::OBJECT_BYTES;
-use autopeft_crds::status::{LedgerEntry, TrialPurpose};
+use autopeft_crds::status::LedgerEntry;
 use autopeft_crds::{PeftSearch, PeftSearchSpec};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use crate::promotion;
 
 /// Whether an object is too large for more trials.
 pub fn is_full(search: &PeftSearch) -> bool {
@@ -27,9 +29,9 @@ pub fn seconds_of_run<'a>(
 }
 
 fn seconds_of_trial(spec: &PeftSearchSpec, entry: &LedgerEntry) -> u64 {
-    let promotion = spec.promotion.as_ref();
-    promotion
-        .filter(|_| entry.purpose() == TrialPurpose::Promotion)
+    let in_full = spec.promotion.as_ref();
+    in_full
+        .filter(|_| promotion::is_in_full(entry.purpose()))
         .and_then(|promotion| promotion.trial_deadline_seconds)
         .unwrap_or(spec.trial_deadline_seconds)
 }

@@ -9,6 +9,9 @@ use autopeft_crds::status::{LedgerEntry, TrialState};
 use autopeft_crds::trial::Inspection;
 use autopeft_crds::{PeftSearchSpec, limits};
 
+use crate::promotion;
+use crate::request;
+
 /// The configurations of the search that are probed: the first ones of its initial design.
 pub const CONFIGURATIONS: u32 = 3;
 /// The probes of each: few steps, more steps, more validated examples.
@@ -51,6 +54,7 @@ pub fn probes(spec: &PeftSearchSpec) -> [PeftSearchSpec; PROBES] {
         probe.convergence = None;
         probe.suspend = false;
         probe.promotion = None;
+        probe.transfer = None;
         probe
     })
 }
@@ -136,6 +140,15 @@ pub struct Part {
 }
 
 impl Part {
+    fn new(what: String, trainings: u64, work: Work, seconds: f64) -> Self {
+        Self {
+            what,
+            trainings,
+            steps: work.steps,
+            seconds,
+        }
+    }
+
     /// Seconds of all, one after the other.
     pub fn total(&self) -> f64 {
         self.trainings as f64 * self.seconds
@@ -215,36 +228,21 @@ pub fn estimate(
         found.map_or_else(|| mean(work), |(_, pace)| pace.seconds(work))
     };
     let short = Work::of(&spec.fidelity, spec, model);
-    let part = |what: String, trainings: u64, steps: u64, seconds: f64| Part {
-        what,
-        trainings,
-        steps,
-        seconds,
-    };
-    let mut parts = vec![part(
+    let mut parts = vec![Part::new(
         "trials of the search".into(),
         spec.max_trials.into(),
-        short.steps,
+        short,
         mean(short),
     )];
     parts.extend(spec.baselines.iter().map(|name| {
         let what = format!("baseline: {}", name.facts().title);
-        part(what, 1, short.steps, of_baseline(*name, short))
+        Part::new(what, 1, short, of_baseline(*name, short))
     }));
     if let Some(promotion) = &spec.promotion {
         let full = Work::of(&promotion.fidelity(), spec, model);
-        let seeds = u64::from(promotion.seeds);
-        let configurations = configurations(promotion);
-        parts.push(part(
-            format!("trained in full: at most {configurations} configurations"),
-            configurations * seeds,
-            full.steps,
-            mean(full),
-        ));
-        parts.extend(promotion.baselines.iter().map(|name| {
-            let what = format!("trained in full: {}", name.facts().title);
-            part(what, seeds, full.steps, of_baseline(*name, full))
-        }));
+        let others = request::others(spec).len() as u64;
+        let baseline = |name| of_baseline(name, full);
+        parts.extend(in_full(promotion, others, full, mean(full), baseline));
     }
     let on_gpu = first.iter().any(|entry| entry.gpu_seconds.is_some());
     Ok(Estimate {
@@ -253,6 +251,41 @@ pub fn estimate(
         gpus: on_gpu.then_some(spec.trainer.resources.gpus.max(1)),
         probed,
     })
+}
+
+/// The trainings in full, of this work and a configuration's and a baseline's seconds, on the task of the search and on
+/// so many others.
+fn in_full(
+    promotion: &PromotionSpec,
+    others: u64,
+    full: Work,
+    mean: f64,
+    of_baseline: impl Fn(BaselineName) -> f64,
+) -> Vec<Part> {
+    let seeds = u64::from(promotion.seeds);
+    let configurations = configurations(promotion);
+    let mut parts = vec![Part::new(
+        format!("trained in full: at most {configurations} configurations"),
+        configurations * seeds,
+        full,
+        mean,
+    )];
+    parts.extend(promotion.baselines.iter().map(|name| {
+        let what = format!("trained in full: {}", name.facts().title);
+        Part::new(what, seeds, full, of_baseline(*name))
+    }));
+    let trainings: u64 = parts.iter().map(|part| part.trainings).sum();
+    if others > 0 && trainings > 0 {
+        let seconds: f64 = parts.iter().map(Part::total).sum();
+        // How many examples the other tasks have is not known here.
+        parts.push(Part::new(
+            format!("on other tasks, {others}, as if each had as many examples as spec.task"),
+            others * trainings,
+            full,
+            seconds / trainings as f64,
+        ));
+    }
+    parts
 }
 
 /// The most configurations that are trained in full.

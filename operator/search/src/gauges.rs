@@ -5,6 +5,7 @@ use autopeft_crds::status::{LedgerEntry, PeftSearchStatus, TrialCounts, TrialSta
 
 use crate::object;
 use crate::promotion;
+use crate::request;
 
 /// A gauge of a search.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +33,7 @@ pub struct StateGauge {
 pub const STATES: [&str; 4] = ["running", "succeeded", "infeasible", "failed"];
 
 /// The gauges with a value a search and state.
-pub const STATE_GAUGES: [StateGauge; 2] = [
+pub const STATE_GAUGES: [StateGauge; 3] = [
     StateGauge {
         name: "autopeft_search_trials",
         help: "Trials of the search by state.",
@@ -43,8 +44,22 @@ pub const STATE_GAUGES: [StateGauge; 2] = [
         help: "Trainings in full that the spec asks for, by state.",
         value: |search, status, state| {
             search.spec.promotion.as_ref()?;
-            let promotions = promotion::current(&search.spec, &status.ledger).into_iter();
-            Some(promotions.filter(|entry| state_of(entry) == state).count() as f64)
+            let promotions = promotion::current(&search.spec, &status.ledger, None);
+            Some(those_in(state, &promotions))
+        },
+    },
+    StateGauge {
+        name: "autopeft_search_transfers",
+        help: "Trainings on other tasks that the spec asks for, by state.",
+        value: |search, status, state| {
+            search.spec.transfer.as_ref()?;
+            let others = request::others(&search.spec).iter();
+            let counts = others.map(|other| {
+                let found = promotion::current(&search.spec, &status.ledger, Some(other));
+                those_in(state, &found)
+            });
+            // The empty sum is -0.
+            Some(counts.sum::<f64>() + 0.0)
         },
     },
 ];
@@ -128,6 +143,11 @@ pub const GAUGES: [Gauge; 14] = [
         value: |_, status| Some(status.recommended.last()?.parameters_percent.get()),
     },
 ];
+
+fn those_in(state: &str, entries: &[&LedgerEntry]) -> f64 {
+    let found = entries.iter().filter(|entry| state_of(entry) == state);
+    found.count() as f64
+}
 
 fn in_state(trials: &TrialCounts, state: &str) -> u32 {
     match state {

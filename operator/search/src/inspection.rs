@@ -116,7 +116,7 @@ pub fn decide(situation: &Situation<'_>) -> Decision {
 }
 
 /// What a user may do about bad input, to append to a message.
-const EDITABLE: &str = "; spec.model, spec.task and spec.searchSpace can be edited until a trial is planned, spec.promotion at any time";
+const EDITABLE: &str = "; spec.model, spec.task and spec.searchSpace can be edited until a trial is planned, spec.promotion and spec.transfer at any time";
 
 fn late(search: &PeftSearch, troubles: &[Trouble]) -> String {
     let seconds = search.spec.active_deadline_seconds.unwrap_or(0);
@@ -147,6 +147,8 @@ fn spec_hash(spec: &PeftSearchSpec) -> String {
         serde_json::json!(spec.training),
     ];
     looked_at.extend(request::evaluation(spec).map(|evaluation| serde_json::json!(evaluation)));
+    let transfer = spec.transfer.as_ref();
+    looked_at.extend(transfer.map(|transfer| serde_json::json!(transfer)));
     hex_prefix(serde_json::json!(looked_at).to_string().as_bytes())
 }
 
@@ -365,7 +367,7 @@ mod tests {
             message: message.clone(),
         }));
         let advice = "no label; spec.model, spec.task and spec.searchSpace can be edited until a trial is planned, \
-                      spec.promotion at any time";
+                      spec.promotion and spec.transfer at any time";
         assert_eq!(refused.early, Early::BadInput(advice.into()));
         let retry = Step::Retry(Trouble::new("InspectionFailed", &message));
         for outcome in [
@@ -383,13 +385,19 @@ mod tests {
     }
 
     #[test]
-    fn an_evaluation_is_inspected_and_without_one_a_hash_is_as_before() {
+    fn an_evaluation_and_other_tasks_are_inspected_and_without_them_a_hash_is_as_before() {
         let hash = |spec: &Value| spec_hash(&search(spec).spec);
         let plain = hash(&json!({}));
         assert_eq!(plain, hash(&json!({"promotion": {}})));
         let file = |name: &str| json!({"promotion": {"evaluation": {"testFile": name}}});
         assert_ne!(hash(&file("a.tsv")), plain);
         assert_ne!(hash(&file("a.tsv")), hash(&file("b.tsv")));
+        let other = |folder: &str| {
+            let task = json!({"name": "mrpc", "source": {"claim": {"name": "a", "path": folder}}});
+            json!({"promotion": {}, "transfer": {"tasks": [{"name": "mrpc", "task": task}]}})
+        };
+        assert_ne!(hash(&other("mrpc")), plain);
+        assert_ne!(hash(&other("mrpc")), hash(&other("other")));
         // As statuses of 0.1.1 have it.
         assert_eq!(plain, "882a83ee1052a5cb");
     }

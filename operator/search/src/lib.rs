@@ -36,4 +36,5 @@ pub mod resume;
 pub mod retries;
 pub mod status;
 
+pub mod transferred;
 pub mod trouble;

@@ -5,6 +5,7 @@ use autopeft_crds::status::{LedgerEntry, PeftSearchStatus, TrialOrigin, TrialPur
 use autopeft_crds::trial::FailureClass;
 
 use crate::ledger::{ConclusionReason, Event, Planned, RetryCause};
+use crate::promotion;
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +76,7 @@ pub fn line(event: &Event, status: &PeftSearchStatus) -> Option<Line> {
                 });
             let origin = match (planned.origin.purpose(), planned.of_trial) {
                 (TrialPurpose::Search, Some(retried)) => format!("trial {retried} again"),
-                (TrialPurpose::Promotion, _) => promotion(planned),
+                (TrialPurpose::Promotion | TrialPurpose::Transfer, _) => in_full(planned),
                 _ => planned.origin.as_str().to_owned(),
             };
             let text = format!(
@@ -138,15 +139,18 @@ pub fn line(event: &Event, status: &PeftSearchStatus) -> Option<Line> {
 }
 
 /// What a training in full trains, and with which seed.
-fn promotion(planned: &Planned) -> String {
+fn in_full(planned: &Planned) -> String {
     let what = match (planned.of_trial, planned.baseline) {
         (Some(trial), _) => format!("of trial {trial}"),
         (None, Some(name)) => format!("of the baseline {}", name.facts().title),
         (None, None) => String::new(),
     };
-    let seed = planned.terms.as_ref().and_then(|terms| terms.seed);
+    let terms = planned.terms.as_ref();
+    let seed = terms.and_then(|terms| terms.seed);
     let seed = seed.map_or_else(String::new, |seed| format!(", seed {seed}"));
-    format!("Promotion {what}{seed}")
+    let task = terms.and_then(|terms| terms.task.as_ref());
+    let task = task.map_or_else(String::new, |task| format!(" to {}", task.name.as_str()));
+    format!("{}{task} {what}{seed}", planned.origin.as_str())
 }
 
 /// Why a configuration was drawn at random, to append to its origin.
@@ -192,11 +196,22 @@ fn result(entry: &LedgerEntry, status: &PeftSearchStatus) -> Line {
         .reason
         .map_or(String::new(), |reason| reason.as_str().to_owned());
     match (entry.state, entry.score) {
-        (TrialState::Succeeded, Some(score)) if entry.purpose() == TrialPurpose::Promotion => {
-            let results = status.promoted.iter();
-            let ended: usize = results.map(|result| result.seeds.len()).sum();
+        (TrialState::Succeeded, Some(score)) if promotion::is_in_full(entry.purpose()) => {
+            let (what, ended): (_, usize) = match entry.purpose() {
+                TrialPurpose::Transfer => {
+                    let tasks = status.transfer.iter();
+                    let results = tasks.flat_map(|task| &task.results);
+                    let seeds = results.map(|result| result.seeds.len());
+                    ("on other tasks", seeds.sum())
+                }
+                _ => {
+                    let results = status.promoted.iter();
+                    let seeds = results.map(|result| result.seeds.len());
+                    ("in full", seeds.sum())
+                }
+            };
             let text = format!(
-                "trial {trial} finished: score {:.4}, {} parameters, {:.1} s; trainings in full with a score: {ended}",
+                "trial {trial} finished: score {:.4}, {} parameters, {:.1} s; trainings {what} with a score: {ended}",
                 score.get(),
                 entry.parameters,
                 entry.train_seconds.map_or(0.0, |seconds| seconds.get()),

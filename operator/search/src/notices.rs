@@ -155,16 +155,29 @@ fn better_front(before: Option<&PeftSearchStatus>, after: &PeftSearchStatus) -> 
     ))
 }
 
-/// The notices of the first training in full, and of another recommendation than before.
+/// The notices of the first training in full, of the first on another task, and of another recommendation than before.
 fn in_full(before: Option<&PeftSearchStatus>, after: &PeftSearchStatus) -> Vec<Notice> {
-    let begun = |status: &PeftSearchStatus| {
+    let begun = |status: &PeftSearchStatus, purpose: TrialPurpose| {
         let mut entries = status.ledger.iter();
-        entries.any(|entry| entry.purpose() == TrialPurpose::Promotion)
+        entries.any(|entry| entry.purpose() == purpose)
     };
     let mut notices = Vec::new();
-    if begun(after) && !before.is_some_and(begun) {
-        let told = "the trainings in full have begun (spec.promotion)";
-        notices.push(Notice::normal("PromotionStarted", told));
+    for (purpose, reason, told) in [
+        (
+            TrialPurpose::Promotion,
+            "PromotionStarted",
+            "the trainings in full have begun (spec.promotion)",
+        ),
+        (
+            TrialPurpose::Transfer,
+            "TransferStarted",
+            "the trainings on other tasks have begun (spec.transfer)",
+        ),
+    ] {
+        let had_begun = before.is_some_and(|before| begun(before, purpose));
+        if begun(after, purpose) && !had_begun {
+            notices.push(Notice::normal(reason, told));
+        }
     }
     let known = before.map_or(&[][..], |before| &before.recommended);
     if let Some(taken) = after.recommended.last()
@@ -257,7 +270,12 @@ mod tests {
              "bestTrial": 1},
         ]);
         let read = |value| -> PeftSearchStatus { serde_json::from_value(value).expect("a status") };
-        let (begun, taken) = (read(begun), read(taken));
+        let mut moved = taken.clone();
+        let mut other = moved["ledger"][0].clone();
+        other["trial"] = json!(2);
+        other["origin"] = json!("Transfer");
+        moved["ledger"].as_array_mut().expect("a list").push(other);
+        let (begun, taken, moved) = (read(begun), read(taken), read(moved));
         let told = |before, after| {
             let mut told = reasons(Some(before), after);
             told.retain(|reason| reason != "SearchStarted");
@@ -266,6 +284,8 @@ mod tests {
         assert_eq!(told(&known, &begun), ["PromotionStarted"]);
         assert_eq!(told(&begun, &taken), ["RecommendationChanged"]);
         assert_eq!(told(&taken, &taken), Vec::<String>::new());
+        assert_eq!(told(&taken, &moved), ["TransferStarted"]);
+        assert_eq!(told(&moved, &moved), Vec::<String>::new());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! mean is found, and its standard error, s/√n. Those within one standard error of the best mean cannot be told from
 //! it; the one with the fewest parameters is taken (Breiman et al., Classification and Regression Trees, 1984, 3.4.3).
 
-use autopeft_crds::spec::PromotionSpec;
+use autopeft_crds::spec::{PromotionSpec, TransferTask};
 use autopeft_crds::status::{
     LedgerEntry, PromotedResult, RankCorrelation, Recommendation, SeedScore,
 };
@@ -15,6 +15,7 @@ use autopeft_engine::rank;
 use crate::ledger::Ledger;
 use crate::measures::{BUDGETS, Subject};
 use crate::promotion;
+use crate::request;
 
 /// What a status says of training in full.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,7 +33,7 @@ pub fn answer(subject: &Subject, ledger: &Ledger) -> Answer {
     let Some(promotion) = &subject.spec.promotion else {
         return Answer::default();
     };
-    let promoted = results(subject, promotion, ledger);
+    let promoted = results(subject, promotion, ledger, None);
     Answer {
         rank_correlation: rank_correlation(&promoted),
         recommended: recommended(promotion, &promoted),
@@ -58,18 +59,32 @@ pub fn told(found: &RankCorrelation) -> String {
 
 /// How many trainings in full have ended of those that are planned, in words.
 pub fn progress(spec: &PeftSearchSpec, ledger: &Ledger) -> Option<String> {
-    let planned = promotion::current(spec, ledger.entries());
-    let ended = planned
-        .iter()
-        .filter(|entry| entry.state.is_final())
-        .count();
-    let planned = planned.len();
-    (planned > 0).then(|| format!("{ended} of {planned} trainings in full have ended"))
+    let told = |planned: &[&LedgerEntry], what: &str| {
+        let ended = planned.iter().filter(|entry| entry.state.is_final());
+        let (ended, planned) = (ended.count(), planned.len());
+        (planned > 0).then(|| format!("{ended} of {planned} trainings {what} have ended"))
+    };
+    let current = |other| promotion::current(spec, ledger.entries(), other);
+    let others = request::others(spec).iter();
+    let on_others: Vec<&LedgerEntry> = others.flat_map(|other| current(Some(other))).collect();
+    let parts = [
+        told(&current(None), "in full"),
+        told(&on_others, "on other tasks"),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-fn results(subject: &Subject, promotion: &PromotionSpec, ledger: &Ledger) -> Vec<PromotedResult> {
+/// The results of trainings in full, fewest parameters first: on the task of the search, or on another one of its
+/// transfer.
+pub(crate) fn results(
+    subject: &Subject,
+    promotion: &PromotionSpec,
+    ledger: &Ledger,
+    other: Option<&TransferTask>,
+) -> Vec<PromotedResult> {
     let mut groups: Vec<Vec<&LedgerEntry>> = Vec::new();
-    for entry in promotion::current(&subject.spec, ledger.entries()) {
+    for entry in promotion::current(&subject.spec, ledger.entries(), other) {
         let what = |entry: &LedgerEntry| (entry.of_trial, entry.baseline);
         let of_the_same = groups.iter_mut().find(|group| {
             group

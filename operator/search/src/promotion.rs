@@ -1,11 +1,13 @@
-//! What is trained in full after the search (`spec.promotion`): which configurations, with which seeds, on which terms.
-//! No I/O, no clock.
+//! What is trained in full after the search (`spec.promotion`), also on other tasks (`spec.transfer`): which
+//! configurations, with which seeds, on which terms. No I/O, no clock.
 //!
 //! A training in full is told from others by what it trains and by its terms. Which of them exist is read from the
 //! ledger, so that each is planned once; and where the spec changes, those on other terms are no longer counted. One
 //! that is planned again, because it was withdrawn or a limit ended it, stands for those before.
 
-use autopeft_crds::spec::{BaselineName, BaselineRecipe, PromotionCandidates, PromotionSpec};
+use autopeft_crds::spec::{
+    BaselineName, BaselineRecipe, PromotionCandidates, PromotionSpec, TransferTask,
+};
 use autopeft_crds::status::{
     FrontMember, LedgerEntry, TrialOrigin, TrialPurpose, TrialState, TrialTerms,
 };
@@ -14,6 +16,7 @@ use autopeft_crds::{Decimal, PeftConfiguration, PeftSearchSpec, limits};
 
 use crate::ledger::{Ledger, Planned};
 use crate::measures::{self, Subject};
+use crate::request;
 use crate::retries;
 
 /// A training in full.
@@ -32,9 +35,17 @@ pub struct Training {
 }
 
 impl Training {
+    /// On the task of the search, or on another one.
+    fn origin(&self) -> TrialOrigin {
+        match &self.terms.task {
+            None => TrialOrigin::Promotion,
+            Some(_) => TrialOrigin::Transfer,
+        }
+    }
+
     /// Whether an entry is of this training.
     fn is(&self, entry: &LedgerEntry) -> bool {
-        entry.purpose() == TrialPurpose::Promotion
+        entry.origin == self.origin()
             && entry.of_trial == self.of_trial
             && entry.baseline == self.baseline
             && entry.terms.as_deref() == Some(&self.terms)
@@ -42,6 +53,7 @@ impl Training {
 
     /// The plan of this training.
     pub fn plan(&self, ledger: &Ledger) -> Planned {
+        let origin = self.origin();
         let Self {
             of_trial,
             baseline,
@@ -53,13 +65,14 @@ impl Training {
             baseline,
             of_trial,
             terms: Some(Box::new(terms)),
-            ..ledger.next_plan(TrialOrigin::Promotion, configuration, parameters)
+            ..ledger.next_plan(origin, configuration, parameters)
         }
     }
 }
 
-/// The trainings in full that the spec asks for, all seeds of a configuration together. None while a trial of the
-/// search has no result: the front may still change.
+/// The trainings in full that the spec asks for, all seeds of a configuration together: first those on the task of the
+/// search, then those on each of the others. None while a trial of the search has no result: the front may still
+/// change.
 pub fn wanted(subject: &Subject, ledger: &Ledger) -> Vec<Training> {
     let Some(promotion) = &subject.spec.promotion else {
         return Vec::new();
@@ -88,7 +101,30 @@ pub fn wanted(subject: &Subject, ledger: &Ledger) -> Vec<Training> {
             terms: terms(&subject.spec, promotion, Some(*name), seed),
         }))
     });
-    of_trials.chain(of_baselines.flatten()).collect()
+    let mut wanted: Vec<Training> = of_trials.chain(of_baselines.flatten()).collect();
+    let on_the_task = wanted.clone();
+    for other in request::others(&subject.spec) {
+        let moved = on_the_task.iter().cloned().map(|training| Training {
+            terms: on(training.terms, &subject.spec, other),
+            ..training
+        });
+        wanted.extend(moved);
+    }
+    wanted
+}
+
+/// The terms of the same training on another task.
+fn on(terms: TrialTerms, spec: &PeftSearchSpec, other: &TransferTask) -> TrialTerms {
+    TrialTerms {
+        evaluation: request::evaluation_of(spec, other).cloned(),
+        task: Some(other.task.clone()),
+        ..terms
+    }
+}
+
+/// Whether a trial is trained in full, on the task of the search or on another one.
+pub fn is_in_full(purpose: TrialPurpose) -> bool {
+    matches!(purpose, TrialPurpose::Promotion | TrialPurpose::Transfer)
 }
 
 /// The first training without a trial, or whose last one is to be tried again.
@@ -98,7 +134,7 @@ pub fn missing<'a>(
     ledger: &Ledger,
 ) -> Option<&'a Training> {
     let promotions = ledger.entries().iter();
-    let promotions = promotions.filter(|entry| entry.purpose() == TrialPurpose::Promotion);
+    let promotions = promotions.filter(|entry| is_in_full(entry.purpose()));
     let promotions: Vec<&LedgerEntry> = promotions.collect();
     wanted.iter().find(|training| {
         let mut from_the_last = promotions.iter().rev();
@@ -107,18 +143,25 @@ pub fn missing<'a>(
     })
 }
 
-/// Whether a training in full that has ended is tried again: it was withdrawn, or a limit ended it and the spec names it.
+/// Whether a training in full that has ended is tried again: it was withdrawn, or a limit or another task's data ended
+/// it and the spec names it.
 fn is_tried_again(spec: &PeftSearchSpec, entry: &LedgerEntry) -> bool {
     let is_named = spec.retry_trials.contains(&entry.trial);
-    entry.reason == Some(FailureReason::Withdrawn) || (is_named && entry.was_ended_by_a_limit())
+    entry.reason == Some(FailureReason::Withdrawn) || (is_named && entry.may_be_named_again())
 }
 
 /// The trainings in full that the spec asks for, as far as they are planned, each by its last trial, in the order of
-/// planning. One of a configuration that later trials have pushed off the front stays.
-pub fn current<'a>(spec: &PeftSearchSpec, ledger: &'a [LedgerEntry]) -> Vec<&'a LedgerEntry> {
+/// planning: on the task of the search, or on another one of its transfer. One of a configuration that later trials have
+/// pushed off the front stays.
+pub fn current<'a>(
+    spec: &PeftSearchSpec,
+    ledger: &'a [LedgerEntry],
+    other: Option<&TransferTask>,
+) -> Vec<&'a LedgerEntry> {
     let mut found: Vec<&LedgerEntry> = Vec::new();
     let what = |entry: &LedgerEntry| (entry.of_trial, entry.baseline);
-    for entry in ledger.iter().rev().filter(|entry| is_current(spec, entry)) {
+    let current = |entry: &&LedgerEntry| is_current(spec, entry, other);
+    for entry in ledger.iter().rev().filter(current) {
         let is_the_same =
             |later: &&LedgerEntry| what(later) == what(entry) && later.terms == entry.terms;
         if !found.iter().any(is_the_same) {
@@ -129,28 +172,48 @@ pub fn current<'a>(spec: &PeftSearchSpec, ledger: &'a [LedgerEntry]) -> Vec<&'a 
     found
 }
 
-/// Trainings in full without a result that the spec no longer asks for.
+/// Trainings in full without a result that the spec no longer asks for, each with the field that does not.
 pub fn withdrawn<'a>(
     spec: &'a PeftSearchSpec,
     ledger: &'a Ledger,
-) -> impl Iterator<Item = &'a LedgerEntry> {
-    ledger
-        .open()
-        .filter(move |entry| entry.purpose() == TrialPurpose::Promotion && !is_current(spec, entry))
+) -> impl Iterator<Item = (&'a LedgerEntry, &'static str)> {
+    ledger.open().filter_map(move |entry| {
+        let (field, is_wanted) = match entry.purpose() {
+            TrialPurpose::Search | TrialPurpose::Baseline => return None,
+            TrialPurpose::Promotion => ("spec.promotion", is_current(spec, entry, None)),
+            TrialPurpose::Transfer => {
+                let mut others = request::others(spec).iter();
+                let is_wanted = others.any(|other| is_current(spec, entry, Some(other)));
+                ("spec.transfer", is_wanted)
+            }
+        };
+        (!is_wanted).then_some((entry, field))
+    })
 }
 
-/// Whether an entry is a training in full on the terms of the spec.
-fn is_current(spec: &PeftSearchSpec, entry: &LedgerEntry) -> bool {
+/// Whether an entry is a training in full on the terms of the spec: on the task of the search, or on another one.
+fn is_current(spec: &PeftSearchSpec, entry: &LedgerEntry, other: Option<&TransferTask>) -> bool {
     let Some(promotion) = &spec.promotion else {
         return false;
     };
+    let purpose = match other {
+        None => TrialPurpose::Promotion,
+        Some(_) => TrialPurpose::Transfer,
+    };
     let is_named = |name| promotion.baselines.contains(&name);
+    let asked_for = |seed| {
+        let terms = terms(spec, promotion, entry.baseline, seed);
+        match other {
+            None => terms,
+            Some(other) => on(terms, spec, other),
+        }
+    };
     let seed = entry.terms.as_ref().and_then(|terms| terms.seed);
-    entry.purpose() == TrialPurpose::Promotion
+    entry.purpose() == purpose
         && entry.baseline.is_none_or(is_named)
         && seed.is_some_and(|seed| {
             seeds(spec.training.seed, promotion.seeds).any(|wanted| wanted == seed)
-                && entry.terms.as_deref() == Some(&terms(spec, promotion, entry.baseline, seed))
+                && entry.terms.as_deref() == Some(&asked_for(seed))
         })
 }
 

@@ -1,36 +1,44 @@
 //! The request of a run, from spec and ledger, and the outcomes expected of it. No I/O.
 
-use std::collections::BTreeMap;
-
 use autopeft_crds::configuration::LayerMaskError;
 use autopeft_crds::run::{Expected, RunError, RunRequest};
-use autopeft_crds::spec::{BaselineName, EvaluationSpec, TaskSpec};
+use autopeft_crds::spec::{BaselineName, EvaluationSpec, TaskSpec, TransferTask};
 use autopeft_crds::status::{Attempt, LedgerEntry, TrialPurpose, TrialTerms};
-use autopeft_crds::trial::{Method, TrialIdentity, TrialRequest};
+use autopeft_crds::trial::{Method, OtherTask, TrialIdentity, TrialRequest};
 use autopeft_crds::{ModuleOptions, PeftConfiguration, PeftSearchSpec};
 
 use crate::ledger::Ledger;
 
 /// Where the trainer finds its files: directories on its machine, or `hf://owner/name@revision`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Locations {
     /// The model.
     pub model: String,
     /// The task's data.
     pub data: String,
-    /// The data of trials that have a task of their own.
-    pub others: BTreeMap<u32, String>,
+    /// The data of other tasks: of each that `spec.transfer` names, and of those that trials have.
+    pub others: Vec<(TaskSpec, String)>,
     /// The directory under which each trial's adapter is stored.
     pub artifacts: Option<String>,
     /// The directory for the adapters of trainings in full, where those of the other trials are not stored.
     pub promoted: Option<String>,
 }
 
+impl Locations {
+    /// The data of another task.
+    fn of_other(&self, task: &TaskSpec) -> Option<&String> {
+        let mut others = self.others.iter();
+        others
+            .find(|(other, _)| other == task)
+            .map(|(_, data)| data)
+    }
+}
+
 /// Why a run has no request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// The location of its data is unknown.
-    #[error("trial {0} has a task of its own, and this version does not know where its data is")]
+    #[error("trial {0} has a task of its own, and spec.transfer does not say where its data is")]
     Data(u32),
     /// Its trials cannot be one run.
     #[error(transparent)]
@@ -102,7 +110,7 @@ fn trial(
     training.seed = seed.unwrap_or(training.seed);
     let data = match &own_task {
         None => Some(&locations.data),
-        Some(_) => locations.others.get(&entry.trial),
+        Some(task) => locations.of_other(task),
     };
     let promoted = locations.promoted.as_ref();
     let promoted = promoted.filter(|_| entry.purpose() == TrialPurpose::Promotion);
@@ -119,6 +127,7 @@ fn trial(
         options: options(spec, entry.baseline),
         evaluation,
         artifacts: artifacts.map(|folder| folder_of(folder, entry.trial)),
+        others: Vec::new(),
     })
 }
 
@@ -135,6 +144,20 @@ fn options(spec: &PeftSearchSpec, baseline: Option<BaselineName>) -> ModuleOptio
 /// Where the scores of trainings in full come from, if not from the validation examples alone.
 pub fn evaluation(spec: &PeftSearchSpec) -> Option<&EvaluationSpec> {
     spec.promotion.as_ref()?.evaluation.as_ref()
+}
+
+/// The other tasks on which promoted configurations are trained.
+pub fn others(spec: &PeftSearchSpec) -> &[TransferTask] {
+    let transfer = spec.transfer.as_ref();
+    transfer.map_or(&[][..], |transfer| &transfer.tasks)
+}
+
+/// Where the scores of a transfer's task come from, if not from its validation examples alone.
+pub fn evaluation_of<'a>(
+    spec: &'a PeftSearchSpec,
+    other: &'a TransferTask,
+) -> Option<&'a EvaluationSpec> {
+    other.evaluation.as_ref().or(evaluation(spec))
 }
 
 /// The request by which the trainer inspects model and data before the search begins. Its configuration is a
@@ -162,5 +185,17 @@ pub fn inspection(
         options: options(spec, None),
         evaluation: evaluation(spec).cloned(),
         artifacts: None,
+        others: others(spec)
+            .iter()
+            .filter_map(|other| {
+                Some(OtherTask {
+                    given: TransferTask {
+                        evaluation: evaluation_of(spec, other).cloned(),
+                        ..other.clone()
+                    },
+                    data: locations.of_other(&other.task)?.clone(),
+                })
+            })
+            .collect(),
     })
 }

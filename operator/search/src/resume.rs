@@ -39,7 +39,7 @@ pub enum Refusal {
         "{location}: the {what} is not the one that this search started with (SHA-256 {before}…, now {after}…), so trials would not be comparable; restore its files, or give another --workdir"
     )]
     Files {
-        /// `model` or `data`.
+        /// `model`, `data` or `data of another task`.
         what: &'static str,
         /// The directory, or the hub's repository.
         location: String,
@@ -116,18 +116,36 @@ pub fn inputs(before: &Inspection, now: &Inspection, locations: &Locations) -> R
         ("model", &locations.model, model),
         ("data", &locations.data, data),
     ] {
-        if let (Some(before), Some(after)) = fingerprints
-            && before != after
-        {
-            return Err(Refusal::Files {
-                what,
-                location: location.clone(),
-                before: before.chars().take(12).collect(),
-                after: after.chars().take(12).collect(),
-            });
+        if let (Some(before), Some(after)) = fingerprints {
+            same(what, location, before, after)?;
+        }
+    }
+    // One that has another description is another task, and one that was asked for later is not known.
+    for (task, location) in &locations.others {
+        let hash = task.hash();
+        let of = |inspection: &Inspection| {
+            let mut others = inspection.others.iter();
+            let found = others.find(|other| other.task == hash);
+            found.map(|other| other.fingerprint.clone())
+        };
+        if let (Some(before), Some(after)) = (of(before), of(now)) {
+            same("data of another task", location, &before, &after)?;
         }
     }
     Ok(())
+}
+
+/// Whether files have the fingerprint that they had.
+fn same(what: &'static str, location: &str, before: &str, after: &str) -> Result<(), Refusal> {
+    if before == after {
+        return Ok(());
+    }
+    Err(Refusal::Files {
+        what,
+        location: location.to_owned(),
+        before: before.chars().take(12).collect(),
+        after: after.chars().take(12).collect(),
+    })
 }
 
 /// The facts of an inspection in words; equal for the same kind of input.
@@ -142,6 +160,7 @@ fn describe(inspection: &Inspection) -> String {
         validation_examples,
         model_fingerprint: _,
         data_fingerprint: _,
+        others: _,
         constant_score: _,
         spec_hash: _,
         other: _,

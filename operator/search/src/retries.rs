@@ -40,7 +40,7 @@ pub fn without_effect(spec: &PeftSearchSpec, ledger: &[LedgerEntry]) -> Option<S
             Some(entry) if !is_retriable(entry.purpose()) => {
                 "is neither of the search nor a training in full"
             }
-            Some(entry) if entry.was_ended_by_a_limit() || entry.reason.is_none() => continue,
+            Some(entry) if entry.may_be_named_again() || entry.reason.is_none() => continue,
             Some(_) => "was ended by no limit",
         };
         parts.push(format!("trial {number} {why}"));
@@ -53,7 +53,7 @@ pub fn without_effect(spec: &PeftSearchSpec, ledger: &[LedgerEntry]) -> Option<S
 
 /// Whether trials of this purpose may be tried again: trainings in full are by `promotion::missing`.
 fn is_retriable(purpose: TrialPurpose) -> bool {
-    matches!(purpose, TrialPurpose::Search | TrialPurpose::Promotion)
+    purpose != TrialPurpose::Baseline
 }
 
 /// Parts of a sentence, the first eight of them; none where there are none.

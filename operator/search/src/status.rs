@@ -13,6 +13,7 @@ use crate::history::Header;
 use crate::ledger::Ledger;
 use crate::measures::{self, Measures, Subject};
 use crate::promoted::{self, Answer};
+use crate::transferred;
 
 /// The most front members in the status.
 const FRONT_MOST: usize = limits::FRONT as usize;
@@ -76,6 +77,7 @@ pub fn status(subject: &Subject, ledger: &Ledger) -> PeftSearchStatus {
         promoted: answer.promoted,
         rank_correlation: answer.rank_correlation,
         recommended: answer.recommended,
+        transfer: transferred::results(subject, ledger),
         gpu_seconds_used: Decimal::new(ledger.gpu_seconds())
             .ok()
             .filter(|used| used.get() > 0.0),

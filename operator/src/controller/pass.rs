@@ -17,7 +17,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::context::Context;
 use super::error::ReconcileError;
 use super::memory::Memory;
-use autopeft_jobs::build::job;
+use autopeft_jobs::build::job::{self, Order};
 
 /// The state of one reconcile.
 pub struct Pass<'a> {
@@ -86,13 +86,12 @@ impl<'a> Pass<'a> {
         run: Attempt,
     ) -> Result<Job, ReconcileError> {
         let request = request::run(&self.search.spec, locations, &self.uid(), ledger, run)?;
-        let document = serde_json::to_string(&request)?;
         let seconds = deadlines::seconds_of_run(&self.search.spec, ledger.members(run));
         Ok(job::job(
             &self.search,
             Work::Trial(run.trial),
             run.attempt,
-            (document, seconds),
+            Order::run(&request, seconds)?,
             &self.context.defaults,
         ))
     }
@@ -100,14 +99,8 @@ impl<'a> Pass<'a> {
     /// The Job of the inspection.
     pub fn inspection_job(&self, locations: &Locations) -> Result<Job, ReconcileError> {
         let request = request::inspection(&self.search.spec, locations, &self.uid())?;
-        let document = serde_json::to_string(&request)?;
+        let order = Order::inspection(&request, self.search.spec.trial_deadline_seconds)?;
         let defaults = &self.context.defaults;
-        Ok(job::job(
-            &self.search,
-            Work::Inspection,
-            1,
-            (document, self.search.spec.trial_deadline_seconds),
-            defaults,
-        ))
+        Ok(job::job(&self.search, Work::Inspection, 1, order, defaults))
     }
 }

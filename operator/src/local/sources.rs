@@ -1,6 +1,5 @@
 //! Resolves the sources of model and data to paths. Checks that directories exist; no other I/O.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use autopeft_crds::PeftSearchSpec;
@@ -57,24 +56,23 @@ pub fn resolve(
         data,
         claims,
     } = overrides;
-    let find = |source, owner, taken: &Option<PathBuf>| match locations::locate(
-        source,
-        owner,
-        taken.as_deref(),
-        base,
-        claims,
-    )? {
-        Location::Hub(repository) => Ok(repository),
-        Location::Directory {
-            path,
-            field,
-            remedy,
-        } => directory(&path, field, remedy),
+    let find = |source, owner, taken: &Option<PathBuf>| {
+        let found = locations::locate(source, owner, taken.as_deref(), base, claims)?;
+        match found {
+            Location::Hub(repository) => Ok(repository),
+            Location::Directory {
+                path,
+                field,
+                remedy,
+            } => directory(&path, field, remedy),
+        }
     };
     Ok(Locations {
         model: find(&spec.model.source, locations::MODEL, model)?,
         data: find(&spec.task.source, locations::DATA, data)?,
-        others: BTreeMap::new(),
+        others: locations::others(spec)
+            .map(|(task, owner)| Ok((task.clone(), find(&task.source, owner, &None)?)))
+            .collect::<Result<_, SourceError>>()?,
         artifacts: None,
         promoted: None,
     })

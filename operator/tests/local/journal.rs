@@ -47,6 +47,7 @@ fn header() -> Header {
             validation_examples: 5,
             model_fingerprint: None,
             data_fingerprint: None,
+            others: Vec::new(),
             constant_score: None,
             spec_hash: None,
             other: Default::default(),

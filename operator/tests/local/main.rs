@@ -9,3 +9,4 @@ mod interruptions;
 mod journal;
 mod manifest_file;
 mod promotion;
+mod transfer;

@@ -17,5 +17,6 @@ mod refusals;
 mod release;
 mod shown;
 mod tampering;
+mod transfer;
 mod transitions;
 mod upgrades;

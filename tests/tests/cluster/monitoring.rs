@@ -128,7 +128,11 @@ fn every_panel_has_data_and_every_alert_is_evaluated() {
         .await;
         let searches = Searches::of(&client, "monitored");
         let promotion = json!({"seeds": 1, "trials": [0, 1, 2, 3]});
-        let changes = json!({"maxTrials": 10, "parallelism": 4, "promotion": promotion});
+        let task = json!({"name": "mrpc", "source": {"claim": {"name": "autopeft"}}});
+        let transfer = json!({"tasks": [{"name": "mrpc", "task": task}]});
+        let changes = json!({
+            "maxTrials": 10, "parallelism": 4, "promotion": promotion, "transfer": transfer,
+        });
         searches.submit("one", &changes).await;
         searches.ended("one").await;
         eventually("Prometheus sees the end", async || {

@@ -1,6 +1,7 @@
 //! Whole searches with the real programs, real weights and real text: killed, resumed, replayed.
 
 mod promotion;
+mod transfer;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

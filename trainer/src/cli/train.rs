@@ -209,6 +209,7 @@ fn request(arguments: TrainArguments) -> Result<TrialRequest, Failure> {
         options,
         evaluation: None,
         artifacts: None,
+        others: Vec::new(),
     })
 }
 

@@ -29,6 +29,14 @@ pub enum TrialError {
         /// The expected value.
         expected: String,
     },
+    /// The data of another task (`spec.transfer`) cannot be used.
+    #[error("{}", of_other(.field, .source))]
+    Other {
+        /// The task's field.
+        field: String,
+        /// Why.
+        source: Box<TrialError>,
+    },
     /// It requests a GPU.
     #[error(transparent)]
     NoGpu(#[from] NoGpu),
@@ -64,10 +72,26 @@ pub enum TrialError {
     Device(#[from] TchError),
 }
 
+/// An error in terms of another task: it names the fields of that one.
+fn of_other(field: &str, error: &TrialError) -> String {
+    let told = error.to_string();
+    let moved = told
+        .replace("spec.task", &format!("{field}.task"))
+        .replace("spec.promotion.evaluation", &format!("{field}.evaluation"));
+    if moved == told {
+        format!("{field}: {told}")
+    } else {
+        moved
+    }
+}
+
 impl TrialError {
     /// The reason for the result document. Invalid content of a file is bad input and ends a search; a file that cannot
     /// be read or written is not.
     pub fn reason(&self) -> FailureReason {
+        if let Self::Other { source, .. } = self {
+            return source.reason();
+        }
         match (self, reason::of_causes(self)) {
             // Another node may have a working driver and GPU.
             (Self::NoGpu(NoGpu::NotUsable(_)), _) => return FailureReason::DeviceLost,
@@ -89,6 +113,7 @@ impl TrialError {
             Self::Hub(error) => reason::of_message(&error.to_string()),
             Self::NoGpu(_)
             | Self::Request { .. }
+            | Self::Other { .. }
             | Self::Task(_)
             | Self::Tokenize(_)
             | Self::Model(_)
@@ -115,6 +140,9 @@ impl TrialError {
                 AlreadyExists | IsADirectory | NotADirectory | NotFound | PermissionDenied
             )
         };
+        if let Self::Other { source, .. } = self {
+            return source.is_about_a_place();
+        }
         matches!(self, Self::Hub(_))
             || self.is_absence()
             || reason::cause::<std::io::Error>(self).is_some_and(is_place)
@@ -122,6 +150,7 @@ impl TrialError {
 
     fn is_absence(&self) -> bool {
         match self {
+            Self::Other { source, .. } => source.is_absence(),
             Self::Task(error) => error.is_absence(),
             Self::Model(error) => error.is_absence(),
             Self::Adapter(AdapterError::Model(error)) => error.is_absence(),
@@ -133,6 +162,36 @@ impl TrialError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_about_another_task_names_its_fields() {
+        let told = |field: &'static str| {
+            let source = TrialError::Request {
+                field: field.into(),
+                found: "3".into(),
+                expected: "2".into(),
+            };
+            let error = TrialError::Other {
+                field: "spec.transfer.tasks[1]".into(),
+                source: source.into(),
+            };
+            assert_eq!(error.reason(), FailureReason::BadInput);
+            error.to_string()
+        };
+        let of_the_task = "spec.transfer.tasks[1].task.custom.labels: 3; expected 2";
+        assert_eq!(told("spec.task.custom.labels"), of_the_task);
+        let of_the_file = "spec.transfer.tasks[1].evaluation.testFile: 3; expected 2";
+        assert_eq!(told("spec.promotion.evaluation.testFile"), of_the_file);
+        assert_eq!(
+            told("a.tsv"),
+            "spec.transfer.tasks[1]: a.tsv: 3; expected 2"
+        );
+        let gone = TrialError::Other {
+            field: "spec.transfer.tasks[0]".into(),
+            source: Box::new(TchError::Torch("CUDA out of memory".into()).into()),
+        };
+        assert_eq!(gone.reason(), FailureReason::DeviceLost);
+    }
 
     #[test]
     fn memory_that_every_configuration_needs_speaks_against_the_gpu() {

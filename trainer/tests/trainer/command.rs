@@ -8,7 +8,7 @@ use autopeft_crds::PeftConfiguration;
 use autopeft_crds::inspection::{InspectionOutcome, parse_inspection};
 use autopeft_crds::spec::Metric;
 use autopeft_crds::trial::{FailureClass, FailureReason, Inspection, TrialOutcome, TrialResult};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::common::program::{
     evaluated, inspect, lasting, measured, program, run, text, trial, trial_by,
@@ -302,6 +302,62 @@ fn an_inspection_reads_every_file_that_a_trial_reads() {
     std::fs::write(folder.path().join("tokenizer.json"), "{").expect("a file");
     let said = inspect(folder.path(), &request).expect_err("refused");
     assert!(said.contains("tokenizer.json is not a tokenizer"), "{said}");
+}
+
+#[test]
+fn an_inspection_reads_the_data_of_other_tasks_and_names_the_task_that_is_wrong() {
+    let folder = small_trial();
+    let other = folder.path().join("other");
+    std::fs::create_dir(&other).expect("a folder");
+    for name in ["train.jsonl", "validation.jsonl"] {
+        std::fs::copy(folder.path().join(name), other.join(name)).expect("a copy");
+    }
+    let custom = json!({"type": "Classification", "textColumns": ["text"], "labelColumn": "label"});
+    let given = |custom: &Value| {
+        let task = json!({"name": "custom", "source": {}, "custom": custom});
+        json!({"given": {"name": "second", "task": task}, "data": other})
+    };
+    let asked = |second: Value| {
+        let others = json!([given(&custom), second]);
+        let placeholder = configuration("0", 0, 0, 0);
+        small_request(folder.path(), &placeholder, &[("/others", others)])
+    };
+    let refused = |second: Value| {
+        let said = inspect(folder.path(), &asked(second)).expect_err("refused");
+        assert!(said.contains("spec.transfer.tasks[1]"), "{said}");
+        said
+    };
+    let plain = small_request(folder.path(), &configuration("0", 0, 0, 0), &[]);
+    let alone = inspect(folder.path(), &plain).expect("facts");
+    let both = inspect(folder.path(), &asked(given(&custom))).expect("facts");
+    // The second is the first once more.
+    let [first, second] = both.others.as_slice() else {
+        panic!("{:?}", both.others);
+    };
+    assert_eq!(first, second);
+    assert_eq!(Some(&first.fingerprint), alone.data_fingerprint.as_ref());
+    let own = Inspection {
+        others: Vec::new(),
+        ..both.clone()
+    };
+    assert_eq!(
+        own, alone,
+        "they change nothing about the search's own facts"
+    );
+
+    let mut rated = custom.clone();
+    rated["labelColumn"] = json!("rating");
+    assert!(refused(given(&rated)).contains("rating"));
+    let mut scored = given(&custom);
+    scored["given"]["evaluation"] = json!({"testFile": "absent.jsonl"});
+    let said = refused(scored);
+    assert!(
+        said.contains("spec.transfer.tasks[1].evaluation.testFile"),
+        "{said}"
+    );
+    let mut elsewhere = given(&custom);
+    elsewhere["data"] = json!(folder.path().join("nowhere"));
+    assert!(refused(elsewhere).contains("nowhere"));
 }
 
 #[test]

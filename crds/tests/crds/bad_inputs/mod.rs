@@ -11,6 +11,7 @@ mod space;
 mod task;
 mod trainer;
 mod training;
+mod transfer;
 
 use serde_json::{Value, json};
 
@@ -74,6 +75,7 @@ pub fn bad_inputs() -> Vec<BadInput> {
     rows.extend(task::rows());
     rows.extend(training::rows());
     rows.extend(trainer::rows());
+    rows.extend(transfer::rows());
     rows
 }
 

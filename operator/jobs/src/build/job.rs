@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 
 use autopeft_crds::PeftSearch;
 use autopeft_crds::configuration::hex_prefix;
+use autopeft_crds::run::RunRequest;
+use autopeft_crds::spec::Source;
+use autopeft_crds::trial::TrialRequest;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -15,12 +18,51 @@ use kube_core::Resource;
 use super::names::{self, FINALIZER, Work};
 use super::pod::{Defaults, pod};
 
-/// The Job of a run. `request` is the document that its trainer reads, and `seconds` its deadline.
+/// What a trainer is to do.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The document that it reads.
+    pub request: String,
+    /// The sources of the data that it reads.
+    pub data: Vec<Source>,
+    /// Its deadline.
+    pub seconds: u64,
+}
+
+impl Order {
+    /// A run.
+    pub fn run(request: &RunRequest, seconds: u64) -> serde_json::Result<Self> {
+        let mut data: Vec<Source> = Vec::new();
+        for trial in request.trials() {
+            if !data.contains(&trial.task.source) {
+                data.push(trial.task.source.clone());
+            }
+        }
+        Ok(Self {
+            request: serde_json::to_string(request)?,
+            data,
+            seconds,
+        })
+    }
+
+    /// The inspection of a search.
+    pub fn inspection(request: &TrialRequest, seconds: u64) -> serde_json::Result<Self> {
+        let others = request.others.iter().map(|other| &other.given.task);
+        let tasks = [&request.task].into_iter().chain(others);
+        Ok(Self {
+            request: serde_json::to_string(request)?,
+            data: tasks.map(|task| task.source.clone()).collect(),
+            seconds,
+        })
+    }
+}
+
+/// The Job of a run or of the inspection.
 pub fn job(
     search: &PeftSearch,
     work: Work,
     attempt: u32,
-    (request, seconds): (String, u64),
+    order: Order,
     defaults: &Defaults,
 ) -> Job {
     let (name, uid) = (
@@ -35,7 +77,7 @@ pub fn job(
         (names::TRIAL.into(), names::label_of(work)),
         (names::ATTEMPT.into(), attempt.to_string()),
     ]);
-    let spec = job_spec(search, work, (request, seconds), labels.clone(), defaults);
+    let spec = job_spec(search, work, order, labels.clone(), defaults);
     let mut job_labels = labels;
     let queue = search.spec.trainer.queue_name.as_ref();
     if let Some(queue) = queue {
@@ -58,10 +100,15 @@ pub fn job(
 fn job_spec(
     search: &PeftSearch,
     work: Work,
-    (request, seconds): (String, u64),
+    order: Order,
     labels: BTreeMap<String, String>,
     defaults: &Defaults,
 ) -> JobSpec {
+    let Order {
+        request,
+        data,
+        seconds,
+    } = order;
     JobSpec {
         backoff_limit: Some(0),
         completions: Some(1),
@@ -78,7 +125,7 @@ fn job_spec(
                 finalizers: Some(vec![FINALIZER.into()]),
                 ..ObjectMeta::default()
             }),
-            spec: Some(pod(&search.spec, work, defaults)),
+            spec: Some(pod(&search.spec, work, &data, defaults)),
         },
         ..JobSpec::default()
     }

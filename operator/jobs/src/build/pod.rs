@@ -8,6 +8,7 @@ use autopeft_crds::spec::{SecretKeyRef, Source, TrainerSpec};
 use autopeft_crds::trial::TRAINER_ENVIRONMENT;
 use autopeft_crds::{PeftSearch, PeftSearchSpec};
 use autopeft_search::notices::Notice;
+use autopeft_search::request;
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, EnvVar, EnvVarSource, LocalObjectReference, PodSecurityContext,
     PodSpec, ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext, Toleration,
@@ -34,7 +35,13 @@ pub struct Defaults {
     pub image: String,
 }
 
-pub(super) fn pod(spec: &PeftSearchSpec, work: Work, defaults: &Defaults) -> PodSpec {
+/// `data` is the sources of the data that the trainer reads.
+pub(super) fn pod(
+    spec: &PeftSearchSpec,
+    work: Work,
+    data: &[Source],
+    defaults: &Defaults,
+) -> PodSpec {
     let TrainerSpec {
         image: _,
         resources: _,
@@ -46,7 +53,7 @@ pub(super) fn pod(spec: &PeftSearchSpec, work: Work, defaults: &Defaults) -> Pod
         artifacts_claim,
         queue_name: _,
     } = &spec.trainer;
-    let (volumes, mounts) = volumes(spec);
+    let (volumes, mounts) = volumes(spec, data);
     PodSpec {
         restart_policy: Some("Never".into()),
         automount_service_account_token: Some(false),
@@ -76,7 +83,12 @@ pub(super) fn pod(spec: &PeftSearchSpec, work: Work, defaults: &Defaults) -> Pod
             image_pull_secrets.iter().map(reference).collect()
         }),
         volumes: Some(volumes),
-        containers: vec![container(spec, work, defaults, mounts)],
+        containers: vec![container(
+            spec,
+            work,
+            defaults,
+            (mounts, tokens(spec, data)),
+        )],
         ..PodSpec::default()
     }
 }
@@ -113,9 +125,11 @@ pub fn image_by_tag(search: &PeftSearch) -> Option<Notice> {
 
 /// The images that a search itself names by a tag, not by a digest.
 fn tags(spec: &PeftSearchSpec) -> Vec<&str> {
+    let others = request::others(spec).iter().map(|other| &other.task.source);
     let sources = [&spec.model.source, &spec.task.source];
     let volumes = sources
         .into_iter()
+        .chain(others)
         .filter_map(|source| Some(source.image.as_ref()?.reference.as_str()));
     let mut tags: Vec<&str> = spec
         .trainer
@@ -142,7 +156,7 @@ fn container(
     spec: &PeftSearchSpec,
     work: Work,
     defaults: &Defaults,
-    mounts: Vec<VolumeMount>,
+    (mounts, tokens): (Vec<VolumeMount>, Vec<EnvVar>),
 ) -> Container {
     let verb = match work {
         Work::Inspection => "inspect",
@@ -167,7 +181,7 @@ fn container(
         name: CONTAINER.into(),
         image: Some(trainer_image(spec, defaults).into()),
         args: Some(arguments.map(String::from).into()),
-        env: Some(environment(spec)),
+        env: Some(environment(spec, tokens)),
         resources: Some(resources(spec)),
         termination_message_path: Some(RESULT.into()),
         termination_message_policy: Some("File".into()),
@@ -208,7 +222,7 @@ fn resources(spec: &PeftSearchSpec) -> ResourceRequirements {
     }
 }
 
-fn environment(spec: &PeftSearchSpec) -> Vec<EnvVar> {
+fn environment(spec: &PeftSearchSpec, tokens: Vec<EnvVar>) -> Vec<EnvVar> {
     let plain = |name: &str, value: &str| EnvVar {
         name: name.into(),
         value: Some(value.into()),
@@ -224,14 +238,15 @@ fn environment(spec: &PeftSearchSpec) -> Vec<EnvVar> {
     ];
     // A trainer without them executes itself again, and loads libtorch twice.
     variables.extend(TRAINER_ENVIRONMENT.map(|(name, value)| plain(name, value)));
-    variables.extend(tokens(spec));
+    variables.extend(tokens);
     variables
 }
 
-/// The hub's tokens. A single one is used for both sources: they may have the same owner.
-fn tokens(spec: &PeftSearchSpec) -> Vec<EnvVar> {
+/// The hub's tokens. A single one is used for all sources: they may have the same owner. Those of the data are the same
+/// (the rules of `spec.transfer`).
+fn tokens(spec: &PeftSearchSpec, data: &[Source]) -> Vec<EnvVar> {
     let given = |source: &Source| source.hub.as_ref()?.token_secret_ref.clone();
-    let (model, data) = (given(&spec.model.source), given(&spec.task.source));
+    let (model, data) = (given(&spec.model.source), data.iter().find_map(given));
     let own = data.clone().filter(|data| {
         let model = model.as_ref();
         model.is_some_and(|model| model != data)

@@ -1,10 +1,12 @@
 //! The volumes of a trainer's pod: its request, model, data and the claim for adapters. No I/O.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use autopeft_crds::PeftSearch;
 use autopeft_crds::PeftSearchSpec;
-use autopeft_crds::spec::{ClaimSource, ImageSource, Source};
+use autopeft_crds::configuration::hex_prefix;
+use autopeft_crds::spec::{ClaimSource, ImageSource, Source, TaskSpec};
+use autopeft_search::locations::others;
 use autopeft_search::request::Locations;
 use k8s_openapi::api::core::v1::{
     DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource, ImageVolumeSource,
@@ -31,10 +33,10 @@ pub enum LocationError {
     #[error(
         "{0}.source.path: a path on a machine is for `peft-operator run` only; in a cluster give claim, image or hub"
     )]
-    Path(&'static str),
+    Path(String),
     /// None of the sources.
     #[error("{0}.source: nothing is given; give claim, image or hub")]
-    Nothing(&'static str),
+    Nothing(String),
 }
 
 /// Where the trainer's pod finds model and data, and where it stores adapters.
@@ -44,13 +46,45 @@ pub fn locations(search: &PeftSearch) -> Result<Locations, LocationError> {
     Ok(Locations {
         model: location(&spec.model.source, "spec.model", MODEL)?,
         data: location(&spec.task.source, "spec.task", DATA)?,
-        others: BTreeMap::new(),
+        others: of_others(search)?,
         artifacts: artifacts.map(|ClaimSource { name: _, path }| {
             let search = names::search_mark(search);
             format!("{}/{search}", inside(ARTIFACTS, path))
         }),
         promoted: None,
     })
+}
+
+/// Where the data of the tasks of `spec.transfer` is, and that of trials whose task it no longer names.
+fn of_others(search: &PeftSearch) -> Result<Vec<(TaskSpec, String)>, LocationError> {
+    let spec = &search.spec;
+    let find = |task: &TaskSpec, field: &str| -> Result<(TaskSpec, String), LocationError> {
+        let volume = image_volume(spec, &task.source);
+        Ok((task.clone(), location(&task.source, field, &volume)?))
+    };
+    let named = others(spec).map(|(task, owner)| find(task, &owner.field));
+    let mut found: Vec<(TaskSpec, String)> = named.collect::<Result<_, _>>()?;
+    let ledger = search.status.iter().flat_map(|status| &status.ledger);
+    let had = ledger.filter_map(|entry| entry.terms.as_ref()?.task.as_ref());
+    for task in had {
+        let is_known = found.iter().any(|(known, _)| known == task);
+        if !is_known && let Ok(other) = find(task, "terms.task") {
+            found.push(other);
+        }
+    }
+    Ok(found)
+}
+
+/// The image volume of a task's data: by the image where it is not that of `spec.task`, so that it depends on nothing
+/// else.
+pub fn image_volume(spec: &PeftSearchSpec, source: &Source) -> String {
+    let reference = |source: &Source| Some(source.image.as_ref()?.reference.clone());
+    match reference(source) {
+        Some(other) if reference(&spec.task.source).as_ref() != Some(&other) => {
+            format!("{DATA}-{}", hex_prefix(other.as_bytes()))
+        }
+        _ => DATA.to_owned(),
+    }
 }
 
 /// Where adapters are stored, for people: the claim and the folder on it.
@@ -68,7 +102,7 @@ pub const MODEL: &str = "model";
 /// The image volume of the data.
 pub const DATA: &str = "data";
 
-fn location(source: &Source, field: &'static str, volume: &str) -> Result<String, LocationError> {
+fn location(source: &Source, field: &str, volume: &str) -> Result<String, LocationError> {
     let Source {
         path,
         claim,
@@ -83,8 +117,8 @@ fn location(source: &Source, field: &'static str, volume: &str) -> Result<String
             Ok(inside(&format!("{IMAGES}/{volume}"), path))
         }
         (None, None, None, Some(hub)) => Ok(format!("hf://{}@{}", hub.repository, hub.revision)),
-        (Some(_), ..) => Err(LocationError::Path(field)),
-        _ => Err(LocationError::Nothing(field)),
+        (Some(_), ..) => Err(LocationError::Path(field.into())),
+        _ => Err(LocationError::Nothing(field.into())),
     }
 }
 
@@ -95,8 +129,23 @@ fn inside(directory: &str, path: &str) -> String {
         path => format!("{directory}/{path}"),
     }
 }
-/// The request, a directory for temporary files, every claim once, and images.
-pub(super) fn volumes(spec: &PeftSearchSpec) -> (Vec<Volume>, Vec<VolumeMount>) {
+
+/// The sources that a pod mounts, each with the name of its image volume.
+fn mounted<'a>(spec: &'a PeftSearchSpec, data: &'a [Source]) -> Vec<(String, &'a Source)> {
+    let mut sources = vec![(MODEL.to_owned(), &spec.model.source)];
+    for source in data {
+        let volume = image_volume(spec, source);
+        // One image is mounted once, as one claim is.
+        let is_mounted = sources.iter().any(|(known, _)| *known == volume);
+        if source.image.is_none() || !is_mounted {
+            sources.push((volume, source));
+        }
+    }
+    sources
+}
+
+/// The request, a directory for temporary files, every claim once, and images; `data` is the sources of the data.
+pub(super) fn volumes(spec: &PeftSearchSpec, data: &[Source]) -> (Vec<Volume>, Vec<VolumeMount>) {
     let mut volumes = vec![
         Volume {
             name: "request".into(),
@@ -130,7 +179,7 @@ pub(super) fn volumes(spec: &PeftSearchSpec) -> (Vec<Volume>, Vec<VolumeMount>) 
         mount("request", REQUEST_FOLDER.into(), true),
         mount("tmp", "/tmp".into(), false),
     ];
-    let sources = [(MODEL, &spec.model.source), (DATA, &spec.task.source)];
+    let sources = mounted(spec, data);
     let read: BTreeSet<&str> = sources
         .iter()
         .filter_map(|(_, source)| Some(source.claim.as_ref()?.name.as_str()))

@@ -1,13 +1,16 @@
 //! A trainer's messages in terms of its search. A trainer knows its files only by their mount paths. No I/O.
 
 use autopeft_crds::PeftSearchSpec;
+use autopeft_search::locations::others;
 
-use crate::build::volumes::{ARTIFACTS, CLAIMS, DATA, IMAGES, MODEL};
+use crate::build::volumes::{ARTIFACTS, CLAIMS, DATA, IMAGES, MODEL, image_volume};
 
 /// A trainer's message, with claims and images in place of their mount paths.
 pub fn in_words(message: &str, spec: &PeftSearchSpec) -> String {
     let sources = [&spec.model.source, &spec.task.source];
-    let read = sources.iter().filter_map(|source| source.claim.as_ref());
+    let of_others = others(spec).map(|(task, _)| &task.source);
+    let read = sources.into_iter().chain(of_others);
+    let read = read.filter_map(|source| source.claim.as_ref());
     let mut places: Vec<(String, String)> = read
         .map(|claim| {
             let name = &claim.name;
@@ -19,7 +22,15 @@ pub fn in_words(message: &str, spec: &PeftSearchSpec) -> String {
     if let Some(claim) = &spec.trainer.artifacts_claim {
         places.push((ARTIFACTS.into(), format!("claim {}", claim.name)));
     }
-    for (volume, field) in [(MODEL, "spec.model"), (DATA, "spec.task")] {
+    let of_others = others(spec).map(|(task, owner)| {
+        let volume = image_volume(spec, &task.source);
+        (volume, owner.field)
+    });
+    // `data` is a prefix of the volumes of others, and its own name where one has the same image.
+    let mut images: Vec<_> = of_others.filter(|(volume, _)| volume != DATA).collect();
+    images.push((MODEL.into(), "spec.model".into()));
+    images.push((DATA.into(), "spec.task".into()));
+    for (volume, field) in images {
         let words = format!("{field}.source.image");
         places.push((format!("{IMAGES}/{volume}"), words));
     }

@@ -1,10 +1,12 @@
 //! The Job of a trial, field by field where users and clusters depend on it.
 
 use autopeft_crds::PeftSearch;
-use autopeft_jobs::build::job::{is_outdated, is_the_same, job};
+use autopeft_crds::run::RunRequest;
+use autopeft_jobs::build::job::{Order, is_outdated, is_the_same, job};
 use autopeft_jobs::build::names::Work;
 use autopeft_jobs::build::pod::Defaults;
 use autopeft_jobs::build::volumes::{artifacts, locations};
+use autopeft_search::request;
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 
@@ -31,7 +33,12 @@ fn wanted(search: &PeftSearch) -> Job {
     let defaults = Defaults {
         image: "localhost/trainer:1".into(),
     };
-    job(search, Work::Trial(3), 2, ("{}".into(), 86_400), &defaults)
+    let order = Order {
+        request: "{}".into(),
+        data: vec![search.spec.task.source.clone()],
+        seconds: 86_400,
+    };
+    job(search, Work::Trial(3), 2, order, &defaults)
 }
 
 /// Where a pod's volumes come from and where they are mounted.
@@ -127,6 +134,94 @@ fn model_and_data_may_come_from_images() {
     ];
     let expected = expected.map(|(image, path, read)| (image.to_owned(), path.to_owned(), read));
     assert_eq!(mounted(&made(&search)), expected);
+}
+
+/// A search with these other tasks' data.
+fn with_others(others: &[Value]) -> PeftSearch {
+    let mut search = search(claim("store", "m"), claim("store", "d"), json!({}));
+    let others = others.iter().enumerate().map(|(index, source)| {
+        let task = json!({"name": "mrpc", "source": source});
+        json!({"name": format!("task-{index}"), "task": task})
+    });
+    let tasks: Vec<Value> = others.collect();
+    let transfer = serde_json::from_value(json!({"tasks": tasks}));
+    search.spec.transfer = Some(transfer.expect("tasks"));
+    search
+}
+
+#[test]
+fn a_pod_has_the_data_that_it_reads_and_no_other() {
+    let image = json!({"image": {"reference": "a/other:1", "path": "x"}});
+    let token = json!({"name": "hub", "key": "token"});
+    let hub = json!({"hub": {"repository": "a/b", "tokenSecretRef": token}});
+    let search = with_others(&[claim("others", "mrpc"), image, hub]);
+    let found = locations(&search).expect("locations");
+    let others: Vec<&str> = found.others.iter().map(|(_, data)| data.as_str()).collect();
+    assert_eq!(others[0], "/mnt/claims/others/mrpc");
+    assert!(others[1].starts_with("/mnt/images/data-") && others[1].ends_with("/x"));
+    assert_eq!(others[2], "hf://a/b@main");
+
+    // A trial of the search is what it is without other tasks.
+    let mut plain = search.clone();
+    plain.spec.transfer = None;
+    assert_eq!(made(&search), made(&plain));
+
+    let defaults = || Defaults {
+        image: "localhost/trainer:1".into(),
+    };
+    let probe = request::inspection(&search.spec, &found, "uid").expect("a request");
+    let order = Order::inspection(&probe, 60).expect("JSON");
+    let probing = job(&search, Work::Inspection, 1, order, &defaults());
+    let probing = serde_json::to_value(probing).expect("JSON");
+    let folder = others[1].trim_end_matches("/x");
+    let expected = [
+        ("others", "/mnt/claims/others", true),
+        ("store", "/mnt/claims/store", true),
+        ("a/other:1", folder, true),
+    ];
+    let expected = expected.map(|(from, path, read)| (from.to_owned(), path.to_owned(), read));
+    assert_eq!(mounted(&probing), expected);
+    assert!(
+        probing
+            .to_string()
+            .contains(r#""secretKeyRef":{"key":"token","name":"hub""#)
+    );
+
+    // A training on another task mounts that one's data beside the model.
+    let mut trial = probe.clone();
+    trial.task = trial.others[1].given.task.clone();
+    trial.others.clear();
+    let run = RunRequest::new(vec![trial]).expect("a run");
+    let order = Order::run(&run, 60).expect("JSON");
+    let moved = job(&search, Work::Trial(9), 1, order, &defaults());
+    let moved = mounted(&serde_json::to_value(moved).expect("JSON"));
+    assert_eq!(moved, expected[1..]);
+}
+
+#[test]
+fn a_training_on_a_task_that_is_no_longer_named_still_has_its_place() {
+    let mut search = with_others(&[claim("others", "mrpc")]);
+    let transfer = search.spec.transfer.take().expect("tasks");
+    let entry = json!({
+        "trial": 0, "origin": "Transfer", "ofTrial": 0, "state": "Planned", "attempt": 1, "parameters": 1,
+        "configuration": {"layers": "11", "serialAdapter": 0, "parallelAdapter": 8, "prefix": 0},
+        "terms": {"task": transfer.tasks[0].task},
+    });
+    let status = json!({"ledger": [entry]});
+    search.status = Some(serde_json::from_value(status).expect("a status"));
+    let found = locations(&search).expect("locations").others;
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].1, "/mnt/claims/others/mrpc");
+}
+
+#[test]
+fn a_path_of_another_task_is_refused_in_a_cluster() {
+    let search = with_others(&[json!({"path": "here"})]);
+    let refused = locations(&search).expect_err("a path").to_string();
+    assert!(
+        refused.starts_with("spec.transfer.tasks[0].task.source.path: "),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A trainer's messages in the words of the search.
 
 use autopeft_crds::PeftSearchSpec;
+use autopeft_jobs::build::volumes::image_volume;
 use autopeft_jobs::judge::messages::in_words;
 use autopeft_jobs::judge::waiting::refusal;
 use k8s_openapi::api::events::v1::Event;
@@ -50,6 +51,31 @@ fn places_in_a_pod_are_told_as_claims_and_images() {
     ] {
         assert_eq!(in_words(from, spec), to);
     }
+}
+
+#[test]
+fn places_of_other_tasks_are_told_by_their_fields() {
+    let mut spec = spec(
+        &json!({"image": {"reference": "a/model:1"}}),
+        &json!({"image": {"reference": "a/data:1"}}),
+    );
+    let task = |source: Value| json!({"name": "mrpc", "source": source});
+    let tasks = [
+        task(json!({"claim": {"name": "others"}})),
+        task(json!({"image": {"reference": "a/other:1"}})),
+    ];
+    let tasks = tasks.map(|task| json!({"name": task.to_string(), "task": task}));
+    let transfer = serde_json::from_value(json!({"tasks": tasks}));
+    spec.transfer = Some(transfer.expect("tasks"));
+    let volume = image_volume(
+        &spec,
+        &autopeft_search::request::others(&spec)[1].task.source,
+    );
+    let from = format!("/mnt/images/{volume}/a, /mnt/images/data/b, /mnt/claims/others/c");
+    assert_eq!(
+        in_words(&from, &spec),
+        "spec.transfer.tasks[1].task.source.image: a, spec.task.source.image: b, claim others: c"
+    );
 }
 
 #[test]

@@ -82,6 +82,7 @@ impl Traits {
             baselines: _,
             baseline_recipe: _,
             promotion: _,
+            transfer: _,
             trainer: _,
             ttl_seconds_after_finished: _,
         } = spec;

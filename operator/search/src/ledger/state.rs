@@ -301,11 +301,12 @@ pub(super) fn purpose_problem(
         (TrialPurpose::Promotion, Some(of)) if of < trial && baseline.is_none() => None,
         (TrialPurpose::Promotion, None) if baseline.is_some() => None,
         (TrialPurpose::Transfer, Some(of)) if of < trial && has_task => None,
+        (TrialPurpose::Transfer, None) if baseline.is_some() && has_task => None,
         (TrialPurpose::Search, _) => Some("a trial of the search is trained as the spec says"),
         (TrialPurpose::Baseline, _) => Some("a baseline is of no trial"),
         (TrialPurpose::Promotion, _) => Some("a promotion is of an earlier trial or a baseline"),
         (TrialPurpose::Transfer, _) => {
-            Some("a transfer is of an earlier trial, to a task of its own")
+            Some("a transfer is of an earlier trial or a baseline, to a task of its own")
         }
     }
 }

@@ -229,11 +229,11 @@ fn take_in(situation: &Situation<'_>, plan: &mut Plan) {
 
 /// Ends trainings in full that the spec no longer asks for; their runs then belong to nothing that is open.
 fn withdraw(situation: &Situation<'_>, plan: &mut Plan) {
-    for entry in promotion::withdrawn(situation.spec, situation.ledger) {
+    for (entry, field) in promotion::withdrawn(situation.spec, situation.ledger) {
         let run = situation.runs.iter().find(|run| run.holds(entry.trial));
         let outcome = Recorded::Failed {
             reason: FailureReason::Withdrawn,
-            message: "spec.promotion no longer asks for this training".into(),
+            message: format!("{field} no longer asks for this training"),
         };
         let used = run.and_then(|run| share(run.gpu_seconds, run.members.len()));
         plan.actions

@@ -8,7 +8,8 @@ use autopeft_crds::{Decimal, PeftSearchSpec, PeftSearchStatus};
 use maud::{Markup, html};
 
 use super::cells::{configuration_cells, configuration_head};
-use super::text::{DASH, optional_score, score, significant, thousands};
+use super::text::{DASH, optional_score, score, significant, spread, thousands, title};
+use super::transfer;
 use super::view::View;
 use crate::{processes, promoted, request};
 
@@ -61,15 +62,6 @@ fn named(source: &Source, otherwise: &str) -> String {
     }
 }
 
-/// What a recommendation is a recommendation of, in a few words.
-pub(super) fn title(trial: Option<u32>, baseline: Option<BaselineName>) -> String {
-    match (trial, baseline) {
-        (Some(trial), _) => format!("trial {trial}"),
-        (None, Some(name)) => format!("the baseline {}", name.facts().title),
-        (None, None) => DASH.to_owned(),
-    }
-}
-
 /// The commands for a recommendation: what each is for, and the command.
 pub(super) fn commands(
     view: &View<'_>,
@@ -109,15 +101,6 @@ fn quoted(text: &str) -> String {
         text.to_owned()
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
-/// The mean over the seeds with its deviation: `0.7123 ± 0.0100`.
-fn spread(mean: Option<Decimal>, deviation: Option<Decimal>) -> String {
-    let mean = optional_score(mean);
-    match deviation {
-        Some(deviation) => format!("{mean} ± {}", score(deviation.get())),
-        None => mean,
     }
 }
 
@@ -177,7 +160,7 @@ pub(super) fn best(view: &View<'_>, files: Option<&Files>, taken: &Recommendatio
         ),
         format!("  why            {}", why(view, taken)),
     ];
-    let mut row = |name: &str, text: String| lines.push(format!("  {name:<15}{text}"));
+    let mut row = |name: &str, text: String| lines.push(format!("  {name:<14} {text}"));
     if let Some(result) = result_of(view, taken) {
         if taken.trial.is_some() {
             row("configuration", result.configuration.to_string());
@@ -188,6 +171,9 @@ pub(super) fn best(view: &View<'_>, files: Option<&Files>, taken: &Recommendatio
     }
     if let Some(told) = evaluated(view) {
         row("scored on", told);
+    }
+    for (name, text) in transfer::of(view, (taken.trial, taken.baseline)) {
+        row(&name, text);
     }
     let percent = significant(taken.parameters_percent.get());
     row(
@@ -236,6 +222,7 @@ pub(super) fn lines(view: &View<'_>) -> Vec<String> {
         .into_iter()
         .chain(taken)
         .chain(correlation(view))
+        .chain(transfer::lines(view))
         .collect()
 }
 

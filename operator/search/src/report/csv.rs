@@ -90,7 +90,7 @@ const AFTER_SIZES: [(&str, &str); 20] = [
     ("finishedAt", "when its result was recorded"),
 ];
 
-const OF_PURPOSE: [(&str, &str); 4] = [
+const OF_PURPOSE: [(&str, &str); 5] = [
     ("purpose", "Search, Baseline, Promotion or Transfer"),
     (
         "ofTrial",
@@ -104,6 +104,7 @@ const OF_PURPOSE: [(&str, &str); 4] = [
         "selectionScore",
         "the score that chose the epoch, where other examples did",
     ),
+    ("otherTask", "the task of a transfer"),
 ];
 
 /// The ledger as CSV, with a header.
@@ -200,7 +201,7 @@ pub(super) fn row(status: &PeftSearchStatus, entry: &LedgerEntry) -> Vec<String>
     cells.extend(sizes(&configuration, false));
     cells.push(stopped_early.as_ref().map(word).unwrap_or_default());
     cells.extend(METRICS.map(|facts| known(&metrics.get(facts.metric))));
-    cells.extend(of_purpose(entry));
+    cells.extend(of_purpose(status, entry));
     cells
 }
 
@@ -209,13 +210,14 @@ fn time(at: &Option<Time>) -> String {
 }
 
 /// The cells of what a trial is trained for.
-fn of_purpose(entry: &LedgerEntry) -> [String; 4] {
+fn of_purpose(status: &PeftSearchStatus, entry: &LedgerEntry) -> [String; 5] {
     let seed = entry.terms.as_ref().and_then(|terms| terms.seed);
     [
         entry.purpose().as_str().to_owned(),
         known(&entry.of_trial),
         known(&seed),
         known(&entry.selection_score),
+        view::other_task(status, entry).unwrap_or_default(),
     ]
 }
 

@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::prediction_svg::{self, Prediction};
 use super::text::{self, visible};
 use super::view::View;
-use super::{ReportError, answer, front_svg, sections, style, trace_svg};
+use super::{ReportError, answer, front_svg, sections, style, trace_svg, transfer};
 
 /// The page.
 pub(super) fn report_html(
@@ -39,6 +39,7 @@ pub(super) fn report_html(
                 (figure(&front, "Score against trainable parameters of every trial, with the Pareto front"))
                 (sections::front(view))
                 (answer::section(view))
+                (transfer::section(view))
                 h2 id="hypervolume" { "Hypervolume" }
                 p {
                     "The area between the front and the reference point, score times log10(1 + parameters): "

@@ -33,6 +33,7 @@ mod style;
 mod table;
 mod text;
 mod trace_svg;
+mod transfer;
 mod view;
 
 use autopeft_crds::{Decimal, PeftSearch, PeftSearchSpec, PeftSearchStatus};

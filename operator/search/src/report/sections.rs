@@ -9,7 +9,7 @@ use super::cells::{configuration_cells, configuration_head};
 use super::csv;
 use super::table;
 use super::text::{self, DASH, optional_score, score, significant, thousands, visible};
-use super::view::View;
+use super::view::{View, other_task};
 
 /// The spec and the result in brief.
 pub(super) fn summary(view: &View<'_>) -> Markup {
@@ -348,6 +348,7 @@ pub(super) fn trials(view: &View<'_>) -> Markup {
                                     (csv::word(&entry.origin))
                                     @if let Some(name) = entry.baseline { ": " (name.facts().title) }
                                     @if let Some(trial) = entry.of_trial { " of trial " (trial) }
+                                    @if let Some(task) = other_task(view.status, entry) { " to " (visible(&task)) }
                                 }
                                 (configuration_cells(view, &entry.trained_configuration()))
                                 (measured_cells(view, entry.parameters, view.percent(entry.parameters), (entry.score, &entry.metrics)))

@@ -1,6 +1,7 @@
 //! Numbers and texts as people read them.
 
 use autopeft_crds::Decimal;
+use autopeft_crds::spec::BaselineName;
 
 /// A count with a comma every three digits: `109,482,240`.
 pub(super) fn thousands(count: u64) -> String {
@@ -36,6 +37,24 @@ pub(super) fn score(value: f64) -> String {
 /// A score, or a dash.
 pub(super) fn optional_score(value: Option<Decimal>) -> String {
     value.map_or_else(|| DASH.into(), |value| score(value.get()))
+}
+
+/// The mean over the seeds with its deviation: `0.7123 ± 0.0100`.
+pub(super) fn spread(mean: Option<Decimal>, deviation: Option<Decimal>) -> String {
+    let mean = optional_score(mean);
+    match deviation {
+        Some(deviation) => format!("{mean} ± {}", score(deviation.get())),
+        None => mean,
+    }
+}
+
+/// What was trained, in a few words.
+pub(super) fn title(trial: Option<u32>, baseline: Option<BaselineName>) -> String {
+    match (trial, baseline) {
+        (Some(trial), _) => format!("trial {trial}"),
+        (None, Some(name)) => format!("the baseline {}", name.facts().title),
+        (None, None) => DASH.to_owned(),
+    }
 }
 
 /// Stands for a missing value.

@@ -4,7 +4,7 @@ use autopeft_crds::methods::BaselineRecipe;
 use autopeft_crds::metrics::{METRICS, Metric};
 use autopeft_crds::modules::{MODULES, ModuleFacts};
 use autopeft_crds::space::DimensionName;
-use autopeft_crds::status::{FrontMember, search_trials};
+use autopeft_crds::status::{FrontMember, TransferResult, TrialPurpose, search_trials};
 use autopeft_crds::{LedgerEntry, Module, PeftConfiguration, PeftSearchSpec, PeftSearchStatus};
 
 use crate::measures::BUDGETS;
@@ -105,12 +105,13 @@ impl<'a> View<'a> {
             .map(|(module, _)| module)
     }
 
-    /// The metrics beside the score that some trial has.
+    /// The metrics beside the score that some trial on the search's own task has.
     pub(super) fn other_metrics(&self) -> impl Iterator<Item = Metric> + 'a {
         let ledger = &self.status.ledger;
         let metrics = METRICS.iter().map(|facts| facts.metric);
         metrics.filter(|metric| {
-            let mut entries = ledger.iter();
+            let is_own = |entry: &&LedgerEntry| entry.purpose() != TrialPurpose::Transfer;
+            let mut entries = ledger.iter().filter(is_own);
             entries.any(|entry| entry.metrics.get(*metric).is_some())
         })
     }
@@ -165,6 +166,17 @@ fn backbone(status: &PeftSearchStatus) -> Option<u64> {
 /// A count of parameters in percent of the backbone's, if the model has been inspected.
 pub(super) fn percent(status: &PeftSearchStatus, parameters: u64) -> Option<f64> {
     Some(100.0 * parameters as f64 / backbone(status)? as f64)
+}
+
+/// The other task of a trial that has one: by its name in the spec once the trial has a score, before by its kind.
+pub(super) fn other_task(status: &PeftSearchStatus, entry: &LedgerEntry) -> Option<String> {
+    let task = entry.terms.as_ref()?.task.as_ref()?;
+    let is_of = |found: &&TransferResult| {
+        let mut seeds = found.results.iter().flat_map(|result| &result.seeds);
+        seeds.any(|seed| seed.trial == entry.trial)
+    };
+    let named = status.transfer.iter().find(is_of);
+    Some(named.map_or_else(|| task.name.as_str().to_owned(), |found| found.task.clone()))
 }
 
 /// A score that a figure can show.

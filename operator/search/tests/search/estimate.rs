@@ -106,6 +106,7 @@ fn probes_are_valid_and_short_whatever_the_search_asks_for() {
         "maxTrials": 200, "maxGpuSeconds": 60, "activeDeadlineSeconds": 60, "suspend": true,
         "convergence": {"trials": 10}, "training": {"patience": 1},
         "promotion": {"baselines": ["FullFineTuning", "SerialAdapter"]},
+        "transfer": {"tasks": [{"name": "mrpc", "task": {"name": "mrpc", "source": {"path": "mrpc"}}}]},
     }));
     for probe in probes(&spec) {
         assert_eq!(validate(&probe), []);
@@ -114,7 +115,7 @@ fn probes_are_valid_and_short_whatever_the_search_asks_for() {
         let examples = u64::from(probe.fidelity.train_examples.expect("a sample"));
         assert!(probe.fidelity.steps(examples, 32) <= 6);
         assert!(probe.training.patience >= probe.fidelity.epochs);
-        assert!(!probe.suspend && probe.promotion.is_none());
+        assert!(!probe.suspend && probe.promotion.is_none() && probe.transfer.is_none());
     }
 }
 
@@ -123,19 +124,26 @@ fn promotion_and_gpus_are_counted_and_told() {
     let spec = spec(&json!({
         "maxTrials": 100,
         "promotion": {"maxConfigurations": 4, "baselines": ["FullFineTuning"]},
+        "transfer": {"tasks": [
+            {"name": "mrpc", "task": {"name": "mrpc", "source": {"path": "mrpc"}}},
+            {"name": "cola", "task": {"name": "cola", "source": {"path": "cola"}}},
+        ]},
         "trainer": {"resources": {"gpus": 2}},
     }));
     let mut costs = vec![[1.0, 0.1, 0.0]; CONFIGURATIONS as usize + 1];
     costs.push([1.0, 0.3, 0.0]);
     let found = of(&spec, &costs, true);
     let trainings: Vec<u64> = found.parts.iter().map(|part| part.trainings).collect();
-    assert_eq!(trainings, [100, 1, 20, 5]);
+    assert_eq!(trainings, [100, 1, 20, 5, 50]);
     let full = EXAMPLES[0].div_ceil(32) * 20;
     assert_eq!(found.parts[3].steps, full);
     assert!((found.parts[3].seconds - (1.0 + 0.3 * full as f64)).abs() < 1e-3);
+    let in_full = found.parts[2].total() + found.parts[3].total();
+    assert!((found.parts[4].total() / (2.0 * in_full) - 1.0).abs() < 1e-6);
     let told = report::estimate(&found);
     for words in [
         "trained in full: full fine-tuning",
+        "on other tasks, 2, as if each had as many examples as spec.task",
         "4 at a time",
         "GPU seconds: ",
     ] {

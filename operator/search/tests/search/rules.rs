@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use autopeft_crds::PeftSearchSpec;
 use autopeft_crds::SearchSpace;
 use autopeft_crds::run::{Expected, TERMINATED};
-use autopeft_crds::spec::{Metric, Source};
+use autopeft_crds::spec::{Metric, Source, TaskSpec};
 use autopeft_crds::status::Attempt;
 use autopeft_crds::trial::{Inspection, TrialIdentity, TrialOutcome};
 use autopeft_search::feasible;
@@ -107,6 +107,43 @@ fn where_a_source_is() {
     let hub = json!({"hub": {"repository": "owner/name", "revision": "v1"}});
     assert_eq!(find(hub, None), "hf://owner/name@v1");
     assert!(find(json!({}), None).contains("--model DIR"));
+}
+
+#[test]
+fn where_the_data_of_other_tasks_is() {
+    let source = |source: Value| json!({"name": "rte", "source": source});
+    let others = [
+        ("here", json!({"path": "a"})),
+        ("claimed", json!({"claim": {"name": "unknown"}})),
+        ("mounted", json!({"image": {"reference": "a:b"}})),
+        ("nowhere", json!({})),
+    ];
+    let others = others.map(|(name, at)| json!({"name": name, "task": source(at)}));
+    let spec = spec(json!({"promotion": {}, "transfer": {"tasks": others}}));
+    let found = locations::others(&spec).map(|(task, owner)| {
+        // What overrides the data of the search's own task does not apply.
+        let taken = Some(Path::new("b"));
+        match locations::locate(&task.source, owner, taken, Path::new("/base"), &[]) {
+            Ok(Location::Directory { path, field, .. }) => format!("{field} {}", path.display()),
+            Ok(Location::Hub(repository)) => repository,
+            Err(error) => error.to_string(),
+        }
+    });
+    let found: Vec<String> = found.collect();
+    assert_eq!(found[0], "spec.transfer.tasks[0].task.source.path /base/a");
+    let claim = "spec.transfer.tasks[1].task.source.claim.name: the claim unknown has no directory on this machine; \
+                 give it with --claim unknown=DIR";
+    assert_eq!(found[1], claim);
+    assert!(
+        found[2].ends_with("give path, claim or hub"),
+        "{}",
+        found[2]
+    );
+    assert!(
+        found[3].ends_with("give one of path, claim and hub"),
+        "{}",
+        found[3]
+    );
 }
 
 fn expected(trial: u32) -> Expected {
@@ -295,4 +332,35 @@ fn whether_a_search_may_go_on() {
         resume::inputs(&begun, &fewer, &locations),
         Err(Refusal::Inputs { .. })
     ));
+}
+
+#[test]
+fn a_search_goes_on_only_with_the_data_of_other_tasks_that_it_began_with() {
+    let task: TaskSpec =
+        serde_json::from_value(json!({"name": "mrpc", "source": {"path": "b"}})).expect("a task");
+    let places = Locations {
+        others: vec![(task.clone(), "/other".into())],
+        model: "/model".into(),
+        data: "/data".into(),
+        artifacts: None,
+        promoted: None,
+    };
+    let on = |task: &TaskSpec, print: &str| {
+        inspection(json!({"others": [{"task": task.hash(), "fingerprint": print}]}))
+    };
+    let changed = resume::inputs(&on(&task, "aa"), &on(&task, "bb"), &places);
+    let changed = changed.expect_err("other data").to_string();
+    assert!(
+        changed.starts_with("/other: the data of another task is not"),
+        "{changed}"
+    );
+    // A task that is asked for later, or described otherwise, is not the one of before.
+    assert_eq!(
+        resume::inputs(&inspection(json!({})), &on(&task, "bb"), &places),
+        Ok(())
+    );
+    let mut renamed = task.clone();
+    renamed.source.path = Some("c".into());
+    let before = on(&renamed, "aa");
+    assert_eq!(resume::inputs(&before, &on(&task, "bb"), &places), Ok(()));
 }

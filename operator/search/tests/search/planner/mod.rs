@@ -9,4 +9,5 @@ mod promotion;
 mod retries;
 mod scenarios;
 mod simulator;
+mod transfer;
 mod world;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use autopeft_crds::LedgerEntry;
-use autopeft_crds::spec::{BaselineName, FidelitySpec, TaskSpec};
+use autopeft_crds::spec::{BaselineName, FidelitySpec, TaskName, TaskSpec};
 use autopeft_crds::status::{TrialOrigin, TrialPurpose, TrialState, TrialTerms};
 use autopeft_crds::trial::{FailureReason, TrialOutcome};
 use autopeft_search::ledger::{Event, Planned};
@@ -151,6 +151,15 @@ fn with_promotion(mut search: Value) -> Value {
     search
 }
 
+/// The same search with trainings on two other tasks.
+fn with_transfer(search: Value) -> Value {
+    let mut search = with_promotion(search);
+    let other =
+        |name: &str| json!({"name": name, "task": {"name": name, "source": {"path": name}}});
+    search["transfer"] = json!({"tasks": [other("mrpc"), other("cola")]});
+    search
+}
+
 /// The search, once it has ended, with a spec of these changes.
 fn edited(mut world: World, changes: &Value) -> World {
     world.spec = spec(changes);
@@ -204,15 +213,53 @@ fn the_search_is_what_it_is_without_trainings_in_full() {
     assert_eq!(with[..without.len()], without[..]);
 }
 
+/// What each training on another task trains, on which, and how it ended.
+fn transfers(world: &World) -> Vec<(Promoted, TaskName)> {
+    let entries = world.ledger.entries().iter();
+    let transfers = entries.filter(|entry| entry.purpose() == TrialPurpose::Transfer);
+    transfers
+        .map(|entry| {
+            let terms = entry.terms.as_ref().expect("terms");
+            let what = (entry.of_trial, entry.baseline, terms.seed, entry.state);
+            (what, terms.task.as_ref().expect("a task").name)
+        })
+        .collect()
+}
+
+#[test]
+fn a_crash_at_any_point_changes_nothing_about_trainings_on_other_tasks() {
+    let alone = play(&with_transfer(search(1)), &[0], &[]);
+    let (promoted, moved) = (promotions(&alone), transfers(&alone));
+    assert_eq!(moved.len(), 2 * promoted.len());
+    let on = |name| {
+        let of_task = moved.iter().filter(move |(_, task)| *task == name);
+        of_task.map(|((trial, baseline, seed, _), _)| (*trial, *baseline, *seed))
+    };
+    let what = promoted.iter().map(|found| (found.0, found.1, found.2));
+    assert!(on(TaskName::Mrpc).eq(what.clone()) && on(TaskName::Cola).eq(what));
+    for point in 0..alone.steps {
+        let crashed = play(&with_transfer(search(1)), &[0], &[point]);
+        assert_eq!(essence(&crashed), essence(&alone), "crash at {point}");
+    }
+}
+
+#[test]
+fn the_trainings_in_full_are_what_they_are_without_other_tasks() {
+    let without = essence(&play(&with_promotion(search(1)), &[0], &[]));
+    let with = essence(&play(&with_transfer(search(1)), &[0], &[]));
+    assert_eq!(with[..without.len()], without[..]);
+}
+
 /// A ledger in which trial 0 is the search's, and 1 to 4 are promotions of it and transfers.
 fn with_all_purposes(parallelism: u32, trials_per_run: usize) -> World {
     let mut search = search(parallelism);
     search["promotion"] = json!({"candidates": "NamedTrials", "trials": [0], "seeds": 2});
+    let task = json!({"name": "mrpc", "source": {"path": "other"}});
+    search["transfer"] = json!({"tasks": [{"name": "mrpc", "task": task}]});
     let mut world = World::new(&search);
     world.trials_per_run = trials_per_run;
     world.planned_by_another(world.suggestion(0));
-    let task = serde_json::from_value(json!({"name": "mrpc", "source": {"path": "other"}}));
-    let task = task.expect("a task");
+    let task: TaskSpec = serde_json::from_value(task).expect("a task");
     for (trial, origin) in [
         (1, TrialOrigin::Promotion),
         (2, TrialOrigin::Transfer),
@@ -230,7 +277,7 @@ fn with_all_purposes(parallelism: u32, trials_per_run: usize) -> World {
             seed: Some(if trial < 3 { 43 } else { 44 }),
             learning_rate: None,
             patience: None,
-            task: is_transfer.then(|| TaskSpec::clone(&task)),
+            task: is_transfer.then(|| task.clone()),
         };
         world.planned_by_another(Planned {
             origin,
@@ -281,6 +328,35 @@ proptest! {
         prop_assert_eq!(ledger.entries()[2].failed_attempts, 1);
         let alone = ledger.entries().iter().filter(|entry| entry.purpose() != TrialPurpose::Search);
         prop_assert!(alone.into_iter().all(|entry| entry.run.is_none()));
+    }
+
+    /// Trainings on other tasks, asked for from the beginning or after the end, in whatever order they end.
+    #[test]
+    fn any_schedule_of_trainings_on_other_tasks_with_any_crashes_ends_the_same(
+        parallelism in 1_u32..6,
+        trials_per_run in 1_usize..4,
+        order in prop::collection::vec(0_usize..8, 1..20),
+        fuses in prop::collection::vec(0_usize..80, 0..16),
+        is_late in any::<bool>(),
+    ) {
+        let changes = with_transfer(search(parallelism));
+        let begin = |changes, order, fuses| {
+            let mut world = World::new(changes);
+            world.trials_per_run = trials_per_run;
+            carry_on(world, order, fuses)
+        };
+        let alone = begin(&changes, &[0], &[]);
+        let world = if is_late {
+            let before = begin(&with_promotion(search(parallelism)), &order, &fuses);
+            carry_on(edited(before, &changes), &order, &fuses)
+        } else {
+            begin(&changes, &order, &fuses)
+        };
+        prop_assert_eq!(essence(&world), essence(&alone));
+        let moved = transfers(&world);
+        prop_assert!(moved.iter().all(|((.., state), _)| state.is_final()));
+        let once: BTreeSet<String> = moved.iter().map(|found| format!("{found:?}")).collect();
+        prop_assert_eq!(once.len(), moved.len());
     }
 
     /// Trainings in full, asked for from the beginning or after the end, in whatever order they end.

@@ -96,6 +96,7 @@ impl World {
                 validation_examples: 50,
                 model_fingerprint: None,
                 data_fingerprint: None,
+                others: Vec::new(),
                 constant_score: None,
                 spec_hash: None,
                 other: BTreeMap::new(),
@@ -437,8 +438,8 @@ pub fn success(score: f64) -> TrialOutcome {
 
 fn describe(action: &Action) -> String {
     match action {
-        Action::Write(Event::Planned(planned)) if planned.origin == TrialOrigin::Promotion => {
-            super::promotion::described(planned)
+        Action::Write(Event::Planned(planned)) if planned.terms.is_some() => {
+            super::transfer::described(planned)
         }
         Action::Write(Event::Planned(planned)) => match (planned.baseline, planned.of_trial) {
             (Some(name), _) => format!("plan {} {name:?}", planned.trial),

@@ -1,6 +1,7 @@
 //! What a status says of training in full: scores over seeds, the rank correlation and the recommendations.
 
 mod outcomes;
+mod transfer;
 
 use autopeft_crds::status::{
     Attempt, LedgerEntry, PromotedResult, Recommendation, TrialOrigin, TrialState,

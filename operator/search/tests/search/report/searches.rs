@@ -112,6 +112,7 @@ pub fn with_ledger(
             validation_examples: 1000,
             model_fingerprint: None,
             data_fingerprint: None,
+            others: Vec::new(),
             constant_score: None,
             spec_hash: None,
             other: Default::default(),
