@@ -9,7 +9,6 @@ use autopeft_crds::status::{LedgerEntry, TrialState};
 use autopeft_crds::trial::Inspection;
 use autopeft_crds::{PeftSearchSpec, limits};
 
-use crate::promotion;
 use crate::request;
 
 /// The configurations of the search that are probed: the first ones of its initial design.

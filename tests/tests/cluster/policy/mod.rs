@@ -10,7 +10,7 @@ use autopeft_integration_tests::generated::root;
 use autopeft_integration_tests::helm::{helm, run};
 use autopeft_integration_tests::kubelet::{Act, Kubelet};
 use autopeft_integration_tests::searches::{Searches, assert_sound, condition, manifest};
-use autopeft_jobs::build::job::job;
+use autopeft_jobs::build::job::{Order, job};
 use autopeft_jobs::build::names::{FINALIZER, Work};
 use autopeft_jobs::build::pod::Defaults;
 use k8s_openapi::api::authentication::v1::TokenRequest;
@@ -118,13 +118,12 @@ fn genuine(search: &PeftSearch, trial: u32) -> Value {
     let defaults = Defaults {
         image: "localhost/trainer:1".into(),
     };
-    let job = job(
-        search,
-        Work::Trial(trial),
-        1,
-        ("{}".into(), 86_400),
-        &defaults,
-    );
+    let order = Order {
+        request: "{}".into(),
+        data: vec![search.spec.task.source.clone()],
+        seconds: 86_400,
+    };
+    let job = job(search, Work::Trial(trial), 1, order, &defaults);
     serde_json::to_value(job).expect("JSON")
 }
 
