@@ -28,6 +28,7 @@ pub mod spec;
 pub mod status;
 pub mod tasks;
 mod terms;
+mod transfer;
 mod transferred;
 pub mod trial;
 pub mod validate;

@@ -75,7 +75,8 @@ pub struct PeftSearchSpec {
     pub max_retries: u32,
     /// Numbers of trials to try again, each once and as a trial of its own: trials of the search and trainings in
     /// full that are infeasible because they ran out of memory or exceeded `trialDeadlineSeconds`, after that limit
-    /// was raised, and trainings on another task whose data could not be used. They do not count against `maxTrials`; other numbers have no effect.
+    /// was raised, and trainings on another task whose data could not be used. They do not count against `maxTrials`;
+    /// other numbers have no effect.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::RETRIED_TRIALS.most), inner(range(min = 0, max = LEDGER - 1)), extend("x-kubernetes-list-type" = "set"))]
     pub retry_trials: Vec<u32>,

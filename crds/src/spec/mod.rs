@@ -6,11 +6,11 @@ mod source;
 mod task;
 mod trainer;
 mod training;
-mod transfer;
 
 pub use crate::methods::{BaselineName, BaselineRecipe};
 pub use crate::promotion::{EvaluationSpec, PromotionCandidates, PromotionSpec};
 pub use crate::tasks::{Metric, TaskKind, TaskName};
+pub use crate::transfer::{TransferSpec, TransferTask};
 pub use search::{
     AcquisitionSpec, AlgorithmSpec, ConvergenceSpec, InitialDesign, LocalSearchSpec, NutsSpec,
     ObjectiveName, ObjectiveSpec, ScoreScale,
@@ -24,4 +24,3 @@ pub use training::{
     ConstantPredictionSpec, EarlyStop, EarlyStoppingSpec, FidelitySpec, Padding, Precision,
     TrainingSpec,
 };
-pub use transfer::{TransferSpec, TransferTask};

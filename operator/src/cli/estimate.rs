@@ -69,7 +69,7 @@ pub(super) fn estimate(arguments: HereArgs) -> Result<ExitCode, String> {
 
 enum Probed {
     /// What the model and the trials were.
-    Ended(Inspection, Vec<LedgerEntry>),
+    Ended(Box<Inspection>, Vec<LedgerEntry>),
     /// It was stopped by a signal.
     Stopped(ExitCode),
 }
@@ -85,7 +85,7 @@ async fn run(options: Options, progress: Progress) -> Result<Probed, String> {
     match search.run().await.map_err(|error| error.to_string())? {
         End::Stopped(signal) => Ok(Probed::Stopped(super::output::stopped(signal))),
         End::Concluded(_) | End::Suspended => {
-            let model = search.journal.header().inspection.clone();
+            let model = Box::new(search.journal.header().inspection.clone());
             Ok(Probed::Ended(
                 model,
                 search.journal.ledger().entries().to_vec(),

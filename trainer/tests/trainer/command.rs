@@ -346,8 +346,8 @@ fn an_inspection_reads_the_data_of_other_tasks_and_names_the_task_that_is_wrong(
     );
 
     let mut rated = custom.clone();
-    rated["labelColumn"] = json!("rating");
-    assert!(refused(given(&rated)).contains("rating"));
+    rated["labelColumn"] = json!("stars");
+    assert!(refused(given(&rated)).contains("stars"));
     let mut scored = given(&custom);
     scored["given"]["evaluation"] = json!({"testFile": "absent.jsonl"});
     let said = refused(scored);

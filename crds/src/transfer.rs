@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::task::TaskSpec;
 use crate::limits;
 use crate::promotion::EvaluationSpec;
+use crate::spec::TaskSpec;
 
 /// Training of what is promoted on other tasks, in the same way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
