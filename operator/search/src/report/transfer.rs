@@ -1,103 +1,22 @@
 //! What promoted configurations come to on other tasks: a matrix of configurations and baselines, and tasks.
 
-use autopeft_crds::Decimal;
 use autopeft_crds::spec::BaselineName;
-use autopeft_crds::status::{PromotedResult, SeedScore, TransferResult, TransferScore};
+use autopeft_crds::status::TransferResult;
 use maud::{Markup, html};
 
 use super::text::{DASH, counted, score, spread, title, visible};
 use super::view::View;
 use crate::request;
-
-/// What was trained: the configuration of a trial, or a baseline.
-type What = (Option<u32>, Option<BaselineName>);
+use crate::transferred::{self, Cell, Column, What};
 
 /// What others are compared with.
 const FULL: What = (None, Some(BaselineName::FullFineTuning));
 
-/// The scores on one task.
-struct Column<'a> {
-    task: &'a str,
-    metric: &'static str,
-    cells: Vec<(What, Cell<'a>)>,
-}
-
-/// The scores of one configuration on one task.
-#[derive(Clone, Copy)]
-struct Cell<'a> {
-    mean: Option<Decimal>,
-    deviation: Option<Decimal>,
-    progress: &'a str,
-    /// Whether each of its trainings has a score.
-    is_complete: bool,
-}
-
-impl<'a> Cell<'a> {
-    fn new(
-        (mean, deviation): (Option<Decimal>, Option<Decimal>),
-        progress: &'a str,
-        seeds: &[SeedScore],
-        wanted: usize,
-    ) -> Self {
-        Self {
-            mean,
-            deviation,
-            progress,
-            is_complete: seeds.len() == wanted,
-        }
-    }
-
-    /// The mean, where it is a fair one.
-    fn fair(&self) -> Option<f64> {
-        self.mean.filter(|_| self.is_complete).map(Decimal::get)
-    }
-}
-
-impl Column<'_> {
-    fn cell(&self, what: What) -> Option<&Cell<'_>> {
-        let mut cells = self.cells.iter();
-        cells.find(|(of, _)| *of == what).map(|(_, cell)| cell)
-    }
-
-    /// The best mean.
-    fn best(&self) -> Option<f64> {
-        let means = self.cells.iter().filter_map(|(_, cell)| cell.fair());
-        means.max_by(f64::total_cmp)
-    }
-
-    /// How much better a configuration is than full fine-tuning.
-    fn difference(&self, what: What) -> Option<f64> {
-        let of = |what| self.cell(what)?.fair();
-        let full = of(FULL).filter(|_| what != FULL)?;
-        Some(of(what)? - full)
-    }
-}
-
-/// The task of the search, then the others that have a result.
-fn columns<'a>(view: &View<'a>) -> Vec<Column<'a>> {
-    let promotion = view.spec.promotion.as_ref();
-    let wanted = promotion.map_or(0, |promotion| promotion.seeds as usize);
-    let own = |result: &'a PromotedResult| {
-        let moments = (result.mean, result.standard_deviation);
-        let cell = Cell::new(moments, &result.progress, &result.seeds, wanted);
-        ((result.trial, result.baseline), cell)
-    };
-    let other = |result: &'a TransferScore| {
-        let moments = (result.mean, result.standard_deviation);
-        let cell = Cell::new(moments, &result.progress, &result.seeds, wanted);
-        ((result.trial, result.baseline), cell)
-    };
-    let first = Column {
-        task: view.spec.task.name.as_str(),
-        metric: view.metric(),
-        cells: view.status.promoted.iter().map(own).collect(),
-    };
-    let others = view.status.transfer.iter().map(|found| Column {
-        task: &found.task,
-        metric: found.metric.label(),
-        cells: found.results.iter().map(other).collect(),
-    });
-    [first].into_iter().chain(others).collect()
+/// How much better a configuration is than full fine-tuning.
+fn difference(column: &Column<'_>, what: What) -> Option<f64> {
+    let of = |what| column.cell(what)?.fair();
+    let full = of(FULL).filter(|_| what != FULL)?;
+    Some(of(what)? - full)
 }
 
 /// What the rows are of: what was promoted, fewest parameters first, then what only other tasks have.
@@ -177,7 +96,7 @@ pub(super) fn section(view: &View<'_>) -> Markup {
     if count == 0 {
         return html! {};
     }
-    let columns = columns(view);
+    let columns = transferred::columns(view.spec, view.status);
     html! {
         h2 id="transfer" { "On other tasks" }
         @if view.status.transfer.is_empty() {
@@ -204,7 +123,7 @@ fn matrix(columns: &[Column<'_>]) -> Markup {
                     tr {
                         th { "Of" }
                         @for column in columns {
-                            th.number { (visible(column.task)) br; (column.metric) }
+                            th.number { (visible(column.task)) br; (column.metric.label()) }
                         }
                         th.number { "Mean" }
                     }
@@ -233,11 +152,18 @@ fn cell(column: &Column<'_>, what: What) -> Markup {
     let Some(cell) = column.cell(what) else {
         return html! { (DASH) };
     };
-    let told = spread(cell.mean, cell.deviation);
     let is_best = cell.fair().is_some() && cell.fair() == column.best();
+    html! {
+        (told(cell, is_best))
+        @if let Some(difference) = difference(column, what) { br; (format!("{difference:+.4}")) }
+    }
+}
+
+/// The mean of a cell, bold where it is the best, with how many trainings have ended where one has no score.
+pub(super) fn told(cell: &Cell, is_best: bool) -> Markup {
+    let told = spread(cell.mean, cell.deviation);
     html! {
         @if is_best { b { (told) } } @else { (told) }
         @if !cell.is_complete { " (" (cell.progress) ")" }
-        @if let Some(difference) = column.difference(what) { br; (format!("{difference:+.4}")) }
     }
 }
