@@ -1,7 +1,8 @@
 //! Several searches side by side: what may be compared with what, and the numbers. No I/O, no clock.
 //!
 //! Searches of one task, metric, model and data are one section. In a section, searches that differ in seeds alone are
-//! one kind; kinds are named by what they differ in. `report::comparison_html` and its neighbours show it.
+//! one kind; kinds are named by what they differ in. What they found may have been trained on each other's tasks: that is
+//! a matrix over the sections. `report::comparison_html` and its neighbours show it.
 
 mod cost;
 mod given;
@@ -12,6 +13,7 @@ mod section;
 mod settings;
 mod spread;
 mod tables;
+mod transfer;
 
 pub use cost::{Cost, FullTraining};
 pub use given::{CompareError, Given};
@@ -22,6 +24,7 @@ pub use section::{Reference, Section};
 pub use settings::Strategy;
 pub use spread::Spread;
 pub use tables::{Method, MethodGroup};
+pub use transfer::{Transfer, TransferColumn, TransferRow};
 
 use run::Subject;
 
@@ -32,6 +35,8 @@ pub struct Comparison {
     pub budget: f64,
     /// The searches that can be compared with one another.
     pub sections: Vec<Section>,
+    /// What the searches of a model found, on other tasks; empty where none has results there.
+    pub transfers: Vec<Transfer>,
     /// What is not compared, and why.
     pub notes: Vec<String>,
 }
@@ -60,6 +65,7 @@ pub fn compare(given: &[Given], budget: f64) -> Result<Comparison, CompareError>
         budget,
         notes: section::notes(&sections),
         sections,
+        transfers: transfer::transfers(&subjects, &labels, budget),
     })
 }
 

@@ -47,7 +47,8 @@ impl Scored {
     }
 }
 
-fn percent(parameters: u64, backbone: u64) -> f64 {
+/// Parameters in percent of the backbone's.
+pub(super) fn percent(parameters: u64, backbone: u64) -> f64 {
     100.0 * parameters as f64 / backbone as f64
 }
 

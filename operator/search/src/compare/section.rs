@@ -2,6 +2,7 @@
 
 use autopeft_crds::metrics::Metric;
 use autopeft_crds::spec::Source;
+use autopeft_crds::trial::Inspection;
 use autopeft_engine::objectives::hypervolume::hypervolume;
 use autopeft_engine::objectives::pareto::{Point, log_cost};
 use autopeft_engine::objectives::reference::infer;
@@ -66,23 +67,27 @@ struct Key {
 impl Key {
     fn of(subject: &Subject<'_>) -> Self {
         let task = &subject.spec.task;
-        let model = subject.model;
         let custom = serde_json::to_string(&(&task.custom, &task.form)).unwrap_or_default();
-        let shape = || {
-            format!(
-                "{} {} {} {}",
-                model.architecture, model.layers, model.hidden_size, model.backbone_parameters
-            )
-        };
-        // 0.1.0 had no fingerprints in every inspection.
         let data = || serde_json::to_string(&task.source).unwrap_or_default();
         Self {
             task: format!("{} {custom}", task.name.as_str()),
             metric: task.score_metric(),
-            model: model.model_fingerprint.clone().unwrap_or_else(shape),
-            data: model.data_fingerprint.clone().unwrap_or_else(data),
+            model: model_key(subject.model),
+            data: subject.model.data_fingerprint.clone().unwrap_or_else(data),
         }
     }
+}
+
+/// What tells a model from others.
+pub(super) fn model_key(model: &Inspection) -> String {
+    let shape = || {
+        format!(
+            "{} {} {} {}",
+            model.architecture, model.layers, model.hidden_size, model.backbone_parameters
+        )
+    };
+    // 0.1.0 had no fingerprints in every inspection.
+    model.model_fingerprint.clone().unwrap_or_else(shape)
 }
 
 /// The place of a search among those that were given, the search, and its name.
@@ -180,7 +185,7 @@ impl Section {
 }
 
 /// A known task by its name, one of the user's by the last part of its source.
-fn task_name(subject: &Subject<'_>) -> String {
+pub(super) fn task_name(subject: &Subject<'_>) -> String {
     let task = &subject.spec.task;
     match task.name.facts() {
         Some(facts) => facts.name.to_owned(),
@@ -189,7 +194,7 @@ fn task_name(subject: &Subject<'_>) -> String {
 }
 
 /// The last part of where something comes from.
-fn source_name(source: &Source) -> String {
+pub(super) fn source_name(source: &Source) -> String {
     let path = source.path.as_deref();
     let claim = source
         .claim
