@@ -58,8 +58,8 @@ impl TransferColumn {
         best.is_some() && cell.fair() == best
     }
 
-    /// Where a cell of this column stands: from 0, the least mean, to 1, the best. Nothing without a fair mean, or where
-    /// all are equal.
+    /// Where a cell of this column stands: from 0, the least mean, to 1, the best. Nothing without a fair mean, or
+    /// where all are equal.
     pub fn height(&self, cell: &Cell) -> Option<f64> {
         let (least, most) = self.range.filter(|(least, most)| least < most)?;
         Some((cell.fair()? - least) / (most - least))
@@ -306,7 +306,7 @@ impl<'a> Matrix<'a, '_> {
             match recommended(subject, budget) {
                 Some(taken) => rows.extend(self.row(search, (taken.trial, None), false)),
                 None => missing.push(format!(
-                    "{label} has no configuration within {budget} % that has a score from each of its trainings in full"
+                    "{label}: no configuration within {budget} % has a score from each of its trainings in full"
                 )),
             }
             let of_search = self.members.iter().filter(|member| member.search == search);

@@ -34,6 +34,13 @@ figure svg { height: auto; max-width: 100%; }
 .bar { background: var(--bar); display: inline-block; height: .8rem; vertical-align: middle; width: 14rem; }
 .bar i { background: var(--search); display: block; height: 100%; }
 .bar i.front { background: var(--front); }
+table.matrix td, table.matrix th { padding-left: .75rem; }
+td.own { box-shadow: inset 0 0 0 2px var(--rule); }
+td.heat1 { background: color-mix(in srgb, var(--search) 7%, transparent); }
+td.heat2 { background: color-mix(in srgb, var(--search) 14%, transparent); }
+td.heat3 { background: color-mix(in srgb, var(--search) 21%, transparent); }
+td.heat4 { background: color-mix(in srgb, var(--search) 28%, transparent); }
+td.heat5 { background: color-mix(in srgb, var(--search) 35%, transparent); }
 pre { background: var(--box); overflow-x: auto; padding: 1rem; }
 details { margin-top: 1rem; }
 .narrow { display: none; }

@@ -164,6 +164,14 @@ pub(super) fn told(cell: &Cell, is_best: bool) -> Markup {
     let told = spread(cell.mean, cell.deviation);
     html! {
         @if is_best { b { (told) } } @else { (told) }
-        @if !cell.is_complete { " (" (cell.progress) ")" }
+        (progress(cell))
+    }
+}
+
+/// How many trainings of a cell have ended, where one has no score.
+pub(super) fn progress(cell: &Cell) -> String {
+    match cell.is_complete {
+        true => String::new(),
+        false => format!(" ({})", cell.progress),
     }
 }

@@ -1,6 +1,8 @@
 //! Every trial of several searches as one row of CSV.
 
-use autopeft_crds::PeftSearchStatus;
+use autopeft_crds::metrics::Metric;
+use autopeft_crds::spec::TaskSpec;
+use autopeft_crds::{LedgerEntry, PeftSearchStatus};
 
 use crate::compare::{Comparison, Given, Kind, Run, Section};
 use crate::report::{ReportError, csv};
@@ -39,7 +41,7 @@ pub(in crate::report) fn csv(
             .and_then(|one| one.search.status.as_ref())
             .unwrap_or(&none);
         for entry in &status.ledger {
-            let mut cells = before(section, kind, run);
+            let mut cells = before(section, kind, run, metric(section, entry));
             cells.extend(csv::row(status, entry));
             cells.extend(after(run, entry.trial));
             writer
@@ -59,10 +61,16 @@ fn runs(comparison: &Comparison) -> impl Iterator<Item = (&Section, &Kind, &Run)
     kinds.flat_map(|(section, kind)| kind.runs.iter().map(move |run| (section, kind, run)))
 }
 
-fn before(section: &Section, kind: &Kind, run: &Run) -> Vec<String> {
+/// The metric of a trial's score: that of another task where the trial has one.
+fn metric(section: &Section, entry: &LedgerEntry) -> Metric {
+    let other = entry.terms.as_ref().and_then(|terms| terms.task.as_ref());
+    other.map_or(section.metric, TaskSpec::score_metric)
+}
+
+fn before(section: &Section, kind: &Kind, run: &Run, metric: Metric) -> Vec<String> {
     vec![
         section.task.clone(),
-        section.metric.label().to_owned(),
+        metric.label().to_owned(),
         section.model.clone(),
         kind.label.clone(),
         kind.strategy.title().to_owned(),

@@ -7,6 +7,7 @@ mod picture;
 mod progress;
 mod rows;
 mod terminal;
+mod transfer;
 
 pub(super) use csv::csv;
 pub(super) use page::html;

@@ -6,7 +6,7 @@ use super::fronts::{self, Fronts, Screen, fronts_svg};
 use super::picture;
 use super::progress::{Measure, progress_svg};
 use super::rows::{self, Table};
-use super::terminal;
+use super::{terminal, transfer};
 use crate::compare::{Ablation, Comparison, Race, Section};
 use crate::report::text::{counted, score, significant, visible};
 use crate::report::{ReportError, html as parts, style};
@@ -45,6 +45,7 @@ pub(in crate::report) fn html(comparison: &Comparison) -> Result<String, ReportE
                 }
                 @for note in &comparison.notes { p { (visible(note)) "." } }
                 @for section in &sections { (section) }
+                @for found in &comparison.transfers { (transfer::section(found, comparison.budget)) }
             }
         }
     };

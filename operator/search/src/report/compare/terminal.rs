@@ -1,7 +1,8 @@
 //! A comparison in a terminal.
 
 use super::rows::{self, Table};
-use crate::compare::{Comparison, Section, Wins};
+use super::transfer;
+use crate::compare::{Comparison, Section, Transfer, Wins};
 use crate::report::columns::{Align, aligned};
 use crate::report::text::{score, significant, visible};
 
@@ -12,12 +13,9 @@ pub(in crate::report) fn text(comparison: &Comparison) -> String {
         .iter()
         .map(|section| section_text(section, comparison.budget))
         .collect();
-    parts.extend(
-        comparison
-            .notes
-            .iter()
-            .map(|note| format!("note: {}\n", visible(note))),
-    );
+    let matrices = comparison.transfers.iter();
+    parts.extend(matrices.map(|found| transfer_text(found, comparison.budget)));
+    parts.extend(comparison.notes.iter().map(|told| note(told)));
     parts.join("\n")
 }
 
@@ -56,6 +54,18 @@ fn section_text(section: &Section, budget: f64) -> String {
     add(&title, &rows::layer_selection(section));
     add("cost of the searches", &rows::cost(section));
     parts.concat()
+}
+
+fn transfer_text(found: &Transfer, budget: f64) -> String {
+    let title = visible(&found.title);
+    let explained = transfer::explained(budget);
+    let matrix = table(&transfer::table(found));
+    let notes: String = found.notes.iter().map(|told| note(told)).collect();
+    format!("{title}\n{explained}\n{matrix}{}\n{notes}", transfer::SIGNS)
+}
+
+fn note(told: &str) -> String {
+    format!("note: {}\n", visible(told))
 }
 
 fn table(table: &Table) -> String {
