@@ -93,12 +93,7 @@ impl Traits {
             of_training.remove(&format!("objectives.{name}.name"));
         }
         flatten("fidelity", fidelity, &mut of_training);
-        // Searches that differ in seeds alone are of one kind.
-        let unseeded = TrainingSpec {
-            seed: 0,
-            ..training.clone()
-        };
-        flatten("training", &unseeded, &mut of_training);
+        flatten_training(training, &mut of_training);
         let mut of_algorithm = Settings::new();
         if strategy == Strategy::Bayesian {
             let unseeded = AlgorithmSpec {
@@ -117,6 +112,28 @@ impl Traits {
             algorithm: of_algorithm,
         }
     }
+}
+
+/// How a search trains in full.
+pub(super) fn in_full(spec: &PeftSearchSpec) -> Settings {
+    let mut found = Settings::new();
+    if let Some(promotion) = &spec.promotion {
+        flatten("promotion.epochs", &promotion.epochs, &mut found);
+        let rate = &promotion.learning_rate;
+        flatten("promotion.learningRate", rate, &mut found);
+        flatten("promotion.patience", &promotion.patience, &mut found);
+    }
+    flatten_training(&spec.training, &mut found);
+    found
+}
+
+/// The recipe without its seed: searches that differ in seeds alone are of one kind.
+fn flatten_training(training: &TrainingSpec, into: &mut Settings) {
+    let unseeded = TrainingSpec {
+        seed: 0,
+        ..training.clone()
+    };
+    flatten("training", &unseeded, into);
 }
 
 /// The dimensions with their values.

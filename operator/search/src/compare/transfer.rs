@@ -7,6 +7,7 @@ use autopeft_crds::status::{PromotedResult, Recommendation};
 
 use super::run::{Subject, percent};
 use super::section;
+use super::settings::{self, Settings};
 use crate::transferred::{self, Cell, Column, What};
 use crate::{promoted, request};
 
@@ -202,10 +203,16 @@ impl Member<'_> {
             }
     }
 
-    /// Why two tasks of one name and metric are not one.
+    /// Whether a reader may take both for one task.
+    fn is_taken_for(&self, other: &Self) -> bool {
+        let is_known = self.task.name.facts().is_some();
+        self.name == other.name || (is_known && self.task.name == other.task.name)
+    }
+
+    /// Why two tasks that may be taken for one are not one.
     fn difference(&self, other: &Self) -> &'static str {
         if described(self.task) != described(other.task) {
-            return "they are described differently (form, files, columns or classes)";
+            return "they are described differently (spec.task)";
         }
         if self.evaluation != other.evaluation {
             return "their scores come from other examples (promotion.evaluation)";
@@ -371,7 +378,7 @@ impl<'a> Matrix<'a, '_> {
         self.names.iter().enumerate().map(column).collect()
     }
 
-    /// What does not share a column, and what shares one from several places.
+    /// What does not share a column, what shares one from several places, and what was not trained alike.
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         for (group, (name, metric)) in self.names.iter().enumerate() {
@@ -385,19 +392,37 @@ impl<'a> Matrix<'a, '_> {
             }
             for next in group + 1..self.groups.len() {
                 let other = &self.members[self.groups[next][0]];
-                if (&first.name, *metric) != (&other.name, self.names[next].1) {
-                    continue;
+                if *metric == self.names[next].1 && first.is_taken_for(other) {
+                    notes.push(format!(
+                        "{name} ({}) and {} ({}) do not share a column: {}",
+                        self.searched(group),
+                        self.names[next].0,
+                        self.searched(next),
+                        first.difference(other)
+                    ));
                 }
-                notes.push(format!(
-                    "{name} ({}) and {} ({}) do not share a column: {}",
-                    self.searched(group),
-                    self.names[next].0,
-                    self.searched(next),
-                    first.difference(other)
-                ));
             }
         }
+        notes.extend(self.trained_differently());
         notes
+    }
+
+    /// In what the searches differ when they train in full.
+    fn trained_differently(&self) -> Option<String> {
+        let searches = self.searches.iter().enumerate();
+        let shown = searches.filter(|(search, _)| self.own(*search).is_some());
+        let all: Vec<(&str, Settings)> = shown
+            .map(|(_, named)| (named.label, settings::in_full(named.subject.spec)))
+            .collect();
+        let paths = settings::differing(all.iter().map(|(_, settings)| settings));
+        let shown = |(label, settings): &(&str, Settings)| {
+            format!("{label} with {}", settings::shown(settings, &paths))
+        };
+        let shown: Vec<String> = all.iter().map(shown).collect();
+        (!paths.is_empty()).then(|| {
+            let shown = shown.join("; ");
+            format!("the searches do not train in full alike: {shown}")
+        })
     }
 
     /// The searches that trained on a task, by name.
