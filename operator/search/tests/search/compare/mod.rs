@@ -2,6 +2,7 @@
 
 mod outputs;
 mod studies;
+mod transfer;
 
 use autopeft_crds::Decimal;
 use autopeft_crds::spec::{BaselineName, FidelitySpec, Metric};
