@@ -84,8 +84,8 @@ fn inspection(search: &mut PeftSearch) -> &mut Inspection {
     status.inspection.as_mut().expect("an inspection")
 }
 
-/// A search on RTE with full fine-tuning and one on MRPC, each trained on the task of the other. The first has a better
-/// configuration beyond 1 %, and a third task; the second has lost a training on RTE.
+/// A search on RTE with full fine-tuning and one on MRPC, each trained on the task of the other. The first has a
+/// better configuration beyond 1 %, and a third task; the second has lost a training on RTE.
 fn two_searches() -> [PeftSearch; 2] {
     let large = PromotedResult {
         parameters: 1_200_000,
