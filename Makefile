@@ -11,6 +11,8 @@ WORKDIR ?= runs/$(basename $(notdir $(SEARCH)))
 # A manifest may name its files itself; MODEL and DATA override it.
 MODEL ?=
 DATA ?=
+# `make paper`: which study.
+STUDY ?= reduced-full
 # More flags for `peft-operator run`, such as ARGS='--claim team-data=/mnt/team'.
 ARGS ?=
 
@@ -40,6 +42,11 @@ help: ## Show this list
 .PHONY: run
 run: build ## Search: SEARCH=manifest [MODEL=dir] [DATA=dir] [WORKDIR=dir] [ARGS=...]
 	@$(BIN)/peft-operator run '$(SEARCH)' --workdir '$(WORKDIR)' --claim "autopeft=$(CACHE)" \
+	    $(if $(MODEL),--model '$(MODEL)') $(if $(DATA),--data '$(DATA)') $(ARGS)
+
+.PHONY: paper
+paper: build ## A study of the paper (docs/paper.md): STUDY=full|spaces|roberta-large|reduced-full|reduced-spaces [MODEL=dir] [DATA=dir] [ARGS=...]
+	@docs/examples/paper/study.sh '$(STUDY)' '$(BIN)' runs/paper --claim "autopeft=$(CACHE)" \
 	    $(if $(MODEL),--model '$(MODEL)') $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 .PHONY: test
