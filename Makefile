@@ -45,8 +45,8 @@ run: build ## Search: SEARCH=manifest [MODEL=dir] [DATA=dir] [WORKDIR=dir] [ARGS
 	    $(if $(MODEL),--model '$(MODEL)') $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 .PHONY: paper
-paper: build ## A study of the paper (docs/paper.md): STUDY=full|spaces|roberta-large|reduced-full|reduced-spaces [MODEL=dir] [DATA=dir] [ARGS=...]
-	@docs/examples/paper/study.sh '$(STUDY)' '$(BIN)' runs/paper --claim "autopeft=$(CACHE)" \
+paper: build ## A study of the paper (docs/paper.md): STUDY=reduced-full|reduced-transfer|reduced-spaces|full|transfer|spaces|roberta-large [MODEL=dir] [DATA=dir] [ARGS=...]
+	@docs/examples/paper/study.sh '$(STUDY)' '$(BIN)' "$(CACHE)" runs/paper \
 	    $(if $(MODEL),--model '$(MODEL)') $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 .PHONY: test
