@@ -317,7 +317,7 @@ impl Operator {
             if let Some(status) = self.child.try_wait().expect("it is ours") {
                 return status;
             }
-            assert!(begun.elapsed() < Duration::from_secs(60), "it does not end");
+            assert!(begun.elapsed() < Duration::from_secs(180), "it does not end");
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -412,9 +412,9 @@ pub fn runtime() -> tokio::runtime::Runtime {
         .expect("a runtime")
 }
 
-/// Waits until something holds, for a minute at most.
+/// Waits until something holds, with a limit for a busy machine.
 pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
-    within(Duration::from_secs(60), what, holds).await;
+    within(Duration::from_secs(180), what, holds).await;
 }
 
 /// Waits until something holds, for `limit` at most.

@@ -184,7 +184,7 @@ fn trainings_in_full_can_be_asked_for_after_the_end() {
                 .patch("one", &json!({"promotion": promotion}))
                 .await;
             let generation = changed.expect("it may change").metadata.generation;
-            let limit = Duration::from_secs(30);
+            let limit = Duration::from_secs(180);
             within(limit, "it has ended again", async || {
                 let status = searches.status("one").await;
                 status.observed_generation == generation

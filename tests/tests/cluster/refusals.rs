@@ -160,7 +160,7 @@ async fn without(right: Right) {
     }
     let operator = std::sync::Mutex::new(operator);
     within(
-        Duration::from_secs(150),
+        Duration::from_secs(300),
         &format!("{what}: the search goes on by itself"),
         async || {
             operator.lock().expect("no test has failed").see_to();
@@ -343,7 +343,7 @@ async fn doomed(namespace: &str, lease_namespace: &str, operator_goes: bool) {
         assert!(operator.wait().success());
     }
     within(
-        Duration::from_secs(180),
+        Duration::from_secs(360),
         &format!("{namespace} is gone"),
         async || matches!(namespaces.get_opt(namespace).await, Ok(None)),
     )

@@ -129,7 +129,7 @@ fn other_tasks_can_be_asked_for_after_the_end_and_withdrawn_while_they_are_train
             .patch("one", &json!({"transfer": {"tasks": [other("mrpc")]}}))
             .await;
         changed.expect("it may change");
-        let limit = Duration::from_secs(30);
+        let limit = Duration::from_secs(180);
         within(limit, "a training runs", async || {
             let status = searches.status("one").await;
             let moved = transfers(&status);

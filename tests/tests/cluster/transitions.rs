@@ -298,7 +298,7 @@ async fn sequence(searches: &Searches, seen: &Seen, seed: u64, expected: &[Strin
         .await
         .expect("it may change");
     let told = format!("{name}: {}", edits.join(", "));
-    let limit = Duration::from_secs(180);
+    let limit = Duration::from_secs(360);
     within(limit, &format!("{told}: settled"), async || {
         has_settled(&searches.get(&name).await)
     })

@@ -10,7 +10,7 @@ use std::time::Duration;
 use autopeft_integration_tests::proxy::{Change, Effect, Rule, Verb, When};
 
 /// The timeout of one wait.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(180);
 /// The watched resources.
 pub const WATCHED: [&str; 3] = ["peftsearches", "jobs", "pods"];
 
