@@ -108,8 +108,8 @@ fn section(section: &Section, budget: f64) -> Result<Markup, ReportError> {
         p {
             "The steps, as planned, and the seconds of the trials of each search"
             @if section.kinds.iter().flat_map(|kind| &kind.runs).any(|run| run.cost.full.is_some()) {
-                ", and how many trainings of the kind beside it take as long; the paper gives the cost of a search as "
-                "1.9 % of that of training in full"
+                ", and how many trainings of the kind beside it take as long; the paper's 1.9 % are a search on RTE "
+                "beside training in full on all of GLUE"
             }
             ". Baselines and trainings in full are left out."
         }

@@ -56,7 +56,8 @@ fn a_good_manifest_is_read() {
 fn every_example_is_a_good_manifest() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples");
     let mut read = 0;
-    for folder in [examples.clone(), examples.join("cluster")] {
+    for folder in ["", "cluster", "paper", "paper/reduced"] {
+        let folder = examples.join(folder);
         for entry in std::fs::read_dir(folder).expect("the examples") {
             let path = entry.expect("a file").path();
             let is_yaml = path
@@ -69,7 +70,7 @@ fn every_example_is_a_good_manifest() {
             }
         }
     }
-    assert!(read >= 6, "the examples were not found");
+    assert!(read >= 17, "the examples were not found");
 }
 
 #[test]
