@@ -317,7 +317,10 @@ impl Operator {
             if let Some(status) = self.child.try_wait().expect("it is ours") {
                 return status;
             }
-            assert!(begun.elapsed() < Duration::from_secs(180), "it does not end");
+            assert!(
+                begun.elapsed() < Duration::from_secs(180),
+                "it does not end"
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }

@@ -144,8 +144,11 @@ fn names(found: &Transfer) -> Vec<(&str, Metric)> {
         .collect()
 }
 
+/// A search, the trial that its configuration is of, and its fair means.
+type Means<'a> = (&'a str, Option<u32>, Vec<Option<f64>>);
+
 /// What each row is of, and its fair means.
-fn rows(found: &Transfer) -> Vec<(&str, Option<u32>, Vec<Option<f64>>)> {
+fn rows(found: &Transfer) -> Vec<Means<'_>> {
     let of = |row: &TransferRow| -> Vec<Option<f64>> {
         let cells = row.cells.iter();
         cells.map(|cell| cell.as_ref()?.fair()).collect()
