@@ -84,22 +84,13 @@ pub struct Cell {
 }
 
 impl Cell {
-    fn on_own(result: &PromotedResult, wanted: usize) -> Self {
+    /// Of a result, which has `wanted` seeds once it is complete.
+    fn new(result: TransferScore, wanted: usize) -> Self {
         Self {
             parameters: result.parameters,
             mean: result.mean,
             deviation: result.standard_deviation,
-            progress: result.progress.clone(),
-            is_complete: result.seeds.len() == wanted,
-        }
-    }
-
-    fn on_other(result: &TransferScore, wanted: usize) -> Self {
-        Self {
-            parameters: result.parameters,
-            mean: result.mean,
-            deviation: result.standard_deviation,
-            progress: result.progress.clone(),
+            progress: result.progress,
             is_complete: result.seeds.len() == wanted,
         }
     }
@@ -139,23 +130,20 @@ impl Column<'_> {
 pub fn columns<'a>(spec: &'a PeftSearchSpec, status: &'a PeftSearchStatus) -> Vec<Column<'a>> {
     let promotion = spec.promotion.as_ref();
     let wanted = promotion.map_or(0, |promotion| promotion.seeds as usize);
-    let on_own = |result: &PromotedResult| {
+    let cell = |result: TransferScore| {
         let what = (result.trial, result.baseline);
-        (what, Cell::on_own(result, wanted))
+        (what, Cell::new(result, wanted))
     };
-    let on_other = |result: &TransferScore| {
-        let what = (result.trial, result.baseline);
-        (what, Cell::on_other(result, wanted))
-    };
+    let own_scores = status.promoted.iter().cloned().map(score);
     let own = Column {
         task: spec.task.name.as_str(),
         metric: spec.task.score_metric(),
-        cells: status.promoted.iter().map(on_own).collect(),
+        cells: own_scores.map(cell).collect(),
     };
     let others = status.transfer.iter().map(|found| Column {
         task: &found.task,
         metric: found.metric,
-        cells: found.results.iter().map(on_other).collect(),
+        cells: found.results.iter().cloned().map(cell).collect(),
     });
     [own].into_iter().chain(others).collect()
 }

@@ -83,12 +83,7 @@ pub(super) fn pod(
             image_pull_secrets.iter().map(reference).collect()
         }),
         volumes: Some(volumes),
-        containers: vec![container(
-            spec,
-            work,
-            defaults,
-            (mounts, tokens(spec, data)),
-        )],
+        containers: vec![container(spec, work, data, defaults, mounts)],
         ..PodSpec::default()
     }
 }
@@ -155,8 +150,9 @@ fn trainer_image<'a>(spec: &'a PeftSearchSpec, defaults: &'a Defaults) -> &'a st
 fn container(
     spec: &PeftSearchSpec,
     work: Work,
+    data: &[Source],
     defaults: &Defaults,
-    (mounts, tokens): (Vec<VolumeMount>, Vec<EnvVar>),
+    mounts: Vec<VolumeMount>,
 ) -> Container {
     let verb = match work {
         Work::Inspection => "inspect",
@@ -181,7 +177,7 @@ fn container(
         name: CONTAINER.into(),
         image: Some(trainer_image(spec, defaults).into()),
         args: Some(arguments.map(String::from).into()),
-        env: Some(environment(spec, tokens)),
+        env: Some(environment(spec, data)),
         resources: Some(resources(spec)),
         termination_message_path: Some(RESULT.into()),
         termination_message_policy: Some("File".into()),
@@ -222,7 +218,7 @@ fn resources(spec: &PeftSearchSpec) -> ResourceRequirements {
     }
 }
 
-fn environment(spec: &PeftSearchSpec, tokens: Vec<EnvVar>) -> Vec<EnvVar> {
+fn environment(spec: &PeftSearchSpec, data: &[Source]) -> Vec<EnvVar> {
     let plain = |name: &str, value: &str| EnvVar {
         name: name.into(),
         value: Some(value.into()),
@@ -238,7 +234,7 @@ fn environment(spec: &PeftSearchSpec, tokens: Vec<EnvVar>) -> Vec<EnvVar> {
     ];
     // A trainer without them executes itself again, and loads libtorch twice.
     variables.extend(TRAINER_ENVIRONMENT.map(|(name, value)| plain(name, value)));
-    variables.extend(tokens);
+    variables.extend(tokens(spec, data));
     variables
 }
 

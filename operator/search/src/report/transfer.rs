@@ -1,11 +1,12 @@
 //! What promoted configurations come to on other tasks: a matrix of configurations and baselines, and tasks.
 
 use autopeft_crds::spec::BaselineName;
-use autopeft_crds::status::TransferResult;
+use autopeft_crds::status::{TransferResult, TransferScore};
 use maud::{Markup, html};
 
 use super::text::{DASH, counted, score, spread, title, visible};
 use super::view::View;
+use crate::promoted::average;
 use crate::request;
 use crate::transferred::{self, Cell, Column, What};
 
@@ -34,8 +35,7 @@ fn rows(columns: &[Column<'_>]) -> Vec<What> {
 fn mean(columns: &[Column<'_>], what: What) -> Option<f64> {
     let of_task = |column: &Column<'_>| column.cell(what)?.fair();
     let means: Option<Vec<f64>> = columns.iter().map(of_task).collect();
-    let means = means?;
-    Some(means.iter().sum::<f64>() / means.len() as f64)
+    average(&means?)
 }
 
 /// A line for each of the other tasks: the best on it, beside full fine-tuning.
@@ -49,41 +49,44 @@ pub(super) fn lines(view: &View<'_>) -> Vec<String> {
         let (best, _) = scored
             .rev()
             .max_by(|left, right| left.1.get().total_cmp(&right.1.get()))?;
-        let what = (best.trial, best.baseline);
-        let beside = full(found).filter(|_| what != FULL);
         Some(format!(
             "on {}: best {}, {} {}{}",
             visible(&found.task),
             title(best.trial, best.baseline),
             found.metric.label(),
             spread(best.mean, best.standard_deviation),
-            beside.map_or_else(String::new, |full| format!("; full fine-tuning {full}")),
+            beside_full(found, (best.trial, best.baseline)),
         ))
     };
     view.status.transfer.iter().filter_map(best).collect()
 }
 
-/// The score of full fine-tuning on a task, where it has one.
-fn full(found: &TransferResult) -> Option<String> {
+/// What was trained on a task, where it has a score.
+fn scored(found: &TransferResult, what: What) -> Option<&TransferScore> {
     let mut results = found.results.iter();
-    let full = results.find(|result| (result.trial, result.baseline) == FULL)?;
-    full.mean?;
-    Some(spread(full.mean, full.standard_deviation))
+    let result = results.find(|result| (result.trial, result.baseline) == what)?;
+    result.mean.map(|_| result)
+}
+
+/// The score of full fine-tuning on a task, where it has one, to append to that of another.
+fn beside_full(found: &TransferResult, what: What) -> String {
+    let full = scored(found, FULL).filter(|_| what != FULL);
+    full.map_or_else(String::new, |full| {
+        let mean = spread(full.mean, full.standard_deviation);
+        format!("; full fine-tuning {mean}")
+    })
 }
 
 /// What a configuration comes to on each of the other tasks: the task's name and its score.
 pub(super) fn of(view: &View<'_>, what: What) -> Vec<(String, String)> {
     let on = |found: &TransferResult| {
-        let mut results = found.results.iter();
-        let result = results.find(|result| (result.trial, result.baseline) == what)?;
-        result.mean?;
-        let mean = spread(result.mean, result.standard_deviation);
-        let beside = full(found).filter(|_| what != FULL);
-        let beside = beside.map_or_else(String::new, |full| format!("; full fine-tuning {full}"));
+        let result = scored(found, what)?;
         let text = format!(
-            "{} {mean}, {} trainings{beside}",
+            "{} {}, {} trainings{}",
             found.metric.label(),
-            result.progress
+            spread(result.mean, result.standard_deviation),
+            result.progress,
+            beside_full(found, what)
         );
         Some((format!("on {}", visible(&found.task)), text))
     };
