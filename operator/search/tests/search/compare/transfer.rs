@@ -258,6 +258,12 @@ fn the_matrix_is_on_the_page_and_in_the_terminal() {
     assert_eq!(lines.len(), 5, "{lines:?}");
 }
 
+/// Names another place of its data.
+fn move_away(search: &mut PeftSearch) {
+    let claim = search.spec.task.source.claim.as_mut();
+    claim.expect("a claim").path = "elsewhere".into();
+}
+
 #[test]
 fn other_data_of_one_name_does_not_share_a_column() {
     type Change = fn(&mut PeftSearch);
@@ -269,27 +275,11 @@ fn other_data_of_one_name_does_not_share_a_column() {
             serde_json::from_value(json!({"selectionPercent": 10})).expect("an evaluation");
     };
     let other_metric: Change = |search| search.spec.task.metric = Some(Metric::F1);
-    let other_place: Change = |search| {
-        search
-            .spec
-            .task
-            .source
-            .claim
-            .as_mut()
-            .expect("a claim")
-            .path = "elsewhere".into();
-    };
+    let other_place: Change = move_away;
     let unknown: Change = |search| inspection(search).data_fingerprint = None;
     let unknown_elsewhere: Change = |search| {
         inspection(search).data_fingerprint = None;
-        search
-            .spec
-            .task
-            .source
-            .claim
-            .as_mut()
-            .expect("a claim")
-            .path = "elsewhere".into();
+        move_away(search);
     };
     let same_metric: Change = |search| search.spec.task.metric = Some(Metric::Accuracy);
     let apart = ["rte", "mrpc", "paraphrases", "grammar"];

@@ -5,13 +5,18 @@ use serde_json::{Value, json};
 
 use super::scenarios::check;
 
-/// The line of a training in full that is planned.
+/// The line of a training in full, or on another task, that is planned.
 pub fn described(planned: &Planned) -> String {
-    let seed = planned.terms.as_ref().and_then(|terms| terms.seed);
-    let seed = seed.expect("a seed");
-    match (planned.baseline, planned.of_trial) {
-        (Some(name), _) => format!("promote {} {name:?} seed {seed}", planned.trial),
-        (None, of) => format!("promote {} {} seed {seed}", planned.trial, of.expect("one")),
+    let terms = planned.terms.as_ref().expect("terms");
+    let seed = terms.seed.expect("a seed");
+    let what = match (planned.baseline, planned.of_trial) {
+        (Some(name), _) => format!("{name:?}"),
+        (None, of) => of.expect("one").to_string(),
+    };
+    let trial = planned.trial;
+    match &terms.task {
+        None => format!("promote {trial} {what} seed {seed}"),
+        Some(task) => format!("move {trial} {what} to {} seed {seed}", task.name.as_str()),
     }
 }
 

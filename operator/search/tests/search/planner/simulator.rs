@@ -172,6 +172,26 @@ fn edited(mut world: World, changes: &Value) -> World {
     world
 }
 
+/// A search left alone, and the same in this order and with these fuses: from the beginning or, where it ends with the
+/// changes `before` first, edited after its end.
+fn asked_for(
+    changes: &Value,
+    before: Option<Value>,
+    trials_per_run: usize,
+    (order, fuses): (&[usize], &[usize]),
+) -> (World, World) {
+    let begin = |changes: &Value, order: &[usize], fuses: &[usize]| {
+        let mut world = World::new(changes);
+        world.trials_per_run = trials_per_run;
+        carry_on(world, order, fuses)
+    };
+    let world = match before {
+        Some(before) => carry_on(edited(begin(&before, order, fuses), changes), order, fuses),
+        None => begin(changes, order, fuses),
+    };
+    (begin(changes, &[0], &[]), world)
+}
+
 /// The trial or the baseline that is trained in full, the seed, and how it ended.
 type Promoted = (Option<u32>, Option<BaselineName>, Option<u64>, TrialState);
 
@@ -340,18 +360,8 @@ proptest! {
         is_late in any::<bool>(),
     ) {
         let changes = with_transfer(search(parallelism));
-        let begin = |changes, order, fuses| {
-            let mut world = World::new(changes);
-            world.trials_per_run = trials_per_run;
-            carry_on(world, order, fuses)
-        };
-        let alone = begin(&changes, &[0], &[]);
-        let world = if is_late {
-            let before = begin(&with_promotion(search(parallelism)), &order, &fuses);
-            carry_on(edited(before, &changes), &order, &fuses)
-        } else {
-            begin(&changes, &order, &fuses)
-        };
+        let before = is_late.then(|| with_promotion(search(parallelism)));
+        let (alone, world) = asked_for(&changes, before, trials_per_run, (&order, &fuses));
         prop_assert_eq!(essence(&world), essence(&alone));
         let moved = transfers(&world);
         prop_assert!(moved.iter().all(|((.., state), _)| state.is_final()));
@@ -369,18 +379,8 @@ proptest! {
         is_late in any::<bool>(),
     ) {
         let changes = with_promotion(search(parallelism));
-        let begin = |changes, order, fuses| {
-            let mut world = World::new(changes);
-            world.trials_per_run = trials_per_run;
-            carry_on(world, order, fuses)
-        };
-        let alone = begin(&changes, &[0], &[]);
-        let world = if is_late {
-            let before = begin(&search(parallelism), &order, &fuses);
-            carry_on(edited(before, &changes), &order, &fuses)
-        } else {
-            begin(&changes, &order, &fuses)
-        };
+        let before = is_late.then(|| search(parallelism));
+        let (alone, world) = asked_for(&changes, before, trials_per_run, (&order, &fuses));
         prop_assert_eq!(essence(&world), essence(&alone));
         let promoted = promotions(&world);
         prop_assert!(promoted.iter().all(|found| found.3.is_final()));

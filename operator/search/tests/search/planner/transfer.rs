@@ -1,27 +1,8 @@
 //! Trainings on other tasks: transcripts as in `scenarios`.
 
-use autopeft_search::ledger::Planned;
 use serde_json::{Value, json};
 
-use super::promotion;
 use super::scenarios::check;
-
-/// The line of a training in full, or on another task, that is planned.
-pub fn described(planned: &Planned) -> String {
-    let terms = planned.terms.as_ref().expect("terms");
-    let Some(task) = &terms.task else {
-        return promotion::described(planned);
-    };
-    let task = task.name.as_str();
-    let seed = terms.seed.expect("a seed");
-    match (planned.baseline, planned.of_trial) {
-        (Some(name), _) => format!("move {} {name:?} to {task} seed {seed}", planned.trial),
-        (None, of) => {
-            let of = of.expect("one");
-            format!("move {} {of} to {task} seed {seed}", planned.trial)
-        }
-    }
-}
 
 fn task(name: &str) -> Value {
     json!({"name": name, "task": {"name": name, "source": {"path": name}}})

@@ -439,7 +439,7 @@ pub fn success(score: f64) -> TrialOutcome {
 fn describe(action: &Action) -> String {
     match action {
         Action::Write(Event::Planned(planned)) if planned.terms.is_some() => {
-            super::transfer::described(planned)
+            super::promotion::described(planned)
         }
         Action::Write(Event::Planned(planned)) => match (planned.baseline, planned.of_trial) {
             (Some(name), _) => format!("plan {} {name:?}", planned.trial),
