@@ -17,7 +17,7 @@ set -- --claim "autopeft=$cache" "$@"
 
 case ${study#reduced-} in
     full) searches=(full) ;;
-    transfer) searches=(full transfer) ;;
+    transfer) searches=(transfer) ;;
     spaces) searches=(sa sa-layers sa-pa-layers full) ;;
     roberta-large) searches=(roberta-large) ;;
     *) searches=() ;;
@@ -36,11 +36,11 @@ if [ "$study" = reduced-transfer ]; then
     head -n 400 "$cache/data/movie-reviews/validation.jsonl" > "$out/data/movie-reviews/validation.jsonl"
     set -- --claim "reduced=$out/data" "$@"
 fi
-# The work directory: other tasks are a later part of the same search.
+# The work directory: transfer.yaml is full.yaml with other tasks, the same search whether or not it has begun.
 folder() { echo "$out/${1/#transfer/full}"; }
 
 for search in "${searches[@]}"; do
-    # A search that has begun has been estimated.
+    # A search that has begun has been estimated, but not with its other tasks.
     [ -z "${ESTIMATE:-}" ] && [ "$search" != transfer ] && [ -e "$(folder "$search")/journal.jsonl" ] && continue
     echo "== what $search will cost"
     "$operator" estimate "$manifests/$search.yaml" "$@"
@@ -56,5 +56,6 @@ case $study in
     *spaces) ;;
     *) "$operator" best "$(folder "${searches[0]}")" ;;
 esac
-[ "${searches[*]}" != "full transfer" ] || searches=(full)
-"$operator" compare "${searches[@]/#/$out/}" --out "$out/$study.html" --csv "$out/$study.csv"
+folders=()
+for search in "${searches[@]}"; do folders+=("$(folder "$search")"); done
+"$operator" compare "${folders[@]}" --out "$out/$study.html" --csv "$out/$study.csv"
